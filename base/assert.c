@@ -1,0 +1,46 @@
+#include "base/assert.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+void (*wf_misuse_namer)(char *buf, size_t n);
+
+// say writes one line to stderr with a single write, so that lines of several threads do not mix.
+static void say(const char *head, const char *fmt, va_list args)
+{
+    char line[512];
+    int at = snprintf(line, sizeof(line) - 1, "weft: %s", head);
+    int more = vsnprintf(line + at, sizeof(line) - 1 - (size_t)at, fmt, args);
+    size_t len = (size_t)at + (size_t)(more > 0 ? more : 0);
+
+    if (len > sizeof(line) - 2)
+        len = sizeof(line) - 2;
+    line[len++] = '\n';
+    if (write(STDERR_FILENO, line, len) < 0)
+        return; // there is nobody left to tell
+}
+
+void wf_panic(const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    say("", fmt, args);
+    va_end(args);
+    abort();
+}
+
+void wf_misuse(const char *fmt, ...)
+{
+    char head[128] = "outside a task: ";
+    va_list args;
+
+    if (wf_misuse_namer)
+        wf_misuse_namer(head, sizeof(head));
+    va_start(args, fmt);
+    say(head, fmt, args);
+    va_end(args);
+    abort();
+}

@@ -1,0 +1,10 @@
+#include <errno.h>
+#include <string.h>
+#include <weft/error.h>
+
+const char *weft_strerror(int err)
+{
+    // strerrordesc_np (glibc 2.32): no buffer, no locale, any thread.
+    const char *text = strerrordesc_np(err < 0 ? -err : err);
+    return text ? text : "unknown error";
+}

@@ -1,0 +1,26 @@
+// The idle source: what an idle worker may do instead of sleeping. The reactor implements it (its poll, on loan), the
+// scheduler calls it, runtime/ plugs the two together, and neither knows the other.
+#ifndef WF_BASE_IDLE_SOURCE_H
+#define WF_BASE_IDLE_SOURCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct wf_idle_source {
+    void *self;
+
+    // borrow takes the poll if nobody has it. Returns: false if somebody does.
+    bool (*borrow)(void *self);
+
+    // poll waits up to `linger` ns (0: not at all) for events and due timers, and fires their wakers on this thread.
+    // Only for who has borrowed. Returns: how many wakers fired; 0 after `linger`, or when interrupted.
+    unsigned (*poll)(void *self, int64_t linger);
+
+    // give_back ends the loan. `handover`: nobody will poll for some time, so the owner must watch by itself from now on.
+    void (*give_back)(void *self, bool handover);
+
+    // interrupt makes a poll that waits, or the next one that would, return at once. Any thread.
+    void (*interrupt)(void *self);
+};
+
+#endif

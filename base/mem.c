@@ -1,0 +1,58 @@
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/atomic.h"
+
+#ifdef WF_FAULTS
+static _Atomic long passed, fail_from;
+static _Atomic bool fail_later;
+
+void wf_mem_fail_at(long n, bool and_all_later)
+{
+    wf_store_relaxed(&fail_later, and_all_later); // relaxed: a counter of tests, nothing hangs on it
+    wf_store_relaxed(&passed, 0);
+    wf_store_relaxed(&fail_from, n);
+}
+
+long wf_mem_count(void)
+{
+    return wf_load_relaxed(&passed);
+}
+
+bool wf_fault(void)
+{
+    long at = wf_fetch_add_relaxed(&passed, 1) + 1; // relaxed: as above
+    long from = wf_load_relaxed(&fail_from);
+    return from > 0 && (at == from || (at > from && wf_load_relaxed(&fail_later)));
+}
+#endif
+
+void *wf_alloc(size_t size)
+{
+    size_t rounded = (size + WF_CACHE_LINE - 1) & ~(size_t)(WF_CACHE_LINE - 1);
+    if (wf_fault() || rounded < size)
+        return NULL;
+    void *p = aligned_alloc(WF_CACHE_LINE, rounded);
+    return p ? memset(p, 0, rounded) : NULL;
+}
+
+void wf_free(void *p)
+{
+    free(p);
+}
+
+void *wf_map(size_t size)
+{
+    if (wf_fault())
+        return NULL;
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+void wf_unmap(void *p, size_t size)
+{
+    munmap(p, size);
+}

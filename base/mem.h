@@ -1,0 +1,34 @@
+// The allocator seam. Every allocation of the library goes through it, so that tests can make any of them fail.
+//
+// Failure injection: wf_mem_fail_at(n) makes the n-th allocation from now (1: the next) fail, in whatever thread it
+// happens, and `every` later ones too if asked; wf_mem_fail_at(0) ends that. WEFT builds without WF_FAULTS carry no
+// trace of it.
+#ifndef WF_BASE_MEM_H
+#define WF_BASE_MEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/compiler.h"
+
+// wf_alloc returns zeroed memory aligned to a cache line, NULL when there is none. wf_free takes NULL.
+WF_MUST_CHECK void *wf_alloc(size_t size);
+void wf_free(void *p);
+
+// wf_map reserves `size` bytes of private, zeroed, unreserved memory from the system; NULL when it refuses.
+WF_MUST_CHECK void *wf_map(size_t size);
+void wf_unmap(void *p, size_t size);
+
+// wf_fault tells whether a fault is injected here: for system calls that can fail for want of memory or descriptors.
+#ifdef WF_FAULTS
+bool wf_fault(void);
+void wf_mem_fail_at(long n, bool and_all_later);
+long wf_mem_count(void); // how many sites were passed since wf_mem_fail_at
+#else
+static inline bool wf_fault(void)
+{
+    return false;
+}
+#endif
+
+#endif

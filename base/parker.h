@@ -1,0 +1,61 @@
+// The parker: one thread sleeps, any thread wakes it; a wake that comes first is kept (an event count of one).
+//
+//                 wf_parker_prepare               wf_parker_wake
+//        RUNNING -------------------> ASLEEP_how -----------------> NOTIFIED
+//           ^ ^                           |                            |
+//           | +------ wf_parker_finish ---+                            |
+//           +---------------- wf_parker_finish, _prepare --------------+
+//
+// `how` says what the sleeper sleeps in: the parker's own futex, or elsewhere (an epoll), where the waker must reach it
+// by other means: wf_parker_wake tells it so.
+//
+// Edge P1: wf_parker_wake's exchange (release) -> wf_parker_finish's or _prepare's exchange (acquire): the woken
+// thread sees what the waker did before. Both are seq_cst because idle.c's argument [I1] counts them.
+#ifndef WF_BASE_PARKER_H
+#define WF_BASE_PARKER_H
+
+#include "base/futex.h"
+
+enum { WF_PARKER_RUNNING, WF_PARKER_NOTIFIED, WF_PARKER_IN_FUTEX, WF_PARKER_ELSEWHERE };
+
+struct wf_parker {
+    _Atomic uint32_t state;
+};
+
+// wf_parker_prepare announces the sleep. Returns: false if a wake was pending: it is consumed, do not sleep.
+static inline bool wf_parker_prepare(struct wf_parker *p, uint32_t how)
+{
+    uint32_t seen = WF_PARKER_RUNNING;
+    if (wf_cas_seq_cst(&p->state, &seen, how)) // [I1]
+        return true;
+    wf_exchange_seq_cst(&p->state, WF_PARKER_RUNNING); // [P1]
+    return false;
+}
+
+// wf_parker_sleep sleeps until woken or `deadline`; only after wf_parker_prepare(WF_PARKER_IN_FUTEX).
+static inline void wf_parker_sleep(struct wf_parker *p, int64_t deadline)
+{
+    // relaxed: only decides whether to sleep once more; _finish synchronises
+    while (wf_load_relaxed(&p->state) == WF_PARKER_IN_FUTEX)
+        if (wf_futex_wait(&p->state, WF_PARKER_IN_FUTEX, deadline) < 0)
+            return;
+}
+
+// wf_parker_finish ends the sleep. Returns: true if a wake arrived, which is consumed.
+static inline bool wf_parker_finish(struct wf_parker *p)
+{
+    return wf_exchange_seq_cst(&p->state, WF_PARKER_RUNNING) == WF_PARKER_NOTIFIED; // [P1]
+}
+
+// wf_parker_wake wakes the thread, or makes its next sleep end at once.
+// Returns: true if the sleeper is elsewhere, and the caller must get it out of there.
+// Context: any thread.
+static inline bool wf_parker_wake(struct wf_parker *p)
+{
+    uint32_t old = wf_exchange_seq_cst(&p->state, WF_PARKER_NOTIFIED); // [P1] [I1]
+    if (old == WF_PARKER_IN_FUTEX)
+        wf_futex_wake(&p->state, 1);
+    return old == WF_PARKER_ELSEWHERE;
+}
+
+#endif

@@ -1,0 +1,15 @@
+// weft: a multithreaded, work-stealing async runtime for C.
+// This header brings in the whole public interface; each of the headers below also compiles alone.
+#ifndef WEFT_H
+#define WEFT_H
+
+#include <weft/blocking.h>
+#include <weft/error.h>
+#include <weft/future.h>
+#include <weft/io.h>
+#include <weft/net.h>
+#include <weft/runtime.h>
+#include <weft/task.h>
+#include <weft/time.h>
+
+#endif

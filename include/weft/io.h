@@ -1,0 +1,71 @@
+// Input and output: POSIX calls that park the task where POSIX would block the thread.
+//
+// Any pollable descriptor works, in blocking mode too. Sockets are left in the mode they are in, except those that one
+// listens or connects on; other pollable descriptors (pipes, terminals, eventfd, ...) get O_NONBLOCK at their first
+// use. Reads and writes of regular files go to the blocking pool. Any number of tasks may read, and any number may
+// write, the same descriptor at the same time.
+//
+// What weft has waited on is closed with weft_close, in the runtime that waited; after a plain close(2) a later
+// descriptor with the same number could wait for ever.
+//
+// Common to all calls below, unless they say otherwise:
+// Returns: what the POSIX call of the same name returns, but a negative errno value for failure; never -EAGAIN and
+//          never -EINTR. -ECANCELED; -EBADF if the descriptor is closed meanwhile; -ENOMEM if it cannot be registered.
+// Context: task. May park, so the caller may continue on another thread.
+// Cancel:  on -ECANCELED nothing was read, written or accepted.
+#ifndef WEFT_IO_H
+#define WEFT_IO_H
+
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <weft/base.h>
+
+WEFT_BEGIN_DECLS
+
+WEFT_API ssize_t weft_read(int fd, void *buf, size_t n);
+WEFT_API ssize_t weft_write(int fd, const void *buf, size_t n);
+WEFT_API ssize_t weft_readv(int fd, const struct iovec *v, int n);
+WEFT_API ssize_t weft_writev(int fd, const struct iovec *v, int n);
+
+// The socket calls. With MSG_DONTWAIT in flags they do not park but return -EAGAIN.
+WEFT_API ssize_t weft_recv(int fd, void *buf, size_t n, int flags);
+WEFT_API ssize_t weft_send(int fd, const void *buf, size_t n, int flags);
+WEFT_API ssize_t weft_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *sa, socklen_t *len);
+WEFT_API ssize_t weft_sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *sa, socklen_t len);
+WEFT_API ssize_t weft_recvmsg(int fd, struct msghdr *msg, int flags);
+WEFT_API ssize_t weft_sendmsg(int fd, const struct msghdr *msg, int flags);
+
+// weft_read_full reads until `n` bytes are there.
+//
+// Returns: 0; -ENODATA if the stream ends before; an error of weft_read. *done (may be NULL) tells how many bytes are
+//          in buf, also on error.
+WEFT_API int weft_read_full(int fd, void *buf, size_t n, size_t *done);
+
+// weft_write_all writes until all `n` bytes are written; *done (may be NULL) tells how far it got, also on error.
+WEFT_API int weft_write_all(int fd, const void *buf, size_t n, size_t *done);
+
+// weft_accept takes a connection; the new descriptor is non-blocking and close-on-exec. A connection that was reset
+// before it was taken is passed over. -EMFILE, -ENFILE, -ENOBUFS and -ENOMEM come back at once: back off (weft_sleep)
+// and try again, the connection still waits.
+WEFT_API int weft_accept(int fd, struct sockaddr *sa, socklen_t *len);
+
+// weft_connect connects a socket and sets O_NONBLOCK on it.
+// Cancel:  the connection attempt goes on in the kernel; close the descriptor.
+WEFT_API int weft_connect(int fd, const struct sockaddr *sa, socklen_t len);
+
+// weft_poll parks until `fd` is ready for one of `events` (POLLIN, POLLOUT, POLLPRI, POLLRDHUP, ...): how libraries
+// that do their own non-blocking I/O plug in.
+//
+// Returns: the revents of poll(2), above 0.
+WEFT_API int weft_poll(int fd, short events);
+
+// weft_close closes `fd` and wakes whoever waits on it, with -EBADF.
+//
+// Returns: 0; -EBADF; -EIO and the like as close(2): the descriptor is gone all the same.
+// Context: any thread. Never parks; not a cancellation point.
+WEFT_API int weft_close(int fd);
+
+WEFT_END_DECLS
+
+#endif

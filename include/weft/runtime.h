@@ -1,0 +1,80 @@
+// The runtime: worker threads that run tasks, one reactor thread that owns epoll and the timers.
+#ifndef WEFT_RUNTIME_H
+#define WEFT_RUNTIME_H
+
+#include <weft/base.h>
+
+WEFT_BEGIN_DECLS
+
+// weft_config says how a runtime is built. Start from WEFT_CONFIG_INIT and set what you need: a field that is zero takes
+// its default, read from the environment where a variable is named. A variable whose value is not a number in range is
+// an error (-EINVAL) with one line on stderr that names it, never a silent default.
+typedef struct weft_config {
+    size_t size;           // sizeof(weft_config): lets the struct grow
+    unsigned workers;      // 0: WEFT_WORKERS, else the CPUs this process may use (affinity mask, cgroup quota); at most 256
+    size_t stack_size;     // 0: WEFT_STACK_SIZE, else 64 KiB of address space per task; only touched pages cost memory
+    unsigned blocking_max; // 0: WEFT_BLOCKING_MAX, else 512 threads for weft_blocking
+    bool pin_workers;      // one CPU per worker
+    uint64_t seed;         // 0: from the system; else makes scheduling choices repeatable
+    const char *name;      // thread-name prefix, shown by top -H and gdb; NULL: "weft"
+} weft_config;
+
+#ifdef __cplusplus
+#define WEFT_CONFIG_INIT { sizeof(weft_config), 0, 0, 0, false, 0, nullptr }
+#else
+#define WEFT_CONFIG_INIT { .size = sizeof(weft_config) }
+#endif
+
+// weft_run is a whole program: it starts a runtime, runs `fn(arg)` as a task, cancels what that left running, waits for
+// it, and stops. `cfg` may be NULL.
+//
+// Returns: what fn returned, or a negative error if the runtime could not be built (-EINVAL: a bad setting; -ENOMEM;
+//          -EAGAIN: the system refused a thread; -EMFILE).
+// Context: a thread that is not a worker. Blocks it.
+WEFT_API int weft_run(const weft_config *cfg, weft_fn *fn, void *arg);
+
+// weft_rt_new builds a runtime and starts its threads: weft_run taken apart, for embedding in a host program. Signals
+// are left to the host: weft's threads block all of them but the synchronous ones (SIGSEGV and its kin).
+//
+// Returns: 0, and the runtime in *out; -EINVAL, -ENOMEM, -EAGAIN or -EMFILE as weft_run, with nothing left behind.
+// Context: any thread that is not a worker.
+// Owns:    the caller frees *out with weft_rt_free.
+WEFT_API WEFT_MUST_CHECK int weft_rt_new(weft_rt **out, const weft_config *cfg);
+
+// weft_rt_block_on runs `fn(arg)` as a task of `rt` and blocks the calling thread until it ends.
+//
+// Returns: what fn returned; -ENOMEM; -ECANCELED once weft_rt_stop has begun.
+// Context: a thread that is not a worker of any runtime.
+WEFT_API int weft_rt_block_on(weft_rt *rt, weft_fn *fn, void *arg);
+
+// weft_rt_spawn starts a task of `rt` from any thread; `out` == NULL detaches it.
+//
+// Returns: 0; -ENOMEM; -ECANCELED once weft_rt_stop has begun (then *out is untouched).
+// Context: any thread, task or not. Never parks.
+// Owns:    *out is given back by weft_join (from a task) or weft_detach.
+WEFT_API WEFT_MUST_CHECK int weft_rt_spawn(weft_rt *rt, weft_task **out, weft_fn *fn, void *arg);
+
+// weft_rt_stop refuses new tasks, cancels every task and waits until all have ended, then ends the threads. May be
+// called again after a time-out. Handles that were not joined stay valid until weft_rt_free.
+//
+// Returns: 0; -ETIMEDOUT if tasks remain at `deadline` (absolute; WEFT_NEVER waits for ever).
+// Context: a thread that is not a worker. Blocks it.
+WEFT_API int weft_rt_stop(weft_rt *rt, weft_time deadline);
+
+// weft_rt_free stops the runtime if it still runs (waiting for ever) and releases everything, task handles included.
+// NULL does nothing. In a child of fork(2), where the threads do not exist, it only releases memory and descriptors.
+// Context: a thread that is not a worker.
+WEFT_API void weft_rt_free(weft_rt *rt);
+
+// weft_rt_current is the runtime of the calling task, NULL outside a task.
+// Context: any thread. Never parks.
+WEFT_API weft_rt *weft_rt_current(void);
+
+// weft_rt_dump writes one line for each living task to the descriptor `fd`: id, name, state, and what it waits for. For
+// debugging: the tasks go on running meanwhile, so each line is true by itself but they need not fit together.
+// Context: any thread; also from a signal handler. Never parks; allocates nothing.
+WEFT_API void weft_rt_dump(weft_rt *rt, int fd);
+
+WEFT_END_DECLS
+
+#endif

@@ -1,0 +1,106 @@
+// Tasks: cheap stackful threads of control that the runtime's workers run and steal from each other.
+//
+// A task may continue on another thread after any call that may park. So across such a call: do not keep the address
+// of a thread-local variable, do not read `errno` (weft's calls return their errors), and do not hold a pthread mutex.
+//
+// fork(2) in a task: the child has only the calling thread. In the child the runtime is dead: exec or _exit is all that
+// may follow. A weft call that would park there stops with a message.
+//
+// SIGPIPE is blocked in weft's threads: a write to a closed pipe or socket returns -EPIPE.
+#ifndef WEFT_TASK_H
+#define WEFT_TASK_H
+
+#include <weft/base.h>
+
+WEFT_BEGIN_DECLS
+
+// weft_spawn starts fn(arg) as a task of the calling task's runtime. The child runs when the caller parks, or when
+// another worker takes it. Its stack is allocated when it first runs; if that fails, the task ends at once with the
+// result -ENOMEM and fn is not called.
+//
+// `out` == NULL detaches the task. `arg` is the caller's and must live as long as the task needs it.
+//
+// Returns: 0; -ENOMEM; -ECANCELED once weft_rt_stop has begun.
+// Context: task. Never parks.
+// Owns:    *out belongs to the caller until weft_join or weft_detach.
+WEFT_API WEFT_MUST_CHECK int weft_spawn(weft_task **out, weft_fn *fn, void *arg);
+
+typedef struct weft_scope weft_scope;
+
+// weft_spawn_opts: start from WEFT_SPAWN_OPTS_INIT.
+typedef struct weft_spawn_opts {
+    size_t size;       // sizeof(weft_spawn_opts): lets the struct grow
+    const char *name;  // shown in dumps; must outlive the task (a literal does)
+    size_t stack_size; // 0: the runtime's; else rounded up to a power of two, 16 KiB to 256 MiB
+    bool pinned;       // always runs on the worker that first ran it: for libraries that live on thread-locals
+    weft_scope *scope; // NULL (scopes come with weft/scope.h)
+} weft_spawn_opts;
+
+#ifdef __cplusplus
+#define WEFT_SPAWN_OPTS_INIT { sizeof(weft_spawn_opts), nullptr, 0, false, nullptr }
+#else
+#define WEFT_SPAWN_OPTS_INIT { .size = sizeof(weft_spawn_opts) }
+#endif
+
+// weft_spawn_with is weft_spawn with options. -EINVAL: an option out of range.
+WEFT_API WEFT_MUST_CHECK int weft_spawn_with(weft_task **out, const weft_spawn_opts *o, weft_fn *fn, void *arg);
+
+// weft_join waits until `t` has ended, stores what its body returned in *result (may be NULL), and frees the handle.
+//
+// Returns: 0; -ECANCELED if the calling task was cancelled: then the handle is still the caller's.
+// Context: task. May park, so the caller may continue on another thread.
+// Cancel:  `t` goes on; join or detach it later.
+WEFT_API int weft_join(weft_task *t, int *result);
+
+// weft_detach gives the handle up; the task goes on and cleans up after itself. A task may detach its own handle.
+// Context: any thread. Never parks.
+WEFT_API void weft_detach(weft_task *t);
+
+// weft_task_cancel asks `t` to end: from now on each of its calls that may park returns -ECANCELED at once, and the one
+// that it is parked in does so unless it completes first. Cancelling twice, or a task that has ended, does nothing.
+// Context: any thread that holds the handle, or the task itself. Never parks.
+WEFT_API void weft_task_cancel(weft_task *t);
+
+// weft_task_done tells whether `t` has ended, so that weft_join would not wait.
+// Context: any thread that holds the handle. Never parks.
+WEFT_API bool weft_task_done(const weft_task *t);
+
+// weft_yield lets every task that is ready to run on this worker go first. N tasks that only yield make equal progress.
+//
+// Returns: 0; -ECANCELED (without yielding).
+// Context: task. The caller may continue on another thread.
+WEFT_API int weft_yield(void);
+
+// weft_self is the calling task; NULL outside a task. The pointer is no new handle: do not join or detach it unless the
+// handle is yours.
+WEFT_API weft_task *weft_self(void);
+
+// weft_task_id is a number that no other task of the process has had.
+WEFT_API uint64_t weft_task_id(const weft_task *t);
+
+// weft_task_name is the name given at spawn, "" without one.
+WEFT_API const char *weft_task_name(const weft_task *t);
+
+// weft_cancelled tells whether the next call that may park would return -ECANCELED: for loops that only compute.
+// Context: task (false elsewhere). Never parks.
+WEFT_API bool weft_cancelled(void);
+
+// Task-local values, like pthread keys: a key holds one value for each task, NULL at first. When a task ends,
+// `destroy` (may be NULL) is called for each value that is not NULL, on the ending task, which may park in it; values
+// that a destructor sets are destroyed too, in up to four rounds.
+typedef unsigned weft_local;
+
+// weft_local_key makes a key; keys are never freed. -EAGAIN: all 128 are taken.
+// Context: any thread. Never parks.
+WEFT_API WEFT_MUST_CHECK int weft_local_key(weft_local *key, void (*destroy)(void *));
+
+// weft_local_get is the calling task's value.  Context: task. Never parks.
+WEFT_API void *weft_local_get(weft_local key);
+
+// weft_local_set changes it. -ENOMEM (only the first set of a task, or of a larger key, allocates).
+// Context: task. Never parks.
+WEFT_API WEFT_MUST_CHECK int weft_local_set(weft_local key, void *value);
+
+WEFT_END_DECLS
+
+#endif

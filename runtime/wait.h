@@ -1,0 +1,34 @@
+// The one way in which a task waits: for a cell, with a deadline, unless it is cancelled.
+//
+// Everything that parks (futures, sleep, joins, descriptors) is a few lines on top of this, so cancellation reaches it
+// all, and completion wins in one place.
+#ifndef WF_RUNTIME_WAIT_H
+#define WF_RUNTIME_WAIT_H
+
+#include <weft/base.h>
+
+#include "base/cell.h"
+
+// wf_wait_begin must open every call that may park. It stops a caller that is not a task (misuse: `call` names it).
+// Returns: 0; -ECANCELED if the calling task is cancelled.
+int wf_wait_begin(const char *call);
+
+// wf_wait_cell parks the calling task until `c` is set.
+//
+// Returns: 0; -ECANCELED; -ETIMEDOUT at `deadline` (one in the past only looks). If the cell was set at all: 0.
+// Cancel:  the cell is as if nobody had waited.
+int wf_wait_cell(struct wf_cell *c, weft_time deadline, const char *what, intptr_t on);
+
+// wf_wait_cells waits until any of `n` cells (at most 2) is set.
+int wf_wait_cells(struct wf_cell *const *c, int n, weft_time deadline, const char *what, intptr_t on);
+
+// wf_wait_sleep parks the calling task until `deadline`. Returns: 0 when it has come; -ECANCELED.
+int wf_wait_sleep(weft_time deadline);
+
+// wf_wait_thread is wf_wait_cell for a thread that is not a worker.
+int wf_wait_thread(struct wf_cell *c, weft_time deadline);
+
+// wf_spend takes one unit of the calling task's budget, and yields if it is used up: after a call that did not park.
+void wf_spend(void);
+
+#endif

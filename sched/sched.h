@@ -1,0 +1,109 @@
+// sched/: runs tasks on worker threads. It knows nothing of files, sockets or time.
+//
+// This is the facade, the only header of sched/ that other folders include. What runs on a task's stack and may park
+// is built from two verbs: wf_park and wf_task_wake.
+#ifndef WF_SCHED_SCHED_H
+#define WF_SCHED_SCHED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/idle_source.h"
+#include "sched/task.h"
+
+struct wf_sched;
+
+struct wf_sched_config {
+    unsigned workers;  // 1 to WF_WORKERS_MAX
+    size_t stack_size; // of a task, address space; a power of two
+    bool pin;          // one CPU per worker
+    uint64_t seed;     // of the choices the scheduler makes
+    const char *name;  // thread-name prefix; copied
+    size_t task_size;  // of the caller's task struct, which begins with a struct wf_task
+
+    int (*run)(struct wf_task *);    // a task's body, on its own stack
+    void (*ended)(struct wf_task *); // the body has returned, the stack is off the task: the header is the caller's
+
+    struct wf_idle_source idle; // what a dry worker may do; all zero: nothing, it sleeps
+};
+
+#define WF_WORKERS_MAX 256
+
+// wf_sched_new makes a scheduler that does not run yet; wf_sched_start starts its threads.
+// Returns: 0; -ENOMEM; -EAGAIN if a thread is refused (then none is left running).
+WF_MUST_CHECK int wf_sched_new(struct wf_sched **out, const struct wf_sched_config *cfg);
+WF_MUST_CHECK int wf_sched_start(struct wf_sched *s);
+
+// wf_sched_drain refuses new tasks, cancels every task, and waits until all have ended: 0, or -ETIMEDOUT at `deadline`.
+// wf_sched_stop, after it, ends and joins the threads; wf_sched_free releases what is left, headers included.
+int wf_sched_drain(struct wf_sched *s, int64_t deadline);
+void wf_sched_stop(struct wf_sched *s);
+void wf_sched_free(struct wf_sched *s);
+
+// wf_sched_abandon is wf_sched_free in a child of fork, where the threads do not exist.
+void wf_sched_abandon(struct wf_sched *s);
+
+unsigned wf_sched_workers(const struct wf_sched *s);
+
+// wf_sched_task_new takes a header from the pool; all its bytes past the struct wf_task are as its last user left them
+// (zero at first). `stack_size` 0: the default.
+// Returns: NULL for want of memory, or once wf_sched_drain has begun (*err says which).
+// Context: any thread.
+WF_MUST_CHECK struct wf_task *wf_sched_task_new(struct wf_sched *s, int *err);
+
+// wf_sched_submit lets a new task run: by the calling worker (newest first), or by whichever takes it.
+// Context: any thread.
+void wf_sched_submit(struct wf_task *task);
+
+// wf_sched_task_free gives the header of a task that has ended back to the pool.  Context: any thread.
+void wf_sched_task_free(struct wf_task *task);
+
+// wf_self is the task that runs on this thread, NULL outside of one. Its result stays right across a park; a worker's
+// would not, so none is handed out.
+struct wf_task *wf_self(void);
+
+// wf_park parks the calling task until wf_task_wake; it may also return without one. `what` and `on` say what for, in
+// dumps ("read fd 7": "read fd", 7).
+// Context: task; the caller may continue on another thread.
+void wf_park(const char *what, intptr_t on);
+
+// wf_yield lets all that is ready on this worker run first.
+void wf_yield(void);
+
+// wf_budget takes one unit of the running task's budget, for a call that did not have to wait.
+// Returns: false when it is used up: the caller should wf_yield, which renews it.
+bool wf_budget(void);
+
+// wf_task_wake makes a parked task runnable; a task that runs, or is queued, notes it and parks once less.
+// Context: any thread. The `wake` of a task's waker.
+void wf_task_wake(void *task);
+
+// wf_task_cancel sets the task's cancel bit, for good, and wakes it.  Context: any thread.
+void wf_task_cancel(struct wf_task *task);
+
+// A thread that is no worker and fires many wakers collects them between begin and flush: they enter the injector as
+// one chain, with one wake for all.
+struct wf_sched_batch;
+void wf_sched_batch_begin(struct wf_sched *s);
+void wf_sched_batch_flush(struct wf_sched *s);
+
+// wf_sched_watch is called now and then by a thread that is no worker (the reactor, about once a millisecond). It wakes
+// a sleeping worker for work that waits behind a task that hogs its worker.
+// Returns: a set of WF_WATCH_* flags.
+enum { WF_WATCH_ASLEEP = 1 /* no worker is awake */, WF_WATCH_STUCK = 2 /* one ran the same task since the last look */ };
+unsigned wf_sched_watch(struct wf_sched *s);
+
+// wf_sched_worker_index is the calling worker's number, or `workers` on any other thread: where per-worker things live.
+unsigned wf_sched_worker_index(const struct wf_sched *s);
+
+// wf_sched_each calls fn for every header in use; tasks may begin and end meanwhile.
+void wf_sched_each(struct wf_sched *s, void (*fn)(struct wf_task *, void *), void *arg);
+
+// Counters, summed over the workers: for benchmarks, tests and dumps. Each is right, but not of one moment.
+struct wf_sched_stats {
+    uint64_t runs, steals, stolen, parks, wakes, polls, overflows;
+};
+void wf_sched_stats(struct wf_sched *s, struct wf_sched_stats *out);
+
+#endif
