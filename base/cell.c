@@ -5,6 +5,10 @@
 #include "base/assert.h"
 #include "base/lock.h"
 
+enum { LOCKED = 1, EPOCH = 2 }; // of `leavers`
+
+_Static_assert(_Alignof(struct wf_cell_node) > WF_CELL_FLAGS, "the flags lie below a node's address");
+
 static struct wf_cell_node *nodes(uintptr_t word)
 {
     return (struct wf_cell_node *)(word & ~(uintptr_t)WF_CELL_FLAGS);
@@ -37,115 +41,132 @@ static void signal_all(struct wf_cell_node *stack)
 
 bool wf_cell_set(struct wf_cell *c, uintptr_t value, bool again)
 {
-    uintptr_t word = wf_load_relaxed(&c->word); // relaxed: the compare-and-swap confirms it
+    uintptr_t word = wf_load_acquire(&c->word); // [C1] the caller may go on to read what the first setter wrote
 
-    for (;;) {
-        uintptr_t want = value | WF_CELL_SET;
-        if ((word & (WF_CELL_SET | WF_CELL_HELD)) && !again)
+    do {
+        if ((word & WF_CELL_SET) && !again)
             return false;
-        if (word & WF_CELL_LOCK) {
-            // The nodes are the leaver's just now: leave it the value, and the work.
-            wf_store_relaxed(&c->held, want); // relaxed: [C1] by the compare-and-swap below
-            want = word | WF_CELL_HELD;
-        }
         // acq_rel: [C1] for who finds it set, [C2] [C3] for the nodes
-        if (wf_cas_acq_rel(&c->word, &word, want))
-            break;
-    }
-    if (!(word & (WF_CELL_SET | WF_CELL_LOCK)))
+    } while (!wf_cas_acq_rel(&c->word, &word, value | WF_CELL_SET));
+    if (!(word & WF_CELL_SET))
         signal_all(nodes(word));
     return true;
 }
 
 bool wf_cell_push(struct wf_cell *c, struct wf_cell_node *node)
 {
-    uintptr_t word = wf_load_relaxed(&c->word); // relaxed: the compare-and-swap confirms it
+    uintptr_t word = wf_load_acquire(&c->word); // [C1] the caller may go on to read what the setter wrote
 
     wf_store_relaxed(&node->signalled, false); // relaxed: published by the compare-and-swap
-    node->prev = NULL;
+    node->epoch = 0;
     do {
-        if (word & (WF_CELL_SET | WF_CELL_HELD)) {
-            wf_load_acquire(&c->word); // [C1] the caller goes on to read what the setter wrote
+        if (word & WF_CELL_SET)
             return false;
-        }
         node->next = nodes(word);
-    } while (!wf_cas_acq_rel(&c->word, &word, (uintptr_t)node | (word & WF_CELL_LOCK))); // [C2]
+    } while (!wf_cas_acq_rel(&c->word, &word, (uintptr_t)node | (word & WF_CELL_FLAGS))); // [C1] [C2]
     return true;
 }
 
-// lock takes the right to relink. Returns: false if the cell is set, or about to be: then all nodes get signalled.
-static bool lock(struct wf_cell *c, uintptr_t *word)
+// lock keeps other leavers out. Returns: the epoch.
+static uintptr_t lock(struct wf_cell *c)
 {
     unsigned turns = 0;
 
-    *word = wf_load_relaxed(&c->word); // relaxed: the compare-and-swap confirms it
     for (;;) {
-        if (*word & (WF_CELL_SET | WF_CELL_HELD))
-            return false;
-        if (*word & WF_CELL_LOCK) {
-            wf_relax(&turns);
-            *word = wf_load_relaxed(&c->word); // relaxed: as above
-        } else if (wf_cas_acq_rel(&c->word, word, *word | WF_CELL_LOCK)) { // [C2] [C3]
-            *word |= WF_CELL_LOCK;
-            return true;
-        }
+        uintptr_t seen = wf_load_relaxed(&c->leavers); // relaxed: the compare-and-swap confirms it
+        if (!(seen & LOCKED) && wf_cas_acquire(&c->leavers, &seen, seen | LOCKED)) // [C3]
+            return seen;
+        wf_relax(&turns);
     }
 }
 
-// link_back makes the prev links that are missing. They are missing from the top down to where an earlier call began:
-// below a node that has its link, all have theirs.
-static void link_back(struct wf_cell_node *top)
+static void unlock(struct wf_cell *c, uintptr_t epoch)
 {
-    for (struct wf_cell_node *at = top; at->next && !at->next->prev; at = at->next)
-        at->next->prev = at;
+    wf_store_release(&c->leavers, epoch); // [C3]
 }
 
-static void unlink_inner(struct wf_cell_node *top, struct wf_cell_node *node)
+// take takes the stack, and leaves AWAY. Returns: false if there is none: a setter has been here.
+static bool take(struct wf_cell *c, uintptr_t *word)
 {
-    link_back(top);
+    *word = wf_load_relaxed(&c->word); // relaxed: the compare-and-swap confirms it
+    do {
+        if ((*word & WF_CELL_SET) || !nodes(*word))
+            return false;
+    } while (!wf_cas_acq_rel(&c->word, word, (uintptr_t)WF_CELL_AWAY)); // [C2] [C3]
+    return true;
+}
+
+// stamp makes the prev links and stamps that are missing, which is from the top down to where an earlier call began.
+static void stamp(struct wf_cell_node *top, uintptr_t epoch)
+{
+    for (struct wf_cell_node *at = top; at && at->epoch != epoch; at = at->next) {
+        at->epoch = epoch;
+        if (at->next)
+            at->next->prev = at;
+    }
+}
+
+// unlink takes `node` out of a stack that is stamped. Returns: what is the top then. Its prev is wrong from now on, until
+// something is stamped above it.
+static struct wf_cell_node *unlink(struct wf_cell_node *top, struct wf_cell_node *node)
+{
+    if (node == top)
+        return node->next;
     node->prev->next = node->next;
     if (node->next)
         node->next->prev = node->prev;
+    return top;
 }
 
-// unlink takes `node` out of the stack. Returns: what is the top then.
-static struct wf_cell_node *unlink(struct wf_cell_node *top, struct wf_cell_node *node)
+// put_under puts `rest` under a stack of newer nodes.
+static struct wf_cell_node *put_under(struct wf_cell_node *newer, struct wf_cell_node *rest, uintptr_t epoch)
 {
-    if (top != node) {
-        unlink_inner(top, node);
-        return top;
-    }
-    if (node->next)
-        node->next->prev = NULL; // it becomes the top: who is pushed above it is not known yet
-    return node->next;
+    struct wf_cell_node *bottom = newer;
+
+    while (bottom->next)
+        bottom = bottom->next;
+    bottom->next = rest;
+    stamp(newer, epoch);
+    return newer;
 }
 
-// unlock gives the right back, with `node` unlinked. If the cell was set meanwhile, it finishes that.
-static void unlock(struct wf_cell *c, struct wf_cell_node *node, uintptr_t word)
+// put_back puts `rest` back where AWAY is. Returns: NULL, or what is left to signal, if the cell has been set.
+static struct wf_cell_node *put_back(struct wf_cell *c, struct wf_cell_node *rest, uintptr_t epoch)
 {
-    bool out = false; // is it out for good? As the top it is only out once the word says so.
+    uintptr_t word = WF_CELL_AWAY;
 
-    for (;;) {
-        struct wf_cell_node *top = nodes(word);
-        struct wf_cell_node *rest = out ? top : unlink(top, node);
-        uintptr_t want = (uintptr_t)rest;
-        out |= top != node;
-        if (word & WF_CELL_HELD)
-            want = wf_load_relaxed(&c->held); // relaxed: HELD was loaded with acquire, after the setter's [C1]
-        if (wf_cas_acq_rel(&c->word, &word, want)) { // [C3], or [C1] on the setter's behalf
-            if (want & WF_CELL_SET)
-                signal_all(rest);
-            return;
-        }
+    while ((word & (WF_CELL_SET | WF_CELL_AWAY)) == WF_CELL_AWAY) {
+        struct wf_cell_node *newer = nodes(word);
+        uintptr_t want = newer ? (uintptr_t)WF_CELL_AWAY : rest ? (uintptr_t)rest | WF_CELL_KNOWN : 0;
+        // acq_rel: [C3] for the next leaver, [C2] for newer nodes, [C1] if AWAY is gone
+        if (!wf_cas_acq_rel(&c->word, &word, want))
+            continue;
+        if (!newer)
+            return NULL;
+        rest = put_under(newer, rest, epoch);
+        word = want;
     }
+    return rest;
 }
 
 bool wf_cell_leave(struct wf_cell *c, struct wf_cell_node *node)
 {
-    uintptr_t word;
+    uintptr_t epoch, word;
 
-    if (!lock(c, &word))
+    if (wf_cell_value(c))
         return false;
-    unlock(c, node, word);
-    return true;
+    epoch = lock(c);
+    if (!take(c, &word)) {
+        unlock(c, epoch);
+        return false;
+    }
+    if (!(word & WF_CELL_KNOWN))
+        epoch += EPOCH;
+    stamp(nodes(word), epoch);
+    bool here = node->epoch == epoch;
+    struct wf_cell_node *rest = here ? unlink(nodes(word), node) : nodes(word);
+    rest = put_back(c, rest, epoch);
+    unlock(c, epoch);
+    signal_all(rest);
+    return here;
 }

@@ -7,30 +7,43 @@
 //          |  +--- wf_cell_leave (last) ----+    | wf_cell_push                |
 //          +------------------------ wf_cell_clear ---------------------------+
 //
-//   WAITERS carries a pointer to the newest node of a stack of nodes (8-aligned), and two flags:
-//     LOCK   a waiter is leaving and may relink the nodes (wf_cell_leave)
-//     HELD   somebody has set the cell meanwhile; the leaver finishes it (wf_cell_set returned at once)
+// WAITERS points to the newest of a stack of nodes. A stack belongs to whoever takes it out of the word with a
+// compare-and-swap; nobody else reads or writes a node that is in the word, or taken. There are two takers:
 //
-// So set and push never wait for anybody. Only leavers wait for each other.
+//   - A setter puts its value in the same stroke. It wakes the owners of the nodes.
+//   - A leaver (cancel, deadline) leaves the mark AWAY instead. It unlinks its own node and puts the rest back under the
+//     nodes that were pushed meanwhile. If AWAY is gone by then, somebody has set the cell and found only those; so the
+//     leaver wakes the owners of the rest on the setter's behalf.
 //
-// The hard case is a waiter that leaves (cancel, deadline) while a setter already has its node. Whose is a node?
-//   - in the stack, LOCK clear: nobody may touch it but to read `next` under the rules below
-//   - in the stack, LOCK set: the leaver may write next and prev of every node in it. Nodes pushed meanwhile lie above;
-//     their pushers write only their own node, before the push.
-//   - stack taken (SET seen by compare-and-swap from WAITERS): the setter's, until it has stored `signalled`
-// The setter reads all it needs of a node, then stores `signalled` (release): that is its last touch. A leaver that
-// finds the cell SET or HELD may not go away before it reads `signalled` (acquire): wf_cell_leave returns false then.
-// That wait is bounded: whoever took the stack is walking it.
+// So set and push never wait for anybody: what they find in the word is what there is to do. Only leavers wait for each
+// other (`leavers`, a spinlock); so there is one AWAY at a time, and what a leaver finds of it is its own.
 //
-// Leaving is O(1) amortised: `prev` links are only made by leavers, each node's once (after the queued locks of
-// std::sync::RwLock, Rust 1.79).
+// The hard case is a leaver whose node somebody has taken: it is not in the stack, the cell may have been cleared since,
+// other waiters pushed, even their nodes freed; and its own must not go away before the taker has stored `signalled`.
+// wf_cell_leave tells the two apart, in O(1) amortised, without looking at anybody's node but those that it took:
 //
-// Edges.
-//   C1  wf_cell_set's compare-and-swap (release) -> wf_cell_is_set, _push finding SET, or `signalled` (acquire):
-//       what the setter wrote before is visible to who waited, and to who found it set
-//   C2  wf_cell_push's compare-and-swap (release) -> the compare-and-swap that takes the stack, or LOCK (acquire):
-//       the node's contents are visible to setter and leaver
-//   C3  wf_cell_leave's unlock (release) -> the next LOCK or take (acquire): so is the relinking
+//   - Leavers count epochs. A stack that a leaver has put back carries the mark KNOWN, which lasts as long as the stack:
+//     pushes keep it, a setter wipes it out. To take a stack without it begins a new epoch.
+//   - A leaver goes down its stack, links each node backwards and stamps it with the epoch, until it meets a stamp of
+//     this epoch: from there on down all was linked and stamped before. So each node is walked over once.
+//   - Now its own node is in the stack if and only if it bears this epoch. For if a setter has taken it, its stamp (if
+//     any) is from before that, and the first leaver after that found no KNOWN and began a newer epoch.
+//
+// A taker reads all it needs of a node, then stores `signalled`: its last touch. That comes soon: whoever took the stack
+// is walking it.
+//
+// Rejected: a mark in the word under which a leaver relinks a stack that stays where it is, with setters leaving it their
+// value in a second word. Two setters raced for that word, a value could be lost, and set was not seen to have happened
+// when it returned.
+//
+// Edges. Every write of the word is a read-modify-write, so each release in it reaches all later acquires, whatever was
+// written in between.
+//   C1  wf_cell_set's compare-and-swap (release) -> wf_cell_value, _set and _push finding it set, the leaver finding AWAY
+//       gone, and from both takers `signalled` (release) -> wf_cell_signalled (acquire): what the setter wrote before is
+//       visible to who waited, and to who found it set
+//   C2  wf_cell_push's compare-and-swap (release) -> the one that takes the stack (acquire): the nodes' contents
+//   C3  a leaver's unlock, and the compare-and-swap that puts the rest back (release) -> the next leaver's lock, and the
+//       one that takes (acquire): the links and stamps
 //   C4  `signalled` (release) -> wf_cell_signalled (acquire): the node may be reused
 #ifndef WF_BASE_CELL_H
 #define WF_BASE_CELL_H
@@ -41,28 +54,32 @@
 #include "base/atomic.h"
 #include "base/waker.h"
 
+// All zero is an empty cell.
 struct wf_cell {
-    _Atomic uintptr_t word;
-    _Atomic uintptr_t held; // the value that the cell is to be set to, for the leaver, while HELD
+    _Atomic uintptr_t word;    // A: the diagram above
+    _Atomic uintptr_t leavers; // A: bit 0: locked by a leaver; above: the epoch, written by who holds it
 };
 
-// A node lives on its waiter's stack.
+// A node lives on its waiter's stack. In the word it is nobody's; T: whoever took the stack.
 struct wf_cell_node {
-    struct wf_cell_node *next;
-    struct wf_cell_node *prev;
-    struct wf_waker waker;
-    _Atomic bool signalled;
+    struct wf_cell_node *next; // T
+    struct wf_cell_node *prev; // T: right if stamped, and not the newest
+    uintptr_t epoch;           // written by leavers under the lock, T
+    struct wf_waker waker;     // I: from the push on
+    _Atomic bool signalled;    // A: [C1] [C4]
 };
 
-enum { WF_CELL_SET = 1, WF_CELL_LOCK = 2, WF_CELL_HELD = 4, WF_CELL_FLAGS = 7 };
+enum { WF_CELL_SET = 1, WF_CELL_AWAY = 2, WF_CELL_KNOWN = 4, WF_CELL_FLAGS = 7 }; // nodes are 8-aligned
 
 static inline void wf_cell_init(struct wf_cell *c)
 {
     wf_store_relaxed(&c->word, (uintptr_t)0); // relaxed: not shared yet
+    wf_store_relaxed(&c->leavers, (uintptr_t)0);
 }
 
-// wf_cell_set sets the cell to `value` (its lowest bit is free) and fires the wakers of all who wait, oldest first.
-// A cell that is set already gets the new value if `again`.
+// wf_cell_set sets the cell to `value` (its lowest bit is free) and fires the wakers of all who wait, oldest first (but
+// while one of them leaves, that may be in two parts, by two threads). A cell that is set already gets the new value if
+// `again`. It is the setter's last touch of the cell, but not of the nodes.
 // Returns: false if it was set already and not `again`.
 // Context: any thread.
 bool wf_cell_set(struct wf_cell *c, uintptr_t value, bool again);
@@ -84,8 +101,9 @@ static inline bool wf_cell_clear(struct wf_cell *c, uintptr_t seen)
 // Returns: false if the cell is set: then the node was not used.
 bool wf_cell_push(struct wf_cell *c, struct wf_cell_node *node);
 
-// wf_cell_leave takes `node` out again.
+// wf_cell_leave takes `node`, which was pushed, out again.
 // Returns: true when it is out: its waker will not fire. False if somebody has set the cell: wait for wf_cell_signalled.
+// Context: who pushed it. May fire wakers of others.
 bool wf_cell_leave(struct wf_cell *c, struct wf_cell_node *node);
 
 static inline bool wf_cell_signalled(const struct wf_cell_node *node)

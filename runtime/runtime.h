@@ -2,6 +2,7 @@
 #ifndef WF_RUNTIME_RUNTIME_H
 #define WF_RUNTIME_RUNTIME_H
 
+#include <weft/future.h>
 #include <weft/runtime.h>
 #include <weft/task.h>
 
@@ -11,16 +12,61 @@
 
 struct wf_pool; // runtime/blocking.c
 
-// I: fixed after weft_rt_new
+// I: fixed after weft_rt_new; G: under the lock of the list of all runtimes; S: whoever stops it
 struct weft_rt {
     struct wf_sched *sched;     // I
     struct wf_reactor *reactor; // I
     struct wf_pool *blocking;   // I
-    struct weft_rt *next;       // in the list of all runtimes, under its lock
-    bool stopped;               // of whoever stops it
+    unsigned forks;             // I: how many forks lay between this process and its oldest ancestor at birth
+    struct weft_rt *next;       // G
+    bool stopped;               // S: its threads have ended
 };
 
+// T: the task itself (its spawner before, its joiner after); A: atomic
+struct weft_task {
+    struct wf_task core;        // the scheduler's part; first
+    weft_future done;           // A: completes with the result
+    struct weft_rt *rt;         // I
+    weft_fn *fn;                // I
+    void *arg;                  // I
+    void **locals;              // T: NULL until the first weft_local_set; locals[0] is their number
+    struct wf_cell_node reaper; // of weft_detach: waits for the end, to free the header
+    bool detached;              // I: born without a handle
+};
+
+static inline struct weft_task *wf_weft_task(struct wf_task *core)
+{
+    return (struct weft_task *)core;
+}
+
+static inline struct wf_cell *wf_future_cell(weft_future *f)
+{
+    return (struct wf_cell *)(void *)f->weft_word;
+}
+
 // wf_rt_current is the calling task's runtime; the caller has called wf_wait_begin.
-struct weft_rt *wf_rt_current(void);
+static inline struct weft_rt *wf_rt_current(void)
+{
+    return wf_weft_task(wf_self())->rt;
+}
+
+// wf_rt_forget_fd takes `fd` out of every runtime's reactor, and wakes who waits on it there.  Context: any thread.
+void wf_rt_forget_fd(int fd);
+
+// wf_task_callbacks: the three calls of the scheduler into runtime/task.c.
+int wf_task_body(struct wf_task *core);
+void wf_task_ended(struct wf_task *core);
+void wf_task_refused(struct wf_task *core, int err);
+
+// wf_task_spawn makes and submits a task of `rt`. `out` NULL: detached. `opts` may be NULL.
+WF_MUST_CHECK int wf_task_spawn(struct weft_rt *rt, struct weft_task **out, const weft_spawn_opts *opts, weft_fn *fn,
+                                void *arg);
+
+// wf_locals_destroy runs the destructors of the ending task's values, on it.
+void wf_locals_destroy(struct weft_task *task);
+
+// wf_config_read fills in the defaults: what the environment says, then what the machine says.
+// Returns: 0; -EINVAL, having said on stderr which setting is wrong.
+WF_MUST_CHECK int wf_config_read(weft_config *out, const weft_config *given);
 
 #endif

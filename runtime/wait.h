@@ -25,6 +25,9 @@ int wf_wait_cells(struct wf_cell *const *c, int n, weft_time deadline, const cha
 // wf_wait_sleep parks the calling task until `deadline`. Returns: 0 when it has come; -ECANCELED.
 int wf_wait_sleep(weft_time deadline);
 
+// wf_wait_shielded parks until `c` is set, come what may: for waits that must not be cut short.
+void wf_wait_shielded(struct wf_cell *c, const char *what);
+
 // wf_wait_thread is wf_wait_cell for a thread that is not a worker.
 int wf_wait_thread(struct wf_cell *c, weft_time deadline);
 

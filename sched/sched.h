@@ -24,6 +24,7 @@ struct wf_sched_config {
 
     int (*run)(struct wf_task *);    // a task's body, on its own stack
     void (*ended)(struct wf_task *); // the body has returned, the stack is off the task: the header is the caller's
+    void (*refused)(struct wf_task *, int err); // instead of both: no stack could be made for it
 
     struct wf_idle_source idle; // what a dry worker may do; all zero: nothing, it sleeps
 };
@@ -47,7 +48,7 @@ void wf_sched_abandon(struct wf_sched *s);
 unsigned wf_sched_workers(const struct wf_sched *s);
 
 // wf_sched_task_new takes a header from the pool; all its bytes past the struct wf_task are as its last user left them
-// (zero at first). `stack_size` 0: the default.
+// (zero at first). The caller may change stack_class, pinned and name before wf_sched_submit.
 // Returns: NULL for want of memory, or once wf_sched_drain has begun (*err says which).
 // Context: any thread.
 WF_MUST_CHECK struct wf_task *wf_sched_task_new(struct wf_sched *s, int *err);

@@ -1,0 +1,246 @@
+// The blocking pool is a plain one: a mutex, a condition variable, a queue. Whoever comes here is about to spend a
+// thread and perhaps a disk access, so a lock costs nothing that shows.
+//
+//   A job and its place in the queue live on the stack of the task that waits for it, so asking never allocates.
+//
+//        wf_pool_run             a thread takes it           fn returns
+//     ----------------> QUEUED --------------------> BEGUN --------------> (done is set: the task's again)
+//                         |
+//                         +---- the task is cancelled ----> (taken out: the task's again, fn never runs)
+//
+//   QUEUED turns BEGUN under the lock, so a cancelled task knows which of the two it was. A job that has begun may not
+//   be left alone: it works on the task's memory. So the task waits for it, whatever happens.
+//
+//   Edge B1: wf_cell_set(&job->done) -> the wait for it: what fn wrote, and its result, are visible to the task.
+//   After setting the cell the thread does not touch the job again.
+//
+//   Threads. A submitter makes one if more jobs are queued than threads are idle. A thread that has been idle for ten
+//   seconds leaves: it puts its handle in `leaver`, having taken out the one that is there, and joins that. So at any
+//   time at most one thread is ended and not yet joined, and wf_pool_free joins it.
+#include "runtime/blocking.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <weft/blocking.h>
+#include <weft/time.h>
+
+#include "base/cell.h"
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/mem.h"
+#include "runtime/runtime.h"
+#include "runtime/wait.h"
+
+static const weft_time idle_max = WEFT_S(10);
+
+struct job {
+    struct wf_list link; // L, while queued
+    weft_fn *fn;         // I
+    void *arg;           // I
+    int result;          // of the thread until `done` is set
+    bool begun;          // L
+    struct wf_cell done; // A: [B1]
+};
+
+// I: fixed after wf_pool_new; L: under `lock`
+struct wf_pool {
+    pthread_mutex_t lock;
+    pthread_cond_t work;   // L: a job was queued, or `stopping`
+    pthread_cond_t gone;   // L: no thread is left
+    struct wf_list queue;  // L: of struct job, oldest first
+    unsigned queued;       // L: length of the queue
+    unsigned idle;         // L: threads that wait for work
+    unsigned threads;      // L: that take jobs
+    unsigned leaving;      // L: that do not any more
+    unsigned max;          // I
+    bool stopping;         // L
+    bool has_leaver;       // L
+    pthread_t leaver;      // L: has ended, or is about to
+};
+
+// --- the threads -----------------------------------------------------------------------------------------------------
+
+// take waits for a job. Returns: NULL if the thread should leave.
+static struct job *take(struct wf_pool *p)
+{
+    struct timespec until = wf_timespec(wf_after(wf_now(), idle_max));
+    int err = 0;
+
+    while (wf_list_empty(&p->queue)) {
+        if (p->stopping || err == ETIMEDOUT)
+            return NULL;
+        p->idle++;
+        err = pthread_cond_timedwait(&p->work, &p->lock, &until);
+        p->idle--;
+    }
+    struct job *job = wf_container_of(p->queue.next, struct job, link);
+    wf_list_remove(&job->link);
+    p->queued--;
+    job->begun = true;
+    return job;
+}
+
+// leave ends the calling thread's part in the pool. Not counted among `threads` any more, it gets no job; but it needs
+// the pool until it has joined its predecessor.
+static void leave(struct wf_pool *p)
+{
+    bool join = p->has_leaver;
+    pthread_t before = p->leaver;
+
+    p->has_leaver = true;
+    p->leaver = pthread_self();
+    p->threads--;
+    p->leaving++;
+    if (join) {
+        pthread_mutex_unlock(&p->lock);
+        pthread_join(before, NULL);
+        pthread_mutex_lock(&p->lock);
+    }
+    if (--p->leaving + p->threads == 0)
+        pthread_cond_signal(&p->gone);
+}
+
+static void *work(void *arg)
+{
+    struct wf_pool *p = arg;
+    struct job *job;
+
+    pthread_mutex_lock(&p->lock);
+    while ((job = take(p))) {
+        pthread_mutex_unlock(&p->lock);
+        job->result = job->fn(job->arg);
+        wf_cell_set(&job->done, 0, false); // [B1]
+        pthread_mutex_lock(&p->lock);
+    }
+    leave(p);
+    pthread_mutex_unlock(&p->lock);
+    return NULL;
+}
+
+// start makes a thread that leaves all signals to others, but those that its own faults raise. Returns: 0 or -EAGAIN.
+static int start(struct wf_pool *p)
+{
+    sigset_t all, before;
+    pthread_t thread;
+
+    if (wf_fault())
+        return -EAGAIN;
+    sigfillset(&all);
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGFPE);
+    sigdelset(&all, SIGILL);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int err = pthread_create(&thread, NULL, work, p);
+    if (err == 0)
+        pthread_setname_np(thread, "weft-blocking");
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return err ? -EAGAIN : 0;
+}
+
+// --- the tasks -------------------------------------------------------------------------------------------------------
+
+// submit queues a job. Returns: 0; -EAGAIN if there is no thread, and none to be had.
+static int submit(struct wf_pool *p, struct job *job)
+{
+    int err = 0;
+
+    pthread_mutex_lock(&p->lock);
+    // Under the lock, though it takes some microseconds: else a job could rely on a thread that is refused just then.
+    if (p->queued >= p->idle && p->threads < p->max) {
+        err = start(p);
+        p->threads += err == 0;
+    }
+    if (p->threads > 0) {
+        err = 0;
+        wf_list_append(&p->queue, &job->link);
+        p->queued++;
+        pthread_cond_signal(&p->work);
+    }
+    pthread_mutex_unlock(&p->lock);
+    return err;
+}
+
+// withdraw takes a job out again. Returns: false if it has begun.
+static bool withdraw(struct wf_pool *p, struct job *job)
+{
+    pthread_mutex_lock(&p->lock);
+    bool out = !job->begun;
+    if (out) {
+        wf_list_remove(&job->link);
+        p->queued--;
+    }
+    pthread_mutex_unlock(&p->lock);
+    return out;
+}
+
+int wf_pool_run(struct wf_pool *p, weft_fn *fn, void *arg, const char *call)
+{
+    struct job job = { .fn = fn, .arg = arg };
+
+    wf_cell_init(&job.done);
+    int err = submit(p, &job);
+    if (err < 0)
+        return err;
+    err = wf_wait_cell(&job.done, WEFT_NEVER, call, 0);
+    if (err < 0) {
+        if (withdraw(p, &job))
+            return err;
+        wf_wait_shielded(&job.done, call);
+    }
+    return job.result;
+}
+
+int weft_blocking(weft_fn *fn, void *arg)
+{
+    int err = wf_wait_begin("weft_blocking");
+    return err < 0 ? err : wf_pool_run(wf_rt_current()->blocking, fn, arg, "weft_blocking");
+}
+
+// --- the pool --------------------------------------------------------------------------------------------------------
+
+int wf_pool_new(struct wf_pool **out, unsigned max)
+{
+    pthread_condattr_t monotonic;
+    struct wf_pool *p = wf_alloc(sizeof(*p));
+    if (!p)
+        return -ENOMEM;
+
+    // None of these can fail with glibc: they only write to the caller's memory.
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->work, &monotonic);
+    pthread_cond_init(&p->gone, NULL);
+    pthread_condattr_destroy(&monotonic);
+    wf_list_init(&p->queue);
+    p->max = max;
+    *out = p;
+    return 0;
+}
+
+void wf_pool_free(struct wf_pool *p)
+{
+    if (!p)
+        return;
+    pthread_mutex_lock(&p->lock);
+    wf_assert(wf_list_empty(&p->queue));
+    p->stopping = true;
+    pthread_cond_broadcast(&p->work);
+    while (p->threads + p->leaving > 0)
+        pthread_cond_wait(&p->gone, &p->lock);
+    pthread_mutex_unlock(&p->lock);
+
+    if (p->has_leaver)
+        pthread_join(p->leaver, NULL);
+    pthread_cond_destroy(&p->gone);
+    pthread_cond_destroy(&p->work);
+    pthread_mutex_destroy(&p->lock);
+    wf_free(p);
+}
+
+void wf_pool_abandon(struct wf_pool *p)
+{
+    wf_free(p); // its lock may be held by a thread that does not exist here
+}

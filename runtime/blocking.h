@@ -1,0 +1,30 @@
+// The blocking pool: threads for calls that block a thread, made on demand, gone when idle.
+#ifndef WF_RUNTIME_BLOCKING_H
+#define WF_RUNTIME_BLOCKING_H
+
+#include <weft/base.h>
+
+#include "base/compiler.h"
+
+struct wf_pool;
+
+// wf_pool_new makes a pool of up to `max` threads; none is started yet.
+// Returns: 0; -ENOMEM.
+WF_MUST_CHECK int wf_pool_new(struct wf_pool **out, unsigned max);
+
+// wf_pool_free ends the threads, waits until they are gone, and frees the pool. Nobody may be in wf_pool_run.
+// NULL does nothing.
+// Context: a thread that may block.
+void wf_pool_free(struct wf_pool *p);
+
+// wf_pool_abandon is wf_pool_free in a child of fork, where the threads do not exist.
+void wf_pool_abandon(struct wf_pool *p);
+
+// wf_pool_run runs fn(arg) on a thread of the pool and parks the calling task until it returns. `call` names the wait
+// in dumps.
+// Returns: what fn returned; -ECANCELED if the task was cancelled before fn had begun, which then never runs; -EAGAIN
+//          if the pool has no thread and the system refuses one.
+// Context: task, after wf_wait_begin; it may continue on another thread.
+int wf_pool_run(struct wf_pool *p, weft_fn *fn, void *arg, const char *call);
+
+#endif

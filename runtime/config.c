@@ -1,0 +1,147 @@
+// A runtime's settings: what the program says, else the environment, else the machine.
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "runtime/runtime.h"
+
+enum { STACK_SIZE = 64 << 10, BLOCKING_MAX = 512, BLOCKING_LIMIT = 65536 };
+
+static int complain(const char *what, const char *value, uint64_t min, uint64_t max)
+{
+    fprintf(stderr, "weft: %s is '%s': it must be a number from %llu to %llu\n", what, value, (unsigned long long)min,
+            (unsigned long long)max);
+    return -EINVAL;
+}
+
+// from_environment reads `name` if it is set. Returns: 0; -EINVAL.
+static int from_environment(const char *name, uint64_t min, uint64_t max, uint64_t *out)
+{
+    const char *text = getenv(name);
+    char *end;
+
+    if (!text)
+        return 0;
+    errno = 0;
+    unsigned long long n = strtoull(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end || errno || n < min || n > max)
+        return complain(name, text, min, max);
+    *out = n;
+    return 0;
+}
+
+// choose takes `given` if it is not zero, else the environment's, else `fallback`.
+static int choose(const char *field, const char *name, uint64_t given, uint64_t min, uint64_t max, uint64_t fallback,
+                  uint64_t *out)
+{
+    char text[24];
+
+    *out = given ? given : fallback;
+    if (!given)
+        return from_environment(name, min, max, out);
+    if (given >= min && given <= max)
+        return 0;
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)given);
+    return complain(field, text, min, max);
+}
+
+// --- The machine -----------------------------------------------------------------------------------------------------
+
+// quota_in reads the CPUs that a cgroup's cpu.max allows, rounded up. Returns: 0 if it sets no bound.
+static unsigned quota_in(const char *path)
+{
+    unsigned long long quota, period;
+    FILE *f = fopen(path, "re");
+    int n = f ? fscanf(f, "%llu %llu", &quota, &period) : 0; // "max 100000" has no first number
+
+    if (f)
+        fclose(f);
+    return n == 2 && period ? (unsigned)((quota + period - 1) / period) : 0;
+}
+
+// own_cgroup reads the process's cgroup (version 2), as a path below the mount. Returns: false if there is none.
+static bool own_cgroup(char *path, size_t n)
+{
+    char line[4096];
+    bool found = false;
+    FILE *f = fopen("/proc/self/cgroup", "re");
+
+    while (f && !found && fgets(line, sizeof(line), f)) {
+        line[strcspn(line, "\n")] = 0;
+        found = strncmp(line, "0::", 3) == 0 && snprintf(path, n, "%s", line + 3) < (int)n;
+    }
+    if (f)
+        fclose(f);
+    return found;
+}
+
+// cgroup_cpus is the smallest quota of the process's cgroup and its parents; 0 without one.
+static unsigned cgroup_cpus(void)
+{
+    char path[4096], file[4200];
+    unsigned least = 0;
+
+    if (!own_cgroup(path, sizeof(path)))
+        return 0;
+    for (;;) {
+        snprintf(file, sizeof(file), "/sys/fs/cgroup%s/cpu.max", strcmp(path, "/") ? path : "");
+        unsigned n = quota_in(file);
+        if (n && (!least || n < least))
+            least = n;
+        char *slash = strrchr(path, '/');
+        if (!slash || !*path)
+            return least;
+        *slash = 0;
+    }
+}
+
+static unsigned usable_cpus(void)
+{
+    cpu_set_t set;
+    unsigned n = sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+    unsigned quota = cgroup_cpus();
+
+    if (quota && quota < n)
+        n = quota;
+    return n > WF_WORKERS_MAX ? WF_WORKERS_MAX : n;
+}
+
+static uint64_t random_seed(void)
+{
+    uint64_t seed = 0;
+    if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != sizeof(seed))
+        seed = (uint64_t)(uintptr_t)&seed; // early in a boot: the address must do
+    return seed ? seed : 1;
+}
+
+int wf_config_read(weft_config *out, const weft_config *given)
+{
+    uint64_t workers, stack, blocking;
+    static const weft_config none = WEFT_CONFIG_INIT;
+
+    if (!given)
+        given = &none;
+    if (given->size != sizeof(weft_config)) {
+        fprintf(stderr, "weft: weft_config.size is %zu, not %zu: begin with WEFT_CONFIG_INIT\n", given->size,
+                sizeof(weft_config));
+        return -EINVAL;
+    }
+    *out = *given;
+    if (choose("weft_config.workers", "WEFT_WORKERS", given->workers, 1, WF_WORKERS_MAX, usable_cpus(), &workers) ||
+        choose("weft_config.stack_size", "WEFT_STACK_SIZE", given->stack_size, (uint64_t)1 << WF_STACK_CLASS_MIN,
+               (uint64_t)1 << WF_STACK_CLASS_MAX, STACK_SIZE, &stack) ||
+        choose("weft_config.blocking_max", "WEFT_BLOCKING_MAX", given->blocking_max, 1, BLOCKING_LIMIT, BLOCKING_MAX,
+               &blocking))
+        return -EINVAL;
+    out->workers = (unsigned)workers;
+    out->stack_size = stack;
+    out->blocking_max = (unsigned)blocking;
+    if (!out->seed)
+        out->seed = random_seed();
+    if (!out->name)
+        out->name = "weft";
+    return 0;
+}

@@ -1,0 +1,150 @@
+#include "runtime/io/ready.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/blocking.h"
+
+// --- waiting ---------------------------------------------------------------------------------------------------------
+
+static int park(struct wf_ready *r, struct wf_cell *cell)
+{
+    int err = wf_wait_cell(cell, WEFT_NEVER, r->call, r->fd);
+
+    r->parked = true;
+    if (err < 0)
+        return err;
+    // acquire: pairs with the reactor's new generation, which it makes before it wakes those who wait
+    return wf_load_acquire(&r->source->generation) == r->generation ? 0 : -EBADF;
+}
+
+int wf_ready_wait(struct wf_ready *r)
+{
+    if (!r->source || r->kind == WF_KIND_UNKNOWN)
+        return wf_ready_attach(r); // and look again: both directions begin as ready
+
+    struct wf_cell *cell = &r->source->ready[r->direction];
+    if (r->edge && !wf_cell_clear(cell, r->edge))
+        return 0; // there was another edge, or somebody else has cleared it
+    return park(r, cell);
+}
+
+void wf_ready_short(struct wf_ready *r)
+{
+    if (r->kind == WF_KIND_TCP && r->edge && !(r->edge & WF_EDGE_LAST))
+        wf_cell_clear(&r->source->ready[r->direction], r->edge);
+}
+
+// --- registering -----------------------------------------------------------------------------------------------------
+
+WF_NOINLINE static int sys_is_tcp(int fd)
+{
+    int on;
+    socklen_t len = sizeof(on);
+
+    // Only a TCP socket knows this option. What else speaks the protocol (raw sockets) does not.
+    if (getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &len) == 0)
+        return 1;
+    return errno == ENOTSOCK || errno == EBADF ? -errno : 0;
+}
+
+int wf_ready_attach_as(struct wf_ready *r, enum wf_kind kind)
+{
+    int err = wf_source_register(wf_rt_current()->reactor, r->fd, &r->source);
+    if (err < 0) {
+        r->source = NULL;
+        return err;
+    }
+    r->generation = wf_load_acquire(&r->source->generation); // acquire: as in wf_ready_find
+    if (!(r->generation & 1))
+        return -EBADF;
+    r->kind = kind;
+    wf_store_relaxed(&r->source->kind, r->generation << 3 | kind); // relaxed: as in wf_kind_of
+    return 0;
+}
+
+int wf_ready_attach(struct wf_ready *r)
+{
+    int tcp = sys_is_tcp(r->fd);
+    return tcp < 0 ? tcp : wf_ready_attach_as(r, tcp ? WF_KIND_TCP : WF_KIND_SOCKET);
+}
+
+WF_NOINLINE int wf_nonblock(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    if (flags >= 0 && !(flags & O_NONBLOCK))
+        flags = fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    return flags < 0 ? -errno : 0;
+}
+
+void wf_ready_fresh(int fd)
+{
+    weft_rt *rt = weft_rt_current();
+    struct wf_source *s = rt ? wf_source_get(rt->reactor, fd) : NULL;
+
+    if (s && wf_load_acquire(&s->generation) & 1) // acquire: what is forgotten now was registered before
+        wf_source_forget(rt->reactor, fd);
+}
+
+// --- what is no socket -----------------------------------------------------------------------------------------------
+
+// sys_is_stored tells of what epoll does not poll, or calls ready when it is not: what lies on a disk.
+WF_NOINLINE static int sys_is_stored(int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    return S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode);
+}
+
+// adopt makes a descriptor that is no socket fit for waiting. Returns: 0; 1 if it cannot be waited for.
+static int adopt(struct wf_ready *r)
+{
+    if (r->kind == WF_KIND_OTHER)
+        return 0;
+    int err = sys_is_stored(r->fd);
+    if (err != 0)
+        return err;
+    err = wf_nonblock(r->fd);
+    if (err == 0)
+        err = wf_ready_attach_as(r, WF_KIND_OTHER);
+    return err == -EPERM ? 1 : err;
+}
+
+struct job {
+    wf_ready_try *try;
+    void *args;
+    ssize_t result;
+    int fd;
+};
+
+static int run_job(void *arg)
+{
+    struct job *job = arg;
+    job->result = job->try(job->fd, job->args);
+    return 0;
+}
+
+static ssize_t run_in_pool(struct wf_ready *r, wf_ready_try *try, void *args)
+{
+    struct job job = { .try = try, .args = args, .fd = r->fd };
+    int err = wf_pool_run(wf_rt_current()->blocking, run_job, &job, r->call);
+
+    if (err == -EAGAIN)
+        run_job(&job); // not one thread to be had: better late for the others than never
+    else if (err < 0)
+        return err;
+    return job.result;
+}
+
+ssize_t wf_ready_file(struct wf_ready *r, wf_ready_try *try, void *args)
+{
+    int err = adopt(r);
+    if (err < 0)
+        return err;
+    return err ? run_in_pool(r, try, args) : wf_ready_run(r, try, args, 0);
+}

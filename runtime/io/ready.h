@@ -1,0 +1,159 @@
+// Readiness: how a call on a descriptor waits for its turn. The only user of the reactor's sources.
+//
+// Every call in io.h is the same loop around a different system call, which never blocks:
+//
+//      wf_ready_open ----> look at the direction's cell
+//                            |  ready, or not registered       |  not ready
+//                            v                                 |
+//                          try the system call                 |
+//                            |            | -EAGAIN            |
+//                   it counts v           v                    v
+//      wf_ready_short (was it less    wf_ready_wait: register it, or clear the cell and park ----> look again
+//      than asked for?), and return
+//
+// A descriptor is registered at its first EAGAIN, so one that never has to wait never costs an epoll call. From then on
+// the cell says in advance whether a system call can succeed: one that found the direction drained clears it, and the
+// next call parks without asking the kernel. That makes two system calls a message of a steady echo.
+//
+// Clearing. A call reads the cell's word, makes the system call, and clears the cell only if the word is still the same:
+// an edge that came in between has another count, and is not lost.
+//   - EAGAIN proves that the direction is drained.
+//   - So does a call that moved fewer bytes than asked for, but only on TCP: an edge-triggered epoll reports everything
+//     that comes later. Not on datagram sockets (a short read is a short message), Unix sockets (a read stops at passed
+//     descriptors), pipes (at a packet of O_DIRECT); not after MSG_PEEK and its like; not if an end of stream, an error
+//     or urgent data lies behind those bytes (WF_EDGE_LAST), for its edge may have come with them.
+//   - The end of the stream (0) clears nothing: it can be read for ever.
+//
+// `errno` belongs to a thread, and a task changes threads when it parks: so each system call sits in a function of its
+// own that is not inlined (WF_NOINLINE, wf_result) and returns -errno.
+#ifndef WF_RUNTIME_IO_READY_H
+#define WF_RUNTIME_IO_READY_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/compiler.h"
+#include "reactor/reactor.h"
+#include "runtime/runtime.h"
+#include "runtime/wait.h"
+
+// What is known of a registered descriptor.
+enum wf_kind {
+    WF_KIND_UNKNOWN,  // nothing, yet
+    WF_KIND_SOCKET,   // a socket: needs MSG_DONTWAIT
+    WF_KIND_TCP,      // and a short read or write means drained
+    WF_KIND_LISTENER, // a socket that is non-blocking, because accept has no MSG_DONTWAIT
+    WF_KIND_OTHER,    // no socket; non-blocking
+};
+
+// One call on one direction of a descriptor.
+struct wf_ready {
+    struct wf_source *source; // NULL: not registered
+    uint32_t generation;      // the source's when the call began
+    enum wf_kind kind;
+    uintptr_t edge; // the cell's word before the system call, 0 if it was empty, or is not registered
+    int fd;
+    enum wf_direction direction;
+    const char *call;
+    bool parked;
+};
+
+// wf_ready_try is one system call: what it returned, or -errno. -EAGAIN: wait and try again.
+typedef ssize_t wf_ready_try(int fd, void *args);
+
+static inline ssize_t wf_result(ssize_t result)
+{
+    return result < 0 ? -errno : result;
+}
+
+// wf_kind_of reads what is known of this generation. A word of an older one may be found, from a call that was late.
+static inline enum wf_kind wf_kind_of(struct wf_source *s, uint32_t generation)
+{
+    uint32_t word = wf_load_relaxed(&s->kind); // relaxed: nothing hangs on it but itself
+    return word >> 3 == (generation & UINT32_MAX >> 3) ? (enum wf_kind)(word & 7) : WF_KIND_UNKNOWN;
+}
+
+// wf_ready_find looks for the descriptor among the registered ones.
+static inline void wf_ready_find(struct wf_ready *r)
+{
+    struct wf_source *s = wf_source_get(wf_rt_current()->reactor, r->fd);
+    if (!s)
+        return;
+    r->generation = wf_load_acquire(&s->generation); // acquire: the cells are as registering it left them, or newer
+    if (!(r->generation & 1))
+        return;
+    r->kind = wf_kind_of(s, r->generation);
+    r->source = s;
+}
+
+// wf_ready_open begins a call.
+// Returns: 0; -ECANCELED.
+static inline int wf_ready_open(struct wf_ready *r, int fd, enum wf_direction direction, const char *call)
+{
+    *r = (struct wf_ready){ .fd = fd, .direction = direction, .call = call };
+    int err = wf_wait_begin(call);
+    if (wf_likely(err == 0))
+        wf_ready_find(r);
+    return err;
+}
+
+// wf_ready_wait is for a call that got EAGAIN, or found the cell empty.
+// Returns: 0: look again; -ECANCELED; -EBADF if the descriptor was closed; what wf_source_register returns.
+int wf_ready_wait(struct wf_ready *r);
+
+// wf_ready_short notes that a call moved fewer bytes than asked for.
+void wf_ready_short(struct wf_ready *r);
+
+// wf_ready_look tells whether to try the system call.
+static inline bool wf_ready_look(struct wf_ready *r)
+{
+    if (!r->source)
+        return true;
+    r->edge = wf_cell_value(&r->source->ready[r->direction]);
+    return r->edge != 0;
+}
+
+// wf_ready_run is the loop. `full`: what a call that does not drain the direction returns; 0 if one cannot tell.
+__attribute__((always_inline)) static inline ssize_t wf_ready_run(struct wf_ready *r, wf_ready_try *try, void *args,
+                                                                  size_t full)
+{
+    ssize_t result;
+
+    while ((result = wf_ready_look(r) ? try(r->fd, args) : -EAGAIN) == -EAGAIN) {
+        int err = wf_ready_wait(r);
+        if (err < 0)
+            return err;
+    }
+    if (result > 0 && (size_t)result < full)
+        wf_ready_short(r);
+    if (!r->parked)
+        wf_spend();
+    return result;
+}
+
+// wf_ready_attach registers the descriptor and finds out its kind; wf_ready_attach_as has found it out by itself.
+// Returns: 0; -EPERM if it cannot be polled; what else wf_source_register returns; -EBADF if it is closed meanwhile.
+int wf_ready_attach(struct wf_ready *r);
+int wf_ready_attach_as(struct wf_ready *r, enum wf_kind kind);
+
+// wf_ready_file is wf_ready_run for what is no socket: on the blocking pool if it cannot be polled.
+ssize_t wf_ready_file(struct wf_ready *r, wf_ready_try *try, void *args);
+
+// wf_ready_once is for a call that shall not park: the system call as it is.
+static inline ssize_t wf_ready_once(int fd, wf_ready_try *try, void *args)
+{
+    ssize_t result = try(fd, args);
+    wf_spend();
+    return result;
+}
+
+// wf_nonblock sets O_NONBLOCK if it is missing.
+int wf_nonblock(int fd);
+
+// wf_ready_fresh is told of every descriptor that the kernel has just made. If one of its number is registered still,
+// that one was closed by a plain close(2): forget it, or its successor would wait for ever.
+// Context: any thread.
+void wf_ready_fresh(int fd);
+
+#endif

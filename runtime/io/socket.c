@@ -1,0 +1,163 @@
+// Messages and flags: the calls that only sockets have.
+#include <sys/socket.h>
+#include <unistd.h>
+#include <weft/io.h>
+
+#include "runtime/io/ready.h"
+
+// What a call works on: a buffer and an address, or a message.
+struct packet {
+    void *base;
+    size_t n;
+    int flags;
+    struct sockaddr *sa;
+    socklen_t *len; // of the sender's address; NULL: not asked for
+    socklen_t to;   // length of the receiver's
+};
+
+struct message {
+    struct msghdr *msg;
+    int flags;
+};
+
+WF_NOINLINE static ssize_t sys_recv(int fd, void *args)
+{
+    struct packet *p = args;
+    return wf_result(TEMP_FAILURE_RETRY(recvfrom(fd, p->base, p->n, p->flags | MSG_DONTWAIT, p->sa, p->len)));
+}
+
+WF_NOINLINE static ssize_t sys_send(int fd, void *args)
+{
+    struct packet *p = args;
+    int flags = p->flags | MSG_DONTWAIT | MSG_NOSIGNAL;
+    return wf_result(TEMP_FAILURE_RETRY(sendto(fd, p->base, p->n, flags, p->sa, p->to)));
+}
+
+WF_NOINLINE static ssize_t sys_recvmsg(int fd, void *args)
+{
+    struct message *m = args;
+    return wf_result(TEMP_FAILURE_RETRY(recvmsg(fd, m->msg, m->flags | MSG_DONTWAIT)));
+}
+
+WF_NOINLINE static ssize_t sys_sendmsg(int fd, void *args)
+{
+    struct message *m = args;
+    return wf_result(TEMP_FAILURE_RETRY(sendmsg(fd, m->msg, m->flags | MSG_DONTWAIT | MSG_NOSIGNAL)));
+}
+
+WF_NOINLINE static bool sys_is_stream(int fd)
+{
+    int type = 0;
+    socklen_t len = sizeof(type);
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
+}
+
+// Does recv return at once with these flags? The error queue and urgent data are never waited for.
+static bool recv_at_once(int flags)
+{
+    return flags & (MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB);
+}
+
+// Which flags leave it true that less than asked for means drained?
+static size_t full_with(size_t n, int flags)
+{
+    return flags & ~(MSG_NOSIGNAL | MSG_MORE) ? 0 : n;
+}
+
+static ssize_t recv_some(int fd, struct packet *p, const char *call)
+{
+    struct wf_ready r;
+
+    int err = wf_ready_open(&r, fd, WF_READ, call);
+    if (err < 0)
+        return err;
+    if (recv_at_once(p->flags))
+        return wf_ready_once(fd, sys_recv, p);
+    return wf_ready_run(&r, sys_recv, p, full_with(p->n, p->flags));
+}
+
+// recv_all does what MSG_WAITALL asks for, which MSG_DONTWAIT takes away from the kernel.
+static ssize_t recv_all(int fd, void *buf, size_t n, int flags)
+{
+    size_t at = 0;
+
+    for (;;) {
+        struct packet p = { .base = (char *)buf + at, .n = n - at, .flags = flags };
+        ssize_t got = recv_some(fd, &p, "weft_recv");
+        if (got <= 0) // what has been read is not lost
+            return at ? (ssize_t)at : got;
+        at += (size_t)got;
+        if (at == n)
+            return (ssize_t)at;
+    }
+}
+
+ssize_t weft_recv(int fd, void *buf, size_t n, int flags)
+{
+    struct packet p = { .base = buf, .n = n, .flags = flags & ~MSG_WAITALL };
+
+    if (wf_unlikely(flags & MSG_WAITALL) && !recv_at_once(flags) && !(flags & MSG_PEEK) && sys_is_stream(fd))
+        return recv_all(fd, buf, n, p.flags);
+    return recv_some(fd, &p, "weft_recv");
+}
+
+ssize_t weft_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *sa, socklen_t *len)
+{
+    struct packet p = { .base = buf, .n = n, .flags = flags, .sa = sa, .len = len };
+    return recv_some(fd, &p, "weft_recvfrom");
+}
+
+static ssize_t send_some(int fd, struct packet *p, const char *call)
+{
+    struct wf_ready r;
+
+    int err = wf_ready_open(&r, fd, WF_WRITE, call);
+    if (err < 0)
+        return err;
+    if (p->flags & MSG_DONTWAIT)
+        return wf_ready_once(fd, sys_send, p);
+    if (wf_unlikely(p->n == 0)) { // succeeds even where there is no room, except of a datagram
+        ssize_t put = wf_ready_once(fd, sys_send, p);
+        if (put != -EAGAIN)
+            return put;
+    }
+    return wf_ready_run(&r, sys_send, p, full_with(p->n, p->flags));
+}
+
+ssize_t weft_send(int fd, const void *buf, size_t n, int flags)
+{
+    struct packet p = { .base = (void *)buf, .n = n, .flags = flags };
+    return send_some(fd, &p, "weft_send");
+}
+
+ssize_t weft_sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *sa, socklen_t len)
+{
+    struct packet p = { .base = (void *)buf, .n = n, .flags = flags, .sa = (struct sockaddr *)sa, .to = len };
+    return send_some(fd, &p, "weft_sendto");
+}
+
+ssize_t weft_recvmsg(int fd, struct msghdr *msg, int flags)
+{
+    struct message m = { msg, flags };
+    struct wf_ready r;
+
+    int err = wf_ready_open(&r, fd, WF_READ, "weft_recvmsg");
+    if (err < 0)
+        return err;
+    if (recv_at_once(flags))
+        return wf_ready_once(fd, sys_recvmsg, &m);
+    return wf_ready_run(&r, sys_recvmsg, &m, 0);
+}
+
+ssize_t weft_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+    struct message m = { (struct msghdr *)msg, flags };
+    struct wf_ready r;
+
+    int err = wf_ready_open(&r, fd, WF_WRITE, "weft_sendmsg");
+    if (err < 0)
+        return err;
+    if (flags & MSG_DONTWAIT)
+        return wf_ready_once(fd, sys_sendmsg, &m);
+    return wf_ready_run(&r, sys_sendmsg, &m, 0);
+}

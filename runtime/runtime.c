@@ -1,0 +1,247 @@
+// A runtime: the two engines, plugged together, and what starts and stops them.
+//
+// The end, in steps (weft_rt_stop), and why nothing is left:
+//   1. wf_sched_drain: no new tasks; every task is cancelled; all end. Descriptors and timers wake their tasks to the
+//      last, because the reactor still runs.
+//   2. wf_sched_stop: the workers leave, and with them all who could borrow the poll or arm a timer.
+//   3. wf_reactor_stop: the reactor stops last; there is no waiter left whom it could wake.
+//   4. wf_pool_free: no task waits for a job, so there is none; its threads leave.
+// and weft_rt_free releases the memory.
+#include "runtime/runtime.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <weft/error.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "runtime/blocking.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; // of the list of all runtimes
+static struct weft_rt *all;                              // under lock
+static _Atomic unsigned forks;                           // children born between the first process and this one
+
+static void in_child(void)
+{
+    wf_fetch_add_relaxed(&forks, 1); // relaxed: the child has one thread
+    pthread_mutex_init(&lock, NULL); // another thread of the parent's may have held it
+    all = NULL;
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, in_child);
+}
+
+static void enlist(struct weft_rt *rt)
+{
+    pthread_mutex_lock(&lock);
+    rt->next = all;
+    all = rt;
+    pthread_mutex_unlock(&lock);
+}
+
+static void delist(struct weft_rt *rt)
+{
+    pthread_mutex_lock(&lock);
+    for (struct weft_rt **at = &all; *at; at = &(*at)->next) {
+        if (*at == rt) {
+            *at = rt->next;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+void wf_rt_forget_fd(int fd)
+{
+    pthread_mutex_lock(&lock);
+    for (struct weft_rt *rt = all; rt; rt = rt->next)
+        wf_source_forget(rt->reactor, fd);
+    pthread_mutex_unlock(&lock);
+}
+
+// --- Making ----------------------------------------------------------------------------------------------------------
+
+static void batch_begin(void *sched)
+{
+    wf_sched_batch_begin(sched);
+}
+
+static void batch_flush(void *sched)
+{
+    wf_sched_batch_flush(sched);
+}
+
+static unsigned watch(void *sched)
+{
+    return wf_sched_watch(sched);
+}
+
+_Static_assert((int)WF_WATCH_ASLEEP == (int)WF_REACTOR_ALL_ASLEEP && (int)WF_WATCH_STUCK == (int)WF_REACTOR_STUCK,
+               "the scheduler answers in the reactor's words");
+
+static int new_sched(struct weft_rt *rt, const weft_config *cfg)
+{
+    struct wf_sched_config sched = {
+        .workers = cfg->workers,
+        .stack_size = cfg->stack_size,
+        .pin = cfg->pin_workers,
+        .seed = cfg->seed,
+        .name = cfg->name,
+        .task_size = sizeof(struct weft_task),
+        .run = wf_task_body,
+        .ended = wf_task_ended,
+        .refused = wf_task_refused,
+        .idle = wf_reactor_idle_source(rt->reactor),
+    };
+    return wf_sched_new(&rt->sched, &sched);
+}
+
+static int start(struct weft_rt *rt, const weft_config *cfg)
+{
+    struct wf_reactor_hooks hooks = { rt->sched, batch_begin, batch_flush, watch };
+    char name[16];
+
+    snprintf(name, sizeof(name), "%.10s-io", cfg->name);
+    int err = wf_reactor_start(rt->reactor, &hooks, name);
+    if (err)
+        return err;
+    err = wf_sched_start(rt->sched);
+    if (err)
+        wf_reactor_stop(rt->reactor);
+    return err;
+}
+
+// build makes the parts of `rt` and starts them. On error it leaves nothing behind but `rt` itself.
+static int build(struct weft_rt *rt, const weft_config *cfg)
+{
+    int err = wf_reactor_new(&rt->reactor, cfg->workers + 1); // a wheel for each worker, and one for the rest
+    if (err)
+        return err;
+    err = wf_pool_new(&rt->blocking, cfg->blocking_max);
+    if (err)
+        goto no_pool;
+    err = new_sched(rt, cfg);
+    if (err)
+        goto no_sched;
+    err = start(rt, cfg);
+    if (!err)
+        return 0;
+    wf_sched_free(rt->sched);
+no_sched:
+    wf_pool_free(rt->blocking);
+no_pool:
+    wf_reactor_free(rt->reactor);
+    return err;
+}
+
+int weft_rt_new(weft_rt **out, const weft_config *cfg)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    weft_config full;
+    int err = wf_config_read(&full, cfg);
+
+    if (err)
+        return err;
+    pthread_once(&once, watch_forks);
+    struct weft_rt *rt = wf_alloc(sizeof(*rt));
+    if (!rt)
+        return -ENOMEM;
+    rt->forks = wf_load_relaxed(&forks); // relaxed: changes only in a child
+    err = build(rt, &full);
+    if (err) {
+        wf_free(rt);
+        return err;
+    }
+    enlist(rt);
+    *out = rt;
+    return 0;
+}
+
+// --- Using -----------------------------------------------------------------------------------------------------------
+
+static void not_in_a_task(const char *call)
+{
+    if (wf_self())
+        wf_misuse("%s blocks its thread: it must not be called by a task", call);
+}
+
+int weft_rt_spawn(weft_rt *rt, weft_task **out, weft_fn *fn, void *arg)
+{
+    return wf_task_spawn(rt, out, NULL, fn, arg);
+}
+
+int weft_rt_block_on(weft_rt *rt, weft_fn *fn, void *arg)
+{
+    weft_task *task;
+    intptr_t result = 0;
+
+    not_in_a_task("weft_rt_block_on");
+    int err = weft_rt_spawn(rt, &task, fn, arg);
+    if (err)
+        return err;
+    weft_future_wait_thread(&task->done, &result, WEFT_NEVER);
+    weft_detach(task);
+    return (int)result;
+}
+
+weft_rt *weft_rt_current(void)
+{
+    return wf_self() ? wf_rt_current() : NULL;
+}
+
+// --- Ending ----------------------------------------------------------------------------------------------------------
+
+int weft_rt_stop(weft_rt *rt, weft_time deadline)
+{
+    not_in_a_task("weft_rt_stop");
+    if (rt->stopped)
+        return 0;
+    int err = wf_sched_drain(rt->sched, deadline);
+    if (err)
+        return err;
+    wf_sched_stop(rt->sched);
+    delist(rt); // before the reactor ends: nobody finds it any more
+    wf_reactor_stop(rt->reactor);
+    wf_pool_free(rt->blocking);
+    rt->blocking = NULL;
+    rt->stopped = true;
+    return 0;
+}
+
+// abandon releases what a child of fork has inherited: there are no threads to stop here.
+static void abandon(weft_rt *rt)
+{
+    wf_reactor_free(rt->reactor);
+    wf_sched_abandon(rt->sched);
+    wf_pool_abandon(rt->blocking);
+    wf_free(rt);
+}
+
+void weft_rt_free(weft_rt *rt)
+{
+    if (!rt)
+        return;
+    if (rt->forks != wf_load_relaxed(&forks)) { // relaxed: changes only in a child
+        abandon(rt);
+        return;
+    }
+    weft_rt_stop(rt, WEFT_NEVER);
+    wf_sched_free(rt->sched);
+    wf_reactor_free(rt->reactor);
+    wf_free(rt);
+}
+
+int weft_run(const weft_config *cfg, weft_fn *fn, void *arg)
+{
+    weft_rt *rt;
+    int result = weft_rt_new(&rt, cfg);
+
+    if (result)
+        return result;
+    result = weft_rt_block_on(rt, fn, arg);
+    weft_rt_free(rt);
+    return result;
+}

@@ -1,0 +1,162 @@
+// Tasks as the program sees them: a header of the scheduler's, with a body, a future for its end, and a handle.
+//
+// Who frees the header? It is the program's as long as there is a handle, and its task's as long as it runs.
+//   - born detached: wf_task_ended frees it;
+//   - joined: the joiner does, once the future is set: that is the last the ended task does with its header;
+//   - detached later: weft_detach adds a waiter to the future, the reaper, whose waker frees the header; if the future is
+//     set already, weft_detach frees it itself. The future decides which, once.
+#include <errno.h>
+#include <weft/task.h>
+
+#include "base/assert.h"
+#include "runtime/runtime.h"
+#include "runtime/wait.h"
+
+int wf_task_body(struct wf_task *core)
+{
+    struct weft_task *task = wf_weft_task(core);
+    int result = task->fn(task->arg);
+
+    if (wf_unlikely(task->locals != NULL))
+        wf_locals_destroy(task);
+    task->done.weft_value = result;
+    return result;
+}
+
+void wf_task_ended(struct wf_task *core)
+{
+    struct weft_task *task = wf_weft_task(core);
+
+    if (task->detached)
+        wf_sched_task_free(core);
+    else
+        wf_cell_set(wf_future_cell(&task->done), 0, false); // [C1] the header may be gone after this
+}
+
+void wf_task_refused(struct wf_task *core, int err)
+{
+    wf_weft_task(core)->done.weft_value = err;
+    wf_task_ended(core);
+}
+
+static void apply(struct wf_task *core, const weft_spawn_opts *o)
+{
+    core->name = o->name;
+    core->pinned = o->pinned;
+    if (o->stack_size)
+        core->stack_class = (uint8_t)wf_stack_class(o->stack_size);
+}
+
+static bool valid(const weft_spawn_opts *o)
+{
+    return o->size == sizeof(*o) && !o->scope && wf_stack_class(o->stack_size) >= 0;
+}
+
+int wf_task_spawn(struct weft_rt *rt, struct weft_task **out, const weft_spawn_opts *opts, weft_fn *fn, void *arg)
+{
+    int err;
+
+    if (opts && !valid(opts))
+        return -EINVAL;
+    struct wf_task *core = wf_sched_task_new(rt->sched, &err);
+    if (wf_unlikely(!core))
+        return err;
+    struct weft_task *task = wf_weft_task(core);
+    if (opts)
+        apply(core, opts);
+    weft_future_init(&task->done);
+    task->rt = rt;
+    task->fn = fn;
+    task->arg = arg;
+    task->locals = NULL;
+    task->detached = out == NULL;
+    if (out)
+        *out = task; // before it can run: a task may look at its own handle there
+    wf_sched_submit(core);
+    return 0;
+}
+
+static struct weft_rt *spawner(const char *call)
+{
+    struct wf_task *self = wf_self();
+    if (wf_unlikely(!self))
+        wf_misuse("%s may only be called by a task; weft_rt_spawn by any thread", call);
+    return wf_weft_task(self)->rt;
+}
+
+int weft_spawn(weft_task **out, weft_fn *fn, void *arg)
+{
+    return wf_task_spawn(spawner("weft_spawn"), out, NULL, fn, arg);
+}
+
+int weft_spawn_with(weft_task **out, const weft_spawn_opts *o, weft_fn *fn, void *arg)
+{
+    return wf_task_spawn(spawner("weft_spawn_with"), out, o, fn, arg);
+}
+
+int weft_join(weft_task *t, int *result)
+{
+    int err = wf_wait_begin("weft_join");
+
+    if (&t->core == wf_self())
+        wf_misuse("weft_join: a task cannot join itself");
+    if (!err)
+        err = wf_wait_cell(wf_future_cell(&t->done), WEFT_NEVER, "join task", (intptr_t)t->core.id);
+    if (err)
+        return err;
+    if (result)
+        *result = (int)t->done.weft_value;
+    wf_sched_task_free(&t->core);
+    return 0;
+}
+
+static void reap(void *arg)
+{
+    wf_sched_task_free(arg);
+}
+
+void weft_detach(weft_task *t)
+{
+    t->reaper.waker = (struct wf_waker){ reap, &t->core };
+    if (!wf_cell_push(wf_future_cell(&t->done), &t->reaper))
+        wf_sched_task_free(&t->core);
+}
+
+void weft_task_cancel(weft_task *t)
+{
+    wf_task_cancel(&t->core);
+}
+
+bool weft_task_done(const weft_task *t)
+{
+    return weft_future_done(&t->done);
+}
+
+int weft_yield(void)
+{
+    int err = wf_wait_begin("weft_yield");
+    if (!err)
+        wf_yield();
+    return err;
+}
+
+weft_task *weft_self(void)
+{
+    return (weft_task *)wf_self();
+}
+
+uint64_t weft_task_id(const weft_task *t)
+{
+    return t->core.id;
+}
+
+const char *weft_task_name(const weft_task *t)
+{
+    return t->core.name ? t->core.name : "";
+}
+
+bool weft_cancelled(void)
+{
+    struct wf_task *self = wf_self();
+    return self && wf_task_cancelled(self);
+}

@@ -1,0 +1,194 @@
+#include "runtime/wait.h"
+
+#include <errno.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/parker.h"
+#include "runtime/runtime.h"
+
+int wf_wait_begin(const char *call)
+{
+    struct wf_task *task = wf_self();
+
+    if (wf_unlikely(!task))
+        wf_misuse("%s may only be called by a task (nor in a child of fork)", call);
+    return wf_unlikely(wf_task_cancelled(task)) ? -ECANCELED : 0;
+}
+
+void wf_spend(void)
+{
+    if (wf_unlikely(!wf_budget()))
+        wf_yield();
+}
+
+static struct wf_waker waker_of(struct wf_task *task)
+{
+    return (struct wf_waker){ wf_task_wake, task };
+}
+
+static void arm(struct wf_timer *timer, struct wf_task *task, weft_time deadline)
+{
+    struct weft_rt *rt = wf_weft_task(task)->rt;
+    wf_timer_arm(rt->reactor, wf_sched_worker_index(rt->sched), timer, deadline, waker_of(task));
+}
+
+// --- Cells -----------------------------------------------------------------------------------------------------------
+
+enum { CELLS_MAX = 2 };
+
+// One wait: nodes and timer live here, on the waiter's stack.
+struct wait {
+    struct wf_task *task;
+    struct wf_cell *const *cells;
+    struct wf_cell_node nodes[CELLS_MAX];
+    int pushed; // how many nodes are in their cells
+    struct wf_timer timer;
+    bool armed;
+};
+
+// push enters the cells. Returns: false if one of them is set.
+static bool push(struct wait *w, int n)
+{
+    for (; w->pushed < n; w->pushed++) {
+        w->nodes[w->pushed].waker = waker_of(w->task);
+        if (!wf_cell_push(w->cells[w->pushed], &w->nodes[w->pushed]))
+            return false;
+    }
+    return true;
+}
+
+static bool any_signalled(const struct wait *w)
+{
+    for (int i = 0; i < w->pushed; i++)
+        if (wf_cell_signalled(&w->nodes[i]))
+            return true;
+    return false;
+}
+
+// leave takes the nodes out of their cells; those that a setter has got hold of are waited for.
+// Returns: true if a cell was set.
+static bool leave(struct wait *w, const char *what, intptr_t on)
+{
+    bool set = false;
+
+    for (int i = 0; i < w->pushed; i++) {
+        if (wf_cell_signalled(&w->nodes[i])) {
+            set = true;
+        } else if (!wf_cell_leave(w->cells[i], &w->nodes[i])) {
+            while (!wf_cell_signalled(&w->nodes[i]))
+                wf_park(what, on);
+            set = true;
+        }
+    }
+    return set;
+}
+
+// park_until waits for a signal, the timer, or a cancel. Returns: why: 0, -ETIMEDOUT or -ECANCELED.
+static int park_until(struct wait *w, const char *what, intptr_t on)
+{
+    for (;;) {
+        if (any_signalled(w))
+            return 0;
+        if (wf_task_cancelled(w->task))
+            return -ECANCELED;
+        if (w->armed && wf_timer_fired(&w->timer))
+            return -ETIMEDOUT;
+        wf_park(what, on);
+    }
+}
+
+int wf_wait_cells(struct wf_cell *const *c, int n, weft_time deadline, const char *what, intptr_t on)
+{
+    struct wait w; // not cleared: a steady server comes here for every message
+    int err = 0;
+
+    w.task = wf_self();
+    w.cells = c;
+    w.pushed = 0;
+    w.armed = false;
+    wf_debug_assert(n <= CELLS_MAX);
+    if (push(&w, n)) {
+        if (deadline != WEFT_NEVER) {
+            if (deadline <= wf_now())
+                err = -ETIMEDOUT;
+            else {
+                arm(&w.timer, w.task, deadline);
+                w.armed = true;
+            }
+        }
+        if (!err)
+            err = park_until(&w, what, on);
+        if (w.armed)
+            wf_timer_disarm(&w.timer);
+    }
+    // Completion wins: whatever ended the wait, a cell that was set meanwhile counts.
+    return leave(&w, what, on) ? 0 : err;
+}
+
+int wf_wait_cell(struct wf_cell *c, weft_time deadline, const char *what, intptr_t on)
+{
+    if (wf_cell_value(c))
+        return 0;
+    return wf_wait_cells(&c, 1, deadline, what, on);
+}
+
+void wf_wait_shielded(struct wf_cell *c, const char *what)
+{
+    struct wf_cell_node node = { .waker = waker_of(wf_self()) };
+
+    if (wf_cell_push(c, &node))
+        while (!wf_cell_signalled(&node))
+            wf_park(what, 0);
+}
+
+// --- Time ------------------------------------------------------------------------------------------------------------
+
+int wf_wait_sleep(weft_time deadline)
+{
+    struct wf_task *task = wf_self();
+    struct wf_timer timer;
+    bool timed = deadline != WEFT_NEVER;
+
+    if (deadline <= wf_now())
+        return 0;
+    if (timed)
+        arm(&timer, task, deadline);
+    while (!(timed && wf_timer_fired(&timer)) && !wf_task_cancelled(task))
+        wf_park("sleep", 0);
+    bool over = timed && wf_timer_fired(&timer);
+    if (timed)
+        wf_timer_disarm(&timer);
+    return over ? 0 : -ECANCELED;
+}
+
+// --- Foreign threads -------------------------------------------------------------------------------------------------
+
+static void wake_thread(void *parker)
+{
+    // The sleeper is never elsewhere.
+    (void)wf_parker_wake(parker);
+}
+
+int wf_wait_thread(struct wf_cell *c, weft_time deadline)
+{
+    struct wf_parker parker = { WF_PARKER_RUNNING };
+    struct wf_cell_node node = { .waker = { wake_thread, &parker } };
+
+    if (wf_self())
+        wf_misuse("a task must not block its thread: await instead");
+    if (!wf_cell_push(c, &node))
+        return 0;
+    // The parker is on this stack, so what counts is that its wake has come, not that the node is signalled.
+    while (wf_parker_prepare(&parker, WF_PARKER_IN_FUTEX)) {
+        wf_parker_sleep(&parker, deadline);
+        if (wf_parker_finish(&parker))
+            return 0;
+        if (deadline != WEFT_NEVER && wf_now() >= deadline) {
+            if (wf_cell_leave(c, &node))
+                return -ETIMEDOUT;
+            deadline = WEFT_NEVER; // it is set: the wake is on its way
+        }
+    }
+    return 0;
+}

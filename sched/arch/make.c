@@ -1,0 +1,66 @@
+// The first frame of a stack, as the assembly's switch expects to find it.
+#include "sched/arch/frame.h"
+#include "sched/context.h"
+
+#include <stdint.h>
+#include <string.h>
+
+void wf_arch_enter(void); // the trampoline, in assembly
+
+#if defined(__x86_64__)
+
+struct frame {
+    uint32_t mxcsr;
+    uint16_t x87cw, pad;
+    uint64_t r15, r14, r13;
+    void (*entry)(void *); // r12
+    uint64_t rbx, rbp;
+    void (*pc)(void);
+};
+_Static_assert(offsetof(struct frame, mxcsr) == WF_FRAME_MXCSR, "frame.h");
+_Static_assert(offsetof(struct frame, x87cw) == WF_FRAME_X87CW, "frame.h");
+_Static_assert(offsetof(struct frame, entry) == WF_FRAME_ENTRY, "frame.h");
+_Static_assert(offsetof(struct frame, pc) == WF_FRAME_PC, "frame.h");
+
+// A new task begins with the floating-point modes of whoever makes it.
+static void control_words(struct frame *f)
+{
+    __asm__ volatile("stmxcsr %0" : "=m"(f->mxcsr));
+    __asm__ volatile("fnstcw %0" : "=m"(f->x87cw));
+}
+
+#elif defined(__aarch64__)
+
+struct frame {
+    void (*entry)(void *); // x19
+    uint64_t x20_to_x28[9];
+    uint64_t fp;
+    void (*pc)(void); // x30
+    uint64_t d8_to_d15[8];
+    uint64_t fpcr, pad;
+};
+_Static_assert(offsetof(struct frame, entry) == WF_FRAME_X19, "frame.h");
+_Static_assert(offsetof(struct frame, fp) == WF_FRAME_FP, "frame.h");
+_Static_assert(offsetof(struct frame, d8_to_d15) == WF_FRAME_D8, "frame.h");
+_Static_assert(offsetof(struct frame, fpcr) == WF_FRAME_FPCR, "frame.h");
+
+static void control_words(struct frame *f)
+{
+    __asm__ volatile("mrs %0, fpcr" : "=r"(f->fpcr));
+}
+
+#endif
+_Static_assert(sizeof(struct frame) == WF_FRAME_SIZE, "frame.h");
+
+void *wf_arch_make(void *top, void (*entry)(void *arg))
+{
+    // The trampoline finds the stack aligned to 16 when the frame is popped.
+    uintptr_t end = (uintptr_t)top & ~(uintptr_t)15;
+    struct frame *f = (struct frame *)(end - sizeof(struct frame));
+
+    memset(f, 0, sizeof(*f));
+    control_words(f);
+    f->entry = entry;
+    f->pc = wf_arch_enter;
+    return f;
+}

@@ -1,0 +1,65 @@
+// void *wf_arch_switch(void **save, void *load, void *arg): see sched/context.h.
+// Saves x19 to x30 and d8 to d15 (the callee-saved ones), and FPCR, which is only written if it differs.
+#include "sched/arch/frame.h"
+
+        .text
+        .globl wf_arch_switch
+        .hidden wf_arch_switch
+        .type wf_arch_switch, %function
+        .p2align 4
+wf_arch_switch:
+        .cfi_startproc
+        sub sp, sp, #WF_FRAME_SIZE
+        .cfi_adjust_cfa_offset WF_FRAME_SIZE
+        stp x19, x20, [sp, #WF_FRAME_X19]
+        stp x21, x22, [sp, #WF_FRAME_X19 + 16]
+        stp x23, x24, [sp, #WF_FRAME_X19 + 32]
+        stp x25, x26, [sp, #WF_FRAME_X19 + 48]
+        stp x27, x28, [sp, #WF_FRAME_X19 + 64]
+        stp x29, x30, [sp, #WF_FRAME_FP]
+        stp d8, d9, [sp, #WF_FRAME_D8]
+        stp d10, d11, [sp, #WF_FRAME_D8 + 16]
+        stp d12, d13, [sp, #WF_FRAME_D8 + 32]
+        stp d14, d15, [sp, #WF_FRAME_D8 + 48]
+        mrs x9, fpcr
+        str x9, [sp, #WF_FRAME_FPCR]
+        mov x10, sp
+        str x10, [x0]
+        mov sp, x1
+        mov x0, x2
+        ldr x10, [sp, #WF_FRAME_FPCR]
+        cmp x9, x10
+        b.eq 1f
+        msr fpcr, x10
+1:      ldp x19, x20, [sp, #WF_FRAME_X19]
+        ldp x21, x22, [sp, #WF_FRAME_X19 + 16]
+        ldp x23, x24, [sp, #WF_FRAME_X19 + 32]
+        ldp x25, x26, [sp, #WF_FRAME_X19 + 48]
+        ldp x27, x28, [sp, #WF_FRAME_X19 + 64]
+        ldp x29, x30, [sp, #WF_FRAME_FP]
+        ldp d8, d9, [sp, #WF_FRAME_D8]
+        ldp d10, d11, [sp, #WF_FRAME_D8 + 16]
+        ldp d12, d13, [sp, #WF_FRAME_D8 + 32]
+        ldp d14, d15, [sp, #WF_FRAME_D8 + 48]
+        add sp, sp, #WF_FRAME_SIZE
+        .cfi_adjust_cfa_offset -WF_FRAME_SIZE
+        br x30
+        .cfi_endproc
+        .size wf_arch_switch, . - wf_arch_switch
+
+// The trampoline: the argument is in x0, the entry in x19. An undefined return address ends every backtrace here.
+        .globl wf_arch_enter
+        .hidden wf_arch_enter
+        .type wf_arch_enter, %function
+        .p2align 4
+wf_arch_enter:
+        .cfi_startproc
+        .cfi_undefined x30
+        mov x29, xzr
+        mov x30, xzr
+        blr x19
+        brk #1
+        .cfi_endproc
+        .size wf_arch_enter, . - wf_arch_enter
+
+        .section .note.GNU-stack, "", %progbits

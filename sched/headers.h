@@ -1,0 +1,40 @@
+// The pool of task headers. Type-stable: a header, once made, stays a header until the scheduler is freed, so a pointer
+// to one may always be read, however late.
+//
+// Each worker has a list of free ones; a shared list, under a mutex, balances them a batch at a time and serves other
+// threads.
+//
+// Edges.
+//   H1  grow's store of `slabs` (release) -> wf_headers_each's load (acquire): the slab's headers are filled
+#ifndef WF_SCHED_HEADERS_H
+#define WF_SCHED_HEADERS_H
+
+#include <pthread.h>
+
+#include "sched/task.h"
+
+enum { WF_HEADERS_BATCH = 128 }; // moved at a time; a worker keeps at most twice that
+
+struct wf_header_list {
+    struct wf_task *free;
+    unsigned count;
+};
+
+struct wf_headers {
+    size_t size;                  // fixed: of one header
+    pthread_mutex_t lock;         //
+    struct wf_header_list shared; // under lock
+    _Atomic(struct wf_header_slab *) slabs; // A: [H1] newest first; only added to
+};
+
+void wf_headers_init(struct wf_headers *h, size_t size);
+void wf_headers_fini(struct wf_headers *h);
+
+// wf_headers_take takes one from `local`, the calling worker's (NULL: not a worker). Returns: NULL for want of memory.
+WF_MUST_CHECK struct wf_task *wf_headers_take(struct wf_headers *h, struct wf_header_list *local);
+void wf_headers_give(struct wf_headers *h, struct wf_header_list *local, struct wf_task *task);
+
+// wf_headers_each calls fn for every header there is, free or not. Takes no lock.
+void wf_headers_each(struct wf_headers *h, void (*fn)(struct wf_task *, void *), void *arg);
+
+#endif

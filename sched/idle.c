@@ -1,0 +1,101 @@
+#include "sched/idle.h"
+
+static uint64_t bit(unsigned worker)
+{
+    return UINT64_C(1) << (worker % 64);
+}
+
+void wf_idle_init(struct wf_idle *i, unsigned workers)
+{
+    i->workers = workers;
+    wf_store_relaxed(&i->poller, -1); // relaxed: not shared yet
+}
+
+bool wf_idle_search_begin(struct wf_idle *i)
+{
+    uint32_t n = wf_load_relaxed(&i->searching); // relaxed: the bound is advisory
+
+    if (2 * n >= i->workers && n > 0)
+        return false;
+    wf_fetch_add_seq_cst(&i->searching, 1); // [I1]
+    return true;
+}
+
+bool wf_idle_search_end(struct wf_idle *i)
+{
+    return wf_fetch_sub_seq_cst(&i->searching, 1) == 1; // [I1]
+}
+
+void wf_idle_sleep(struct wf_idle *i, unsigned worker, bool searching)
+{
+    wf_fetch_or_seq_cst(&i->asleep[worker / 64], bit(worker)); // [I1]
+    if (searching)
+        wf_fetch_sub_seq_cst(&i->searching, 1); // [I1]
+}
+
+bool wf_idle_unsleep(struct wf_idle *i, unsigned worker)
+{
+    return wf_fetch_and_seq_cst(&i->asleep[worker / 64], ~bit(worker)) & bit(worker); // [I2]
+}
+
+bool wf_idle_any_asleep(const struct wf_idle *i)
+{
+    for (unsigned w = 0; w * 64 < i->workers; w++)
+        if (wf_load_seq_cst(&i->asleep[w]) != 0) // [I1]
+            return true;
+    return false;
+}
+
+static unsigned count_asleep(const struct wf_idle *i)
+{
+    unsigned n = 0;
+    for (unsigned w = 0; w * 64 < i->workers; w++)
+        n += (unsigned)__builtin_popcountll(wf_load_seq_cst(&i->asleep[w])); // seq_cst: costs nothing more here
+    return n;
+}
+
+bool wf_idle_all_asleep(const struct wf_idle *i)
+{
+    return count_asleep(i) == i->workers;
+}
+
+bool wf_idle_others_awake(const struct wf_idle *i, unsigned worker)
+{
+    bool asleep = wf_load_relaxed(&i->asleep[worker / 64]) & bit(worker); // relaxed: a hint
+    return count_asleep(i) - asleep < i->workers - 1;
+}
+
+// claim clears the bit of one sleeper, the lowest, so that work stays dense; the one in the poll only if `poller_too`.
+static int claim(struct wf_idle *i, bool poller_too)
+{
+    int32_t poller = wf_load_relaxed(&i->poller); // relaxed: a hint
+
+    for (unsigned w = 0; w * 64 < i->workers; w++) {
+        uint64_t seen = wf_load_seq_cst(&i->asleep[w]); // [I1]
+        if (!poller_too && poller >= 0 && (unsigned)poller / 64 == w)
+            seen &= ~bit((unsigned)poller);
+        for (; seen; seen &= seen - 1) {
+            uint64_t lowest = seen & -seen;
+            if (wf_fetch_and_seq_cst(&i->asleep[w], ~lowest) & lowest) // [I2]
+                return (int)(w * 64) + __builtin_ctzll(lowest);
+        }
+    }
+    return -1;
+}
+
+int wf_idle_wake_one(struct wf_idle *i)
+{
+    do {
+        uint32_t none = 0;
+        if (!wf_cas_seq_cst(&i->searching, &none, 1)) // [I1] one who searches is enough
+            return -1;
+        int worker = claim(i, false);
+        if (worker < 0)
+            worker = claim(i, true);
+        if (worker >= 0)
+            return worker;
+        wf_fetch_sub_seq_cst(&i->searching, 1); // [I1]
+        // One may have fallen asleep since, trusting that "somebody searches": that was this call.
+    } while (wf_idle_any_asleep(i));
+    return -1;
+}

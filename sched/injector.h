@@ -1,0 +1,63 @@
+// The injector: the queue that everybody shares. Foreign threads, the reactor and overflowing workers push chains of
+// tasks; workers take shares. First in, first out, unbounded, intrusive: it never waits and never fails.
+//
+// The push side is one exchange that links a whole chain (as in the queue lock of Mellor-Crummey and Scott, and Vyukov's
+// intrusive queue). The take side is for one at a time, by a try-lock that nobody ever waits for: a worker that finds it
+// taken knows that another is taking work, and looks elsewhere. A share is a batch: the lock is passed once for many.
+//
+//   tail  NULL: empty. Else the last task pushed.
+//   head  the first task; NULL while the queue is empty, or while the pusher that found it empty has not linked yet.
+//
+// Between a pusher's exchange and its linking store the chain behind it cannot be reached: wf_injector_take ends early.
+// Nothing is lost: the pusher links, and then looks for a sleeper to wake ([I1] in idle.h); and until then
+// wf_injector_empty says no, so that nobody falls asleep.
+//
+// Edges.
+//   J1  push's store of `next` or head (release) -> take's load of it (acquire): header and chain are filled
+//   J2  push's exchange of tail (seq_cst) comes before its look for sleepers; a worker's wf_injector_empty (seq_cst)
+//       after it has announced its sleep: half of [I1]
+//   J3  take's compare-and-swap of tail to NULL (release) -> a push that finds NULL (acquire): take's store of NULL to
+//       head comes before the push's store
+#ifndef WF_SCHED_INJECTOR_H
+#define WF_SCHED_INJECTOR_H
+
+#include "base/lock.h"
+#include "sched/task.h"
+
+struct wf_injector {
+    _Alignas(WF_NO_SHARING) _Atomic(struct wf_task *) tail; // A: [J2] [J3]
+    _Alignas(WF_NO_SHARING) _Atomic(struct wf_task *) head; // A: [J1]; written by takers under the lock
+    struct wf_lock taking;
+};
+
+// A chain of tasks, linked by `next`, that nobody else sees yet.
+struct wf_chain {
+    struct wf_task *first, *last;
+    unsigned count;
+};
+
+static inline void wf_chain_append(struct wf_chain *c, struct wf_task *task)
+{
+    wf_store_relaxed(&task->next, NULL); // relaxed: nobody sees the chain yet
+    if (c->last)
+        wf_store_relaxed(&c->last->next, task); // relaxed: as above
+    else
+        c->first = task;
+    c->last = task;
+    c->count++;
+}
+
+// wf_injector_push adds a chain that is not empty.  Context: any thread.
+void wf_injector_push(struct wf_injector *q, const struct wf_chain *chain);
+
+// wf_injector_take takes up to `most` tasks, oldest first.
+// Returns: how many; 0 also if another is taking.  Context: any worker.
+unsigned wf_injector_take(struct wf_injector *q, struct wf_task **out, unsigned most);
+
+// wf_injector_empty tells whether nothing is queued, nor about to be.
+static inline bool wf_injector_empty(const struct wf_injector *q)
+{
+    return wf_load_seq_cst(&q->tail) == NULL; // [J2]
+}
+
+#endif

@@ -1,0 +1,46 @@
+// The run ring: a worker's queue of tasks that were woken or have yielded, first in, first out. One producer, the owner;
+// owner and thieves take from the same end, thieves half of it at once (as Go's and Tokio's run queues).
+//
+// Parties: the owner (push, pop) and any number of thieves (steal). Indices are 64 bits and never wrap: no ABA.
+// Slots [head, tail) are full.
+//
+// Edges.
+//   R1  push's store of tail (release) -> steal loads tail (acquire): slots and task headers are filled
+//   R2  the compare-and-swap on head (release), pop's and steal's -> push loads head (acquire): whoever took tasks has
+//       read their slots before the owner may fill them again
+//   A thief reads its slots before the compare-and-swap. If head is still what it saw, nobody has taken them, so the
+//   owner has not filled them again: what it read is right. If not, it drops what it read.
+#ifndef WF_SCHED_RING_H
+#define WF_SCHED_RING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sched/deque.h"
+
+struct wf_ring {
+    _Alignas(WF_NO_SHARING) _Atomic uint64_t head; // A: next to take
+    _Alignas(WF_NO_SHARING) _Atomic uint64_t tail; // A: next to push; written by the owner only
+    _Atomic(struct wf_task *) slot[WF_QUEUE_CAP];  // A: [R1] and [R2]
+};
+
+// wf_ring_push adds a task behind all others. Returns: false if the ring is full.  Context: owner.
+bool wf_ring_push(struct wf_ring *q, struct wf_task *task);
+
+// wf_ring_pop takes the oldest, NULL if there is none.  Context: owner.
+struct wf_task *wf_ring_pop(struct wf_ring *q);
+
+// wf_ring_steal moves the older half of `q`, rounded up, into `to`, but for the last of them.
+// Returns: that last one, NULL if there was none.
+// Context: the owner of `to`, which must be empty.
+struct wf_task *wf_ring_steal(struct wf_ring *q, struct wf_ring *to, unsigned *moved);
+
+// wf_ring_size is how many there are: never too few for the owner, a hint for others.
+static inline uint64_t wf_ring_size(const struct wf_ring *q)
+{
+    uint64_t head = wf_load_relaxed(&q->head); // relaxed: a hint; head first, so that it is not negative for the owner
+    uint64_t tail = wf_load_relaxed(&q->tail); // relaxed: as above
+    return (int64_t)(tail - head) > 0 ? tail - head : 0;
+}
+
+#endif

@@ -1,0 +1,412 @@
+// What happens on a task's stack: choose the next task, switch to it; park, yield, wake, end.
+//
+// A task that leaves switches straight to the next one, if the worker's own queues have one; only when they are dry does
+// it go by way of the worker's own stack (worker.c). Whoever runs next finishes what the one who left could not do while
+// he still stood on his stack: publish him as PARKED, queue him, or free his stack (wf_worker_arrive).
+//
+// The order of choice:
+//   next slot   the task just woken or spawned: its data is hot. At most WF_NEXT_RUNS in a row while others wait.
+//   deque       spawned, not begun, newest first: a tree of tasks is walked depth first
+//   ring        woken or yielded, oldest first
+// and every WF_FAIR_TICKS the other way round: ring, then the deque's oldest. While the injector holds work, one of it
+// every WF_INJECTOR_TICKS.
+//
+// Edges.
+//   N1  put_next's store or exchange (release) -> the exchange that takes the slot (acquire), owner's or thief's:
+//       header, and what was saved by [T2], are visible
+#include "sched/worker.h"
+
+#include <errno.h>
+
+#include "base/assert.h"
+
+// --- Choosing --------------------------------------------------------------------------------------------------------
+
+static struct wf_task *take_next(struct wf_worker *w)
+{
+    if (!wf_load_relaxed(&w->next)) // relaxed: only the owner fills it
+        return NULL;
+    return wf_exchange_acquire(&w->next, NULL); // [N1] a thief may have been faster: NULL
+}
+
+static struct wf_task *take_injected(struct wf_injector *q)
+{
+    struct wf_task *task;
+    return wf_injector_take(q, &task, 1) ? task : NULL;
+}
+
+// pick_fairly gives those a turn whom the usual order could starve.
+static struct wf_task *pick_fairly(struct wf_worker *w)
+{
+    bool again;
+    struct wf_task *task = wf_ring_pop(&w->ring);
+
+    if (!task)
+        task = wf_deque_steal(&w->deque, &again);
+    return task;
+}
+
+// due tells whether the injector, or the inbox of pinned tasks, has work whose turn it is.
+static struct wf_task *pick_injected(struct wf_worker *w, uint64_t ticks)
+{
+    struct wf_injector *all = &w->sched->injector;
+
+    // relaxed: a hint; what is missed now is seen at a later tick, or before the worker sleeps
+    if (wf_load_relaxed(&w->inbox.tail) && ticks % 2 == 0)
+        return take_injected(&w->inbox);
+    if (wf_load_relaxed(&all->tail) && ticks % WF_INJECTOR_TICKS == 0) // relaxed: as above
+        return take_injected(all);
+    return NULL;
+}
+
+struct wf_task *wf_worker_pick(struct wf_worker *w)
+{
+    uint64_t ticks = wf_load_relaxed(&w->ticks) + 1; // relaxed: only the owner writes it
+    struct wf_task *task = NULL;
+
+    wf_store_relaxed(&w->ticks, ticks); // relaxed: the watch only wants to see it move
+    if (wf_unlikely(wf_load_relaxed(&w->sched->epoch) != w->epoch)) // relaxed: a hint that time has passed
+        return NULL;
+    if (wf_unlikely(ticks % WF_FAIR_TICKS == 0))
+        task = pick_fairly(w);
+    if (!task)
+        task = pick_injected(w, ticks);
+    if (!task && (w->next_runs < WF_NEXT_RUNS || wf_ring_size(&w->ring) == 0) && (task = take_next(w))) {
+        w->next_runs++;
+        return task;
+    }
+    w->next_runs = 0;
+    if (!task)
+        task = wf_deque_pop(&w->deque);
+    if (!task)
+        task = wf_ring_pop(&w->ring);
+    return task;
+}
+
+// --- Queueing --------------------------------------------------------------------------------------------------------
+
+static void inject(struct wf_sched *s, struct wf_task *task)
+{
+    struct wf_chain chain = { 0 };
+    wf_chain_append(&chain, task);
+    wf_injector_push(&s->injector, &chain);
+}
+
+static void push_ring(struct wf_worker *w, struct wf_task *task)
+{
+    if (wf_likely(wf_ring_push(&w->ring, task)))
+        return;
+    inject(w->sched, task); // behind all that is in the ring: order is kept
+    wf_bump(&w->overflows, 1);
+}
+
+// spill moves the older half of the deque to the injector, as one chain.
+static void spill(struct wf_worker *w)
+{
+    struct wf_chain chain = { 0 };
+
+    while (chain.count < WF_QUEUE_CAP / 2) {
+        bool again;
+        struct wf_task *task = wf_deque_steal(&w->deque, &again);
+        if (task)
+            wf_chain_append(&chain, task);
+        else if (!again)
+            break;
+    }
+    if (chain.count > 0)
+        wf_injector_push(&w->sched->injector, &chain);
+    wf_bump(&w->overflows, chain.count);
+}
+
+static void push_deque(struct wf_worker *w, struct wf_task *task)
+{
+    while (wf_unlikely(!wf_deque_push(&w->deque, task)))
+        spill(w);
+    wf_worker_hint(w);
+}
+
+// put_next makes `task` the next to run; who was that before queues: begun tasks in the ring, others in the deque.
+static void put_next(struct wf_worker *w, struct wf_task *task)
+{
+    if (!wf_load_relaxed(&w->next)) { // relaxed: only the owner fills it
+        wf_store_release(&w->next, task); // [N1] wakes nobody: the owner is about to run it
+        return;
+    }
+    struct wf_task *old = wf_exchange_acq_rel(&w->next, task); // [N1]
+    if (!old)
+        return;
+    if (!old->stack) {
+        push_deque(w, old);
+        return;
+    }
+    push_ring(w, old);
+    if (wf_ring_size(&w->ring) >= WF_WAKE_BACKLOG)
+        wf_worker_hint(w);
+}
+
+// send_home queues a pinned task on the one worker that may run it.
+static void send_home(struct wf_worker *w, struct wf_task *task)
+{
+    struct wf_worker *home = task->home;
+    struct wf_chain chain = { 0 };
+
+    wf_chain_append(&chain, task);
+    wf_injector_push(&home->inbox, &chain);
+    if (home == w)
+        return;
+    // As [I1], with the inbox for the injector, and one worker for all. Waking it makes it a searcher ([I2]).
+    if (wf_idle_unsleep(&w->sched->idle, home->index)) {
+        wf_fetch_add_seq_cst(&w->sched->idle.searching, 1); // [I2]
+        wf_sched_wake_worker(w->sched, (int)home->index);
+    }
+}
+
+static void enqueue_outside(struct wf_sched *s, struct wf_thread *thread, struct wf_task *task)
+{
+    if (thread->batching == s) {
+        wf_chain_append(&thread->batch, task);
+        return;
+    }
+    inject(s, task);
+    wf_sched_notify(s);
+}
+
+void wf_sched_batch_begin(struct wf_sched *s)
+{
+    struct wf_thread *thread = wf_thread_self();
+    wf_assert(!thread->worker && !thread->batching);
+    thread->batching = s;
+    thread->batch = (struct wf_chain){ 0 };
+}
+
+void wf_sched_batch_flush(struct wf_sched *s)
+{
+    struct wf_thread *thread = wf_thread_self();
+    thread->batching = NULL;
+    if (thread->batch.count == 0)
+        return;
+    wf_injector_push(&s->injector, &thread->batch);
+    wf_sched_notify(s);
+}
+
+// enqueue makes an ACTIVE task run some time.
+static void enqueue(struct wf_task *task)
+{
+    struct wf_thread *thread = wf_thread_self();
+    struct wf_worker *w = thread->worker;
+
+    if (wf_unlikely(task->home != NULL)) {
+        send_home(w && w->sched == task->sched ? w : task->home, task);
+    } else if (wf_unlikely(!w || w->sched != task->sched)) {
+        enqueue_outside(task->sched, thread, task);
+    } else if (w->polling) {
+        push_ring(w, task); // a batch of the poll: in order
+    } else {
+        put_next(w, task);
+    }
+}
+
+void wf_task_wake(void *arg)
+{
+    struct wf_task *task = arg;
+    if (wf_task_note_wake(task))
+        enqueue(task);
+}
+
+void wf_task_cancel(struct wf_task *task)
+{
+    wf_fetch_or_acq_rel(&task->word, WF_TASK_CANCEL); // [T3]
+    wf_task_wake(task);
+}
+
+void wf_sched_submit(struct wf_task *task)
+{
+    wf_task_begin(task);
+    enqueue(task);
+}
+
+// --- Switching -------------------------------------------------------------------------------------------------------
+
+static void task_main(void *arg);
+
+bool wf_worker_ready(struct wf_worker *w, struct wf_task *task)
+{
+    if (wf_likely(task->stack != NULL))
+        return true;
+    task->stack = wf_stack_take(&w->stacks[task->stack_class - WF_STACK_CLASS_MIN], &w->sched->depot, task->stack_class);
+    if (wf_likely(task->stack != NULL)) {
+        wf_stack_context(task->stack, &task->context, task_main);
+        return true;
+    }
+    wf_task_end(task);
+    w->sched->cfg.refused(task, -ENOMEM);
+    wf_bump(&w->ended, 1);
+    return false;
+}
+
+void wf_worker_arrive(struct wf_worker *w)
+{
+    struct wf_task *left = w->left;
+
+    switch (w->how) {
+    case WF_LEFT_NOTHING:
+        return;
+    case WF_LEFT_PARKED:
+        if (wf_unlikely(!wf_task_retire(left)))
+            enqueue(left);
+        break;
+    case WF_LEFT_YIELDED:
+        if (wf_unlikely(left->home != NULL))
+            send_home(w, left);
+        else if (wf_load_relaxed(&w->sched->injector.tail)) // relaxed: a hint
+            inject(w->sched, left); // others queue there: behind them, or those that overflowed would get fewer turns
+        else
+            push_ring(w, left);
+        break;
+    case WF_LEFT_ENDED:
+        wf_stack_give(&w->stacks[w->dead->size_class - WF_STACK_CLASS_MIN], &w->sched->depot, w->dead);
+        break;
+    }
+    w->how = WF_LEFT_NOTHING;
+}
+
+// begin_turn notes that `task` (NULL: none, the worker's own stack) is what runs now.
+static void begin_turn(struct wf_worker *w, struct wf_task *task)
+{
+    w->current = task;
+    w->budget = WF_BUDGET;
+}
+
+// next_ready picks a task that can be switched to, NULL if the queues are dry.
+static struct wf_task *next_ready(struct wf_worker *w)
+{
+    struct wf_task *task;
+    do {
+        task = wf_worker_pick(w);
+    } while (task && !wf_worker_ready(w, task));
+    return task;
+}
+
+// leave switches away from the running task. Returns when it is resumed, perhaps on another worker.
+static void leave(struct wf_worker *w, struct wf_task *task, enum wf_left how, struct wf_task *next)
+{
+    w->left = task;
+    w->how = how;
+    begin_turn(w, next);
+    wf_worker_arrive(wf_context_switch(&task->context, next ? &next->context : &w->loop, w, false));
+}
+
+static struct wf_worker *current_worker(const char *call)
+{
+    struct wf_worker *w = wf_thread_self()->worker;
+    if (wf_unlikely(!w || !w->current))
+        wf_misuse("%s: only a task may call this", call);
+    return w;
+}
+
+void wf_park(const char *what, intptr_t on)
+{
+    struct wf_worker *w = current_worker(what);
+    struct wf_task *task = w->current;
+
+    if (wf_task_consume_wake(task))
+        return;
+    wf_store_relaxed(&task->on, on); // relaxed: only dumps read them
+    wf_store_relaxed(&task->what, what);
+    leave(w, task, WF_LEFT_PARKED, next_ready(w));
+    wf_store_relaxed(&task->what, NULL); // relaxed: as above
+}
+
+void wf_yield(void)
+{
+    struct wf_worker *w = current_worker("weft_yield");
+    struct wf_task *task = w->current;
+    struct wf_task *next = next_ready(w);
+
+    // Alone: go on. But now and then look around, for the sake of those who are not queued here.
+    if (!next && wf_load_relaxed(&w->ticks) % WF_FAIR_TICKS != 0 && // relaxed: the worker's own
+        wf_load_relaxed(&w->sched->epoch) == w->epoch &&            // relaxed: a hint, as in wf_worker_pick
+        !wf_load_relaxed(&w->sched->injector.tail)) {               // relaxed: as above
+        w->budget = WF_BUDGET;
+        return;
+    }
+    leave(w, task, WF_LEFT_YIELDED, next);
+}
+
+bool wf_budget(void)
+{
+    struct wf_worker *w = wf_thread_self()->worker;
+    return w->budget > 0 && --w->budget > 0;
+}
+
+struct wf_task *wf_self(void)
+{
+    struct wf_worker *w = wf_thread_self()->worker;
+    return w ? w->current : NULL;
+}
+
+unsigned wf_sched_worker_index(const struct wf_sched *s)
+{
+    struct wf_worker *w = wf_thread_self()->worker;
+    return w && w->sched == s ? w->index : s->cfg.workers;
+}
+
+// --- A task's life ---------------------------------------------------------------------------------------------------
+
+// end_task takes the stack off a task whose body has returned, and hands the header over. What the header was is gone
+// after that. Returns: the worker, which need not be the one that the body began on.
+static struct wf_worker *end_task(struct wf_task *task, struct wf_stack **stack)
+{
+    struct wf_worker *w = wf_thread_self()->worker;
+    struct wf_sched *s = w->sched;
+
+    *stack = task->stack;
+    task->stack = NULL;
+    task->home = NULL;
+    w->current = NULL;
+    wf_task_end(task);
+    s->cfg.ended(task);
+    // Release: wf_sched_drain counts this end, then frees what the task used.
+    wf_store_release(&w->ended, wf_load_relaxed(&w->ended) + 1); // relaxed: only the owner writes it
+    if (wf_unlikely(wf_load_seq_cst(&s->draining))) { // seq_cst: against wf_sched_drain's store
+        wf_fetch_add_seq_cst(&s->drained, 1);
+        wf_futex_wake(&s->drained, 1);
+    }
+    return w;
+}
+
+static void run_body(struct wf_worker *w, struct wf_task *task)
+{
+    wf_bump(&w->runs, 1);
+    if (wf_unlikely(task->pinned))
+        task->home = w;
+    w->sched->cfg.run(task);
+}
+
+// task_main is what every stack runs: one task, and then, as long as the next one has no stack, that one too.
+static void task_main(void *arg)
+{
+    struct wf_worker *w = arg;
+
+    wf_context_arrived();
+    wf_worker_arrive(w);
+    for (;;) {
+        struct wf_stack *stack;
+        run_body(w, w->current);
+        w = end_task(w->current, &stack);
+        struct wf_task *next = wf_worker_pick(w);
+        if (next && !next->stack && next->stack_class == stack->size_class) {
+            next->stack = stack;
+            begin_turn(w, next);
+            continue;
+        }
+        if (next && !wf_worker_ready(w, next))
+            next = next_ready(w);
+        w->dead = stack;
+        w->how = WF_LEFT_ENDED;
+        begin_turn(w, next);
+        struct wf_context gone;
+        wf_context_switch(&gone, next ? &next->context : &w->loop, w, true);
+        wf_panic("a task came back after its end");
+    }
+}

@@ -1,0 +1,323 @@
+// The scheduler as a whole: made, started, watched, drained, stopped.
+//
+// The end, in steps, and why nothing is left:
+//   1. wf_sched_drain sets `draining`. From then on wf_sched_task_new fails: a task that was being made is either
+//      counted before, and waited for, or its maker sees the flag ([S1]).
+//   2. It cancels every living task, again and again until all have ended: one that was born meanwhile, or whose header
+//      was being used again just then, is met by the next round.
+//   3. All have ended when the number of ends, read first, equals the number of tasks made, read after: each task that
+//      has ended was counted as made before, and a living one was made by another living one, or was counted in 1.
+//   4. wf_sched_stop sets `quitting` and wakes every worker: each finds its queues dry, as there are no tasks, and leaves.
+//      A wake that is still on its way finds an ended task. Only then may others (the reactor) stop that could fire
+//      wakers, and only after that
+//   5. wf_sched_free releases headers and stacks: nobody can reach them.
+//
+// Edges.
+//   S1  wf_sched_task_new counts (seq_cst), then loads `draining`; wf_sched_drain stores `draining`, then loads the
+//       counts (seq_cst): one of them sees the other
+//   S2  end_task's store of `ended` (release) -> made_and_ended's load (acquire): what the task did is visible, the tasks
+//       it made among it
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "sched/worker.h"
+
+enum { ID_BLOCK = 1024, DRAIN_ROUND_NS = 5000000 };
+
+static _Atomic uint64_t ids; // task numbers given out in this process
+
+// --- Making ----------------------------------------------------------------------------------------------------------
+
+static void init_worker(struct wf_sched *s, unsigned index)
+{
+    struct wf_worker *w = &s->workers[index];
+    w->sched = s;
+    w->index = index;
+    w->rng = wf_rand_seed(s->cfg.seed, index);
+}
+
+// name_task is what wf_misuse asks who did it.
+static void name_task(char *buf, size_t n)
+{
+    struct wf_task *task = wf_self();
+    if (!task)
+        snprintf(buf, n, "outside a task: ");
+    else if (task->name)
+        snprintf(buf, n, "task %llu '%s': ", (unsigned long long)task->id, task->name);
+    else
+        snprintf(buf, n, "task %llu: ", (unsigned long long)task->id);
+}
+
+// in_child: the child of a fork has the calling thread only. It is no worker any more: what would park there stops, as
+// it would outside a task.
+static void in_child(void)
+{
+    wf_thread_self()->worker = NULL;
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, in_child);
+}
+
+int wf_sched_new(struct wf_sched **out, const struct wf_sched_config *cfg)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct wf_sched *s = wf_alloc(sizeof(*s));
+    if (!s)
+        return -ENOMEM;
+    pthread_once(&once, watch_forks);
+    s->workers = wf_alloc(cfg->workers * sizeof(s->workers[0]));
+    if (!s->workers) {
+        wf_free(s);
+        return -ENOMEM;
+    }
+    s->cfg = *cfg;
+    s->stack_class = (uint8_t)wf_stack_class(cfg->stack_size);
+    snprintf(s->name, sizeof(s->name), "%s", cfg->name);
+    wf_headers_init(&s->headers, cfg->task_size);
+    wf_depot_init(&s->depot);
+    wf_idle_init(&s->idle, cfg->workers);
+    for (unsigned i = 0; i < cfg->workers; i++)
+        init_worker(s, i);
+    wf_misuse_namer = name_task;
+    *out = s;
+    return 0;
+}
+
+void wf_sched_free(struct wf_sched *s)
+{
+    wf_depot_fini(&s->depot);
+    wf_headers_fini(&s->headers);
+    wf_free(s->workers);
+    wf_free(s);
+}
+
+void wf_sched_abandon(struct wf_sched *s)
+{
+    for (unsigned i = 0; i < s->started; i++)
+        wf_overflow_remove(&s->workers[i]);
+    wf_sched_free(s);
+}
+
+static int start_worker(struct wf_worker *w)
+{
+    int err = wf_overflow_install(w);
+    if (err)
+        return err;
+    err = wf_fault() ? EAGAIN : pthread_create(&w->thread, NULL, wf_worker_main, w);
+    if (err)
+        wf_overflow_remove(w);
+    return -err;
+}
+
+int wf_sched_start(struct wf_sched *s)
+{
+    sigset_t all, before;
+    int err = 0;
+
+    // Threads inherit the mask: signals are the program's business. Faults stay: they are the thread's own.
+    sigfillset(&all);
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGFPE);
+    sigdelset(&all, SIGILL);
+    sigdelset(&all, SIGABRT);
+    sigdelset(&all, SIGTRAP);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    for (; s->started < s->cfg.workers && !err; s->started += !err)
+        err = start_worker(&s->workers[s->started]);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (err)
+        wf_sched_stop(s);
+    return err;
+}
+
+// --- Tasks -----------------------------------------------------------------------------------------------------------
+
+static uint64_t new_id(struct wf_worker *w)
+{
+    if (!w)
+        return wf_fetch_add_relaxed(&ids, 1) + 1; // relaxed: only has to differ
+    if (w->ids == w->ids_end) {
+        w->ids = wf_fetch_add_relaxed(&ids, ID_BLOCK) + 1; // relaxed: as above
+        w->ids_end = w->ids + ID_BLOCK;
+    }
+    return w->ids++;
+}
+
+// worker_of is the calling thread if it is a worker of `s`.
+static struct wf_worker *worker_of(struct wf_sched *s)
+{
+    struct wf_worker *w = wf_thread_self()->worker;
+    return w && w->sched == s ? w : NULL;
+}
+
+static void count_made(struct wf_sched *s, struct wf_worker *w, int64_t n)
+{
+    if (w)
+        wf_bump(&w->spawned, (uint64_t)n); // its maker, a living task, holds wf_sched_drain up
+    else
+        wf_fetch_add_seq_cst(&s->spawned_outside, (uint64_t)n); // [S1]
+}
+
+struct wf_task *wf_sched_task_new(struct wf_sched *s, int *err)
+{
+    struct wf_worker *w = worker_of(s);
+
+    count_made(s, w, 1);
+    if (wf_unlikely(wf_load_seq_cst(&s->draining))) { // [S1]
+        count_made(s, w, -1);
+        *err = -ECANCELED;
+        return NULL;
+    }
+    struct wf_task *task = wf_headers_take(&s->headers, w ? &w->headers : NULL);
+    if (wf_unlikely(!task)) {
+        count_made(s, w, -1);
+        *err = -ENOMEM;
+        return NULL;
+    }
+    task->sched = s;
+    task->id = new_id(w);
+    task->stack_class = s->stack_class;
+    task->pinned = false;
+    task->name = NULL;
+    return task;
+}
+
+void wf_sched_task_free(struct wf_task *task)
+{
+    struct wf_worker *w = worker_of(task->sched);
+    wf_headers_give(&task->sched->headers, w ? &w->headers : NULL, task);
+}
+
+struct each {
+    void (*fn)(struct wf_task *, void *);
+    void *arg;
+};
+
+static void if_live(struct wf_task *task, void *arg)
+{
+    struct each *each = arg;
+    if (wf_load_acquire(&task->word) & WF_TASK_LIVE) // acquire: the header is filled
+        each->fn(task, each->arg);
+}
+
+void wf_sched_each(struct wf_sched *s, void (*fn)(struct wf_task *, void *), void *arg)
+{
+    struct each each = { fn, arg };
+    wf_headers_each(&s->headers, if_live, &each);
+}
+
+// --- The end ---------------------------------------------------------------------------------------------------------
+
+// living is how many tasks were made and have not ended: 0 is final while draining (step 3).
+static uint64_t living(struct wf_sched *s)
+{
+    uint64_t ended = 0, made = 0;
+
+    for (unsigned i = 0; i < s->cfg.workers; i++)
+        ended += wf_load_acquire(&s->workers[i].ended); // [S2]
+    for (unsigned i = 0; i < s->cfg.workers; i++)
+        made += wf_load_relaxed(&s->workers[i].spawned); // relaxed: [S2] has it visible
+    return made + wf_load_seq_cst(&s->spawned_outside) - ended; // [S1]
+}
+
+static void cancel(struct wf_task *task, void *arg)
+{
+    (void)arg;
+    if (!wf_task_cancelled(task))
+        wf_task_cancel(task);
+}
+
+int wf_sched_drain(struct wf_sched *s, int64_t deadline)
+{
+    wf_store_seq_cst(&s->draining, true); // [S1]
+    for (;;) {
+        uint32_t seen = wf_load_seq_cst(&s->drained); // seq_cst: read before the count, so no end is slept over
+        int64_t round = wf_after(wf_now(), DRAIN_ROUND_NS);
+        if (living(s) == 0)
+            return 0;
+        if (wf_now() >= deadline)
+            return -ETIMEDOUT;
+        wf_sched_each(s, cancel, NULL);
+        wf_futex_wait(&s->drained, seen, round < deadline ? round : deadline);
+    }
+}
+
+void wf_sched_stop(struct wf_sched *s)
+{
+    wf_store_seq_cst(&s->quitting, true); // seq_cst: before the wakes, against the workers' last look
+    for (unsigned i = 0; i < s->started; i++)
+        wf_sched_wake_worker(s, (int)i);
+    for (unsigned i = 0; i < s->started; i++) {
+        pthread_join(s->workers[i].thread, NULL);
+        wf_overflow_remove(&s->workers[i]);
+    }
+    s->started = 0;
+}
+
+// --- Watching --------------------------------------------------------------------------------------------------------
+
+static bool has_backlog(struct wf_worker *w)
+{
+    return wf_load_relaxed(&w->next) || wf_ring_size(&w->ring) > 0 || wf_deque_size(&w->deque) > 0; // relaxed: a hint
+}
+
+static bool asleep(struct wf_sched *s, const struct wf_worker *w)
+{
+    return wf_load_relaxed(&s->idle.asleep[w->index / 64]) >> (w->index % 64) & 1; // relaxed: a hint
+}
+
+// look tells whether the worker has run the same task since the last look.
+static bool look(struct wf_sched *s, struct wf_worker *w)
+{
+    uint64_t ticks = wf_load_relaxed(&w->ticks); // relaxed: a hint
+    bool stuck = ticks == w->ticks_seen && !asleep(s, w);
+
+    w->ticks_seen = ticks;
+    wf_store_relaxed(&w->overdue, stuck); // relaxed: a hint for thieves
+    return stuck;
+}
+
+unsigned wf_sched_watch(struct wf_sched *s)
+{
+    bool waiting = !wf_injector_empty(&s->injector);
+    unsigned flags = 0;
+
+    wf_store_relaxed(&s->epoch, wf_load_relaxed(&s->epoch) + 1); // relaxed: a clock with one writer
+    for (unsigned i = 0; i < s->cfg.workers; i++) {
+        struct wf_worker *w = &s->workers[i];
+        bool stuck = look(s, w);
+        flags |= stuck ? WF_WATCH_STUCK : 0;
+        waiting |= has_backlog(w) && (stuck || wf_ring_size(&w->ring) >= WF_WAKE_BACKLOG);
+    }
+    if (waiting)
+        wf_sched_notify(s);
+    return flags | (wf_idle_all_asleep(&s->idle) ? WF_WATCH_ASLEEP : 0);
+}
+
+unsigned wf_sched_workers(const struct wf_sched *s)
+{
+    return s->cfg.workers;
+}
+
+void wf_sched_stats(struct wf_sched *s, struct wf_sched_stats *out)
+{
+    memset(out, 0, sizeof(*out));
+    for (unsigned i = 0; i < s->cfg.workers; i++) {
+        struct wf_worker *w = &s->workers[i];
+        out->runs += wf_load_relaxed(&w->runs); // relaxed: counters
+        out->steals += wf_load_relaxed(&w->steals);
+        out->stolen += wf_load_relaxed(&w->stolen);
+        out->parks += wf_load_relaxed(&w->parks);
+        out->wakes += wf_load_relaxed(&w->wakes);
+        out->polls += wf_load_relaxed(&w->polls);
+        out->overflows += wf_load_relaxed(&w->overflows);
+    }
+}

@@ -1,0 +1,271 @@
+#include "sched/stack.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+#ifdef WF_ASAN
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/lsan_interface.h>
+#endif
+#ifdef WF_TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+#ifdef WF_VALGRIND
+#include <valgrind/valgrind.h>
+#endif
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102 // Linux 6.13; older headers lack it
+#endif
+
+enum {
+    SLAB_BYTES = 64 << 20,
+    SLAB_STACKS_MAX = 1024,
+    CARVE = 16, // stacks made ready at a time
+    COLOURS = 16,
+};
+
+// All under the depot's lock, but for what is fixed.
+struct wf_slab {
+    struct wf_list link;
+    char *memory;          // fixed
+    size_t bytes;          // fixed
+    unsigned stacks;       // fixed: how many there is room for
+    unsigned carved;       // how many have been made ready
+    unsigned out;          // how many are not in the depot
+    bool cold;             // its memory was given back since it was last used
+    struct wf_stack all[]; // the stacks themselves
+};
+
+static size_t page_size(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+int wf_stack_class(size_t size)
+{
+    for (int c = WF_STACK_CLASS_MIN; c <= WF_STACK_CLASS_MAX; c++)
+        if (size <= (size_t)1 << c)
+            return c;
+    return -1;
+}
+
+bool wf_stack_guards(const struct wf_stack *stack, const void *address)
+{
+    const char *at = address;
+    return at >= stack->base && at < stack->base + page_size();
+}
+
+void wf_depot_init(struct wf_depot *d)
+{
+    pthread_mutex_init(&d->lock, NULL);
+    wf_list_init(&d->slabs);
+}
+
+static void slab_free(struct wf_slab *slab)
+{
+    for (unsigned i = 0; i < slab->carved; i++) {
+#ifdef WF_TSAN
+        __tsan_destroy_fiber(slab->all[i].fiber);
+#endif
+#ifdef WF_VALGRIND
+        VALGRIND_STACK_DEREGISTER(slab->all[i].valgrind_id);
+#endif
+    }
+    wf_unmap(slab->memory, slab->bytes);
+    wf_free(slab);
+}
+
+void wf_depot_fini(struct wf_depot *d)
+{
+    while (!wf_list_empty(&d->slabs)) {
+        struct wf_slab *slab = wf_container_of(d->slabs.next, struct wf_slab, link);
+        wf_list_remove(&slab->link);
+        slab_free(slab);
+    }
+    pthread_mutex_destroy(&d->lock);
+}
+
+// slab_new reserves room for stacks of one size.
+static struct wf_slab *slab_new(struct wf_depot *d, uint8_t size_class)
+{
+    size_t size = (size_t)1 << size_class;
+    size_t stacks = SLAB_BYTES / size ? SLAB_BYTES / size : 1;
+    if (stacks > SLAB_STACKS_MAX)
+        stacks = SLAB_STACKS_MAX;
+
+    struct wf_slab *slab = wf_alloc(sizeof(*slab) + stacks * sizeof(slab->all[0]));
+    if (!slab)
+        return NULL;
+    slab->bytes = stacks * size;
+    slab->stacks = (unsigned)stacks;
+    slab->memory = wf_map(slab->bytes);
+    if (!slab->memory) {
+        wf_free(slab);
+        return NULL;
+    }
+    // Best effort: with huge pages stacks cost more, and work the same.
+    (void)madvise(slab->memory, slab->bytes, MADV_NOHUGEPAGE);
+    wf_list_append(&d->slabs, &slab->link);
+    return slab;
+}
+
+// guard makes a stack's lowest page fault. Returns: 0; -ENOMEM when the process may have no more mappings.
+static int guard(struct wf_depot *d, char *base)
+{
+    if (wf_fault())
+        return -ENOMEM;
+    if (!d->mprotect_guards) {
+        if (madvise(base, page_size(), MADV_GUARD_INSTALL) == 0)
+            return 0;
+        if (errno != EINVAL)
+            return -errno;
+        d->mprotect_guards = true;
+    }
+    return mprotect(base, page_size(), PROT_NONE) == 0 ? 0 : -errno;
+}
+
+// carve makes the slab's next stack ready and puts it in the pool.
+static int carve(struct wf_depot *d, struct wf_stack_pool *pool, struct wf_slab *slab, uint8_t size_class)
+{
+    struct wf_stack *stack = &slab->all[slab->carved];
+    size_t size = (size_t)1 << size_class;
+    char *base = slab->memory + slab->carved * size;
+    int err = guard(d, base);
+    if (err)
+        return err;
+
+    stack->slab = slab;
+    stack->base = base;
+    stack->size_class = size_class;
+    // Equal call depths of many tasks would meet in the same cache sets: each stack begins a few lines lower.
+    stack->top = base + size - (slab->carved % COLOURS) * WF_CACHE_LINE;
+#ifdef WF_TSAN
+    stack->fiber = __tsan_create_fiber(0);
+#endif
+#ifdef WF_VALGRIND
+    stack->valgrind_id = VALGRIND_STACK_REGISTER(base, base + size);
+#endif
+    slab->carved++;
+    stack->next = pool->free;
+    pool->free = stack;
+    pool->count++;
+    return 0;
+}
+
+// refill makes a few stacks ready in the depot's pool. Returns: false if not even one.
+static bool refill(struct wf_depot *d, struct wf_stack_pool *pool, uint8_t size_class)
+{
+    struct wf_slab *slab = NULL;
+
+    // Only the newest slab of a class has room: stacks are carved from one slab at a time.
+    for (struct wf_list *at = d->slabs.prev; at != &d->slabs && !slab; at = at->prev) {
+        struct wf_slab *s = wf_container_of(at, struct wf_slab, link);
+        if (s->all[0].size_class == size_class)
+            slab = s;
+    }
+    if (!slab || slab->carved == slab->stacks)
+        slab = slab_new(d, size_class);
+    if (!slab)
+        return false;
+    slab->all[0].size_class = size_class;
+    for (int i = 0; i < CARVE && slab->carved < slab->stacks; i++)
+        if (carve(d, pool, slab, size_class))
+            break;
+    return pool->free != NULL;
+}
+
+// depot_take moves up to `n` stacks from the depot to `to`.
+static void depot_take(struct wf_depot *d, struct wf_stack_pool *to, uint8_t size_class, unsigned n)
+{
+    struct wf_stack_pool *from = &d->pools[size_class - WF_STACK_CLASS_MIN];
+
+    pthread_mutex_lock(&d->lock);
+    if (from->free || refill(d, from, size_class)) {
+        for (; n > 0 && from->free; n--) {
+            struct wf_stack *stack = from->free;
+            from->free = stack->next;
+            from->count--;
+            stack->slab->out++;
+            stack->slab->cold = false;
+            stack->next = to->free;
+            to->free = stack;
+            to->count++;
+        }
+    }
+    pthread_mutex_unlock(&d->lock);
+}
+
+// cool gives a slab's memory back to the system when all its stacks are in the depot, and as many others are too: what
+// is used again soon stays. The guards survive this.
+static void cool(struct wf_depot *d, struct wf_slab *slab, unsigned in_depot)
+{
+    (void)d;
+    if (slab->out == 0 && !slab->cold && slab->carved == slab->stacks && in_depot >= 2 * slab->stacks) {
+        (void)madvise(slab->memory, slab->bytes, MADV_DONTNEED); // if not, the memory stays: no harm
+        slab->cold = true;
+    }
+}
+
+static void depot_give(struct wf_depot *d, struct wf_stack_pool *from, uint8_t size_class, unsigned n)
+{
+    struct wf_stack_pool *to = &d->pools[size_class - WF_STACK_CLASS_MIN];
+
+    pthread_mutex_lock(&d->lock);
+    for (; n > 0; n--) {
+        struct wf_stack *stack = from->free;
+        from->free = stack->next;
+        from->count--;
+        stack->next = to->free;
+        to->free = stack;
+        to->count++;
+        stack->slab->out--;
+        cool(d, stack->slab, to->count);
+    }
+    pthread_mutex_unlock(&d->lock);
+}
+
+struct wf_stack *wf_stack_take(struct wf_stack_pool *pool, struct wf_depot *d, uint8_t size_class)
+{
+    if (wf_unlikely(!pool->free)) {
+        // Large stacks are rare, and costly to hoard.
+        depot_take(d, pool, size_class, size_class > 18 ? 1 : WF_STACK_POOL_MAX / 2);
+        if (!pool->free)
+            return NULL;
+    }
+    struct wf_stack *stack = pool->free;
+    pool->free = stack->next;
+    pool->count--;
+#ifdef WF_ASAN
+    __lsan_register_root_region(stack->base + page_size(), wf_stack_size(stack) - page_size());
+#endif
+    return stack;
+}
+
+void wf_stack_give(struct wf_stack_pool *pool, struct wf_depot *d, struct wf_stack *stack)
+{
+#ifdef WF_ASAN
+    __lsan_unregister_root_region(stack->base + page_size(), wf_stack_size(stack) - page_size());
+    __asan_unpoison_memory_region(stack->base, wf_stack_size(stack));
+#endif
+    stack->next = pool->free;
+    pool->free = stack;
+    if (wf_unlikely(++pool->count > (stack->size_class > 18 ? 1 : WF_STACK_POOL_MAX)))
+        depot_give(d, pool, stack->size_class, (pool->count + 1) / 2);
+}
+
+void wf_stack_context(struct wf_stack *stack, struct wf_context *c, void (*entry)(void *))
+{
+    c->sp = wf_arch_make(stack->top, entry);
+#ifdef WF_ASAN
+    c->fake = NULL;
+    c->bottom = stack->base;
+    c->size = wf_stack_size(stack);
+#endif
+#ifdef WF_TSAN
+    c->fiber = stack->fiber;
+#endif
+}

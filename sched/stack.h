@@ -1,0 +1,73 @@
+// Stacks: carved from large reservations, a guard below each, pooled.
+//
+//   worker's pool  (no lock; the most recently used first)  <->  depot  (one for the scheduler, a mutex)  <-  slabs
+//
+// A slab is one mapping, without reserved memory and without huge pages (a huge page would make each stack cost 60 KiB).
+// Stacks go back to the system when a whole slab is free and the depot has others: one madvise for all of it.
+//
+// The guard is MADV_GUARD_INSTALL where the kernel has it (Linux 6.13: a million stacks stay one mapping), else mprotect
+// (two mappings a stack: vm.max_map_count of 65530 allows about 32 000 stacks; beyond, making one fails, clearly).
+#ifndef WF_SCHED_STACK_H
+#define WF_SCHED_STACK_H
+
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "sched/task.h"
+
+enum { WF_STACK_POOL_MAX = 64 }; // stacks that a worker keeps; half of them go to the depot when it has more
+
+struct wf_slab;
+
+// O: whoever has the stack (a task, a pool, the depot under its lock)
+struct wf_stack {
+    struct wf_stack *next; // O: in a pool or the depot
+    struct wf_slab *slab;  // fixed
+    char *base;            // fixed: the guard's first byte
+    void *top;             // fixed: where the first frame goes
+    uint8_t size_class;    // fixed
+#ifdef WF_TSAN
+    void *fiber; // fixed: fibers are slow to make, so each stack keeps its own
+#endif
+#ifdef WF_VALGRIND
+    unsigned valgrind_id; // fixed
+#endif
+};
+
+// One list of free stacks for each size.
+struct wf_stack_pool {
+    struct wf_stack *free;
+    unsigned count;
+};
+
+struct wf_depot {
+    pthread_mutex_t lock;
+    struct wf_stack_pool pools[WF_STACK_CLASSES]; // under lock
+    struct wf_list slabs;                         // under lock
+    bool mprotect_guards;                         // under lock: the kernel has no MADV_GUARD_INSTALL
+};
+
+void wf_depot_init(struct wf_depot *d);
+void wf_depot_fini(struct wf_depot *d); // unmaps everything
+
+// wf_stack_take takes a stack from `pool`, a worker's own for that class, or from the depot.
+// Returns: NULL when the system has no memory, or no more mappings.
+WF_MUST_CHECK struct wf_stack *wf_stack_take(struct wf_stack_pool *pool, struct wf_depot *d, uint8_t size_class);
+
+// wf_stack_give gives one back that nobody runs on.
+void wf_stack_give(struct wf_stack_pool *pool, struct wf_depot *d, struct wf_stack *stack);
+
+// wf_stack_context makes `c` a fresh context on `stack` that begins in `entry`.
+void wf_stack_context(struct wf_stack *stack, struct wf_context *c, void (*entry)(void *));
+
+static inline size_t wf_stack_size(const struct wf_stack *stack)
+{
+    return (size_t)1 << stack->size_class;
+}
+
+// wf_stack_guards tells whether `address` lies in the guard of `stack`.
+bool wf_stack_guards(const struct wf_stack *stack, const void *address);
+
+#endif

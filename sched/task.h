@@ -1,0 +1,124 @@
+// The task as the scheduler sees it: a header, one atomic word, and a stack while it has one.
+//
+//   The word.
+//
+//                     wf_sched_submit                        wf_task_end
+//            (new) -------------------> ACTIVE --------------------------------> (ended: ACTIVE, not LIVE)
+//                                        ^  |
+//        wf_task_wake (caller queues it) |  | wf_task_retire
+//                                        |  v
+//                                       PARKED
+//
+//            ACTIVE + wf_task_wake = ACTIVE|WOKEN: noted; the next wf_task_consume_wake, or _retire, honours it.
+//
+//   ACTIVE means that exactly one queue or one worker has the task; PARKED (ACTIVE clear) that nobody has, and that its
+//   registers are saved. wf_task_retire runs in the context that was switched to, so whoever makes a task ACTIVE again
+//   may resume it at once. Waking twice may cost one wait that returns early: every wait checks its condition in a loop.
+//
+//   Compared with a word that has RUNNING and QUEUED apart, this one needs no read-modify-write when a task is resumed
+//   or yields: a wake, a run and a park cost two, not three.
+//
+//   Headers are type-stable: pooled, and freed only with the scheduler. A wake that comes too late finds an ended task
+//   (ACTIVE: noted, nobody cares) or the header's next user (an early return).
+//
+// Edges.
+//   T1  wf_task_wake's compare-and-swap (release) -> wf_task_retire finding WOKEN, or wf_task_consume_wake (acquire):
+//       the task sees what its waker wrote. A wake that queues the task goes by the queue's own edge.
+//   T2  wf_task_retire's compare-and-swap (release) -> wf_task_wake's (acquire): the saved registers, and all that the
+//       task wrote, are visible to the worker that resumes it (the queue passes it on)
+//   T3  wf_task_cancel's or (release) -> wf_task_cancelled (acquire)
+#ifndef WF_SCHED_TASK_H
+#define WF_SCHED_TASK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/atomic.h"
+#include "sched/context.h"
+
+enum {
+    WF_TASK_ACTIVE = 1,
+    WF_TASK_WOKEN = 2,
+    WF_TASK_CANCEL = 4, // never cleared
+    WF_TASK_LIVE = 8,   // from submit to end
+};
+
+// I: fixed at spawn; T: whoever has the task (its queue, its worker, itself); A: atomic
+struct wf_task {
+    _Atomic uint32_t word;     // A
+    uint8_t stack_class;       // I: log2 of the stack's size
+    bool pinned;               // I: stays on the worker that first runs it
+    struct wf_context context; // T
+    _Atomic(struct wf_task *) next; // A: link in an injector (its J1), in a chain, or in a list of free headers
+    struct wf_stack *stack;    // T: NULL until it first runs, and once it has ended
+    struct wf_worker *home;    // T: of a pinned task that has begun
+    struct wf_sched *sched;    // I
+    uint64_t id;               // I
+    const char *name;          // I: or NULL
+    _Atomic(const char *) what; // A: written by T: what it waits for, NULL while it runs
+    _Atomic intptr_t on;        // A: written by T: and on what
+};
+
+// Stacks come in powers of two: a class is the log2 of the size.
+enum {
+    WF_STACK_CLASS_MIN = 14, // 16 KiB
+    WF_STACK_CLASS_MAX = 28, // 256 MiB
+    WF_STACK_CLASSES = WF_STACK_CLASS_MAX - WF_STACK_CLASS_MIN + 1,
+};
+
+// wf_stack_class is the class of the smallest stack of at least `size` bytes. Returns: -1 if there is none.
+int wf_stack_class(size_t size);
+
+// wf_task_begin makes the word of a new task: ACTIVE, not yet visible to anybody.
+static inline void wf_task_begin(struct wf_task *t)
+{
+    wf_store_relaxed(&t->word, WF_TASK_ACTIVE | WF_TASK_LIVE); // relaxed: the queue publishes it
+}
+
+// wf_task_end: the body has returned. Late wakes are noted, and ignored.
+static inline void wf_task_end(struct wf_task *t)
+{
+    wf_store_relaxed(&t->word, WF_TASK_ACTIVE); // relaxed: only dumps look; stale wakes may be lost
+}
+
+// wf_task_consume_wake: called by the running task before it parks. Returns: true if a wake was noted: do not park.
+static inline bool wf_task_consume_wake(struct wf_task *t)
+{
+    if (!(wf_load_relaxed(&t->word) & WF_TASK_WOKEN)) // relaxed: wf_task_retire looks again
+        return false;
+    wf_fetch_and_acq_rel(&t->word, ~(uint32_t)WF_TASK_WOKEN); // [T1]
+    return true;
+}
+
+// wf_task_retire: called after the switch away from a task that parks. Returns: true if it is PARKED now; false if a
+// wake was noted: the task is still ACTIVE and the caller must queue it.
+static inline bool wf_task_retire(struct wf_task *t)
+{
+    uint32_t word = wf_load_relaxed(&t->word); // relaxed: the compare-and-swap confirms it
+    uint32_t want;
+
+    do {
+        want = word & WF_TASK_WOKEN ? word & ~(uint32_t)WF_TASK_WOKEN : word & ~(uint32_t)WF_TASK_ACTIVE;
+    } while (!wf_cas_acq_rel(&t->word, &word, want)); // [T1] [T2]
+    return !(word & WF_TASK_WOKEN);
+}
+
+// wf_task_note_wake: the word's part of wf_task_wake. Returns: true if the task was PARKED: the caller must queue it.
+static inline bool wf_task_note_wake(struct wf_task *t)
+{
+    uint32_t word = wf_load_relaxed(&t->word); // relaxed: the compare-and-swap confirms it
+
+    // Even if WOKEN is set already: the release must reach the task ([T1]), or it could consume the earlier wake,
+    // miss what this waker wrote, and park for good.
+    while (!wf_cas_acq_rel(&t->word, &word, word | (word & WF_TASK_ACTIVE ? WF_TASK_WOKEN : WF_TASK_ACTIVE))) // [T1] [T2]
+        ;
+    return !(word & WF_TASK_ACTIVE);
+}
+
+static inline bool wf_task_cancelled(const struct wf_task *t)
+{
+    return wf_load_acquire(&t->word) & WF_TASK_CANCEL; // [T3]
+}
+
+#endif

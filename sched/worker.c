@@ -1,0 +1,300 @@
+// What happens on the worker's own stack, when its queues are dry: look at the injector, steal, borrow the poll, sleep.
+#include "sched/worker.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+
+// --- Waking others ---------------------------------------------------------------------------------------------------
+
+void wf_sched_wake_worker(struct wf_sched *s, int worker)
+{
+    struct wf_worker *sleeper = &s->workers[worker];
+    if (wf_parker_wake(&sleeper->parker))
+        s->cfg.idle.interrupt(s->cfg.idle.self);
+}
+
+static void wake_one(struct wf_sched *s)
+{
+    int worker = wf_idle_wake_one(&s->idle);
+    if (worker >= 0)
+        wf_sched_wake_worker(s, worker);
+}
+
+void wf_worker_hint(struct wf_worker *w)
+{
+    if (wf_unlikely(wf_idle_may_wake(&w->sched->idle))) {
+        wf_bump(&w->wakes, 1);
+        wake_one(w->sched);
+    }
+}
+
+void wf_sched_notify(struct wf_sched *s)
+{
+    if (wf_load_seq_cst(&s->idle.searching) == 0 && wf_idle_any_asleep(&s->idle)) // [I1]
+        wake_one(s);
+}
+
+// --- Searching -------------------------------------------------------------------------------------------------------
+
+// take_share takes a batch from the injector: the first to run, the others into the ring, where they can be stolen.
+static struct wf_task *take_share(struct wf_worker *w, struct wf_injector *q)
+{
+    struct wf_task *share[WF_SHARE];
+    uint64_t room = WF_QUEUE_CAP - wf_ring_size(&w->ring);
+    unsigned n = wf_injector_take(q, share, room < WF_SHARE ? (unsigned)room : WF_SHARE);
+
+    for (unsigned i = 1; i < n; i++)
+        if (!wf_ring_push(&w->ring, share[i]))
+            wf_panic("a ring with room is full");
+    return n > 0 ? share[0] : NULL;
+}
+
+// steal_spawned moves up to half of a victim's spawned tasks, oldest first, to the thief, and returns one of them.
+static struct wf_task *steal_spawned(struct wf_worker *w, struct wf_worker *victim)
+{
+    uint64_t most = (wf_deque_size(&victim->deque) + 1) / 2;
+    struct wf_task *task = NULL, *more;
+    bool again;
+
+    do {
+        task = wf_deque_steal(&victim->deque, &again);
+    } while (!task && again);
+    if (!task)
+        return NULL;
+    for (unsigned n = 1; n < most && n < WF_STEAL_SPAWNED; n++) {
+        more = wf_deque_steal(&victim->deque, &again);
+        if (!more)
+            break;
+        wf_bump(&w->stolen, 1);
+        if (!wf_deque_push(&w->deque, task))
+            wf_panic("an empty deque is full");
+        task = more;
+    }
+    return task;
+}
+
+static struct wf_task *steal_from(struct wf_worker *w, struct wf_worker *victim)
+{
+    unsigned moved;
+    struct wf_task *task = wf_ring_steal(&victim->ring, &w->ring, &moved);
+
+    if (task)
+        wf_bump(&w->stolen, moved);
+    else
+        task = steal_spawned(w, victim);
+    // The next slot is the victim's own, unless the watch has found that he does not get round to it. relaxed: a hint.
+    if (!task && wf_load_relaxed(&victim->overdue) && wf_load_relaxed(&victim->next)) // relaxed: as above
+        task = wf_exchange_acquire(&victim->next, NULL);                              // [N1]
+    if (task) {
+        wf_bump(&w->steals, 1);
+        wf_bump(&w->stolen, 1);
+    }
+    return task;
+}
+
+// steal visits all other workers once, from a random one on.
+static struct wf_task *steal(struct wf_worker *w)
+{
+    struct wf_sched *s = w->sched;
+    unsigned n = s->cfg.workers;
+    unsigned first = wf_rand_below(&w->rng, n);
+
+    for (unsigned i = 0; i < n; i++) {
+        struct wf_worker *victim = &s->workers[(first + i) % n];
+        struct wf_task *task = victim == w ? NULL : steal_from(w, victim);
+        if (task)
+            return task;
+    }
+    return NULL;
+}
+
+static struct wf_task *search(struct wf_worker *w)
+{
+    if (!w->searching) {
+        // Who sleeps has nothing to steal.
+        if (!wf_idle_others_awake(&w->sched->idle, w->index) || !wf_idle_search_begin(&w->sched->idle))
+            return NULL;
+        w->searching = true;
+    }
+    return steal(w);
+}
+
+// found ends the search of a worker that is about to run something. The last searcher passes the duty on.
+static void found(struct wf_worker *w)
+{
+    w->lingered = false;
+    if (!w->searching)
+        return;
+    w->searching = false;
+    if (!wf_idle_search_end(&w->sched->idle))
+        return;
+    if (!wf_injector_empty(&w->sched->injector))
+        wf_sched_notify(w->sched); // [I1]
+    else if (wf_deque_size(&w->deque) > 0 || wf_ring_size(&w->ring) >= WF_WAKE_BACKLOG)
+        wf_worker_hint(w);
+}
+
+// --- Polling and sleeping --------------------------------------------------------------------------------------------
+
+static unsigned poll_borrowed(struct wf_worker *w, int64_t linger)
+{
+    struct wf_idle_source *idle = &w->sched->cfg.idle;
+
+    w->polling = true;
+    unsigned fired = idle->poll(idle->self, linger);
+    w->polling = false;
+    w->polled = w->epoch;
+    w->batch_end = wf_load_relaxed(&w->ring.tail); // relaxed: the worker's own
+    wf_bump(&w->polls, 1);
+    return fired;
+}
+
+static bool borrow(struct wf_worker *w)
+{
+    struct wf_idle_source *idle = &w->sched->cfg.idle;
+    return idle->borrow && idle->borrow(idle->self);
+}
+
+// tend is due about once a millisecond while the worker is busy: a look at the injector, and one at the poll. But not
+// while the last batch of events is being worked off: new ones must not overtake it.
+static void tend(struct wf_worker *w)
+{
+    w->epoch = wf_load_relaxed(&w->sched->epoch); // relaxed: a clock
+    bool worked_off = (int64_t)(wf_load_relaxed(&w->ring.head) - w->batch_end) >= 0; // relaxed: approximate
+
+    if ((worked_off || w->epoch - w->polled > 8) && borrow(w)) {
+        poll_borrowed(w, 0);
+        w->sched->cfg.idle.give_back(w->sched->cfg.idle.self, false);
+    }
+    if (!wf_injector_empty(&w->sched->injector)) {
+        struct wf_task *task = take_share(w, &w->sched->injector);
+        if (task && !wf_ring_push(&w->ring, task))
+            wf_panic("a ring with room is full");
+    }
+}
+
+// nothing_queued is the last look before sleep, after it has been announced.
+static bool nothing_queued(struct wf_worker *w)
+{
+    // relaxed: only foreign pushes matter for [I1], and those go to the injector or the inbox
+    return wf_injector_empty(&w->sched->injector) && wf_injector_empty(&w->inbox) && !wf_load_relaxed(&w->next) &&
+           wf_ring_size(&w->ring) == 0 && wf_deque_size(&w->deque) == 0 &&
+           !wf_load_seq_cst(&w->sched->quitting); // seq_cst: against wf_sched_stop's store
+}
+
+// rest sleeps, in the borrowed poll if `polling`, else in the futex, until there is something to do.
+static unsigned rest(struct wf_worker *w, bool polling)
+{
+    struct wf_idle *idle = &w->sched->idle;
+    unsigned fired = 0;
+
+    if (polling)
+        wf_store_relaxed(&idle->poller, (int32_t)w->index); // relaxed: a hint whom to wake last
+    wf_idle_sleep(idle, w->index, w->searching);            // [I1]
+    w->searching = false;
+    if (nothing_queued(w)) {
+        if (polling)
+            fired = poll_borrowed(w, WF_LINGER_NS);
+        else
+            wf_parker_sleep(&w->parker, WF_NEVER);
+    }
+    if (polling)
+        wf_store_relaxed(&idle->poller, -1); // relaxed: as above
+    if (!wf_idle_unsleep(idle, w->index))
+        w->searching = true; // [I2]
+    wf_parker_finish(&w->parker);
+    return fired;
+}
+
+// idle waits until there may be something to do.
+static void idle(struct wf_worker *w)
+{
+    // After a linger without events the poll is the reactor's, and the futex the worker's.
+    bool polling = !w->lingered && borrow(w);
+    unsigned fired = 0;
+
+    bool rested = wf_parker_prepare(&w->parker, polling ? WF_PARKER_ELSEWHERE : WF_PARKER_IN_FUTEX);
+    if (rested)
+        fired = rest(w, polling);
+    wf_bump(&w->parks, 1);
+    if (!polling)
+        return;
+    w->lingered = rested && fired == 0 && !w->searching && nothing_queued(w);
+    w->sched->cfg.idle.give_back(w->sched->cfg.idle.self, w->lingered);
+    if (wf_ring_size(&w->ring) >= WF_WAKE_BACKLOG)
+        wf_worker_hint(w);
+}
+
+// --- The loop --------------------------------------------------------------------------------------------------------
+
+// find returns the next task, waiting for one; NULL when the scheduler stops.
+static struct wf_task *find(struct wf_worker *w)
+{
+    for (;;) {
+        struct wf_task *task;
+        if (wf_load_relaxed(&w->sched->epoch) != w->epoch) // relaxed: a clock
+            tend(w);
+        if ((task = wf_worker_pick(w)) || (task = take_share(w, &w->inbox)) ||
+            (task = take_share(w, &w->sched->injector)) || (task = search(w))) {
+            found(w);
+            return task;
+        }
+        if (wf_load_seq_cst(&w->sched->quitting)) // seq_cst: against wf_sched_stop's store
+            return NULL;
+        idle(w);
+    }
+}
+
+static void name_thread(struct wf_worker *w)
+{
+    char name[16];
+    snprintf(name, sizeof(name), "%.10s-w%u", w->sched->name, w->index);
+    pthread_setname_np(pthread_self(), name);
+}
+
+// pin binds the thread to the worker's share of the CPUs that the process may use. Best effort: it is only for speed.
+static void pin(struct wf_worker *w)
+{
+    cpu_set_t may, one;
+    unsigned seen = 0;
+
+    if (sched_getaffinity(0, sizeof(may), &may) != 0)
+        return;
+    unsigned want = w->index % (unsigned)CPU_COUNT(&may);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (!CPU_ISSET(cpu, &may) || seen++ != want)
+            continue;
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        (void)sched_setaffinity(0, sizeof(one), &one);
+        return;
+    }
+}
+
+void *wf_worker_main(void *arg)
+{
+    struct wf_worker *w = arg;
+    struct wf_task *task;
+
+    wf_thread_self()->worker = w;
+    wf_context_adopt(&w->loop);
+    wf_overflow_enter(w);
+    name_thread(w);
+    (void)prctl(PR_SET_TIMERSLACK, 1UL); // sleeps in the poll end on time
+    if (w->sched->cfg.pin)
+        pin(w);
+    while ((task = find(w))) {
+        if (!wf_worker_ready(w, task))
+            continue;
+        w->current = task;
+        w->budget = WF_BUDGET;
+        wf_worker_arrive(wf_context_switch(&w->loop, &task->context, w, false));
+    }
+    wf_thread_self()->worker = NULL;
+    return NULL;
+}

@@ -1,0 +1,115 @@
+// The worker: one thread that runs tasks. What follows is shared by the two files of it:
+//   run.c     what happens on a task's stack: choose the next task, switch to it, park, yield, wake, end
+//   worker.c  what happens on the worker's own stack, when there is no next task: search, poll, sleep
+#ifndef WF_SCHED_WORKER_H
+#define WF_SCHED_WORKER_H
+
+#include <pthread.h>
+
+#include "base/parker.h"
+#include "base/rand.h"
+#include "sched/deque.h"
+#include "sched/headers.h"
+#include "sched/idle.h"
+#include "sched/injector.h"
+#include "sched/ring.h"
+#include "sched/sched.h"
+#include "sched/stack.h"
+#include "sched/thread.h"
+
+// How a task left the worker, told to whoever runs next, who finishes it: only then are its registers saved.
+enum wf_left { WF_LEFT_NOTHING, WF_LEFT_PARKED, WF_LEFT_YIELDED, WF_LEFT_ENDED };
+
+enum {
+    WF_BUDGET = 128,        // calls in a row that need not wait, before a task yields (Tokio's number)
+    WF_FAIR_TICKS = 64,     // every so many tasks the oldest work is looked at first (Go: 61)
+    WF_INJECTOR_TICKS = 8,  // while the injector holds work, every so many tasks one is taken from it
+    WF_NEXT_RUNS = 16,      // tasks in a row from the next slot, while others wait
+    WF_SHARE = 32,          // tasks taken from the injector at a time
+    WF_STEAL_SPAWNED = 8,   // spawned tasks stolen at a time
+    WF_WAKE_BACKLOG = 16,   // woken tasks that may wait on one worker before a second one is woken for them
+    WF_LINGER_NS = 20000000 // how long a dry worker waits in the borrowed poll
+};
+
+// O: the worker itself, whatever stack it is on; A: atomic
+struct wf_worker {
+    struct wf_sched *sched;    // fixed
+    unsigned index;            // fixed
+    struct wf_task *current;   // O: the task that runs, NULL on the worker's own stack
+    struct wf_task *left;      // O: who left last, for wf_worker_arrive
+    enum wf_left how;          // O: and how
+    struct wf_stack *dead;     // O: the stack of a task that has ended, until nobody runs on it
+    unsigned budget;           // O: what is left of the current task's
+    unsigned next_runs;        // O: tasks run in a row from the next slot
+    uint32_t epoch;            // O: the sched->epoch that was last tended to
+    uint32_t polled;           // O: the epoch at the last poll
+    uint64_t batch_end;        // O: the ring's tail after the last poll: is that batch worked off?
+    uint64_t rng;              // O
+    bool searching;            // O: counted in idle.searching
+    bool polling;              // O: inside the idle source's poll
+    bool lingered;             // O: the last linger ended without an event
+    struct wf_context loop;    // O: the worker's own stack, while a task runs
+    struct wf_header_list headers;                  // O
+    struct wf_stack_pool stacks[WF_STACK_CLASSES];  // O
+    uint64_t ids, ids_end;                          // O: task numbers put by for this worker
+    pthread_t thread;                               // of wf_sched_start and _stop
+    void *signal_stack;                             // O
+
+    _Alignas(WF_NO_SHARING) _Atomic(struct wf_task *) next; // A: [N1] the task just spawned or woken
+    _Atomic uint64_t ticks;                                 // A: written by O: tasks run; still for long: a hog
+    _Atomic bool overdue;                                   // A: written by the watch: it has not moved
+    uint64_t ticks_seen;                                    // of the watch
+    struct wf_parker parker;                                // A
+    struct wf_deque deque;                                  // spawned, not begun: newest first
+    struct wf_ring ring;                                    // woken, or yielded: oldest first
+    struct wf_injector inbox;                               // pinned tasks of this worker
+
+    // A: written by O, summed by others
+    _Alignas(WF_NO_SHARING) _Atomic uint64_t spawned, ended, runs, steals, stolen, parks, wakes, polls, overflows;
+};
+
+struct wf_sched {
+    struct wf_sched_config cfg;  // fixed
+    uint8_t stack_class;         // fixed
+    char name[16];               // fixed
+    struct wf_worker *workers;   // fixed
+    unsigned started;            // of wf_sched_start and _stop: threads to join
+    struct wf_headers headers;
+    struct wf_depot depot;
+    struct wf_idle idle;
+    struct wf_injector injector;
+    _Alignas(WF_NO_SHARING) _Atomic uint32_t epoch; // A: written by the watch: about a millisecond each
+    _Atomic bool draining;                          // A: no new tasks
+    _Atomic bool quitting;                          // A: workers leave when they are dry
+    _Alignas(WF_NO_SHARING) _Atomic uint64_t spawned_outside; // A: by threads that are no workers
+    _Atomic uint32_t drained; // A: bumped by ends of tasks while draining; a futex
+};
+
+// wf_worker_main is the body of a worker's thread.
+void *wf_worker_main(void *arg);
+
+// wf_worker_pick chooses the next task from the worker's own queues. NULL: look around, on the worker's own stack.
+struct wf_task *wf_worker_pick(struct wf_worker *w);
+
+// wf_worker_ready gives a task that has not begun its stack. Returns: false if there is none: the task has been refused.
+bool wf_worker_ready(struct wf_worker *w, struct wf_task *task);
+
+// wf_worker_arrive finishes what the one who left the worker last could not do himself. First thing after each switch.
+void wf_worker_arrive(struct wf_worker *w);
+
+// wf_worker_hint wakes a sleeping worker for work in this one's own queues, if there is one and nobody searches.
+void wf_worker_hint(struct wf_worker *w);
+
+// wf_sched_notify does so for work in the injector, and cannot miss (idle.h, [I1]).
+void wf_sched_notify(struct wf_sched *s);
+
+// wf_sched_wake_worker wakes the sleeper that wf_idle_wake_one has chosen.
+void wf_sched_wake_worker(struct wf_sched *s, int worker);
+
+// Stack overflows are reported by name (overflow.c). wf_overflow_install prepares a worker for that (-ENOMEM),
+// wf_overflow_enter does its thread's part, wf_overflow_remove undoes it all.
+WF_MUST_CHECK int wf_overflow_install(struct wf_worker *w);
+void wf_overflow_enter(struct wf_worker *w);
+void wf_overflow_remove(struct wf_worker *w);
+
+#endif
