@@ -160,11 +160,29 @@ static bool borrow(struct wf_worker *w)
     return idle->borrow && idle->borrow(idle->self);
 }
 
+// age gives the oldest spawned task a turn, if it has been the oldest for WF_AGE_EPOCHS: newer ones could keep it from
+// beginning for ever.
+static void age(struct wf_worker *w)
+{
+    uint64_t head = wf_load_relaxed(&w->deque.head); // relaxed: a hint
+    bool again;
+
+    if (head != w->oldest || wf_deque_size(&w->deque) == 0) {
+        w->oldest = head;
+        w->oldest_since = w->epoch;
+    } else if (w->epoch - w->oldest_since >= WF_AGE_EPOCHS && wf_ring_size(&w->ring) < WF_QUEUE_CAP) {
+        struct wf_task *task = wf_deque_steal(&w->deque, &again);
+        if (task && !wf_ring_push(&w->ring, task))
+            wf_panic("a ring with room is full");
+    }
+}
+
 // tend is due about once a millisecond while the worker is busy: a look at the injector, and one at the poll. But not
 // while the last batch of events is being worked off: new ones must not overtake it.
 static void tend(struct wf_worker *w)
 {
     w->epoch = wf_load_relaxed(&w->sched->epoch); // relaxed: a clock
+    age(w);
     bool worked_off = (int64_t)(wf_load_relaxed(&w->ring.head) - w->batch_end) >= 0; // relaxed: approximate
 
     if ((worked_off || w->epoch - w->polled > 8) && borrow(w)) {

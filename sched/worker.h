@@ -25,6 +25,7 @@ enum {
     WF_FAIR_TICKS = 64,     // every so many tasks the oldest work is looked at first (Go: 61)
     WF_INJECTOR_TICKS = 8,  // while the injector holds work, every so many tasks one is taken from it
     WF_NEXT_RUNS = 16,      // tasks in a row from the next slot, while others wait
+    WF_AGE_EPOCHS = 20,     // epochs, some 10 ms, that a spawned task may be the oldest without a turn
     WF_SHARE = 32,          // tasks taken from the injector at a time
     WF_STEAL_SPAWNED = 8,   // spawned tasks stolen at a time
     WF_WAKE_BACKLOG = 16,   // woken tasks that may wait on one worker before a second one is woken for them
@@ -44,6 +45,8 @@ struct wf_worker {
     uint32_t epoch;            // O: the sched->epoch that was last tended to
     uint32_t polled;           // O: the epoch at the last poll
     uint64_t batch_end;        // O: the ring's tail after the last poll: is that batch worked off?
+    uint64_t oldest;           // O: the deque's head when age looked last
+    uint32_t oldest_since;     // O: the epoch when it became that
     uint64_t rng;              // O
     bool searching;            // O: counted in idle.searching
     bool polling;              // O: inside the idle source's poll

@@ -92,11 +92,9 @@ static int wait_set(struct ask *a, struct wf_ready *set)
     while (err == 0) {
         struct wf_cell *cells[2] = { &set->source->ready[WF_READ], &a->r.source->gone };
         uintptr_t seen = wf_cell_value(cells[0]);
-        err = sys_poll(a->r.fd, a->events);
-        if (err != 0)
+        if ((err = gone(a)) < 0 || (err = sys_poll(a->r.fd, a->events)) != 0)
             return err;
-        err = gone(a);
-        if (err == 0 && (!seen || wf_cell_clear(cells[0], seen)))
+        if (!seen || wf_cell_clear(cells[0], seen))
             err = wf_wait_cells(cells, 2, WEFT_NEVER, a->r.call, a->r.fd);
         a->r.parked = true;
     }
@@ -155,8 +153,8 @@ int weft_poll(int fd, short events)
     int err = wf_ready_open(&a.r, fd, WF_READ, "weft_poll");
     if (err < 0)
         return err;
-    a.all = (short)((events & ~OUT) | (events & OUT ? OUT & (POLLOUT | events) : 0));
-    a.all |= events & IN || !(events & OUT) ? IN : 0; // for none: ERR and HUP show in the reading direction, too
+    // For none of both: an error or a hang-up makes either direction ready, so one is enough.
+    a.all = (short)((events & IN || !(events & OUT) ? IN : 0) | (events & OUT ? OUT : 0));
     int ready = run(&a);
     if (!a.r.parked)
         wf_spend();

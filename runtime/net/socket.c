@@ -1,0 +1,93 @@
+#include "runtime/net/socket.h"
+
+#include <errno.h>
+#include <weft/io.h>
+#include <weft/net.h>
+
+#include "base/mem.h"
+#include "runtime/io/ready.h"
+
+WF_NOINLINE static int sys_socket(int family, int type)
+{
+    if (wf_fault())
+        return -EMFILE;
+    return (int)wf_result(socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+}
+
+int wf_socket_new(int family, int type)
+{
+    int fd = sys_socket(family, type);
+    if (fd >= 0)
+        wf_ready_fresh(fd);
+    return fd;
+}
+
+WF_NOINLINE int wf_socket_set(int fd, int level, int option, int value)
+{
+    return (int)wf_result(setsockopt(fd, level, option, &value, sizeof(value)));
+}
+
+WF_NOINLINE int wf_socket_bind(int fd, const struct wf_addr *a)
+{
+    return (int)wf_result(bind(fd, &a->sa, a->len));
+}
+
+WF_NOINLINE int wf_socket_listen(int fd)
+{
+    return (int)wf_result(listen(fd, 4096)); // the kernel takes it down to net.core.somaxconn
+}
+
+int wf_socket_dual(int fd, const struct wf_addrs *all, const struct wf_addr *a)
+{
+    if (a->sa.sa_family != AF_INET6 || all->count == 1)
+        return 0;
+    return wf_socket_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+}
+
+static bool may_go_on(const struct wf_addrs *all, int err)
+{
+    return all->to_dial ? err != -ECANCELED : err == -EAFNOSUPPORT || err == -EADDRNOTAVAIL;
+}
+
+int wf_socket_each(const struct wf_addrs *all, int (*make)(const struct wf_addrs *, const struct wf_addr *))
+{
+    int fd = make(all, &all->at[0]);
+
+    for (int i = 1; i < all->count && fd < 0 && may_go_on(all, fd); i++)
+        fd = make(all, &all->at[i]);
+    return fd;
+}
+
+int wf_socket_give_up(int fd, int err)
+{
+    if (err >= 0)
+        return fd;
+    weft_close(fd);
+    return err;
+}
+
+WF_NOINLINE static int sys_local(int fd, struct wf_addr *a)
+{
+    a->len = sizeof(a->un); // the largest of them; a longer address of a family that we do not know is cut
+    return (int)wf_result(getsockname(fd, &a->sa, &a->len));
+}
+
+WF_NOINLINE static int sys_peer(int fd, struct wf_addr *a)
+{
+    a->len = sizeof(a->un);
+    return (int)wf_result(getpeername(fd, &a->sa, &a->len));
+}
+
+int weft_local_addr(int fd, char *buf, size_t n)
+{
+    struct wf_addr a = { 0 };
+    int err = sys_local(fd, &a);
+    return err < 0 ? err : wf_addr_format(&a, buf, n);
+}
+
+int weft_peer_addr(int fd, char *buf, size_t n)
+{
+    struct wf_addr a = { 0 };
+    int err = sys_peer(fd, &a);
+    return err < 0 ? err : wf_addr_format(&a, buf, n);
+}

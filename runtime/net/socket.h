@@ -1,0 +1,28 @@
+// What all kinds of sockets have in common: they are made, bound and named.
+#ifndef WF_RUNTIME_NET_SOCKET_H
+#define WF_RUNTIME_NET_SOCKET_H
+
+#include "base/compiler.h"
+#include "runtime/net/addr.h"
+
+// wf_socket_new makes a socket for an address of this family: non-blocking, close-on-exec.
+WF_MUST_CHECK int wf_socket_new(int family, int type);
+
+// wf_socket_set sets an option whose value is an int.
+WF_MUST_CHECK int wf_socket_set(int fd, int level, int option, int value);
+
+WF_MUST_CHECK int wf_socket_bind(int fd, const struct wf_addr *a);
+WF_MUST_CHECK int wf_socket_listen(int fd);
+
+// wf_socket_dual makes an IPv6 socket serve IPv4, too, if it is to be bound to ":port".
+WF_MUST_CHECK int wf_socket_dual(int fd, const struct wf_addrs *all, const struct wf_addr *a);
+
+// wf_socket_each tries `make` for one address after the other: to dial until one answers, to bind until the system has
+// that kind of address (one that is in use is an error, and no reason to serve half of what was asked for).
+// Returns: a descriptor; else the last error.
+WF_MUST_CHECK int wf_socket_each(const struct wf_addrs *all, int (*make)(const struct wf_addrs *, const struct wf_addr *));
+
+// wf_socket_give_up closes `fd` if `err` is an error.  Returns: `fd`, or the error.
+WF_MUST_CHECK int wf_socket_give_up(int fd, int err);
+
+#endif

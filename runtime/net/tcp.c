@@ -1,0 +1,50 @@
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <weft/net.h>
+
+#include "runtime/io/connect.h"
+#include "runtime/net/socket.h"
+#include "runtime/wait.h"
+
+static int listen_on(const struct wf_addrs *all, const struct wf_addr *a)
+{
+    int fd = wf_socket_new(a->sa.sa_family, SOCK_STREAM);
+    if (fd < 0)
+        return fd;
+    int err = wf_socket_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (err == 0)
+        err = wf_socket_dual(fd, all, a);
+    if (err == 0)
+        err = wf_socket_bind(fd, a);
+    if (err == 0)
+        err = wf_socket_listen(fd);
+    return wf_socket_give_up(fd, err);
+}
+
+int weft_tcp_listen(const char *addr)
+{
+    struct wf_addrs all;
+    int err = wf_addr_parse(&all, addr, false);
+    return err < 0 ? err : wf_socket_each(&all, listen_on);
+}
+
+static int dial_one(const struct wf_addrs *all, const struct wf_addr *a)
+{
+    (void)all;
+    int fd = wf_socket_new(a->sa.sa_family, SOCK_STREAM);
+    if (fd < 0)
+        return fd;
+    int err = wf_socket_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    if (err == 0)
+        err = wf_connect(fd, &a->sa, a->len, "weft_tcp_dial");
+    return wf_socket_give_up(fd, err);
+}
+
+int weft_tcp_dial(const char *addr)
+{
+    struct wf_addrs all;
+    int err = wf_wait_begin("weft_tcp_dial");
+    if (err == 0)
+        err = wf_addr_parse(&all, addr, true);
+    return err < 0 ? err : wf_socket_each(&all, dial_one);
+}
