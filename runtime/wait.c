@@ -126,11 +126,32 @@ int wf_wait_cells(struct wf_cell *const *c, int n, weft_time deadline, const cha
     return leave(&w, what, on) ? 0 : err;
 }
 
+// wait_long is the common case by itself, because every message of a server comes here: one cell, no deadline.
+static int wait_long(struct wf_cell *c, const char *what, intptr_t on)
+{
+    struct wf_task *task = wf_self();
+    struct wf_cell_node node;
+
+    node.waker = waker_of(task);
+    if (!wf_cell_push(c, &node))
+        return 0;
+    do {
+        wf_park(what, on);
+        if (wf_cell_signalled(&node))
+            return 0;
+    } while (!wf_task_cancelled(task));
+    if (wf_cell_leave(c, &node))
+        return -ECANCELED;
+    while (!wf_cell_signalled(&node)) // completion wins; its wake is on its way
+        wf_park(what, on);
+    return 0;
+}
+
 int wf_wait_cell(struct wf_cell *c, weft_time deadline, const char *what, intptr_t on)
 {
     if (wf_cell_value(c))
         return 0;
-    return wf_wait_cells(&c, 1, deadline, what, on);
+    return deadline == WEFT_NEVER ? wait_long(c, what, on) : wf_wait_cells(&c, 1, deadline, what, on);
 }
 
 void wf_wait_shielded(struct wf_cell *c, const char *what)

@@ -228,34 +228,28 @@ static void depot_give(struct wf_depot *d, struct wf_stack_pool *from, uint8_t s
     pthread_mutex_unlock(&d->lock);
 }
 
-struct wf_stack *wf_stack_take(struct wf_stack_pool *pool, struct wf_depot *d, uint8_t size_class)
+void wf_stack_refill(struct wf_stack_pool *pool, struct wf_depot *d, uint8_t size_class)
 {
-    if (wf_unlikely(!pool->free)) {
-        // Large stacks are rare, and costly to hoard.
-        depot_take(d, pool, size_class, size_class > 18 ? 1 : WF_STACK_POOL_MAX / 2);
-        if (!pool->free)
-            return NULL;
-    }
-    struct wf_stack *stack = pool->free;
-    pool->free = stack->next;
-    pool->count--;
-#ifdef WF_ASAN
-    __lsan_register_root_region(stack->base + page_size(), wf_stack_size(stack) - page_size());
-#endif
-    return stack;
+    depot_take(d, pool, size_class, size_class > WF_STACK_CLASS_HOARD ? 1 : WF_STACK_POOL_MAX / 2);
 }
 
-void wf_stack_give(struct wf_stack_pool *pool, struct wf_depot *d, struct wf_stack *stack)
+void wf_stack_spill(struct wf_stack_pool *pool, struct wf_depot *d, uint8_t size_class)
 {
+    depot_give(d, pool, size_class, (pool->count + 1) / 2);
+}
+
 #ifdef WF_ASAN
+void wf_stack_show(struct wf_stack *stack)
+{
+    __lsan_register_root_region(stack->base + page_size(), wf_stack_size(stack) - page_size());
+}
+
+void wf_stack_hide(struct wf_stack *stack)
+{
     __lsan_unregister_root_region(stack->base + page_size(), wf_stack_size(stack) - page_size());
     __asan_unpoison_memory_region(stack->base, wf_stack_size(stack));
-#endif
-    stack->next = pool->free;
-    pool->free = stack;
-    if (wf_unlikely(++pool->count > (stack->size_class > 18 ? 1 : WF_STACK_POOL_MAX)))
-        depot_give(d, pool, stack->size_class, (pool->count + 1) / 2);
 }
+#endif
 
 void wf_stack_context(struct wf_stack *stack, struct wf_context *c, void (*entry)(void *))
 {

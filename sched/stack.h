@@ -17,7 +17,10 @@
 #include "base/list.h"
 #include "sched/task.h"
 
-enum { WF_STACK_POOL_MAX = 64 }; // stacks that a worker keeps; half of them go to the depot when it has more
+enum {
+    WF_STACK_POOL_MAX = 64,    // stacks that a worker keeps; half of them go to the depot when it has more
+    WF_STACK_CLASS_HOARD = 18, // of those larger than 256 KiB it keeps one
+};
 
 struct wf_slab;
 
@@ -52,12 +55,50 @@ struct wf_depot {
 void wf_depot_init(struct wf_depot *d);
 void wf_depot_fini(struct wf_depot *d); // unmaps everything
 
-// wf_stack_take takes a stack from `pool`, a worker's own for that class, or from the depot.
-// Returns: NULL when the system has no memory, or no more mappings.
-WF_MUST_CHECK struct wf_stack *wf_stack_take(struct wf_stack_pool *pool, struct wf_depot *d, uint8_t size_class);
+// wf_stack_refill moves stacks from the depot to `pool`, a worker's own, which is empty; it stays so when the system has
+// no memory, or no more mappings. wf_stack_spill moves half of them back.
+void wf_stack_refill(struct wf_stack_pool *pool, struct wf_depot *d, uint8_t size_class);
+void wf_stack_spill(struct wf_stack_pool *pool, struct wf_depot *d, uint8_t size_class);
 
-// wf_stack_give gives one back that nobody runs on.
-void wf_stack_give(struct wf_stack_pool *pool, struct wf_depot *d, struct wf_stack *stack);
+// wf_stack_hide and _show: a stack in a pool is nobody's, tell the leak checker and the address checker.
+#ifdef WF_ASAN
+void wf_stack_show(struct wf_stack *stack);
+void wf_stack_hide(struct wf_stack *stack);
+#else
+static inline void wf_stack_show(struct wf_stack *stack)
+{
+    (void)stack;
+}
+static inline void wf_stack_hide(struct wf_stack *stack)
+{
+    (void)stack;
+}
+#endif
+
+// wf_stack_take takes a stack from `pool`. Returns: NULL if there is none, nor one to be made.
+WF_MUST_CHECK static inline struct wf_stack *wf_stack_take(struct wf_stack_pool *pool, struct wf_depot *d,
+                                                           uint8_t size_class)
+{
+    if (wf_unlikely(!pool->free))
+        wf_stack_refill(pool, d, size_class);
+    struct wf_stack *stack = pool->free;
+    if (wf_unlikely(!stack))
+        return NULL;
+    pool->free = stack->next;
+    pool->count--;
+    wf_stack_show(stack);
+    return stack;
+}
+
+// wf_stack_give gives one back that nobody runs on. Large ones are costly to hoard.
+static inline void wf_stack_give(struct wf_stack_pool *pool, struct wf_depot *d, struct wf_stack *stack)
+{
+    wf_stack_hide(stack);
+    stack->next = pool->free;
+    pool->free = stack;
+    if (wf_unlikely(++pool->count > (stack->size_class > WF_STACK_CLASS_HOARD ? 1 : WF_STACK_POOL_MAX)))
+        wf_stack_spill(pool, d, stack->size_class);
+}
 
 // wf_stack_context makes `c` a fresh context on `stack` that begins in `entry`.
 void wf_stack_context(struct wf_stack *stack, struct wf_context *c, void (*entry)(void *));

@@ -65,7 +65,7 @@ WF_NOINLINE static int sys_connect(int fd, const struct sockaddr *sa, socklen_t 
     return connect(fd, sa, len) < 0 ? -errno : 0;
 }
 
-// sys_connected asks how an attempt went. Readiness alone does not tell: a socket is called ready when it is registered.
+// sys_connected asks how an attempt went. Readiness alone does not tell: a socket is registered as ready.
 WF_NOINLINE static ssize_t sys_connected(int fd, void *args)
 {
     struct pollfd p = { .fd = fd, .events = POLLOUT };

@@ -7,11 +7,8 @@
 //     stays, and there is no edge to wait for. Then it makes an epoll set of its own with just the events wanted, and
 //     waits for that. Rare, but libraries do it: POLLPRI alone is how files in /sys and /proc report changes.
 #include <poll.h>
-#include <sys/epoll.h>
-#include <unistd.h>
 #include <weft/io.h>
 
-#include "base/mem.h"
 #include "runtime/io/ready.h"
 
 enum {
@@ -20,11 +17,6 @@ enum {
     ALWAYS = POLLERR | POLLHUP | POLLNVAL,                       // what poll(2) reports unasked, of both
 };
 
-_Static_assert(POLLIN == EPOLLIN && POLLPRI == EPOLLPRI && POLLOUT == EPOLLOUT && POLLRDHUP == EPOLLRDHUP &&
-                   POLLRDNORM == EPOLLRDNORM && POLLWRNORM == EPOLLWRNORM && POLLRDBAND == EPOLLRDBAND &&
-                   POLLWRBAND == EPOLLWRBAND,
-               "poll and epoll say the same with the same bits");
-
 WF_NOINLINE static int sys_poll(int fd, short events)
 {
     struct pollfd p = { .fd = fd, .events = events };
@@ -32,21 +24,6 @@ WF_NOINLINE static int sys_poll(int fd, short events)
     if (TEMP_FAILURE_RETRY(poll(&p, 1, 0)) < 0)
         return -errno;
     return p.revents & POLLNVAL ? -EBADF : p.revents;
-}
-
-WF_NOINLINE static int sys_epoll_of(int fd, uint32_t events)
-{
-    struct epoll_event event = { .events = events };
-    int set = wf_fault() ? -1 : epoll_create1(EPOLL_CLOEXEC);
-
-    if (set < 0)
-        return -EMFILE;
-    if (epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) < 0) {
-        int err = -errno;
-        close(set);
-        return err;
-    }
-    return set;
 }
 
 // The directions that one weft_poll waits for.
@@ -59,7 +36,8 @@ struct ask {
     uintptr_t seen[2];
 };
 
-static int gone(struct ask *a)
+// same tells whether the descriptor is still the one that the call was made for.
+static int same(struct ask *a)
 {
     // acquire: as in wf_ready_wait
     return wf_load_acquire(&a->r.source->generation) == a->r.generation ? 0 : -EBADF;
@@ -73,15 +51,23 @@ static int look(struct ask *a)
     return sys_poll(a->r.fd, a->all);
 }
 
+// clear empties the cells that were set when they were looked at. Returns: false if one has changed since.
+static bool clear(struct wf_cell *const *cells, const uintptr_t *seen, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (seen[i] && !wf_cell_clear(cells[i], seen[i]))
+            return false;
+    return true;
+}
+
 // wait_cells waits for the next edge of a descriptor of which nothing is ready. Returns: 0: look again.
 static int wait_cells(struct ask *a)
 {
-    for (int i = 0; i < a->n; i++)
-        if (a->seen[i] && !wf_cell_clear(a->cells[i], a->seen[i]))
-            return 0;
+    if (!clear(a->cells, a->seen, a->n))
+        return 0;
     int err = wf_wait_cells(a->cells, a->n, WEFT_NEVER, a->r.call, a->r.fd);
     a->r.parked = true;
-    return err < 0 ? err : gone(a);
+    return err < 0 ? err : same(a);
 }
 
 // wait_set waits for the events alone, by an epoll set that nobody else uses, or for the end of the descriptor.
@@ -90,11 +76,11 @@ static int wait_set(struct ask *a, struct wf_ready *set)
     int err = wf_ready_attach_as(set, WF_KIND_OTHER);
 
     while (err == 0) {
-        struct wf_cell *cells[2] = { &set->source->ready[WF_READ], &a->r.source->gone };
-        uintptr_t seen = wf_cell_value(cells[0]);
-        if ((err = gone(a)) < 0 || (err = sys_poll(a->r.fd, a->events)) != 0)
+        struct wf_cell *cells[2] = { &set->source->ready[WF_READ], &a->r.source->changed };
+        uintptr_t seen[2] = { wf_cell_value(cells[0]), wf_cell_value(cells[1]) };
+        if ((err = same(a)) < 0 || (err = sys_poll(a->r.fd, a->events)) != 0)
             return err;
-        if (!seen || wf_cell_clear(cells[0], seen))
+        if (clear(cells, seen, 2))
             err = wf_wait_cells(cells, 2, WEFT_NEVER, a->r.call, a->r.fd);
         a->r.parked = true;
     }
@@ -105,7 +91,7 @@ static int wait_apart(struct ask *a)
 {
     struct wf_ready set = { .direction = WF_READ, .call = a->r.call };
 
-    set.fd = sys_epoll_of(a->r.fd, (uint32_t)a->events);
+    set.fd = wf_source_alone(a->r.fd, a->events);
     if (set.fd < 0)
         return set.fd;
     wf_ready_fresh(set.fd);

@@ -49,7 +49,7 @@ static bool may_go_on(const struct wf_addrs *all, int err)
     return all->to_dial ? err != -ECANCELED : err == -EAFNOSUPPORT || err == -EADDRNOTAVAIL;
 }
 
-int wf_socket_each(const struct wf_addrs *all, int (*make)(const struct wf_addrs *, const struct wf_addr *))
+int wf_socket_each(const struct wf_addrs *all, wf_socket_make *make)
 {
     int fd = make(all, &all->at[0]);
 
