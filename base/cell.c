@@ -70,13 +70,16 @@ bool wf_cell_push(struct wf_cell *c, struct wf_cell_node *node)
 // lock keeps other leavers out. Returns: the epoch.
 static uintptr_t lock(struct wf_cell *c)
 {
+    uintptr_t seen = wf_load_relaxed(&c->leavers); // relaxed: the compare-and-swap confirms it
     unsigned turns = 0;
 
     for (;;) {
-        uintptr_t seen = wf_load_relaxed(&c->leavers); // relaxed: the compare-and-swap confirms it
-        if (!(seen & LOCKED) && wf_cas_acquire(&c->leavers, &seen, seen | LOCKED)) // [C3]
+        if (seen & LOCKED) {
+            wf_relax(&turns);
+            seen = wf_load_relaxed(&c->leavers); // relaxed: as above
+        } else if (wf_cas_acquire(&c->leavers, &seen, seen | LOCKED)) { // [C3]
             return seen;
-        wf_relax(&turns);
+        }
     }
 }
 
@@ -106,9 +109,9 @@ static void stamp(struct wf_cell_node *top, uintptr_t epoch)
     }
 }
 
-// unlink takes `node` out of a stack that is stamped. Returns: what is the top then. Its prev is wrong from now on, until
+// cut takes `node` out of a stack that is stamped. Returns: what is the top then. Its prev is wrong from now on, until
 // something is stamped above it.
-static struct wf_cell_node *unlink(struct wf_cell_node *top, struct wf_cell_node *node)
+static struct wf_cell_node *cut(struct wf_cell_node *top, struct wf_cell_node *node)
 {
     if (node == top)
         return node->next;
@@ -118,20 +121,19 @@ static struct wf_cell_node *unlink(struct wf_cell_node *top, struct wf_cell_node
     return top;
 }
 
-// put_under puts `rest` under a stack of newer nodes.
-static struct wf_cell_node *put_under(struct wf_cell_node *newer, struct wf_cell_node *rest, uintptr_t epoch)
+// put_under puts `rest` under a stack of newer nodes, which have no stamps yet.
+static struct wf_cell_node *put_under(struct wf_cell_node *newer, struct wf_cell_node *rest)
 {
     struct wf_cell_node *bottom = newer;
 
     while (bottom->next)
         bottom = bottom->next;
     bottom->next = rest;
-    stamp(newer, epoch);
     return newer;
 }
 
 // put_back puts `rest` back where AWAY is. Returns: NULL, or what is left to signal, if the cell has been set.
-static struct wf_cell_node *put_back(struct wf_cell *c, struct wf_cell_node *rest, uintptr_t epoch)
+static struct wf_cell_node *put_back(struct wf_cell *c, struct wf_cell_node *rest)
 {
     uintptr_t word = WF_CELL_AWAY;
 
@@ -143,7 +145,7 @@ static struct wf_cell_node *put_back(struct wf_cell *c, struct wf_cell_node *res
             continue;
         if (!newer)
             return NULL;
-        rest = put_under(newer, rest, epoch);
+        rest = put_under(newer, rest);
         word = want;
     }
     return rest;
@@ -164,8 +166,8 @@ bool wf_cell_leave(struct wf_cell *c, struct wf_cell_node *node)
         epoch += EPOCH;
     stamp(nodes(word), epoch);
     bool here = node->epoch == epoch;
-    struct wf_cell_node *rest = here ? unlink(nodes(word), node) : nodes(word);
-    rest = put_back(c, rest, epoch);
+    struct wf_cell_node *rest = here ? cut(nodes(word), node) : nodes(word);
+    rest = put_back(c, rest);
     unlock(c, epoch);
     signal_all(rest);
     return here;

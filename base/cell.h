@@ -22,8 +22,8 @@
 // other waiters pushed, even their nodes freed; and its own must not go away before the taker has stored `signalled`.
 // wf_cell_leave tells the two apart, in O(1) amortised, without looking at anybody's node but those that it took:
 //
-//   - Leavers count epochs. A stack that a leaver has put back carries the mark KNOWN, which lasts as long as the stack:
-//     pushes keep it, a setter wipes it out. To take a stack without it begins a new epoch.
+//   - Leavers count epochs. A stack that a leaver has put back carries the mark KNOWN, which lasts until a setter takes
+//     it: pushes keep the mark. To take a stack without it begins a new epoch.
 //   - A leaver goes down its stack, links each node backwards and stamps it with the epoch, until it meets a stamp of
 //     this epoch: from there on down all was linked and stamped before. So each node is walked over once.
 //   - Now its own node is in the stack if and only if it bears this epoch. For if a setter has taken it, its stamp (if

@@ -1,9 +1,11 @@
 // A hierarchical timing wheel (Varghese and Lauck 1987) as a pure data structure: time is an argument; there is no
 // clock, no lock, no thread and no allocation in here. The node is the caller's.
 //
-// A timer goes to the lowest level whose reach covers its distance from now; when its slot at an upper level comes up,
-// it is put into a lower one (a cascade). It costs a timer at most one move a level, and costs nothing to the many that
-// are cancelled before: most are.
+// Time counts in ticks of 16.4 us; a deadline is rounded up to one, so no timer is early, and none is a tick late. Read
+// a tick as a number in base 64: a timer goes to the level of the highest digit in which its deadline differs from now,
+// and to the slot of that digit. So all of a level comes up before anything of the next one, and each level's slots come
+// up from left to right. When an upper slot comes up, its timers are put into lower levels (a cascade). That costs a
+// timer at most one move a level, and costs nothing to the many that are cancelled before: most are.
 //
 //      level   a slot lasts   the level reaches
 //        0        16.4 us          1.05 ms
@@ -14,7 +16,7 @@
 //        5         4.89 h          13.0 days
 //        6       13.0 days         2.28 years
 //        7      2.28 years          146 years, half of all that weft_time can say
-//        (what lies beyond waits in the last slot of level 7, and is put back)
+//        (what lies beyond waits in the farthest slot of level 7, and is put back; only there do the slots go round)
 //
 // Level 0 is finer than a millisecond, so that a deadline is met to some 16 us, which is about what the kernel's own
 // timers do; 64 slots a level, so that a level's occupancy is one word and the next expiry is found by counting zeros.
@@ -36,8 +38,8 @@ struct wf_wheel_node {
 };
 
 struct wf_wheel {
-    int64_t now;                       // ticks: what wf_wheel_advance has reached
-    uint64_t count;                    // timers in the wheel
+    int64_t now;                        // ticks: what wf_wheel_advance has reached
+    uint64_t count;                     // timers in the wheel
     uint64_t occupied[WF_WHEEL_LEVELS]; // bit s: slot s of the level is not empty
     struct wf_list slots[WF_WHEEL_LEVELS][WF_WHEEL_SLOTS];
 };
@@ -45,19 +47,23 @@ struct wf_wheel {
 // wf_wheel_init makes an empty wheel that stands at `now` (ns, 0 or more).
 void wf_wheel_init(struct wf_wheel *w, int64_t now);
 
-// wf_wheel_insert arms `node` for `deadline` (ns). One in the past expires at the next advance. O(1).
+// wf_wheel_insert arms `node`, whatever it contains, for `deadline` (ns). One in the past expires at the next advance.
+// O(1).
 void wf_wheel_insert(struct wf_wheel *w, struct wf_wheel_node *node, int64_t deadline);
 
 // wf_wheel_remove disarms a node that is armed. O(1).
 void wf_wheel_remove(struct wf_wheel *w, struct wf_wheel_node *node);
 
-// wf_wheel_advance moves to `now` (ns; never back) and takes out up to `most` timers whose deadline has come, never one
-// too early, into `expired` (appended, in order of deadline to within a tick; their `armed` is false).
-// Returns: true if it is done; false if more are due: call again with the same now.
+// wf_wheel_advance moves to `now` (ns; the wheel never goes back) and takes out the timers whose deadline has come,
+// never one too early, into `expired` (appended, in order of deadline to within a tick; their `armed` is false). It
+// touches up to `most` timers, 1 or more: the ones it takes out, and the ones it cascades. So a caller that holds a lock
+// holds it for a bounded time; between calls the wheel may be used in any way.
+// Returns: true if it is done; false if there is more to do (`expired` may be empty): call again with the same now.
 bool wf_wheel_advance(struct wf_wheel *w, int64_t now, unsigned most, struct wf_list *expired);
 
 // wf_wheel_next is a moment (ns) before which no timer expires, and at which wf_wheel_advance has something to do;
-// INT64_MAX if the wheel is empty. O(levels).
+// INT64_MAX if the wheel is empty. It is the very tick of the next expiry if that timer is in level 0, or alone in its
+// slot: one sleeper costs one wake-up. O(levels).
 int64_t wf_wheel_next(const struct wf_wheel *w);
 
 // wf_wheel_check asserts the invariants: every node is in the slot that its deadline asks for, `occupied`, `count` and

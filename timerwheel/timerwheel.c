@@ -1,0 +1,245 @@
+// A slot's turn is the tick at which it comes up. What holds between any two calls, and wf_wheel_check asserts:
+//
+//   - No turn lies before now. In an upper level a turn is now only while wf_wheel_advance has not emptied that slot yet
+//     because it was told to stop; there is at most one such slot, and it is emptied before time moves on.
+//   - Time moves only from turn to turn, and past no turn. Say it moves from a to b, and a timer of tick t lies in level
+//     L: t has a's digits above L, and its turn (t's digits from L up, then zeros) is after b. So b lies between a and
+//     t, has those digits too, and a smaller digit L than t: the level and slot of a timer stay right by themselves.
+//   - A deadline in the past counts as now, so its timer lies in level 0, in the slot whose turn is now.
+#include "timerwheel/timerwheel.h"
+
+#include "base/assert.h"
+#include "base/compiler.h"
+
+#define TICK_MASK (((int64_t)1 << WF_WHEEL_TICK_BITS) - 1)
+
+enum { TOP = WF_WHEEL_LEVELS - 1, SLOT_MASK = WF_WHEEL_SLOTS - 1 };
+
+_Static_assert(WF_WHEEL_SLOTS == 1 << WF_WHEEL_SLOT_BITS && WF_WHEEL_SLOTS == 64, "a level's occupancy is a uint64_t");
+
+// due_tick is the first tick that does not begin before `deadline`. What has passed counts as `now`.
+static int64_t due_tick(int64_t deadline, int64_t now)
+{
+    if (deadline <= 0)
+        return now;
+    int64_t tick = (deadline >> WF_WHEEL_TICK_BITS) + ((deadline & TICK_MASK) != 0);
+    return tick > now ? tick : now;
+}
+
+static int64_t tick_ns(int64_t tick)
+{
+    return tick > INT64_MAX >> WF_WHEEL_TICK_BITS ? INT64_MAX : tick << WF_WHEEL_TICK_BITS;
+}
+
+static unsigned level_shift(unsigned level)
+{
+    return level * WF_WHEEL_SLOT_BITS;
+}
+
+// level_of is the highest digit in which the two differ. The top level takes all that is above it, too.
+static unsigned level_of(int64_t now, int64_t tick)
+{
+    unsigned bit = 63 - (unsigned)__builtin_clzll((uint64_t)(now ^ tick) | 1);
+    unsigned level = bit / WF_WHEEL_SLOT_BITS;
+    return level < TOP ? level : TOP;
+}
+
+// turn_digits is the turn of the slot that a timer for `tick` belongs in, without its zeros. The farthest slot that can
+// be told from now's is 63 ahead; only in the top level may a timer lie farther.
+static int64_t turn_digits(int64_t now, int64_t tick, unsigned level)
+{
+    int64_t digits = tick >> level_shift(level);
+    int64_t farthest = (now >> level_shift(level)) + SLOT_MASK;
+    return digits < farthest ? digits : farthest;
+}
+
+static void place(struct wf_wheel *w, struct wf_wheel_node *node)
+{
+    int64_t tick = due_tick(node->deadline, w->now);
+    unsigned level = level_of(w->now, tick);
+    unsigned slot = (unsigned)(turn_digits(w->now, tick, level) & SLOT_MASK);
+
+    node->level = (uint8_t)level;
+    node->slot = (uint8_t)slot;
+    wf_list_append(&w->slots[level][slot], &node->link);
+    w->occupied[level] |= (uint64_t)1 << slot;
+}
+
+static void displace(struct wf_wheel *w, struct wf_wheel_node *node)
+{
+    wf_list_remove(&node->link);
+    if (wf_list_empty(&w->slots[node->level][node->slot]))
+        w->occupied[node->level] &= ~((uint64_t)1 << node->slot);
+}
+
+// slot_turn is the turn of a slot: its distance from now's slot, going round, added to now's digits.
+static int64_t slot_turn(int64_t now, unsigned level, unsigned slot)
+{
+    int64_t digits = now >> level_shift(level);
+    unsigned ahead = (slot - (unsigned)digits) & SLOT_MASK;
+    return (digits + ahead) << level_shift(level);
+}
+
+// first_slot finds the occupied slot of `level`, which has one, that comes up first.
+static unsigned first_slot(const struct wf_wheel *w, unsigned level)
+{
+    unsigned now_slot = (unsigned)(w->now >> level_shift(level)) & SLOT_MASK;
+    uint64_t bits = w->occupied[level];
+    uint64_t ahead = bits >> now_slot | bits << (-now_slot & SLOT_MASK);
+    return (now_slot + (unsigned)__builtin_ctzll(ahead)) & SLOT_MASK;
+}
+
+struct turn {
+    int64_t tick;
+    unsigned level, slot;
+};
+
+// next_turn finds the slot that comes up first, in a wheel that is not empty.
+static struct turn next_turn(const struct wf_wheel *w)
+{
+    struct turn next = { .tick = INT64_MAX };
+
+    for (unsigned level = 0; level < WF_WHEEL_LEVELS; level++) {
+        if (!w->occupied[level])
+            continue;
+        unsigned slot = first_slot(w, level);
+        int64_t tick = slot_turn(w->now, level, slot);
+        if (tick < next.tick)
+            next = (struct turn){ tick, level, slot };
+    }
+    return next;
+}
+
+static struct wf_wheel_node *first_node(const struct wf_wheel *w, struct turn turn)
+{
+    return wf_container_of(w->slots[turn.level][turn.slot].next, struct wf_wheel_node, link);
+}
+
+static void expire(struct wf_wheel *w, struct wf_wheel_node *node, struct wf_list *expired)
+{
+    wf_wheel_remove(w, node);
+    wf_list_append(expired, &node->link);
+}
+
+static void cascade(struct wf_wheel *w, struct wf_wheel_node *node)
+{
+    displace(w, node);
+    place(w, node);
+}
+
+// empty_slot empties the slot whose turn is now. Returns: false if *most did not suffice.
+static bool empty_slot(struct wf_wheel *w, struct turn turn, unsigned *most, struct wf_list *expired)
+{
+    // Nothing comes back into this slot: what is left of its timers' ticks is lower digits, and a timer that was only
+    // parked here goes to another slot of the top level.
+    while (!wf_list_empty(&w->slots[turn.level][turn.slot])) {
+        if (*most == 0)
+            return false;
+        --*most;
+        if (turn.level == 0)
+            expire(w, first_node(w, turn), expired);
+        else
+            cascade(w, first_node(w, turn));
+    }
+    return true;
+}
+
+void wf_wheel_init(struct wf_wheel *w, int64_t now)
+{
+    wf_assert(now >= 0);
+    *w = (struct wf_wheel){ .now = now >> WF_WHEEL_TICK_BITS };
+    for (unsigned level = 0; level < WF_WHEEL_LEVELS; level++)
+        for (unsigned slot = 0; slot < WF_WHEEL_SLOTS; slot++)
+            wf_list_init(&w->slots[level][slot]);
+}
+
+void wf_wheel_insert(struct wf_wheel *w, struct wf_wheel_node *node, int64_t deadline)
+{
+    node->deadline = deadline;
+    node->armed = true;
+    place(w, node);
+    w->count++;
+}
+
+void wf_wheel_remove(struct wf_wheel *w, struct wf_wheel_node *node)
+{
+    wf_assert(node->armed);
+    displace(w, node);
+    node->armed = false;
+    w->count--;
+}
+
+bool wf_wheel_advance(struct wf_wheel *w, int64_t now, unsigned most, struct wf_list *expired)
+{
+    int64_t target = now >> WF_WHEEL_TICK_BITS;
+
+    wf_assert(now >= 0);
+    while (w->count > 0) {
+        struct turn turn = next_turn(w);
+        if (turn.tick > target)
+            break;
+        w->now = turn.tick;
+        if (!empty_slot(w, turn, &most, expired))
+            return false;
+    }
+    if (target > w->now)
+        w->now = target;
+    return true;
+}
+
+int64_t wf_wheel_next(const struct wf_wheel *w)
+{
+    if (w->count == 0)
+        return INT64_MAX;
+
+    struct turn turn = next_turn(w);
+    if (turn.tick == w->now)
+        return tick_ns(w->now);
+
+    // All others come up after this slot's last tick. A lone timer in it is therefore the next one, unless it is only
+    // parked here.
+    struct wf_wheel_node *node = first_node(w, turn);
+    int64_t tick = due_tick(node->deadline, w->now);
+    bool alone = node->link.next == &w->slots[turn.level][turn.slot];
+    if (alone && tick >> level_shift(turn.level) == turn.tick >> level_shift(turn.level))
+        return tick_ns(tick);
+    return tick_ns(turn.tick);
+}
+
+static void check_node(const struct wf_wheel *w, const struct wf_wheel_node *node, unsigned level, unsigned slot)
+{
+    int64_t tick = due_tick(node->deadline, w->now);
+    int64_t turn = slot_turn(w->now, level, slot);
+    bool unfinished = level > 0 && turn == w->now; // wf_wheel_advance was stopped
+
+    wf_assert(node->armed);
+    wf_assert(node->level == level && node->slot == slot);
+    wf_assert(unfinished || level_of(w->now, tick) == level);
+    wf_assert(tick >> level_shift(level) == turn >> level_shift(level) || (level == TOP && tick > turn));
+}
+
+static uint64_t check_slot(const struct wf_wheel *w, unsigned level, unsigned slot)
+{
+    const struct wf_list *head = &w->slots[level][slot];
+    uint64_t n = wf_list_check(head);
+
+    wf_assert((n > 0) == (w->occupied[level] >> slot & 1));
+    for (struct wf_list *at = head->next; at != head; at = at->next)
+        check_node(w, wf_container_of(at, struct wf_wheel_node, link), level, slot);
+    return n;
+}
+
+void wf_wheel_check(const struct wf_wheel *w)
+{
+    uint64_t n = 0;
+    unsigned unfinished = 0;
+
+    for (unsigned level = 0; level < WF_WHEEL_LEVELS; level++) {
+        unsigned now_slot = (unsigned)(w->now >> level_shift(level)) & SLOT_MASK;
+        unfinished += level > 0 && (w->occupied[level] >> now_slot & 1);
+        for (unsigned slot = 0; slot < WF_WHEEL_SLOTS; slot++)
+            n += check_slot(w, level, slot);
+    }
+    wf_assert(n == w->count);
+    wf_assert(unfinished <= 1);
+}
