@@ -20,9 +20,9 @@ struct wf_reactor_hooks {
     void *self;
     void (*batch_begin)(void *self); // the reactor thread is about to fire wakers,
     void (*batch_flush)(void *self); // and has fired them
-    unsigned (*watch)(void *self);   // see wf_sched_watch; called about once a millisecond while tasks run
+    unsigned (*watch)(void *self);   // see wf_sched_watch; called about once a tick (thread.c) while tasks run
 };
-enum { WF_REACTOR_ALL_ASLEEP = 1, WF_REACTOR_STUCK = 2 }; // what watch returns
+enum { WF_REACTOR_ALL_ASLEEP = 1, WF_REACTOR_STUCK = 2, WF_REACTOR_BRISK = 4 }; // what watch returns
 
 // wf_reactor_new makes a reactor with `wheels` timer wheels; wf_reactor_start starts its thread, named `name`.
 // Returns: 0; -ENOMEM; -EMFILE and the like; -EAGAIN if the thread is refused.
@@ -43,11 +43,18 @@ struct wf_idle_source wf_reactor_idle_source(struct wf_reactor *r);
 //
 // Each direction is a cell: SET means that a system call may succeed (its value counts the edges, so that a reader who
 // found EAGAIN clears only what it saw), EMPTY that it would not; tasks that wait push a node.
+//
+// An event with EPOLLRDHUP, HUP, ERR or PRI has WF_EDGE_LAST in the value, in each direction that it makes ready (HUP
+// and ERR: both): behind the bytes that wait lies an end, an error or urgent data, which may announce itself by no
+// further edge. So a short read then does not prove that the direction is drained.
 enum wf_direction { WF_READ, WF_WRITE };
+enum { WF_EDGE_LAST = 2, WF_EDGE_COUNT = 4 }; // the word of a ready cell: edges * WF_EDGE_COUNT | flags | WF_CELL_SET
 
 struct wf_source {
     struct wf_cell ready[2];
+    struct wf_cell changed;      // SET with each new generation, for who waits for neither direction
     _Atomic uint32_t generation; // odd: registered with epoll; even: not
+    _Atomic uint32_t kind;       // runtime/io's: what it has found out about this generation; 0 when registered
     uint32_t edges;              // of whoever has the poll: counts events, the value of the next edge
     int fd;                      // fixed
 };
@@ -63,9 +70,21 @@ struct wf_source *wf_source_get(struct wf_reactor *r, int fd);
 WF_MUST_CHECK int wf_source_register(struct wf_reactor *r, int fd, struct wf_source **out);
 
 // wf_source_forget takes `fd` out of epoll and wakes all who wait on it: they find another generation.
-// Called before close(2). Returns: true if it was registered.
+// Returns: true if it was registered.
 // Context: any thread.
 bool wf_source_forget(struct wf_reactor *r, int fd);
+
+// wf_source_close is wf_source_forget and close(2) in one: between the two no other task can register the descriptor
+// again, just to have it vanish.
+// Returns: what close(2) says; an interrupted one has closed.
+// Context: any thread. As close(2), it may block on a socket that lingers.
+int wf_source_close(struct wf_reactor *r, int fd);
+
+// wf_source_alone makes an epoll set of its own for `fd`, which polls as readable while one of `events` (of poll(2), 0:
+// only errors) holds: for who waits for less than what makes a direction ready. The caller closes it.
+// Returns: its descriptor; -EMFILE, -ENFILE, -ENOMEM, -ENOSPC, -EBADF.
+// Context: any thread.
+WF_MUST_CHECK int wf_source_alone(int fd, short events);
 
 // --- timers ----------------------------------------------------------------------------------------------------------
 
@@ -81,7 +100,7 @@ struct wf_timer {
 // Context: any thread. Wakes the poller only if it would sleep past the deadline.
 void wf_timer_arm(struct wf_reactor *r, unsigned wheel, struct wf_timer *t, int64_t deadline, struct wf_waker waker);
 
-// wf_timer_disarm: after it the timer is the caller's again. Its waker may still be fired once, late, if it had expired.
+// wf_timer_disarm: after it the timer is the caller's again. If it had expired, its waker may still fire once, late.
 // Context: any thread; once for each arm, fired or not.
 void wf_timer_disarm(struct wf_timer *t);
 

@@ -1,0 +1,152 @@
+#include "reactor/epoll.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "reactor/reactor.h"
+
+#ifndef SYS_epoll_pwait2 // Linux 5.11; the same number on every architecture
+#define SYS_epoll_pwait2 441
+#endif
+
+static int make_set(void)
+{
+    if (wf_fault())
+        return -EMFILE;
+    int fd = epoll_create1(EPOLL_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+static int make_wake(void)
+{
+    if (wf_fault())
+        return -EMFILE;
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return fd < 0 ? -errno : fd;
+}
+
+static int control(struct wf_epoll *e, int op, int fd, uint32_t events, uint64_t tag)
+{
+    struct epoll_event event = { .events = events, .data.u64 = tag };
+
+    return epoll_ctl(e->fd, op, fd, &event) < 0 ? -errno : 0;
+}
+
+static int watch(struct wf_epoll *e, int fd, uint32_t events, uint64_t tag)
+{
+    if (wf_fault())
+        return -ENOMEM;
+    int err = control(e, EPOLL_CTL_ADD, fd, events, tag);
+    // A number that was closed while a duplicate of its file lived on is still in the set when it refers to that file
+    // again. MOD reports what is ready now, as ADD does.
+    return err == -EEXIST ? control(e, EPOLL_CTL_MOD, fd, events, tag) : err;
+}
+
+int wf_epoll_init(struct wf_epoll *e)
+{
+    int err;
+
+    e->fd = make_set();
+    if (e->fd < 0)
+        return e->fd;
+    e->wake = make_wake();
+    if (e->wake < 0) {
+        err = e->wake;
+        goto close_set;
+    }
+    err = watch(e, e->wake, EPOLLIN | EPOLLET, WF_EPOLL_WAKE_TAG);
+    if (err < 0)
+        goto close_wake;
+    wf_store_relaxed(&e->coarse, false); // relaxed: not shared yet
+    return 0;
+
+close_wake:
+    close(e->wake);
+close_set:
+    close(e->fd);
+    return err;
+}
+
+void wf_epoll_fini(struct wf_epoll *e)
+{
+    close(e->wake);
+    close(e->fd);
+}
+
+int wf_epoll_add(struct wf_epoll *e, int fd, uint64_t tag)
+{
+    return watch(e, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET, tag);
+}
+
+void wf_epoll_remove(struct wf_epoll *e, int fd)
+{
+    int err = control(e, EPOLL_CTL_DEL, fd, 0, 0);
+    wf_assert(err == 0 || err == -EBADF || err == -ENOENT || err == -EPERM); // all the others: not in the set
+}
+
+static int wait_fine(struct wf_epoll *e, int64_t timeout, struct wf_epoll_batch *batch)
+{
+    struct timespec ts = wf_timespec(timeout);
+
+    long n = syscall(SYS_epoll_pwait2, e->fd, batch->at, WF_EPOLL_BATCH, &ts, NULL, (size_t)0);
+    return n < 0 ? -errno : (int)n;
+}
+
+static int wait_coarse(struct wf_epoll *e, int64_t timeout, struct wf_epoll_batch *batch)
+{
+    int64_t ms = timeout / 1000000 + (timeout % 1000000 > 0); // rounded up: never too early, never a busy loop
+    if (timeout == INT64_MAX)
+        ms = -1;
+    int n = epoll_wait(e->fd, batch->at, WF_EPOLL_BATCH, ms > INT_MAX ? INT_MAX : (int)ms);
+    return n < 0 ? -errno : n;
+}
+
+void wf_epoll_wait(struct wf_epoll *e, int64_t timeout, struct wf_epoll_batch *batch)
+{
+    bool whole = timeout == 0 || timeout == INT64_MAX; // epoll_wait can say it
+    int n = -ENOSYS;
+
+    // relaxed: whoever does not know it yet finds out for himself
+    if (!whole && !wf_load_relaxed(&e->coarse)) {
+        n = wait_fine(e, timeout, batch);
+        if (n == -ENOSYS || n == -EPERM)        // EPERM: a seccomp filter that does not know the call
+            wf_store_relaxed(&e->coarse, true); // relaxed: as above
+    }
+    if (n == -ENOSYS || n == -EPERM)
+        n = wait_coarse(e, timeout, batch);
+    wf_assert(n >= 0 || n == -EINTR); // all the others: not our descriptor, not our memory
+    batch->count = n < 0 ? 0 : n;
+}
+
+_Static_assert(POLLIN == EPOLLIN && POLLPRI == EPOLLPRI && POLLOUT == EPOLLOUT && POLLRDHUP == EPOLLRDHUP &&
+                   POLLRDNORM == EPOLLRDNORM && POLLWRNORM == EPOLLWRNORM && POLLRDBAND == EPOLLRDBAND &&
+                   POLLWRBAND == EPOLLWRBAND,
+               "poll and epoll say the same with the same bits");
+
+int wf_source_alone(int fd, short events)
+{
+    struct wf_epoll e = { .fd = make_set() };
+
+    if (e.fd < 0)
+        return e.fd;
+    int err = watch(&e, fd, (uint32_t)(unsigned short)events, 0);
+    if (err < 0) {
+        close(e.fd);
+        return err;
+    }
+    return e.fd;
+}
+
+void wf_epoll_interrupt(struct wf_epoll *e)
+{
+    uint64_t one = 1;
+    ssize_t n = write(e->wake, &one, sizeof(one));
+    wf_assert(n == (ssize_t)sizeof(one));
+}

@@ -1,0 +1,131 @@
+// The reactor, put together: its life, and the poll as an idle source.
+//
+// The end, in order. The workers are gone (wf_sched_stop comes first): nobody borrows, nobody waits. wf_reactor_stop
+// sets `quit`, then interrupts the poll and wakes the futex, so the thread finds `quit` wherever it is, and joins it.
+// Threads that are not weft's may still arm, disarm and register; when they are done, too, wf_reactor_free frees. In a
+// child of fork, which has no reactor thread, wf_reactor_free comes without wf_reactor_stop.
+#include "reactor/reactor.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "reactor/state.h"
+#include "reactor/thread.h"
+#include "reactor/turn.h"
+
+int wf_reactor_new(struct wf_reactor **out, unsigned wheels)
+{
+    int err = -ENOMEM;
+    struct wf_reactor *r = wf_alloc(sizeof(*r));
+
+    wf_assert(wheels > 0);
+    if (!r)
+        return err;
+    r->wheels = wheels;
+    err = wf_timers_init(r);
+    if (err < 0)
+        goto free_reactor;
+    err = wf_sources_init(&r->sources);
+    if (err < 0)
+        goto free_timers;
+    err = wf_epoll_init(&r->epoll);
+    if (err < 0)
+        goto free_sources;
+    *out = r;
+    return 0;
+
+free_sources:
+    wf_sources_fini(&r->sources);
+free_timers:
+    wf_timers_fini(r);
+free_reactor:
+    wf_free(r);
+    return err;
+}
+
+void wf_reactor_free(struct wf_reactor *r)
+{
+    wf_epoll_fini(&r->epoll);
+    wf_sources_fini(&r->sources);
+    wf_timers_fini(r);
+    wf_free(r);
+}
+
+// create starts the thread with all signals blocked: they are the program's business.
+static int create(struct wf_reactor *r)
+{
+    sigset_t all, before;
+
+    if (wf_fault())
+        return -EAGAIN;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int err = -pthread_create(&r->thread, NULL, wf_reactor_thread, r);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return err;
+}
+
+int wf_reactor_start(struct wf_reactor *r, const struct wf_reactor_hooks *hooks, const char *name)
+{
+    r->hooks = *hooks;
+    snprintf(r->name, sizeof(r->name), "%s", name); // the kernel keeps 15 bytes of it
+    int err = create(r);
+    r->started = err == 0;
+    return err;
+}
+
+void wf_reactor_stop(struct wf_reactor *r)
+{
+    if (!r->started)
+        return;
+    wf_store_seq_cst(&r->quit, true); // [E2] [P1] before both wakes
+    wf_turn_interrupt(r);
+    wf_parker_wake(&r->parker);
+    pthread_join(r->thread, NULL);
+    r->started = false;
+}
+
+static bool borrow(void *self)
+{
+    struct wf_reactor *r = self;
+    return wf_lease_borrow(&r->lease);
+}
+
+static unsigned poll_for(void *self, int64_t linger)
+{
+    return wf_turn(self, linger, NULL);
+}
+
+static void give_back(void *self, bool handover)
+{
+    struct wf_reactor *r = self;
+
+    wf_lease_return(&r->lease, handover);                                               // [L1] [L2]
+    bool dozed = wf_load_seq_cst(&r->dozing) && wf_exchange_seq_cst(&r->dozing, false); // [L2] one wake is enough
+    if (handover || dozed)
+        wf_parker_wake(&r->parker);
+}
+
+static void interrupt(void *self)
+{
+    wf_turn_interrupt(self);
+}
+
+struct wf_idle_source wf_reactor_idle_source(struct wf_reactor *r)
+{
+    return (struct wf_idle_source){
+        .self = r, .borrow = borrow, .poll = poll_for, .give_back = give_back, .interrupt = interrupt
+    };
+}
+
+void wf_reactor_stats(struct wf_reactor *r, struct wf_reactor_stats *out)
+{
+    out->polls = wf_load_relaxed(&r->polls); // relaxed, all of them: counters, each right by itself
+    out->events = wf_load_relaxed(&r->events);
+    out->expired = wf_load_relaxed(&r->expired);
+    out->ticks = wf_load_relaxed(&r->ticks); // relaxed: as above
+    out->interrupts = wf_load_relaxed(&r->interrupts);
+}

@@ -1,0 +1,31 @@
+// The table of sources, by descriptor number: the parts of it that only reactor/ uses.
+#ifndef WF_REACTOR_SOURCE_H
+#define WF_REACTOR_SOURCE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+
+struct wf_reactor;
+struct wf_source_chunk;
+
+enum { WF_SOURCE_LOCKS = 64 };
+
+struct wf_sources {
+    _Atomic(struct wf_source_chunk *) *chunks; // I: one for each 1024 numbers; the entries A: [G1]
+    _Atomic(struct wf_source_chunk *) newest;  // A: of all that were made, for wf_sources_fini
+    pthread_mutex_t locks[WF_SOURCE_LOCKS];    // by descriptor number: registering, forgetting and closing
+};
+
+// wf_sources_init makes an empty table.  Returns: 0; -ENOMEM.
+WF_MUST_CHECK int wf_sources_init(struct wf_sources *t);
+void wf_sources_fini(struct wf_sources *t);
+
+// wf_source_event passes an event on to its source, unless the source has changed hands since. `last`: WF_EDGE_LAST.
+// Returns: whether it did, so that wakers may have fired.
+// Context: whoever holds the lease.
+bool wf_source_event(struct wf_reactor *r, uint64_t tag, bool readable, bool writable, bool last);
+
+#endif

@@ -1,0 +1,182 @@
+// Timers: a wheel for each worker, and one for everybody else, all driven by whoever holds the lease.
+//
+// Nearly every timer is cancelled before it is due, by the worker that armed it. So a worker arms on its own wheel,
+// under a lock that it finds free and in its cache, and touches nothing else: the poller learns of a timer only if that
+// is the next one of its wheel. That is what next[wheel] says: a moment before which the wheel has nothing to do. It is
+//
+//   - never too late: arming lowers it, under the lock
+//   - perhaps too early: disarming leaves it as it is; at worst the poller comes once for nothing, and sets it right.
+//     So arming and cancelling the same time-out over and over lowers `next` once, and no more until it has passed.
+//
+// The entries of `next` lie beside each other, away from the wheels: they are read on each turn, seldom written.
+//
+// A timer's life, all under the lock of its wheel but for the last arrow:
+//
+//      wf_timer_arm              wf_timers_expire
+//    --------------> in the wheel ---------------> fired = true .....> its waker fires, from a copy
+//                         |                            |
+//                         +------ wf_timer_disarm -----+-----> the caller's
+//
+// `fired` is the last that the reactor touches of a timer. A disarm that sees it needs no lock; one that does not takes
+// the lock, and then finds the timer in the wheel, or fired. The waker may fire after that: it points to memory that
+// never goes away, and a spurious wake does no harm (base/waker.h).
+//
+// Edges.
+//   W1  `fired` (release) -> wf_timer_fired, wf_timer_disarm (acquire): the reactor is done with the timer
+//   W2  nobody sleeps past a deadline:
+//
+//         armer (wf_timer_arm)                   sleeper (turn.c)
+//         [S] next[wheel] = tick                 [S] until = when it means to wake up
+//         [L] until > tick? interrupt            [L] next[]: one before until? do not sleep
+//
+//       All four are seq_cst, so at least one of the two sees the other's. `until` is 0 while nobody sleeps: a poller
+//       that is awake looks at next[] before it sleeps. An armer whose deadline is not the next of its wheel leaves it
+//       to whoever set `next`.
+//       While nobody holds the lease, the reactor thread looks at next[] at least once a tick (thread.c).
+#include "reactor/timer.h"
+
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "reactor/state.h"
+#include "reactor/turn.h"
+
+enum { HOLD_MAX = 64 /* timers a hold of the lock */, HOLDS_MAX = 16 /* a wheel and turn: I/O must have its turn */ };
+
+int wf_timers_init(struct wf_reactor *r)
+{
+    r->timers = wf_alloc(r->wheels * sizeof(*r->timers));
+    if (!r->timers)
+        return -ENOMEM;
+    r->next = wf_alloc(r->wheels * sizeof(*r->next));
+    if (!r->next) {
+        wf_free(r->timers);
+        return -ENOMEM;
+    }
+    for (unsigned i = 0; i < r->wheels; i++) {
+        wf_lock_init(&r->timers[i].lock);
+        wf_wheel_init(&r->timers[i].wheel, wf_now());
+        wf_store_relaxed(&r->next[i], WF_NEVER); // relaxed: not shared yet
+    }
+    return 0;
+}
+
+void wf_timers_fini(struct wf_reactor *r)
+{
+    wf_free(r->next);
+    wf_free(r->timers);
+}
+
+// tick_of is when the wheel lets a timer go: the first tick that does not begin before its deadline.
+static int64_t tick_of(int64_t deadline)
+{
+    int64_t mask = ((int64_t)1 << WF_WHEEL_TICK_BITS) - 1;
+
+    if (deadline > INT64_MAX - mask)
+        return WF_NEVER;
+    return deadline < 0 ? 0 : (deadline + mask) & ~mask;
+}
+
+// catch_up moves an empty wheel to the present, so that a timer's level fits its distance.  Context: under the lock.
+static void catch_up(struct wf_wheel *w)
+{
+    struct wf_list none;
+
+    if (w->count > 0)
+        return;
+    wf_list_init(&none);
+    wf_wheel_advance(w, wf_now(), 1, &none);
+}
+
+void wf_timer_arm(struct wf_reactor *r, unsigned wheel, struct wf_timer *t, int64_t deadline, struct wf_waker waker)
+{
+    struct wf_timers *home = &r->timers[wheel];
+    int64_t tick = tick_of(deadline);
+
+    t->waker = waker;
+    t->home = home;
+    wf_store_relaxed(&t->fired, false); // relaxed: nobody else knows the timer yet; the lock publishes it
+
+    wf_lock_acquire(&home->lock);
+    bool is_next = tick < wf_load_relaxed(&r->next[wheel]); // relaxed: changes only under the lock
+    if (wf_unlikely(is_next)) {
+        catch_up(&home->wheel);
+        wf_store_seq_cst(&r->next[wheel], tick); // [W2]
+    }
+    wf_wheel_insert(&home->wheel, &t->node, deadline);
+    wf_lock_release(&home->lock);
+
+    if (wf_unlikely(is_next) && tick < wf_load_seq_cst(&r->until)) // [W2]
+        wf_turn_interrupt(r);
+}
+
+void wf_timer_disarm(struct wf_timer *t)
+{
+    if (wf_timer_fired(t)) // [W1]
+        return;
+    wf_lock_acquire(&t->home->lock);
+    if (t->node.armed)
+        wf_wheel_remove(&t->home->wheel, &t->node);
+    wf_lock_release(&t->home->lock);
+}
+
+int64_t wf_timers_next(const struct wf_reactor *r)
+{
+    int64_t next = WF_NEVER;
+
+    for (unsigned i = 0; i < r->wheels; i++) {
+        int64_t at = wf_load_seq_cst(&r->next[i]); // [W2]
+        if (at < next)
+            next = at;
+    }
+    return next;
+}
+
+// collect lets go of the timers in `due`, and keeps their wakers.  Context: under the lock. Returns: how many.
+static unsigned collect(struct wf_list *due, struct wf_waker *wakers)
+{
+    unsigned n = 0;
+
+    for (struct wf_list *at = due->next, *next; at != due; at = next) {
+        struct wf_timer *t = wf_container_of(at, struct wf_timer, node.link);
+        next = at->next;
+        wakers[n++] = t->waker;
+        wf_store_release(&t->fired, true); // [W1] from here on it may be gone
+    }
+    return n;
+}
+
+// expire_some fires up to HOLD_MAX timers of a wheel, and adds their number to *fired.
+// Returns: whether all that were due have been.
+static bool expire_some(struct wf_timers *t, _Atomic int64_t *next, int64_t now, unsigned *fired)
+{
+    struct wf_waker wakers[HOLD_MAX];
+    struct wf_list due;
+
+    wf_list_init(&due);
+    wf_lock_acquire(&t->lock);
+    bool done = wf_wheel_advance(&t->wheel, now, HOLD_MAX, &due);
+    if (done)
+        wf_store_relaxed(next, wf_wheel_next(&t->wheel)); // relaxed: [W2] needs no raising of it to be seen
+    unsigned n = collect(&due, wakers);
+    wf_lock_release(&t->lock);
+
+    for (unsigned i = 0; i < n; i++)
+        wf_waker_fire(wakers[i]);
+    *fired += n;
+    return done;
+}
+
+unsigned wf_timers_expire(struct wf_reactor *r, int64_t now)
+{
+    unsigned fired = 0;
+
+    for (unsigned i = 0; i < r->wheels; i++) {
+        // relaxed: one that is lowered just now is seen on the next turn, before anybody sleeps
+        for (unsigned holds = 0; holds < HOLDS_MAX && wf_load_relaxed(&r->next[i]) <= now; holds++)
+            if (expire_some(&r->timers[i], &r->next[i], now, &fired))
+                break;
+    }
+    return fired;
+}

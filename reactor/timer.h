@@ -1,0 +1,28 @@
+// The timers: wheels, each under a lock of its own. The parts that only reactor/ uses.
+#ifndef WF_REACTOR_TIMER_H
+#define WF_REACTOR_TIMER_H
+
+#include "base/lock.h"
+#include "timerwheel/timerwheel.h"
+
+struct wf_reactor;
+
+//   L  under `lock`
+struct wf_timers {
+    _Alignas(WF_CACHE_LINE) struct wf_lock lock;
+    struct wf_wheel wheel;     // L
+    char apart[WF_NO_SHARING]; // the next one's lock is another worker's
+};
+
+// wf_timers_init makes r->wheels wheels.  Returns: 0; -ENOMEM.
+WF_MUST_CHECK int wf_timers_init(struct wf_reactor *r);
+void wf_timers_fini(struct wf_reactor *r);
+
+// wf_timers_next is the first moment at which any wheel wants to be looked at; WF_NEVER.  Context: any thread.
+int64_t wf_timers_next(const struct wf_reactor *r);
+
+// wf_timers_expire fires what is due at `now` on all wheels, up to some 1000 timers each.  Returns: how many it fired.
+// Context: whoever holds the lease.
+unsigned wf_timers_expire(struct wf_reactor *r, int64_t now);
+
+#endif
