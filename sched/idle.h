@@ -70,6 +70,11 @@ bool wf_idle_unsleep(struct wf_idle *i, unsigned worker);
 // Returns: its number: the caller must wake its parker; -1 if there is nobody to wake.
 int wf_idle_wake_one(struct wf_idle *i);
 
+// wf_idle_wake chooses `worker` if it sleeps, and counts it as a searcher.
+// Returns: true: the caller must wake its parker. False if it is awake: the caller must look at the injector, and call
+// wf_idle_notify if it is not empty, because for a moment a searcher too many was counted ([I1]).
+bool wf_idle_wake(struct wf_idle *i, unsigned worker);
+
 // wf_idle_any_asleep tells whether a worker sleeps, wf_idle_all_asleep whether all do; exact if nothing moves.
 bool wf_idle_any_asleep(const struct wf_idle *i);
 bool wf_idle_all_asleep(const struct wf_idle *i);

@@ -2,7 +2,7 @@
 
 static _Atomic(struct wf_task *) *slot(struct wf_ring *q, uint64_t at)
 {
-    return &q->slot[at & (WF_QUEUE_CAP - 1)];
+    return &q->slot[at & (WF_RING_CAP - 1)];
 }
 
 bool wf_ring_push(struct wf_ring *q, struct wf_task *task)
@@ -10,7 +10,7 @@ bool wf_ring_push(struct wf_ring *q, struct wf_task *task)
     uint64_t tail = wf_load_relaxed(&q->tail); // relaxed: only the owner writes it
     uint64_t head = wf_load_acquire(&q->head); // [R2]
 
-    if (tail - head >= WF_QUEUE_CAP)
+    if (tail - head >= WF_RING_CAP)
         return false;
     wf_store_relaxed(slot(q, tail), task); // relaxed: [R1] publishes it
     wf_store_release(&q->tail, tail + 1);  // [R1]
@@ -44,7 +44,7 @@ struct wf_task *wf_ring_steal(struct wf_ring *q, struct wf_ring *to, unsigned *m
         if (tail == head)
             return NULL;
         // head and tail were not read at one moment: if they do not fit, read again.
-        if (n <= WF_QUEUE_CAP / 2) {
+        if (n <= WF_RING_CAP / 2) {
             // relaxed: see R2 above; `to`'s slots are published below
             for (uint64_t i = 0; i + 1 < n; i++)
                 wf_store_relaxed(slot(to, at + i), wf_load_relaxed(slot(q, head + i)));

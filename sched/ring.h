@@ -18,10 +18,16 @@
 
 #include "sched/deque.h"
 
+// Larger than the deque: what does not fit queues in the injector, which all workers contend for, and a thousand tasks that
+// are ready at a time are nothing unusual (yield_1000 took twice as long with 256).
+#ifndef WF_RING_CAP
+#define WF_RING_CAP (WF_QUEUE_CAP == 256 ? 1024 : WF_QUEUE_CAP)
+#endif
+
 struct wf_ring {
     _Alignas(WF_NO_SHARING) _Atomic uint64_t head; // A: next to take
     _Alignas(WF_NO_SHARING) _Atomic uint64_t tail; // A: next to push; written by the owner only
-    _Atomic(struct wf_task *) slot[WF_QUEUE_CAP];  // A: [R1] and [R2]
+    _Atomic(struct wf_task *) slot[WF_RING_CAP];   // A: [R1] and [R2]
 };
 
 // wf_ring_push adds a task behind all others. Returns: false if the ring is full.  Context: owner.

@@ -55,8 +55,6 @@ struct wf_task *wf_worker_pick(struct wf_worker *w)
     struct wf_task *task = NULL;
 
     wf_store_relaxed(&w->ticks, ticks); // relaxed: the watch only wants to see it move
-    if (wf_unlikely(wf_load_relaxed(&w->sched->epoch) != w->epoch)) // relaxed: a hint that time has passed
-        return NULL;
     if (wf_unlikely(ticks % WF_FAIR_TICKS == 0))
         task = wf_ring_pop(&w->ring);
     if (!task)
@@ -134,7 +132,18 @@ static void put_next(struct wf_worker *w, struct wf_task *task)
         wf_worker_hint(w);
 }
 
-// send_home queues a pinned task on the one worker that may run it.
+// wake_home wakes the one worker that may run what is in its inbox. As [I1], with the inbox for the injector.
+static void wake_home(struct wf_worker *home)
+{
+    struct wf_sched *s = home->sched;
+
+    if (wf_idle_wake(&s->idle, home->index))
+        wf_sched_wake_worker(s, (int)home->index);
+    else if (!wf_injector_empty(&s->injector)) // a pusher may have taken this call for a search
+        wf_sched_notify(s);
+}
+
+// send_home queues a pinned task on the one worker that may run it. `w` is the calling worker, NULL on other threads.
 static void send_home(struct wf_worker *w, struct wf_task *task)
 {
     struct wf_worker *home = task->home;
@@ -142,13 +151,8 @@ static void send_home(struct wf_worker *w, struct wf_task *task)
 
     wf_chain_append(&chain, task);
     wf_injector_push(&home->inbox, &chain);
-    if (home == w)
-        return;
-    // As [I1], with the inbox for the injector, and one worker for all. Waking it makes it a searcher ([I2]).
-    if (wf_idle_unsleep(&w->sched->idle, home->index)) {
-        wf_fetch_add_seq_cst(&w->sched->idle.searching, 1); // [I2]
-        wf_sched_wake_worker(w->sched, (int)home->index);
-    }
+    if (home != w)
+        wake_home(home);
 }
 
 static void enqueue_outside(struct wf_sched *s, struct wf_thread *thread, struct wf_task *task)
@@ -186,7 +190,7 @@ static void enqueue(struct wf_task *task)
     struct wf_worker *w = thread->worker;
 
     if (wf_unlikely(task->home != NULL)) {
-        send_home(w && w->sched == task->sched ? w : task->home, task);
+        send_home(w, task);
     } else if (wf_unlikely(!w || w->sched != task->sched)) {
         enqueue_outside(task->sched, thread, task);
     } else if (w->polling) {
@@ -267,12 +271,21 @@ static void begin_turn(struct wf_worker *w, struct wf_task *task)
     w->budget = WF_BUDGET;
 }
 
-// next_ready picks a task that can be switched to, NULL if the queues are dry.
+// pick_in_time is wf_worker_pick, unless it is time to look around, on the worker's own stack: NULL.
+static struct wf_task *pick_in_time(struct wf_worker *w)
+{
+    if (wf_unlikely(wf_load_relaxed(&w->sched->epoch) != w->epoch)) // relaxed: a hint that time has passed
+        return NULL;
+    return wf_worker_pick(w);
+}
+
+// next_ready picks a task that can be switched to, NULL if there is none.
 static struct wf_task *next_ready(struct wf_worker *w)
 {
     struct wf_task *task;
+
     do {
-        task = wf_worker_pick(w);
+        task = pick_in_time(w);
     } while (task && !wf_worker_ready(w, task));
     return task;
 }
@@ -315,7 +328,7 @@ void wf_yield(void)
 
     // Alone: go on. But now and then look around, for the sake of those who are not queued here.
     if (!next && wf_load_relaxed(&w->ticks) % WF_FAIR_TICKS != 0 && // relaxed: the worker's own
-        wf_load_relaxed(&w->sched->epoch) == w->epoch &&            // relaxed: a hint, as in wf_worker_pick
+        wf_load_relaxed(&w->sched->epoch) == w->epoch &&            // relaxed: a hint, as above
         !wf_load_relaxed(&w->sched->injector.tail)) {               // relaxed: as above
         w->budget = WF_BUDGET;
         return;
@@ -385,9 +398,10 @@ static void task_main(void *arg)
         struct wf_task *task = w->current;
         run_body(w, task);
         w = end_task(task, &stack); // another worker's, if the task has moved
-        struct wf_task *next = wf_worker_pick(w);
+        struct wf_task *next = pick_in_time(w);
         if (next && !next->stack && next->stack_class == stack->size_class) {
             next->stack = stack;
+            wf_stack_belongs(stack, &next->context);
             begin_turn(w, next);
             continue;
         }

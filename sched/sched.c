@@ -27,7 +27,12 @@
 #include "base/mem.h"
 #include "sched/worker.h"
 
-enum { ID_BLOCK = 1024, DRAIN_ROUND_NS = 5000000 };
+enum {
+    ID_BLOCK = 1024,
+    DRAIN_ROUND_NS = 5000000,
+    BRISK_EACH_NS = 62500, // a worker is brisk that runs a task at least so often,
+    BRISK_CPU_NS = 50000,  // each of at most so much CPU time
+};
 
 static _Atomic uint64_t ids; // task numbers given out in this process
 
@@ -113,6 +118,8 @@ static int start_worker(struct wf_worker *w)
     err = wf_fault() ? EAGAIN : pthread_create(&w->thread, NULL, wf_worker_main, w);
     if (err)
         wf_overflow_remove(w);
+    else
+        pthread_getcpuclockid(w->thread, &w->clock); // cannot fail: the thread has not been joined
     return -err;
 }
 
@@ -274,32 +281,51 @@ static bool asleep(struct wf_sched *s, const struct wf_worker *w)
     return wf_load_relaxed(&s->idle.asleep[w->index / 64]) >> (w->index % 64) & 1; // relaxed: a hint
 }
 
-// look tells whether the worker has run the same task since the last look.
-static bool look(struct wf_sched *s, struct wf_worker *w)
+// cpu_time is what the worker's thread has used.
+static int64_t cpu_time(const struct wf_worker *w)
+{
+    struct timespec ts;
+
+    if (clock_gettime(w->clock, &ts))
+        return 0;
+    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+// look tells how the worker has done since the last look, `elapsed` ns ago: WF_WATCH_STUCK, WF_WATCH_BRISK, or 0.
+// One that did not get the processor is not stuck: its work is no more urgent for being moved, and what others would poll
+// for it would overtake the rest.
+static unsigned look(struct wf_sched *s, struct wf_worker *w, int64_t elapsed)
 {
     uint64_t ticks = wf_load_relaxed(&w->ticks); // relaxed: a hint
-    bool stuck = ticks == w->ticks_seen && !asleep(s, w);
+    int64_t ran = (int64_t)(ticks - w->ticks_seen);
+    int64_t cpu = cpu_time(w), used = cpu - w->cpu_seen;
+    bool stuck = ran == 0 && used >= elapsed / 4 && !asleep(s, w);
 
     w->ticks_seen = ticks;
+    w->cpu_seen = cpu;
     wf_store_relaxed(&w->overdue, stuck); // relaxed: a hint for thieves
-    return stuck;
+    if (stuck)
+        return WF_WATCH_STUCK;
+    return ran * BRISK_EACH_NS >= elapsed && ran * BRISK_CPU_NS >= used ? WF_WATCH_BRISK : 0;
 }
 
 unsigned wf_sched_watch(struct wf_sched *s)
 {
     bool waiting = !wf_injector_empty(&s->injector);
-    unsigned flags = 0;
+    int64_t now = wf_now();
+    unsigned seen = 0;
 
     wf_store_relaxed(&s->epoch, wf_load_relaxed(&s->epoch) + 1); // relaxed: a clock with one writer
     for (unsigned i = 0; i < s->cfg.workers; i++) {
         struct wf_worker *w = &s->workers[i];
-        bool stuck = look(s, w);
-        flags |= stuck ? WF_WATCH_STUCK : 0;
-        waiting |= has_backlog(w) && (stuck || wf_ring_size(&w->ring) >= WF_WAKE_BACKLOG);
+        unsigned how = look(s, w, now - s->watched);
+        seen |= how;
+        waiting |= has_backlog(w) && (how == WF_WATCH_STUCK || wf_ring_size(&w->ring) >= WF_WAKE_BACKLOG);
     }
+    s->watched = now;
     if (waiting)
         wf_sched_notify(s);
-    return flags | (wf_idle_all_asleep(&s->idle) ? WF_WATCH_ASLEEP : 0);
+    return seen | (wf_idle_all_asleep(&s->idle) ? WF_WATCH_ASLEEP : 0);
 }
 
 unsigned wf_sched_workers(const struct wf_sched *s)

@@ -89,10 +89,14 @@ struct wf_sched_batch;
 void wf_sched_batch_begin(struct wf_sched *s);
 void wf_sched_batch_flush(struct wf_sched *s);
 
-// wf_sched_watch is called now and then by a thread that is no worker (the reactor, about once a millisecond). It wakes
+// wf_sched_watch is called now and then by one thread that is no worker (the reactor's), while the threads run. It wakes
 // a sleeping worker for work that waits behind a task that hogs its worker.
 // Returns: a set of WF_WATCH_* flags.
-enum { WF_WATCH_ASLEEP = 1 /* no worker is awake */, WF_WATCH_STUCK = 2 /* one ran the same task since the last look */ };
+enum {
+    WF_WATCH_ASLEEP = 1, // no worker is awake
+    WF_WATCH_STUCK = 2,  // one has computed in the same task since the last look
+    WF_WATCH_BRISK = 4,  // one runs many short tasks: no need to look so often
+};
 unsigned wf_sched_watch(struct wf_sched *s);
 
 // wf_sched_worker_index is the calling worker's number, or `workers` on any other thread: where per-worker things live.

@@ -254,6 +254,12 @@ void wf_stack_hide(struct wf_stack *stack)
 void wf_stack_context(struct wf_stack *stack, struct wf_context *c, void (*entry)(void *))
 {
     c->sp = wf_arch_make(stack->top, entry);
+    wf_stack_belongs(stack, c);
+}
+
+#ifdef WF_CONTEXT_HOOKED
+void wf_stack_belongs(const struct wf_stack *stack, struct wf_context *c)
+{
 #ifdef WF_ASAN
     c->fake = NULL;
     c->bottom = stack->base;
@@ -263,3 +269,4 @@ void wf_stack_context(struct wf_stack *stack, struct wf_context *c, void (*entry
     c->fiber = stack->fiber;
 #endif
 }
+#endif

@@ -103,6 +103,17 @@ static inline void wf_stack_give(struct wf_stack_pool *pool, struct wf_depot *d,
 // wf_stack_context makes `c` a fresh context on `stack` that begins in `entry`.
 void wf_stack_context(struct wf_stack *stack, struct wf_context *c, void (*entry)(void *));
 
+// wf_stack_belongs makes `c` a context that runs on `stack` already: only the sanitizers need to be told.
+#ifdef WF_CONTEXT_HOOKED
+void wf_stack_belongs(const struct wf_stack *stack, struct wf_context *c);
+#else
+static inline void wf_stack_belongs(const struct wf_stack *stack, struct wf_context *c)
+{
+    (void)stack;
+    (void)c;
+}
+#endif
+
 static inline size_t wf_stack_size(const struct wf_stack *stack)
 {
     return (size_t)1 << stack->size_class;

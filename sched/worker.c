@@ -41,12 +41,19 @@ void wf_sched_notify(struct wf_sched *s)
 
 // --- Searching -------------------------------------------------------------------------------------------------------
 
+// take_pinned takes one task from the inbox. No more: in the ring, pinned tasks could be stolen.
+static struct wf_task *take_pinned(struct wf_worker *w)
+{
+    struct wf_task *task;
+    return wf_injector_take(&w->inbox, &task, 1) ? task : NULL;
+}
+
 // take_share takes a batch from the injector: the first to run, the others into the ring, where they can be stolen.
-static struct wf_task *take_share(struct wf_worker *w, struct wf_injector *q)
+static struct wf_task *take_share(struct wf_worker *w)
 {
     struct wf_task *share[WF_SHARE];
-    uint64_t room = WF_QUEUE_CAP - wf_ring_size(&w->ring);
-    unsigned n = wf_injector_take(q, share, room < WF_SHARE ? (unsigned)room : WF_SHARE);
+    uint64_t room = WF_RING_CAP - wf_ring_size(&w->ring);
+    unsigned n = wf_injector_take(&w->sched->injector, share, room < WF_SHARE ? (unsigned)room : WF_SHARE);
 
     for (unsigned i = 1; i < n; i++)
         if (!wf_ring_push(&w->ring, share[i]))
@@ -170,7 +177,7 @@ static void age(struct wf_worker *w)
     if (head != w->oldest || wf_deque_size(&w->deque) == 0) {
         w->oldest = head;
         w->oldest_since = w->epoch;
-    } else if (w->epoch - w->oldest_since >= WF_AGE_EPOCHS && wf_ring_size(&w->ring) < WF_QUEUE_CAP) {
+    } else if (w->epoch - w->oldest_since >= WF_AGE_EPOCHS && wf_ring_size(&w->ring) < WF_RING_CAP) {
         struct wf_task *task = wf_deque_steal(&w->deque, &again);
         if (task && !wf_ring_push(&w->ring, task))
             wf_panic("a ring with room is full");
@@ -190,7 +197,7 @@ static void tend(struct wf_worker *w)
         w->sched->cfg.idle.give_back(w->sched->cfg.idle.self, false);
     }
     if (!wf_injector_empty(&w->sched->injector)) {
-        struct wf_task *task = take_share(w, &w->sched->injector);
+        struct wf_task *task = take_share(w);
         if (task && !wf_ring_push(&w->ring, task))
             wf_panic("a ring with room is full");
     }
@@ -257,8 +264,7 @@ static struct wf_task *find(struct wf_worker *w)
         struct wf_task *task;
         if (wf_load_relaxed(&w->sched->epoch) != w->epoch) // relaxed: a clock
             tend(w);
-        if ((task = wf_worker_pick(w)) || (task = take_share(w, &w->inbox)) ||
-            (task = take_share(w, &w->sched->injector)) || (task = search(w))) {
+        if ((task = wf_worker_pick(w)) || (task = take_pinned(w)) || (task = take_share(w)) || (task = search(w))) {
             found(w);
             return task;
         }

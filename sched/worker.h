@@ -5,6 +5,7 @@
 #define WF_SCHED_WORKER_H
 
 #include <pthread.h>
+#include <time.h>
 
 #include "base/parker.h"
 #include "base/rand.h"
@@ -56,12 +57,14 @@ struct wf_worker {
     struct wf_stack_pool stacks[WF_STACK_CLASSES];  // O
     uint64_t ids, ids_end;                          // O: task numbers put by for this worker
     pthread_t thread;                               // of wf_sched_start and _stop
+    clockid_t clock;                                // fixed once it runs: of the thread's CPU time
     void *signal_stack;                             // O
 
     _Alignas(WF_NO_SHARING) _Atomic(struct wf_task *) next; // A: [N1] the task just spawned or woken
     _Atomic uint64_t ticks;                                 // A: written by O: tasks run; still for long: a hog
     _Atomic bool overdue;                                   // A: written by the watch: it has not moved
-    uint64_t ticks_seen;                                    // of the watch
+    uint64_t ticks_seen;                                    // of the watch: at its last look,
+    int64_t cpu_seen;                                       // of the watch: and the thread's CPU time then
     struct wf_parker parker;                                // A
     struct wf_deque deque;                                  // spawned, not begun: newest first
     struct wf_ring ring;                                    // woken, or yielded: oldest first
@@ -77,6 +80,7 @@ struct wf_sched {
     char name[16];               // fixed
     struct wf_worker *workers;   // fixed
     unsigned started;            // of wf_sched_start and _stop: threads to join
+    int64_t watched;             // of the watch: when it last looked
     struct wf_headers headers;
     struct wf_depot depot;
     struct wf_idle idle;
@@ -91,7 +95,7 @@ struct wf_sched {
 // wf_worker_main is the body of a worker's thread.
 void *wf_worker_main(void *arg);
 
-// wf_worker_pick chooses the next task from the worker's own queues. NULL: look around, on the worker's own stack.
+// wf_worker_pick chooses the next task from the worker's own queues. NULL: they are empty.
 struct wf_task *wf_worker_pick(struct wf_worker *w);
 
 // wf_worker_ready gives a task that has not begun its stack. Returns: false if there is none: the task has been refused.
