@@ -79,7 +79,8 @@ static unsigned watch(void *sched)
     return wf_sched_watch(sched);
 }
 
-_Static_assert((int)WF_WATCH_ASLEEP == (int)WF_REACTOR_ALL_ASLEEP && (int)WF_WATCH_STUCK == (int)WF_REACTOR_STUCK,
+_Static_assert((int)WF_WATCH_ASLEEP == (int)WF_REACTOR_ALL_ASLEEP && (int)WF_WATCH_STUCK == (int)WF_REACTOR_STUCK &&
+                   (int)WF_WATCH_BRISK == (int)WF_REACTOR_BRISK,
                "the scheduler answers in the reactor's words");
 
 static int new_sched(struct weft_rt *rt, const weft_config *cfg)
@@ -99,18 +100,19 @@ static int new_sched(struct weft_rt *rt, const weft_config *cfg)
     return wf_sched_new(&rt->sched, &sched);
 }
 
+// start starts the workers first: the reactor's thread looks at them as soon as it runs.
 static int start(struct weft_rt *rt, const weft_config *cfg)
 {
     struct wf_reactor_hooks hooks = { rt->sched, batch_begin, batch_flush, watch };
     char name[16];
 
-    snprintf(name, sizeof(name), "%.10s-io", cfg->name);
-    int err = wf_reactor_start(rt->reactor, &hooks, name);
+    int err = wf_sched_start(rt->sched);
     if (err)
         return err;
-    err = wf_sched_start(rt->sched);
+    snprintf(name, sizeof(name), "%.10s-io", cfg->name);
+    err = wf_reactor_start(rt->reactor, &hooks, name);
     if (err)
-        wf_reactor_stop(rt->reactor);
+        wf_sched_stop(rt->sched);
     return err;
 }
 

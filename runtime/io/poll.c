@@ -7,6 +7,7 @@
 //     stays, and there is no edge to wait for. Then it makes an epoll set of its own with just the events wanted, and
 //     waits for that. Rare, but libraries do it: POLLPRI alone is how files in /sys and /proc report changes.
 #include <poll.h>
+#include <unistd.h>
 #include <weft/io.h>
 
 #include "runtime/io/ready.h"

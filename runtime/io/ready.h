@@ -15,8 +15,8 @@
 // the cell says in advance whether a system call can succeed: one that found the direction drained clears it, and the
 // next call parks without asking the kernel. That makes two system calls a message of a steady echo.
 //
-// Clearing. A call reads the cell's word, makes the system call, and clears the cell only if the word has not changed: an
-// edge that came in between has another count, and is not lost.
+// Clearing. A call reads the cell's word, makes the system call, and clears the cell only if the word has not changed:
+// an edge that came in between has another count, and is not lost.
 //   - EAGAIN proves that the direction is drained.
 //   - So does a call that moved fewer bytes than asked for, but only on TCP: an edge-triggered epoll reports everything
 //     that comes later. Not on datagram sockets (a short read is a short message), Unix sockets (a read stops at passed
