@@ -1,0 +1,286 @@
+#include "bench/echo/load.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#define MS INT64_C(1000000)
+#define S INT64_C(1000000000)
+
+enum {
+    EVENTS_MAX = 128,
+    IN_SIZE = 256 * 1024,
+    HELLOS_AT_ONCE = 256, // below every sane listen backlog
+    DESCRIPTORS_SPARE = 32,
+};
+
+// How long nothing may come back before the run is given up. A stalled server is slow; this is dead.
+static const int64_t silence_max_ns = 10 * S;
+// Above this latencies are counted as this. Runs of that length have gone wrong anyway.
+
+static volatile sig_atomic_t interrupted;
+
+void load_interrupt(int signum)
+{
+    (void)signum;
+    interrupted = 1;
+}
+
+int load_fail(struct load *l, const char *format, ...)
+{
+    if (l->error[0])
+        return -1;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(l->error, sizeof(l->error), format, args);
+    va_end(args);
+    return -1;
+}
+
+static unsigned connections_all(const struct load *l)
+{
+    return l->opt->connections + l->opt->idle;
+}
+
+// --- setting up ------------------------------------------------------------------------------------------------------
+
+static int make_room(struct load *l)
+{
+    unsigned long hard;
+    unsigned long need = connections_all(l) + DESCRIPTORS_SPARE;
+    int err = descriptors_reserve(need, &hard);
+    if (err == -EMFILE)
+        return load_fail(l, "%lu descriptors needed, the hard limit is %lu: raise it (ulimit -Hn) or ask for less",
+                         need, hard);
+    return err ? load_fail(l, "descriptor limit: %s", strerror(-err)) : 0;
+}
+
+static int find_target(struct load *l)
+{
+    int err = target_init(&l->target, l->opt->host, l->opt->port, connections_all(l));
+    if (err == -EADDRNOTAVAIL)
+        return load_fail(l, "%u connections are more than this machine has ports for", connections_all(l));
+    return err ? load_fail(l, "%s:%s is not a numeric address", l->opt->host, l->opt->port) : 0;
+}
+
+static int allocate(struct load *l)
+{
+    unsigned depth = l->opt->depth;
+    size_t burst = l->opt->size * depth;
+    l->in_size = burst > IN_SIZE ? burst : IN_SIZE;
+    l->in = malloc(l->in_size);
+    l->conns = calloc(connections_all(l), sizeof(*l->conns));
+    l->asked = calloc((size_t)connections_all(l) * depth, sizeof(*l->asked));
+    if (!l->in || !l->conns || !l->asked || stream_init(&l->stream, l->in_size) < 0 ||
+        samples_init(&l->latency) < 0 || samples_init(&l->late) < 0)
+        return load_fail(l, "out of memory");
+    for (unsigned i = 0; i < connections_all(l); i++) {
+        l->conns[i].fd = -1;
+        l->conns[i].asked = l->asked + (size_t)i * depth;
+    }
+    return 0;
+}
+
+int load_init(struct load *l, const struct options *opt)
+{
+    memset(l, 0, sizeof(*l));
+    l->opt = opt;
+    l->epoll = -1;
+    prctl(PR_SET_TIMERSLACK, 1); // messages that are due by the clock must not go out 50 us late
+    if (make_room(l) < 0 || find_target(l) < 0 || allocate(l) < 0)
+        return -1;
+    l->epoll = epoll_create1(EPOLL_CLOEXEC);
+    return l->epoll < 0 ? load_fail(l, "epoll_create1: %s", strerror(errno)) : 0;
+}
+
+void load_fini(struct load *l)
+{
+    for (unsigned i = 0; l->conns && i < connections_all(l); i++) {
+        if (l->conns[i].fd >= 0)
+            close(l->conns[i].fd);
+    }
+    if (l->epoll >= 0)
+        close(l->epoll);
+    syscalls_close(&l->counter);
+    samples_fini(&l->latency);
+    samples_fini(&l->late);
+    stream_fini(&l->stream);
+    free(l->asked);
+    free(l->conns);
+    free(l->in);
+}
+
+// --- one round of events ---------------------------------------------------------------------------------------------
+
+static int wait_events(struct load *l, struct epoll_event *events, int64_t timeout_ns)
+{
+    if (timeout_ns < 0)
+        timeout_ns = 0;
+    if (!l->coarse) {
+        struct timespec ts = { .tv_sec = timeout_ns / S, .tv_nsec = timeout_ns % S };
+        int n = epoll_pwait2(l->epoll, events, EVENTS_MAX, &ts, NULL);
+        if (n >= 0 || errno != ENOSYS)
+            return n;
+        l->coarse = true;
+    }
+    return epoll_wait(l->epoll, events, EVENTS_MAX, (int)((timeout_ns + MS - 1) / MS));
+}
+
+static int turn(struct load *l, int64_t timeout_ns)
+{
+    struct epoll_event events[EVENTS_MAX];
+    int n = wait_events(l, events, timeout_ns);
+    if (n < 0)
+        return errno == EINTR ? 0 : load_fail(l, "epoll_wait: %s", strerror(errno));
+    l->waits += l->phase == PHASE_MEASURE;
+    for (int i = 0; i < n; i++) {
+        if (conn_event(l, events[i].data.ptr, events[i].events) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int check_alive(struct load *l, int64_t now)
+{
+    if (l->pending > 0 && now - l->last_reply_ns > silence_max_ns)
+        return load_fail(l, "no reply for %d s, %llu messages under way", (int)(silence_max_ns / S),
+                         (unsigned long long)l->pending);
+    return 0;
+}
+
+// --- phases ----------------------------------------------------------------------------------------------------------
+
+static int sample_memory(struct load *l, int moment)
+{
+    int err = l->opt->server ? watch_memory(l->opt->server, &l->memory[moment]) : 0;
+    return err ? load_fail(l, "process %d: %s", (int)l->opt->server, strerror(-err)) : 0;
+}
+
+static int sample_usage(struct load *l, int moment)
+{
+    int err = watch_usage(getpid(), &l->self[moment]);
+    if (!err && l->opt->server)
+        err = watch_usage(l->opt->server, &l->server[moment]);
+    if (!err && l->opt->count_syscalls)
+        err = syscalls_read(&l->counter, l->syscalls[moment]);
+    return err ? load_fail(l, "process %d: %s", (int)l->opt->server, strerror(-err)) : 0;
+}
+
+static int connect_some(struct load *l)
+{
+    for (int i = 0; i < HELLOS_AT_ONCE && l->opened < connections_all(l); i++) {
+        if (conn_open(l, l->opened++) < 0)
+            return -1;
+    }
+    l->last_reply_ns = clock_ns();
+    while (l->pending > 0 && !interrupted) {
+        if (turn(l, S) < 0 || check_alive(l, clock_ns()) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int connect_all(struct load *l)
+{
+    if (sample_memory(l, 0) < 0)
+        return -1;
+    while (l->opened < connections_all(l) && !interrupted) {
+        if (connect_some(l) < 0)
+            return -1;
+    }
+    return sample_memory(l, 1);
+}
+
+static int begin_warmup(struct load *l)
+{
+    int err = l->opt->count_syscalls ? syscalls_open(&l->counter, l->opt->server) : 0;
+    if (err)
+        return load_fail(l, "counting system calls: %s", strerror(-err));
+
+    l->phase = PHASE_WARMUP;
+    l->started_ns = l->last_reply_ns = clock_ns();
+    l->due_from_ns = l->started_ns + (int64_t)(l->opt->warmup_s * 1e9);
+    l->due_to_ns = l->due_from_ns + (int64_t)(l->opt->seconds * 1e9);
+    for (unsigned i = 0; l->opt->rate == 0 && i < l->opt->connections; i++) {
+        if (conn_start(l, &l->conns[i], clock_ns()) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int begin_measure(struct load *l)
+{
+    if (sample_usage(l, 0) < 0)
+        return -1;
+    l->phase = PHASE_MEASURE;
+    l->window_from_ns = clock_ns();
+    return 0;
+}
+
+static int end_measure(struct load *l)
+{
+    l->phase = PHASE_DRAIN;
+    l->window_to_ns = clock_ns();
+    return sample_usage(l, 1) < 0 ? -1 : sample_memory(l, 2);
+}
+
+// send_due lets go what is due by now; in the end what was due before the end, even if its time passed unnoticed.
+static int send_due(struct load *l, int64_t now)
+{
+    if (l->opt->rate == 0)
+        return 0;
+    for (int64_t due; (due = turn_due(l, l->scheduled)) <= now && due < l->due_to_ns; l->scheduled++) {
+        if (conn_due(l, &l->conns[l->scheduled % l->opt->connections], now) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int advance(struct load *l, int64_t now)
+{
+    int64_t measure_end_ns = l->window_from_ns + (int64_t)(l->opt->seconds * 1e9);
+    if (interrupted && l->phase < PHASE_DRAIN) {
+        l->due_to_ns = now;
+        return l->phase == PHASE_MEASURE || begin_measure(l) == 0 ? end_measure(l) : -1;
+    }
+    if (l->phase == PHASE_WARMUP && now >= l->due_from_ns)
+        return begin_measure(l);
+    if (l->phase == PHASE_MEASURE && now >= measure_end_ns)
+        return end_measure(l);
+    if (l->phase == PHASE_DRAIN && l->pending == 0)
+        l->phase = PHASE_DONE;
+    return check_alive(l, now);
+}
+
+static int64_t next_deadline(const struct load *l, int64_t now)
+{
+    int64_t next = now + S; // look at the world once a second in any case
+    if (l->phase == PHASE_WARMUP && l->due_from_ns < next)
+        next = l->due_from_ns;
+    if (l->phase == PHASE_MEASURE && l->due_to_ns < next)
+        next = l->due_to_ns > now ? l->due_to_ns : now + MS;
+    if (l->opt->rate > 0 && l->phase < PHASE_DRAIN && turn_due(l, l->scheduled) < next)
+        next = turn_due(l, l->scheduled);
+    return next;
+}
+
+int load_run(struct load *l)
+{
+    if (connect_all(l) < 0 || begin_warmup(l) < 0)
+        return -1;
+    while (l->phase != PHASE_DONE) {
+        int64_t now = clock_ns();
+        if (send_due(l, now) < 0 || advance(l, now) < 0)
+            return -1;
+        if (l->phase != PHASE_DONE && turn(l, next_deadline(l, now) - now) < 0)
+            return -1;
+    }
+    l->interrupted = interrupted;
+    return 0;
+}

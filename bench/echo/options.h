@@ -1,0 +1,30 @@
+// What the load generator is asked to do.
+#ifndef BENCH_ECHO_OPTIONS_H
+#define BENCH_ECHO_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+enum { DEPTH_MAX = 1024, SIZE_MAX_BYTES = 1 << 20, BURST_MAX = 1 << 20 };
+
+struct options {
+    char *host;
+    char *port;
+    unsigned connections; // busy ones
+    unsigned idle;        // extra ones that say one word and then nothing
+    size_t size;          // bytes a message
+    unsigned depth;       // messages under way on a connection, at most
+    double rate;          // messages a second over all connections; 0: closed loop
+    bool churn;           // a connection for each message
+    double warmup_s;
+    double seconds;
+    pid_t server;        // the process to watch; 0: none
+    bool count_syscalls; // of that process, by tracepoints
+};
+
+// options_parse fills `opt` from the command line. It prints and exits by itself on --help and on what it cannot read.
+void options_parse(struct options *opt, int argc, char **argv);
+void options_fini(struct options *opt);
+
+#endif

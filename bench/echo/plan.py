@@ -1,0 +1,165 @@
+"""What is measured: cases, each of which is run on every server, in turn, for several rounds."""
+import dataclasses
+
+SERVERS = {"weft": "echo-weft", "epoll": "echo-epoll"}
+
+# How server and client share the machine. On two CPUs a client and two workers are three busy threads, so the free
+# figures depend on the kernel's scheduler as well: the pinned ones stand beside them.
+REGIMES = {
+    "one": "server and client on one CPU, 1 worker",
+    "own": "server and client on a CPU each, 1 worker",
+    "free": "server and client free on 2 CPUs, 2 workers",
+    "all": "server and client free on all CPUs",
+}
+
+EXPERIMENTS = {
+    "one": "echo, server and client pinned to one CPU",
+    "free": "echo, server and client free on 2 CPUs",
+    "own": "echo, server and client on a CPU each",
+    "sizes": "larger messages, and 16 under way on a connection",
+    "scaling": "one worker, two, ... all CPUs",
+    "syscalls": "system calls for a message",
+    "stall": "a neighbour computes 20 ms without a pause, every 50 ms",
+    "hog": "a neighbour on every worker computes all the time, 1 ms at a time",
+    "churn": "a connection for each message",
+    "idle": "idle connections: memory, CPU time",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    experiment: str
+    regime: str
+    workers: int
+    connections: int
+    size: int = 64
+    depth: int = 1
+    idle: int = 0
+    rate: int = 0
+    churn: bool = False
+    count_syscalls: bool = False
+    server_args: tuple = ()
+    servers: tuple = ("weft", "epoll")
+    seconds: float = 1.0
+    warmup: float = 0.2
+
+    @property
+    def name(self):
+        """Says what is run, and nothing about why: cases of two experiments with one name are run once."""
+        words = [self.regime, f"w{self.workers}", f"c{self.connections}"]
+        words += [f"{self.size}B"] if self.size != 64 else []
+        words += [f"deep{self.depth}"] if self.depth > 1 else []
+        words += [f"idle{self.idle}"] if self.idle else []
+        words += [f"rate{self.rate}"] if self.rate else []
+        words += ["churn"] if self.churn else []
+        words += ["syscalls"] if self.count_syscalls else []
+        return "-".join(words + [arg.lstrip("-") for arg in self.server_args])
+
+    @property
+    def descriptors(self):
+        return self.connections + self.idle + 64
+
+    def load_args(self):
+        args = [f"--connections={self.connections}", f"--size={self.size}", f"--depth={self.depth}",
+                f"--seconds={self.seconds}", f"--warmup={self.warmup}"]
+        args += [f"--idle={self.idle}"] if self.idle else []
+        args += [f"--rate={self.rate}"] if self.rate else []
+        args += ["--churn"] if self.churn else []
+        args += ["--count-syscalls"] if self.count_syscalls else []
+        return args
+
+    def estimate_s(self):
+        """How long one run takes, about: with starting, connecting and stopping."""
+        return self.seconds + self.warmup + 0.15 + (self.connections + self.idle) * 1e-4
+
+
+@dataclasses.dataclass(frozen=True)
+class Scope:
+    """How much of everything: the default run, --full, --quick."""
+    rounds: int
+    seconds: float
+    connections: tuple
+    own: tuple
+    sizes: tuple      # (connections, size, depth)
+    idle: int
+    timers: int
+    latency_s: float  # stall and hog: a p99.9 needs some thousand messages
+    experiments: tuple
+
+
+SCOPES = {
+    "default": Scope(3, 0.6, (1, 16, 128, 1000), (128,), (), 10000, 100000, 2.5, tuple(EXPERIMENTS)),
+    "full": Scope(5, 2.0, (1, 16, 128, 1000, 10000), (1, 16, 128, 1000, 10000),
+                  tuple((c, s, d) for c in (1, 16, 128, 1000) for s, d in ((4096, 1), (64, 16), (4096, 16))),
+                  10000, 100000, 8.0, tuple(EXPERIMENTS)),
+    "quick": Scope(1, 0.25, (16,), (), (), 200, 1000, 0.5, ("one", "free", "syscalls", "stall", "churn", "idle")),
+}
+
+
+def worker_counts(cpus):
+    """1, 2, 4, ... and all."""
+    counts = {cpus}
+    n = 1
+    while n < cpus:
+        counts.add(n)
+        n *= 2
+    return sorted(counts)
+
+
+def echo(scope, experiment, regime, workers, connections):
+    return [Case(experiment, regime, workers, c, seconds=scope.seconds) for c in connections]
+
+
+def scaling(scope, cpus):
+    # on two CPUs "all" is "free": then the case at two workers is one that is run anyway
+    regime = "free" if cpus == 2 else "all"
+    return [Case("scaling", regime, n, 128, seconds=scope.seconds) for n in worker_counts(cpus)]
+
+
+def stall(scope):
+    quiet = Case("stall", "free", 2, 16, rate=2000, seconds=scope.latency_s / 2)
+    return [quiet, dataclasses.replace(quiet, server_args=("--stall",), seconds=scope.latency_s)]
+
+
+def idle(scope):
+    busy = Case("idle", "free", 2, 64, idle=scope.idle, seconds=scope.seconds)
+    asleep = Case("idle", "free", 2, 0, idle=scope.idle, server_args=(f"--timers={scope.timers}",), servers=("weft",),
+                  seconds=scope.latency_s, warmup=1.0)
+    return [busy, asleep]
+
+
+def cases(scope, cpus, only=None):
+    """The cases of a run, without those that a machine of so many CPUs cannot do. `only`: names of experiments."""
+    found = {
+        "one": echo(scope, "one", "one", 1, scope.connections),
+        "free": echo(scope, "free", "free", 2, scope.connections),
+        "own": echo(scope, "own", "own", 1, scope.own),
+        "sizes": [Case("sizes", "free", 2, c, s, d, seconds=scope.seconds) for c, s, d in scope.sizes],
+        "scaling": scaling(scope, cpus),
+        "syscalls": [Case("syscalls", "free", 2, 128, count_syscalls=True, seconds=scope.seconds)],
+        "stall": stall(scope),
+        "hog": [Case("hog", "free", 2, 16, server_args=("--hog",), seconds=scope.latency_s / 2)],
+        "churn": [Case("churn", "free", 2, 16, churn=True, seconds=scope.seconds)],
+        "idle": idle(scope),
+    }
+    wanted = only or scope.experiments
+    return [case for name in EXPERIMENTS if name in wanted for case in found[name] if cpus > 1 or case.regime == "one"]
+
+
+def rounds_of(case, rounds):
+    """Ratios need many short rounds; counts, memory and tails of long runs do not."""
+    if case.experiment == "idle":
+        return max(rounds // 2, 1)
+    return min(rounds, 2) if case.experiment in ("syscalls", "churn", "stall", "hog") else rounds
+
+
+def runs(all_cases, rounds):
+    """Every (round, case, server) in the order of running: the servers in turn, each first as often as the other."""
+    unique = {}
+    for case in all_cases:
+        unique.setdefault(case.name, case)
+    for i in range(rounds):
+        for at, case in enumerate(unique.values()):
+            if i < rounds_of(case, rounds):
+                for server in case.servers if (i + at) % 2 == 0 else reversed(case.servers):
+                    yield i, case, server

@@ -1,0 +1,145 @@
+"""Servers and load generators as child processes, none of which outlives this one."""
+import ctypes
+import json
+import os
+import re
+import resource
+import select
+import signal
+import subprocess
+import tempfile
+import time
+
+PR_SET_PDEATHSIG = 1
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Failed(Exception):
+    """A run went wrong: whatever was measured means nothing."""
+
+
+class NoCounter(Exception):
+    """Tracepoints cannot be used here."""
+
+
+def prepare_child(cpus):
+    """What a child does before it becomes the program: dies with its parent, keeps to its CPUs, has descriptors."""
+    def prepare():
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        os.sched_setaffinity(0, cpus)
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return prepare
+
+
+def stop(process, how=signal.SIGTERM):
+    if process.poll() is None:
+        process.send_signal(how)
+        try:
+            process.wait(3)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class Server:
+    """A running echo server: `with Server(...) as s:`."""
+
+    START_S = 20
+
+    def __init__(self, command, cpus):
+        self.errors = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.errors,
+                                        text=True, preexec_fn=prepare_child(cpus))
+        try:
+            self.address = self.read_address()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def read_address(self):
+        ready, _, _ = select.select([self.process.stdout], [], [], self.START_S)
+        line = self.process.stdout.readline() if ready else ""
+        found = re.fullmatch(r"listening on (\S+)\n", line)
+        if not found:
+            raise Failed(f"{self.process.args[0]} did not start: {self.complaint() or 'it said nothing'}")
+        return found[1]
+
+    def complaint(self):
+        """What it wrote to stderr, and how it ended if it has."""
+        time.sleep(0.1)
+        self.errors.seek(0)
+        words = self.errors.read().strip()[-2000:]
+        code = self.process.poll()
+        return words + (f" (the server has ended, status {code})" if code is not None else "")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        stop(self.process)
+        self.process.stdout.close()
+        self.errors.close()
+
+
+def run_load(program, server, args, cpus, timeout_s):
+    """One run of echo-load; its JSON object, parsed."""
+    process = subprocess.Popen([program, server.address, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True, preexec_fn=prepare_child(cpus))
+    try:
+        out, errors = process.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        raise Failed(f"echo-load did not end in {timeout_s} s") from None
+    finally:
+        stop(process)
+    if process.returncode == 0:
+        return json.loads(out)
+    if "counting system calls" in errors:
+        raise NoCounter(errors.strip())
+    said = server.complaint()
+    raise Failed(errors.strip() + (f"\nThe server said: {said}" if said else ""))
+
+
+def run_case(folder, server_program, case, placement):
+    """Starts a server, loads it as `case` says, stops it."""
+    server_cpus, client_cpus = placement
+    command = [f"{folder}/{server_program}", "--listen=127.0.0.1:0", f"--workers={case.workers}", *case.server_args]
+    with Server(command, server_cpus) as server:
+        args = [*case.load_args(), f"--server-pid={server.process.pid}"]
+        return run_load(f"{folder}/echo-load", server, args, client_cpus, case.seconds + case.warmup + 120)
+
+
+# --- where tracepoints cannot be used: strace ------------------------------------------------------------------------
+
+def strace_counts(text):
+    """{name: calls} of a table of strace -c; 'total' among them."""
+    counts = {}
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) >= 5 and words[3].isdigit():
+            counts[words[-1]] = int(words[3])
+    return counts
+
+
+def run_straced(folder, server_program, case, placement, seconds):
+    """All calls of a server from start to end, and all messages that it echoed."""
+    server_cpus, client_cpus = placement
+    with tempfile.NamedTemporaryFile("r") as table:
+        command = ["strace", "-f", "-c", "-o", table.name, f"{folder}/{server_program}", "--listen=127.0.0.1:0",
+                   f"--workers={case.workers}", *case.server_args]
+        with Server(command, server_cpus | client_cpus) as server:
+            args = [f"--connections={case.connections}", f"--seconds={seconds}", "--warmup=0"]
+            result = run_load(f"{folder}/echo-load", server, args, client_cpus, seconds + 120)
+            with open(f"/proc/{server.process.pid}/task/{server.process.pid}/children") as f:
+                for child in f.read().split():
+                    os.kill(int(child), signal.SIGTERM)
+            server.process.wait(10)
+        return strace_counts(table.read()), result["messages_total"]
+
+
+def count_by_strace(folder, server_program, case, placement):
+    """{name: calls} and messages of the steady state: a long run less a short one, so that setting up cancels out."""
+    short, few = run_straced(folder, server_program, case, placement, 0.3)
+    long, many = run_straced(folder, server_program, case, placement, 2.0)
+    calls = {name: long[name] - short.get(name, 0) for name in long}
+    return {"messages": many - few, "syscalls": calls, "counted_by": "strace"}

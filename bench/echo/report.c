@@ -1,0 +1,147 @@
+#include "bench/echo/load.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdio.h>
+
+static const struct {
+    const char *name;
+    double percentile;
+} percentiles[] = { { "p50", 50 }, { "p90", 90 }, { "p99", 99 }, { "p999", 99.9 }, { "p9999", 99.99 } };
+
+// Tenths of a microsecond are as fine as the clock is good.
+static double microseconds(double ns)
+{
+    return round(ns / 100) / 10;
+}
+
+static cJSON *describe_samples(const struct samples *s)
+{
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddNumberToObject(o, "count", (double)s->count);
+    if (s->count == 0)
+        return o;
+    cJSON_AddNumberToObject(o, "mean", microseconds(samples_mean(s)));
+    cJSON_AddNumberToObject(o, "min", microseconds(samples_at(s, 0)));
+    for (size_t i = 0; i < sizeof(percentiles) / sizeof(percentiles[0]); i++)
+        cJSON_AddNumberToObject(o, percentiles[i].name, microseconds(samples_at(s, percentiles[i].percentile / 100)));
+    cJSON_AddNumberToObject(o, "max", microseconds(samples_at(s, 1)));
+    return o;
+}
+
+// The curve for a plot: pairs of a percentile and the latency below which so many per cent lie, closer and closer to 100:
+// ten points for each further nine.
+static cJSON *describe_curve(const struct samples *s)
+{
+    cJSON *curve = cJSON_CreateArray();
+    for (int i = 0; s->count > 0 && i <= 50; i++) {
+        double above = pow(10, -i / 10.0);
+        double point[2] = { 100 * (1 - above), microseconds(samples_at(s, 1 - above)) };
+        cJSON_AddItemToArray(curve, cJSON_CreateDoubleArray(point, 2));
+    }
+    return curve;
+}
+
+static void add_switches(cJSON *o, const struct usage u[2], double messages)
+{
+    cJSON_AddNumberToObject(o, "voluntary_switches", (double)(u[1].voluntary - u[0].voluntary));
+    cJSON_AddNumberToObject(o, "involuntary_switches", (double)(u[1].involuntary - u[0].involuntary));
+    if (messages > 0) {
+        double switches = (double)(u[1].voluntary - u[0].voluntary + u[1].involuntary - u[0].involuntary);
+        cJSON_AddNumberToObject(o, "switches_per_message", switches / messages);
+    }
+}
+
+static cJSON *describe_usage(const struct usage u[2], double messages)
+{
+    cJSON *o = cJSON_CreateObject();
+    double cpu_ns = (double)(u[1].cpu_ns - u[0].cpu_ns);
+    double user_ns = (double)(u[1].user_ns - u[0].user_ns);
+    double system_ns = (double)(u[1].system_ns - u[0].system_ns);
+    cJSON_AddNumberToObject(o, "cpu_s", cpu_ns / 1e9);
+    if (user_ns + system_ns > 0)
+        cJSON_AddNumberToObject(o, "user_share", user_ns / (user_ns + system_ns));
+    if (messages > 0)
+        cJSON_AddNumberToObject(o, "cpu_us_per_message", cpu_ns / 1e3 / messages);
+    cJSON_AddNumberToObject(o, "threads", (double)u[1].threads);
+    add_switches(o, u, messages);
+    return o;
+}
+
+static cJSON *describe_memory(const struct load *l)
+{
+    static const char *const moments[] = { "before", "connected", "end" };
+    cJSON *o = cJSON_CreateObject();
+    for (int i = 0; i < 3; i++) {
+        cJSON *m = cJSON_AddObjectToObject(o, moments[i]);
+        cJSON_AddNumberToObject(m, "rss_kib", (double)l->memory[i].rss_kib);
+        cJSON_AddNumberToObject(m, "page_tables_kib", (double)l->memory[i].page_tables_kib);
+    }
+    return o;
+}
+
+static cJSON *describe_syscalls(const struct load *l)
+{
+    cJSON *o = cJSON_CreateObject();
+    for (unsigned k = 0; k < l->counter.kinds; k++)
+        cJSON_AddNumberToObject(o, l->counter.name[k], (double)(l->syscalls[1][k] - l->syscalls[0][k]));
+    return o;
+}
+
+static void add_settings(cJSON *o, const struct options *opt)
+{
+    const char *mode = opt->churn ? "churn" : opt->rate > 0 ? "rate" : "closed";
+    cJSON_AddStringToObject(o, "mode", mode);
+    cJSON_AddNumberToObject(o, "connections", opt->connections);
+    cJSON_AddNumberToObject(o, "idle", opt->idle);
+    cJSON_AddNumberToObject(o, "size", (double)opt->size);
+    cJSON_AddNumberToObject(o, "depth", opt->depth);
+    if (opt->rate > 0)
+        cJSON_AddNumberToObject(o, "rate", opt->rate);
+}
+
+static void add_results(cJSON *o, const struct load *l)
+{
+    double seconds = l->window_to_ns ? (double)(l->window_to_ns - l->window_from_ns) / 1e9 : 0;
+    double messages = (double)l->messages;
+    cJSON_AddNumberToObject(o, "seconds", seconds);
+    cJSON_AddNumberToObject(o, "messages", messages);
+    cJSON_AddNumberToObject(o, "messages_total", (double)l->messages_total);
+    if (seconds > 0)
+        cJSON_AddNumberToObject(o, "messages_per_s", messages / seconds);
+    cJSON_AddItemToObject(o, "latency_us", describe_samples(&l->latency));
+    cJSON_AddItemToObject(o, "latency_curve", describe_curve(&l->latency));
+    if (l->opt->rate > 0)
+        cJSON_AddItemToObject(o, "late_us", describe_samples(&l->late));
+
+    cJSON *client = describe_usage(l->self, messages);
+    cJSON_AddNumberToObject(client, "epoll_waits", (double)l->waits);
+    cJSON_AddItemToObject(o, "client", client);
+    if (l->opt->server) {
+        cJSON_AddItemToObject(o, "server", describe_usage(l->server, messages));
+        cJSON_AddItemToObject(o, "memory", describe_memory(l));
+    }
+    if (l->opt->count_syscalls)
+        cJSON_AddItemToObject(o, "syscalls", describe_syscalls(l));
+}
+
+int report_print(struct load *l)
+{
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddBoolToObject(o, "ok", l->error[0] == 0);
+    if (l->error[0])
+        cJSON_AddStringToObject(o, "error", l->error);
+    cJSON_AddBoolToObject(o, "interrupted", l->interrupted);
+    add_settings(o, l->opt);
+    if (l->latency.ns && l->late.ns) {
+        samples_sort(&l->latency);
+        samples_sort(&l->late);
+        add_results(o, l);
+    }
+    char *text = cJSON_Print(o);
+    if (text)
+        puts(text);
+    cJSON_free(text);
+    cJSON_Delete(o);
+    return text && fflush(stdout) == 0 ? 0 : -1;
+}

@@ -1,0 +1,98 @@
+#include "bench/echo/server.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <time.h>
+
+enum { KEY_STALL = 1000, KEY_HOG, KEY_DRAIN, KEY_TIMERS };
+
+static const struct argp_option keys[] = {
+    { "listen", 'l', "HOST:PORT", 0, "where to listen (127.0.0.1:0, a free port)", 0 },
+    { "workers", 'w', "N", 0, "threads that serve, 1 to 256 (one for each usable CPU)", 0 },
+    { "threads", 0, NULL, OPTION_ALIAS, NULL, 0 },
+    { "stall", KEY_STALL, NULL, 0, "every 50 ms compute for 20 ms without a pause", 0 },
+    { "hog", KEY_HOG, NULL, 0, "on every thread, compute 1 ms at a time all the time", 0 },
+    { "drain", KEY_DRAIN, NULL, 0, "(echo-epoll) read until EAGAIN, even after a short read", 0 },
+    { "timers", KEY_TIMERS, "N", 0, "(echo-weft) so many tasks that sleep for an hour", 0 },
+    { 0 },
+};
+
+static unsigned parse_count(struct argp_state *state, const char *name, const char *text, unsigned long max)
+{
+    char *end;
+    errno = 0;
+    unsigned long value = strtoul(text, &end, 10);
+    if (errno || end == text || *end || text[0] == '-' || value < 1 || value > max)
+        argp_error(state, "--%s %s: not a number from 1 to %lu", name, text, max);
+    return (unsigned)value;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct server_options *opt = state->input;
+    switch (key) {
+    case 'l':
+        opt->listen = arg;
+        break;
+    case 'w':
+        opt->workers = parse_count(state, "workers", arg, 256);
+        break;
+    case KEY_STALL:
+        opt->stall = true;
+        break;
+    case KEY_HOG:
+        opt->hog = true;
+        break;
+    case KEY_DRAIN:
+        opt->drain = true;
+        break;
+    case KEY_TIMERS:
+        opt->timers = parse_count(state, "timers", arg, 10000000);
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+void server_options_parse(struct server_options *opt, const char *doc, int argc, char **argv)
+{
+    const struct argp parser = { keys, parse, NULL, doc, NULL, NULL, NULL };
+    *opt = (struct server_options){ .listen = "127.0.0.1:0" };
+    argp_parse(&parser, argc, argv, 0, NULL, opt);
+    raise_descriptor_limit();
+}
+
+unsigned server_cpus(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof(set), &set) < 0)
+        return 1;
+    return (unsigned)CPU_COUNT(&set);
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
+void server_compute(int64_t ms)
+{
+    int64_t end = now_ns() + ms * 1000000;
+    while (now_ns() < end)
+        ;
+}

@@ -1,0 +1,34 @@
+// What the echo servers of the benchmark have in common: their command line, and work that keeps a CPU busy.
+#ifndef BENCH_ECHO_SERVER_H
+#define BENCH_ECHO_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    SERVER_BUFFER = 16 * 1024, // for one read
+    STALL_PERIOD_MS = 50,      // --stall: so often ...
+    STALL_MS = 20,             // ... somebody computes for so long without a pause
+    HOG_MS = 1,                // --hog: everybody computes for so long at a time
+};
+
+struct server_options {
+    const char *listen; // HOST:PORT
+    unsigned workers;   // 0: one for each usable CPU
+    bool stall;
+    bool hog;
+    bool drain;      // read again until EAGAIN, even after a short read
+    unsigned timers; // armed for an hour, and never fired
+};
+
+// server_options_parse reads the command line and raises the descriptor limit as far as it goes. It prints and exits by
+// itself on --help and on what it cannot read.
+void server_options_parse(struct server_options *opt, const char *doc, int argc, char **argv);
+
+// server_cpus is the number of CPUs that this process may run on.
+unsigned server_cpus(void);
+
+// server_compute keeps the calling thread busy until `ms` milliseconds have passed.
+void server_compute(int64_t ms);
+
+#endif

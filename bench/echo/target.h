@@ -1,0 +1,30 @@
+// The server's address, and connections to it.
+#ifndef BENCH_ECHO_TARGET_H
+#define BENCH_ECHO_TARGET_H
+
+#include <sys/socket.h>
+
+struct target {
+    struct sockaddr_storage addr;
+    socklen_t len;
+    unsigned per_source; // connections from one loopback address; 0: the kernel chooses the source
+};
+
+// target_init reads a numeric address. `connections` that will be open at once decide whether one source address has
+// ports enough for them.
+//
+// Returns: 0; -EINVAL: not a numeric address; -EADDRNOTAVAIL: more connections than there are ports, and not loopback.
+int target_init(struct target *t, const char *host, const char *port, unsigned connections);
+
+// target_connect makes connection number `index`: blocks for a few seconds at most, sets TCP_NODELAY, and has close()
+// reset the connection: a closed one leaves no port behind in TIME_WAIT, which would slow down the runs that follow.
+//
+// Returns: a descriptor; a negative errno value.
+int target_connect(const struct target *t, unsigned index);
+
+// descriptors_reserve makes room for `count` descriptors.
+//
+// Returns: 0; -EMFILE if that is above the hard limit; *hard is that limit.
+int descriptors_reserve(unsigned long count, unsigned long *hard);
+
+#endif

@@ -1,0 +1,5 @@
+# weft-bench, the micro benchmarks. bench/CMakeLists.txt includes this.
+wf_program(weft-bench
+    FOLDER  bench
+    SOURCES weft_bench.c micro.c micro_engine.c micro_task.c micro_time.c micro_tree.c micro_wake.c
+    LIBS    PkgConfig::CJSON)
