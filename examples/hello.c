@@ -1,0 +1,40 @@
+// Tasks, and waiting for them: three greeters on as many processors as there are.
+//
+//   cc -Iinclude examples/hello.c build/release/libweft.a $(pkg-config --libs ck) -pthread && ./a.out
+#include <stdio.h>
+#include <weft.h>
+
+static int greet(void *arg)
+{
+    const char *whom = arg;
+
+    int err = weft_sleep(WEFT_MS(1)); // parks this task; the thread beneath it runs others
+    if (err < 0)
+        return err;
+    printf("hello, %s\n", whom);
+    return 0;
+}
+
+static int start(void *arg)
+{
+    char *names[] = { "world", "warp", "weft" };
+    weft_task *tasks[3];
+    (void)arg;
+
+    for (int i = 0; i < 3; i++) {
+        int err = weft_spawn(&tasks[i], greet, names[i]);
+        if (err < 0)
+            return err; // weft_run cancels and waits for those that were spawned already
+    }
+    for (int i = 0; i < 3; i++)
+        weft_join(tasks[i], NULL);
+    return 0;
+}
+
+int main(void)
+{
+    int err = weft_run(NULL, start, NULL);
+    if (err < 0)
+        fprintf(stderr, "hello: %s\n", weft_strerror(err));
+    return err < 0;
+}

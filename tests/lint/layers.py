@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""Arrows only point down. Each folder includes itself, and of the folders that its wf_module() line USES the facade.
+
+base has no facade: it is vocabulary, and all of it may be used. The folders of runtime/ share runtime/*.h, and
+runtime/net may use what runtime/io offers. timerwheel is a pure data structure, so of base it gets only what is pure.
+Programs, from examples to integration tests, see <weft.h> and nothing else.
+"""
+import re
+
+from lint import ALL, Lint, modules
+
+INCLUDE = re.compile(r'\s*#\s*include\s+([<"])([^>"]+)[>"]')
+OPEN = {"base", "runtime", "runtime/io"}    # any header of theirs may be included, not just a facade
+PURE = {"base/list.h", "base/assert.h", "base/compiler.h"}
+SYSTEM_ONLY_IN = {                           # system headers that one place hides from all others
+    r"stdatomic\.h": "base/atomic.h",
+    r"ck_.*": "base/",
+    r"sys/epoll\.h": "reactor/",
+    r"linux/futex\.h": "base/futex.c",
+}
+PUBLIC_SYSTEM = re.compile(r"(std(bool|def|int)|sys/(socket|types|uio)|poll|time)\.h")
+
+
+def folder_of(path, known):
+    """The module that `path` lies in, the deepest first: runtime/net before runtime."""
+    for folder in sorted(known, key=len, reverse=True):
+        if str(path).startswith(folder + "/"):
+            return folder
+    return str(path).split("/")[0]
+
+
+def facade(folder):
+    return f"{folder}/{folder.split('/')[-1]}.h"
+
+
+def may_include(folder, name, uses):
+    target = folder_of(name, uses)
+    if folder == "timerwheel" and target == "base":
+        return name in PURE
+    if target == folder:
+        return True
+    return target in uses[folder] and (target in OPEN or name == facade(target))
+
+
+def check_module(lint, path, at, folder, kind, name, uses):
+    if kind == '"' and not may_include(folder, name, uses):
+        lint.report(path, at, f'{folder} may not include "{name}"')
+    if kind == "<" and name.startswith("weft") and not folder.startswith("runtime"):
+        if (folder, name) != ("base", "weft/error.h"):
+            lint.report(path, at, f"{folder} lies below <{name}>")
+
+
+def check_program(lint, path, at, kind, name, uses):
+    """Tests of one structure may look inside; all other programs see the public headers and their own folder."""
+    top = str(path).split("/")[0]
+    inside = str(path).startswith(("tests/unit/", "tests/stress/", "tests/model/", "tests/support/", "bench/"))
+    if kind == '"' and not name.startswith(("tests/support/", top + "/")) and not inside:
+        lint.report(path, at, f'"{name}": only <weft.h> is for programs')
+    if kind == '"' and inside and folder_of(name, uses) not in set(uses) | {"tests", top}:
+        lint.report(path, at, f'"{name}" is not the path of a header from the top folder')
+
+
+def check_system(lint, path, at, name, folder):
+    for pattern, home in SYSTEM_ONLY_IN.items():
+        if re.fullmatch(pattern, name) and not str(path).startswith(home):
+            lint.report(path, at, f"<{name}> belongs to {home}")
+    if folder == "timerwheel" and name not in ("stdbool.h", "stdint.h", "stddef.h", "limits.h", "string.h"):
+        lint.report(path, at, f"timerwheel is a pure data structure: no <{name}>")
+
+
+def check_public(lint, path, at, kind, name):
+    if kind == '"' or not (name.startswith("weft/") or PUBLIC_SYSTEM.fullmatch(name)):
+        lint.report(path, at, f"a public header may not include {name}")
+
+
+def check_own_header_first(lint, path, includes):
+    own = str(path)[:-2] + ".h"
+    if path.suffix == ".c" and (lint.root / own).exists() and includes and includes[0][2] != own:
+        lint.report(path, includes[0][0], f'the first include must be "{own}"')
+
+
+def check(lint):
+    uses = modules(lint.root)
+    for path in lint.files(ALL):
+        if str(path).startswith("tests/support/tsan/") or str(path).startswith("tests/install/"):
+            continue    # a stand-in for a system header; a program from outside
+        folder = folder_of(path, uses)
+        includes = [(at, *m.groups()) for at, line in enumerate(lint.lines(path), 1) if (m := INCLUDE.match(line))]
+        for at, kind, name in includes:
+            if folder == "include":
+                check_public(lint, path, at, kind, name)
+            elif folder in uses:
+                check_module(lint, path, at, folder, kind, name, uses)
+            else:
+                check_program(lint, path, at, kind, name, uses)
+            if folder in uses and kind == "<":
+                check_system(lint, path, at, name, folder)
+        check_own_header_first(lint, path, includes)
+
+
+if __name__ == "__main__":
+    tree = Lint()
+    check(tree)
+    tree.finish("arrows between folders only point down")

@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""Plants one violation at a time into a small tree, and requires that the check finds it, at its line, and no more."""
+import pathlib
+import sys
+import tempfile
+
+import labels
+import layers
+import orders
+import shape
+import sources
+from lint import Lint
+
+BUILD = {
+    "base/CMakeLists.txt": "wf_module(base\n    SOURCES a.c)\n",
+    "timerwheel/CMakeLists.txt": "wf_module(timerwheel\n    SOURCES a.c\n    USES base)\n",
+    "sched/CMakeLists.txt": "wf_module(sched\n    SOURCES a.c arch/switch_${CMAKE_SYSTEM_PROCESSOR}.S\n"
+                            "    USES base)\n",
+    "sched/a.h": "",
+    "reactor/CMakeLists.txt": "wf_module(reactor\n    SOURCES a.c\n    USES base timerwheel)\n",
+    "runtime/CMakeLists.txt": "wf_module(runtime\n    SOURCES a.c\n    USES base sched reactor)\n"
+                              "wf_module(runtime/net\n    SOURCES net/a.c\n    USES base runtime)\n",
+    "examples/CMakeLists.txt": "wf_example(a)\n",
+    "docs/memory-model.md": "| D1 | owner | thief |\n",
+    "tests/CMakeLists.txt": "wf_test(unit/a)\nwf_test(integration/a)\n",
+}
+GOOD = [
+    (layers, "sched/a.c", '#include "sched/a.h"\n#include <errno.h>\n#include "base/list.h"\n'),
+    (layers, "reactor/a.c", '#include "timerwheel/timerwheel.h"\n#include <sys/epoll.h>\n'),
+    (layers, "runtime/a.c", '#include "sched/sched.h"\n#include "reactor/reactor.h"\n#include <weft/task.h>\n'),
+    (layers, "runtime/net/a.c", '#include "runtime/wait.h"\n#include <weft/net.h>\n'),
+    (layers, "tests/unit/a.c", '#include "sched/a.h"\n#include "tests/support/harness.h"\n'),
+    (layers, "examples/a.c", "#include <weft.h>\n"),
+    (orders, "base/a.c", "// [D1] the owner wrote it\nint x = wf_load_acquire(\n    &y);\n"),
+    (orders, "base/a.c", "wf_store_relaxed(&x,\n    1); // relaxed: not shared yet\n"),
+    (labels, "base/a.c", "//   D1  push -> steal\nf(); // [D1]\n"),
+    (shape, "base/a.c", "int f(void)\n{\n" + "    g();\n" * 67 + "}\n"),
+    (sources, "sched/arch/switch_aarch64.S", "\n"),
+    (sources, "runtime/net/a.c", "\n"),
+    (sources, "tests/unit/a.c", "\n"),
+]
+BAD = [  # check, file, its text, the line that must be reported
+    (layers, "base/a.c", '#include "sched/sched.h"\n', 1),
+    (layers, "base/a.c", "\n#include <stdatomic.h>\n", 2),
+    (layers, "timerwheel/a.c", '#include "base/atomic.h"\n', 1),
+    (layers, "timerwheel/a.c", "#include <time.h>\n", 1),
+    (layers, "sched/a.c", '#include <errno.h>\n#include "sched/a.h"\n', 1),
+    (layers, "sched/a.c", '#include "sched/a.h"\n#include "reactor/reactor.h"\n', 2),
+    (layers, "sched/a.c", '#include "sched/a.h"\n#include <sys/epoll.h>\n', 2),
+    (layers, "sched/a.c", '#include "sched/a.h"\n#include <weft/task.h>\n', 2),
+    (layers, "sched/a.c", '#include "sched/a.h"\n#include <ck_ring.h>\n', 2),
+    (layers, "reactor/a.c", '#include "sched/sched.h"\n', 1),
+    (layers, "runtime/a.c", '#include "sched/deque.h"\n', 1),
+    (layers, "runtime/a.c", '#include "timerwheel/timerwheel.h"\n', 1),
+    (layers, "runtime/a.c", '#include "runtime/net/net.h"\n', 1),
+    (layers, "runtime/net/a.c", '#include "sched/sched.h"\n', 1),
+    (layers, "include/weft/a.h", '#include "base/list.h"\n', 1),
+    (layers, "include/weft/a.h", "#include <sys/epoll.h>\n", 1),
+    (layers, "examples/a.c", '#include "base/list.h"\n', 1),
+    (layers, "tests/integration/a.c", '#include "sched/sched.h"\n', 1),
+    (layers, "tests/unit/a.c", '#include "a.h"\n', 1),
+    (orders, "base/a.c", "\nint x = wf_load_acquire(&y);\n", 2),
+    (orders, "base/a.c", "// relaxed: too far away\n\n\n\nwf_store_relaxed(&x, 1);\n", 5),
+    (orders, "base/a.c", "wf_cas_acq_rel(&x, &y, 1); // takes it\n", 1),
+    (orders, "base/a.c", "atomic_thread_fence(z); // [D1] release\n", 1),
+    (labels, "base/a.c", "f(); // [D1]\n", 1),
+    (labels, "base/a.c", "//   D1  push -> steal\n", 1),
+    (labels, "base/a.c", "//   D2  push -> steal\nf(); // [D2]\n", 1),
+    (labels, "base/a.c", "//   D1  push -> steal\n//   D1  pop\nf(); // [D1]\n", 2),
+    (shape, "base/a.c", "int f(void)\n{\n" + "    g();\n" * 68 + "}\n", 1),
+    (shape, "base/a.c", "// " + "x" * 118 + "\n", 1),
+    (shape, "base/a.c", "// TO" + "DO: later\n", 1),
+    (sources, "sched/b.c", "\n", 1),
+    (sources, "tests/unit/b.c", "\n", 1),
+]
+
+
+def findings(check, name, text):
+    with tempfile.TemporaryDirectory() as folder:
+        for path, content in {**BUILD, name: text}.items():
+            place = pathlib.Path(folder) / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(content)
+        lint = Lint(folder)
+        check.check(lint)
+        return lint.findings
+
+
+def main():
+    wrong = 0
+    for check, name, text, *line in GOOD + BAD:
+        found = findings(check, name, text)
+        expected = [f"{name}:{line[0]}:"] if line else []
+        if [" ".join(f.split()[:1]) for f in found] != expected:
+            print(f"{check.__name__}: expected {expected}, found {found} in:\n{text}")
+            wrong += 1
+    if wrong:
+        sys.exit(f"{wrong} of {len(GOOD + BAD)} wrong")
+    print(f"{len(BAD)} violations found, {len(GOOD)} good files passed")
+
+
+main()

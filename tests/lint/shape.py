@@ -1,0 +1,43 @@
+#!/usr/bin/env python3
+"""The shape of the code: no function above 70 lines, no line above 120 columns, no tab, nothing left unfinished."""
+import re
+
+from lint import ALL, Lint
+
+FUNCTION_MAX = 70
+COLUMNS_MAX = 120
+UNFINISHED = re.compile(r"\b(TO[D]O|FIX[M]E|X[X]X|HA[C]K)\b")
+
+
+def function_lengths(lines):
+    """Yields (line of the signature, length): in this style a body is `{` to `}`, both in the first column."""
+    start = None
+    for at, line in enumerate(lines, 1):
+        if line == "{":
+            start = at - 1
+            while start > 1 and lines[start - 2] and not lines[start - 2].startswith(("//", "}", "#")):
+                start -= 1
+        elif line == "}" and start:
+            yield start, at - start + 1
+            start = None
+
+
+def check(lint):
+    for path in lint.files(ALL, (".c", ".h", ".S", ".py")):
+        lines = lint.lines(path)
+        for at, line in enumerate(lines, 1):
+            if len(line) > COLUMNS_MAX:
+                lint.report(path, at, f"{len(line)} columns")
+            if "\t" in line and path.suffix != ".S":
+                lint.report(path, at, "a tab")
+            if UNFINISHED.search(line):
+                lint.report(path, at, "unfinished: " + line.strip())
+        for at, length in function_lengths(lines):
+            if length > FUNCTION_MAX:
+                lint.report(path, at, f"a function of {length} lines")
+
+
+if __name__ == "__main__":
+    tree = Lint()
+    check(tree)
+    tree.finish(f"functions of at most {FUNCTION_MAX} lines, lines of at most {COLUMNS_MAX} columns")

@@ -1,0 +1,34 @@
+#!/usr/bin/env python3
+"""Every source file is built: a CMakeLists.txt, or a .cmake beside one, at or above it names it, with or without .c."""
+import re
+
+from lint import ALL, Lint
+
+LIBRARY_PROCESSORS = ("x86_64", "aarch64")
+
+
+def listed(root):
+    """Every path that a word in the build files may mean."""
+    found = set()
+    builds = [path for folder in ALL for name in ("CMakeLists.txt", "*.cmake") for path in (root / folder).rglob(name)]
+    for build in builds:
+        text = re.sub(r"#.*", "", build.read_text())
+        folder = build.parent.relative_to(root)
+        for word in re.findall(r"[\w./${}+-]+", text):
+            for cpu in LIBRARY_PROCESSORS if "${CMAKE_SYSTEM_PROCESSOR}" in word else ("",):
+                name = word.replace("${CMAKE_SYSTEM_PROCESSOR}", cpu)
+                found.update(str(folder / (name + suffix)) for suffix in ("", ".c"))
+    return found
+
+
+def check(lint):
+    names = listed(lint.root)
+    for path in lint.files(ALL, (".c", ".S")):
+        if str(path) not in names and not str(path).startswith("tests/install/"):
+            lint.report(path, 1, "is in no CMakeLists.txt")
+
+
+if __name__ == "__main__":
+    tree = Lint()
+    check(tree)
+    tree.finish("each source file is built")

@@ -1,0 +1,82 @@
+// What tests of the public interface do with tasks: run a body in a runtime of its own, spawn, join, and wait until
+// another task has parked, which they see in the dump: no test sleeps in the hope that it has.
+#ifndef WF_TESTS_TASKS_H
+#define WF_TESTS_TASKS_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <weft.h>
+
+#include "tests/support/harness.h"
+
+struct tasks_body {
+    weft_fn *fn;
+    void *arg;
+};
+
+static inline int tasks_watched(void *arg)
+{
+    struct tasks_body *body = arg;
+
+    wf_test_watch(weft_rt_current());
+    int result = body->fn(body->arg);
+    wf_test_unwatch(weft_rt_current());
+    return result;
+}
+
+// run_tasks is weft_run, under the watchdog.
+static inline int run_tasks(weft_fn *fn, void *arg)
+{
+    return weft_run(NULL, tasks_watched, &(struct tasks_body){ fn, arg });
+}
+
+static inline weft_task *spawn(weft_fn *fn, void *arg)
+{
+    weft_task *t = NULL;
+    assert_int_equal(weft_spawn(&t, fn, arg), 0);
+    return t;
+}
+
+static inline int join(weft_task *t)
+{
+    int result;
+    assert_int_equal(weft_join(t, &result), 0);
+    return result;
+}
+
+// is_parked tells whether the dump says that the task `id` is parked in `call`.
+static inline bool is_parked(int dump, uint64_t id, const char *call)
+{
+    enum { ROOM = 1 << 18 }; // too much for a task's stack
+    char line[128], *text = malloc(ROOM);
+
+    assert_non_null(text);
+    snprintf(line, sizeof(line), "task %llu: parked, waits for %s ", (unsigned long long)id, call);
+    ssize_t n = pread(dump, text, ROOM - 1, 0);
+    assert_true(n >= 0);
+    text[n] = 0;
+    bool found = strstr(text, line) != NULL;
+    free(text);
+    return found;
+}
+
+// wait_parked returns once `t` is parked in `call`.
+static inline void wait_parked(weft_task *t, const char *call)
+{
+    int dump = memfd_create("dump", MFD_CLOEXEC);
+
+    assert_true(dump >= 0);
+    for (bool found = false; !found;) {
+        assert_int_equal(weft_sleep(WEFT_US(100)), 0);
+        assert_int_equal(ftruncate(dump, 0), 0);
+        assert_int_equal(lseek(dump, 0, SEEK_SET), 0);
+        weft_rt_dump(weft_rt_current(), dump);
+        found = is_parked(dump, weft_task_id(t), call);
+    }
+    close(dump);
+}
+
+#endif

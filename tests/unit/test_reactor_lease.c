@@ -1,0 +1,576 @@
+// The lease, the interrupt, and the reactor thread between them. Where a test waits for the thread to do something of
+// its own accord it waits for as long as that takes: what goes wrong shows as a hang, and ctest ends it.
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "reactor/state.h"
+#include "tests/support/bell.h"
+#include "tests/support/harness.h"
+
+#define MS INT64_C(1000000)
+
+static struct wf_reactor *reactor;
+static struct wf_idle_source idle;
+
+// The workers, as the reactor sees them.
+static _Atomic unsigned says;                // what `watch` returns
+static _Atomic uint32_t looks;               // how often it was called
+static _Atomic uint32_t begun, flushed, odd; // batches; calls out of turn
+
+static void batch_begin(void *self)
+{
+    (void)self;
+    wf_fetch_add_acq_rel(&begun, 1u);
+}
+
+static void batch_flush(void *self)
+{
+    (void)self;
+    if (wf_load_acquire(&begun) != wf_fetch_add_acq_rel(&flushed, 1u) + 1)
+        wf_fetch_add_acq_rel(&odd, 1u);
+}
+
+static unsigned watch(void *self)
+{
+    (void)self;
+    wf_fetch_add_acq_rel(&looks, 1u);
+    return wf_load_acquire(&says);
+}
+
+static const struct wf_reactor_hooks hooks = { .batch_begin = batch_begin, .batch_flush = batch_flush, .watch = watch };
+
+static int setup(void **state)
+{
+    (void)state;
+    wf_store_release(&says, 0u);
+    assert_int_equal(wf_reactor_new(&reactor, 2), 0);
+    idle = wf_reactor_idle_source(reactor);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    wf_reactor_stop(reactor);
+    assert_int_equal(wf_lease_state(&reactor->lease), WF_LEASE_FREE);
+    assert_int_equal(wf_load_acquire(&begun), wf_load_acquire(&flushed));
+    assert_int_equal(wf_load_acquire(&odd), 0);
+    wf_reactor_free(reactor);
+    return 0;
+}
+
+static void start(unsigned watch_says)
+{
+    wf_store_release(&says, watch_says);
+    assert_int_equal(wf_reactor_start(reactor, &hooks, "a name longer than a thread's may be"), 0);
+}
+
+static void wait_for_lease(enum wf_lease_state wanted)
+{
+    while (wf_lease_state(&reactor->lease) != wanted)
+        sched_yield();
+}
+
+static void borrow(void)
+{
+    while (!idle.borrow(reactor))
+        sched_yield();
+}
+
+// borrow_dry borrows the poll, and leaves no event in it.
+static void borrow_dry(void)
+{
+    borrow();
+    while (idle.poll(reactor, 0))
+        ;
+}
+
+static void wait_for_looks(uint32_t more)
+{
+    uint32_t from = wf_load_acquire(&looks);
+    while (wf_load_acquire(&looks) - from < more)
+        sched_yield();
+}
+
+// assert_kept asserts that the thread keeps the poll, and does not just pay it a visit.
+static void assert_kept(void)
+{
+    wait_for_looks(3);
+    assert_int_equal(wf_lease_state(&reactor->lease), WF_LEASE_REACTOR);
+}
+
+// A descriptor, and one who waits for it.
+struct line {
+    int fd;
+    struct wf_source *source;
+    struct wf_cell_node node;
+    struct bell bell;
+};
+
+static void line_open(struct line *l)
+{
+    *l = (struct line){ .fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) };
+    assert_true(l->fd >= 0);
+    assert_int_equal(wf_source_register(reactor, l->fd, &l->source), 0);
+}
+
+static void line_write(struct line *l)
+{
+    uint64_t one = 1;
+    assert_int_equal(write(l->fd, &one, sizeof(one)), sizeof(one));
+}
+
+// line_try reads; if there is nothing, it clears what it saw before, as a task does.  Returns: whether it has read.
+static bool line_try(struct line *l)
+{
+    uintptr_t seen = wf_cell_value(&l->source->ready[WF_READ]);
+    uint64_t n;
+
+    if (read(l->fd, &n, sizeof(n)) == sizeof(n))
+        return true;
+    assert_int_equal(errno, EAGAIN);
+    if (seen)
+        wf_cell_clear(&l->source->ready[WF_READ], seen);
+    return false;
+}
+
+// line_park begins to wait. Returns: false if the line may be ready already.
+static bool line_park(struct line *l)
+{
+    l->node = (struct wf_cell_node){ .waker = bell_waker(&l->bell) };
+    return wf_cell_push(&l->source->ready[WF_READ], &l->node);
+}
+
+// line_read reads, waiting for as long as there is nothing.
+static void line_read(struct line *l)
+{
+    for (;;) {
+        uint32_t rung = bell_count(&l->bell);
+        if (line_try(l))
+            return;
+        if (line_park(l))
+            bell_wait(&l->bell, rung + 1);
+    }
+}
+
+// line_turn waits, then writes what it waits for, so that somebody has to dispatch it.
+static void line_turn(struct line *l)
+{
+    uint32_t rung = bell_count(&l->bell);
+
+    do
+        line_try(l);
+    while (!line_park(l));
+    line_write(l);
+    bell_wait(&l->bell, rung + 1);
+    line_read(l);
+}
+
+static void line_close(struct line *l)
+{
+    assert_int_equal(wf_source_close(reactor, l->fd), 0);
+}
+
+static void one_at_a_time_has_the_lease(void **state)
+{
+    struct wf_lease l = { WF_LEASE_FREE };
+
+    (void)state;
+    assert_true(wf_lease_borrow(&l));
+    assert_int_equal(wf_lease_state(&l), WF_LEASE_WORKER);
+    assert_false(wf_lease_borrow(&l));
+    assert_false(wf_lease_take(&l));
+    wf_lease_return(&l, false);
+    assert_int_equal(wf_lease_state(&l), WF_LEASE_FREE);
+    assert_true(wf_lease_take(&l));
+    assert_int_equal(wf_lease_state(&l), WF_LEASE_REACTOR);
+    assert_false(wf_lease_borrow(&l));
+}
+
+static void what_was_handed_over_may_be_borrowed_or_taken(void **state)
+{
+    struct wf_lease l = { WF_LEASE_WORKER };
+
+    (void)state;
+    wf_lease_return(&l, true);
+    assert_int_equal(wf_lease_state(&l), WF_LEASE_HANDED);
+    assert_true(wf_lease_borrow(&l)); // another worker wants it after all: the request goes with it
+    wf_lease_return(&l, false);
+    assert_int_equal(wf_lease_state(&l), WF_LEASE_FREE);
+    assert_true(wf_lease_borrow(&l));
+    wf_lease_return(&l, true);
+    assert_true(wf_lease_take(&l));
+}
+
+static void an_interrupt_before_the_wait_ends_it(void **state)
+{
+    struct wf_reactor_stats stats;
+
+    (void)state;
+    borrow();
+    idle.interrupt(reactor);
+    idle.interrupt(reactor);
+    assert_int_equal(idle.poll(reactor, 0), 0);        // does not wait, so it does not count
+    assert_int_equal(idle.poll(reactor, WF_NEVER), 0); // hangs if the interrupt was lost
+    wf_reactor_stats(reactor, &stats);
+    assert_int_equal(stats.interrupts, 0); // nobody slept: no system call
+    assert_int_equal(stats.polls, 2);
+    idle.give_back(reactor, false);
+}
+
+static void a_wait_that_was_interrupted_is_announced_no_more(void **state)
+{
+    (void)state;
+    borrow();
+    idle.interrupt(reactor);
+    idle.poll(reactor, WF_NEVER);
+    assert_true(wf_load_acquire(&reactor->until) == 0);
+    assert_false(wf_load_acquire(&reactor->interrupted));
+    idle.poll(reactor, 1); // ends by itself
+    assert_true(wf_load_acquire(&reactor->until) == 0);
+    idle.give_back(reactor, false);
+}
+
+struct rounds {
+    uint32_t max;
+    struct bell bell;
+};
+
+static void *sleep_and_ring(void *arg)
+{
+    struct rounds *rounds = arg;
+
+    while (bell_count(&rounds->bell) < rounds->max) {
+        idle.poll(reactor, WF_NEVER);
+        bell_ring(&rounds->bell);
+    }
+    return NULL;
+}
+
+// Each round hangs if the interrupt is lost; some waits end for nothing, which is allowed.
+static void an_interrupt_while_the_poller_goes_to_sleep_ends_the_wait(void **state)
+{
+    struct rounds rounds = { .max = wf_test_rounds(20000) };
+    pthread_t thread;
+
+    (void)state;
+    borrow();
+    assert_int_equal(pthread_create(&thread, NULL, sleep_and_ring, &rounds), 0);
+    for (uint32_t seen; (seen = bell_count(&rounds.bell)) < rounds.max;) {
+        idle.interrupt(reactor);
+        bell_wait(&rounds.bell, seen + 1);
+    }
+    pthread_join(thread, NULL);
+    idle.give_back(reactor, false);
+}
+
+static void the_thread_keeps_the_poll_and_harvests(void **state)
+{
+    struct line line;
+
+    (void)state;
+    line_open(&line);
+    start(WF_REACTOR_ALL_ASLEEP);
+    for (int i = 0; i < 100; i++)
+        line_turn(&line);
+    line_close(&line);
+}
+
+static void the_thread_wakes_for_a_timer_that_is_armed_while_it_sleeps(void **state)
+{
+    struct bell bell = { 0 };
+    struct wf_timer t;
+
+    (void)state;
+    start(WF_REACTOR_ALL_ASLEEP);
+    for (uint32_t i = 1; i <= 100; i++) {
+        wf_timer_arm(reactor, i % 2, &t, wf_now() + i % 3 * 50000, bell_waker(&bell));
+        bell_wait(&bell, i);
+        wf_timer_disarm(&t);
+    }
+}
+
+static void after_an_event_the_workers_may_have_the_poll(void **state)
+{
+    struct line line;
+
+    (void)state;
+    line_open(&line);
+    start(0);
+    line_turn(&line);
+    borrow();
+    idle.give_back(reactor, false);
+    line_close(&line);
+}
+
+static void the_thread_takes_the_poll_when_all_are_asleep(void **state)
+{
+    struct line line;
+
+    (void)state;
+    line_open(&line);
+    start(0);
+    line_write(&line);
+    borrow_dry();
+    idle.give_back(reactor, false);
+    wf_store_release(&says, WF_REACTOR_ALL_ASLEEP);
+    wait_for_lease(WF_LEASE_REACTOR);
+    wf_store_release(&says, 0u);
+    idle.interrupt(reactor);
+    assert_kept();
+    line_close(&line);
+}
+
+static void the_thread_takes_the_poll_when_it_is_handed_over(void **state)
+{
+    struct line line;
+
+    (void)state;
+    line_open(&line);
+    start(0);
+    for (int i = 0; i < 20; i++) {
+        line_write(&line); // gets the thread out of the poll
+        line_read(&line);
+        borrow_dry();
+        idle.give_back(reactor, true);
+        wait_for_lease(WF_LEASE_REACTOR);
+        assert_kept();
+    }
+    line_close(&line);
+}
+
+static void a_thread_that_keeps_the_poll_looks_at_the_workers_while_one_is_awake(void **state)
+{
+    (void)state;
+    start(WF_REACTOR_ALL_ASLEEP);
+    wait_for_lease(WF_LEASE_REACTOR);
+    wf_store_release(&says, 0u); // a task was pushed from somewhere; who pushed it interrupts
+    idle.interrupt(reactor);
+    assert_kept();
+}
+
+static void harvest_while_nobody_polls(unsigned watch_says)
+{
+    struct bell bell = { 0 };
+    struct wf_timer t;
+    struct line line;
+
+    line_open(&line);
+    start(watch_says);
+    line_turn(&line);
+    borrow();
+    idle.give_back(reactor, false);
+    for (uint32_t i = 1; i <= 10; i++) {
+        line_turn(&line);
+        wf_timer_arm(reactor, 0, &t, wf_now(), bell_waker(&bell));
+        bell_wait(&bell, i);
+        wf_timer_disarm(&t);
+    }
+    line_close(&line);
+}
+
+static void the_thread_harvests_for_workers_that_are_stuck(void **state)
+{
+    (void)state;
+    harvest_while_nobody_polls(WF_REACTOR_STUCK);
+}
+
+static void the_thread_harvests_for_workers_that_are_busy(void **state)
+{
+    (void)state;
+    harvest_while_nobody_polls(0);
+}
+
+static void doze(void)
+{
+    struct line line;
+
+    line_open(&line);
+    start(0);
+    line_write(&line);
+    borrow();
+    line_close(&line);
+    while (!wf_load_acquire(&reactor->dozing))
+        sched_yield();
+}
+
+static void the_thread_dozes_while_a_worker_waits_in_the_poll(void **state)
+{
+    (void)state;
+    doze();
+    idle.give_back(reactor, false);
+    assert_false(wf_load_acquire(&reactor->dozing));
+    wait_for_looks(3);
+}
+
+static void a_handover_ends_the_doze(void **state)
+{
+    (void)state;
+    doze();
+    idle.give_back(reactor, true);
+    wait_for_lease(WF_LEASE_REACTOR);
+    assert_kept();
+}
+
+static void the_thread_does_not_doze_while_a_worker_is_stuck(void **state)
+{
+    struct line line;
+
+    (void)state;
+    line_open(&line);
+    start(WF_REACTOR_STUCK);
+    line_write(&line);
+    borrow();
+    wait_for_looks(10);
+    assert_false(wf_load_acquire(&reactor->dozing));
+    idle.give_back(reactor, false);
+    line_close(&line);
+}
+
+static void the_thread_stops_when_it_dozes(void **state)
+{
+    (void)state;
+    doze();
+    wf_reactor_stop(reactor);
+    idle.give_back(reactor, false);
+}
+
+static void the_thread_stops_at_once(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 50; i++) {
+        start(i % 2 ? WF_REACTOR_ALL_ASLEEP : 0);
+        wf_reactor_stop(reactor);
+        teardown(state);
+        setup(state);
+    }
+}
+
+static void a_thread_that_is_refused_is_an_error(void **state)
+{
+    (void)state;
+    wf_mem_fail_at(1, false);
+    assert_int_equal(wf_reactor_start(reactor, &hooks, "r"), -EAGAIN);
+    wf_mem_fail_at(0, false);
+    wf_reactor_stop(reactor); // there is nothing to stop
+    start(0);
+}
+
+// The poll changes hands all the time: the reactor thread, two workers that linger and hand over at random. Each round
+// of a line hangs if an edge is lost or dispatched by nobody.
+struct worker {
+    pthread_t thread;
+    struct wf_test_rand rand;
+    _Atomic bool *end;
+};
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+
+    while (!wf_load_acquire(w->end)) {
+        if (!idle.borrow(reactor)) {
+            sched_yield();
+            continue;
+        }
+        idle.poll(reactor, 0);
+        idle.poll(reactor, wf_test_below(&w->rand, 3) * 100000);
+        idle.give_back(reactor, wf_test_below(&w->rand, 4) == 0);
+    }
+    return NULL;
+}
+
+// A line whose reader and writer are threads of their own: each write comes about when the reader goes to wait.
+struct pair {
+    struct line line;
+    struct bell taken; // what has been written
+    uint32_t rounds;
+    unsigned wheel;
+    pthread_t reader, writer;
+};
+
+static void *read_all(void *arg)
+{
+    struct pair *p = arg;
+
+    for (uint32_t i = 0; i < p->rounds; i++) {
+        line_read(&p->line);
+        bell_ring(&p->taken);
+    }
+    return NULL;
+}
+
+static void *write_all(void *arg)
+{
+    static struct bell time_out; // never goes away: it may ring late
+    struct pair *p = arg;
+    struct wf_timer t;
+
+    for (uint32_t i = 0; i < p->rounds; i++) {
+        wf_timer_arm(reactor, p->wheel, &t, wf_now() + 50000, bell_waker(&time_out));
+        line_write(&p->line);
+        bell_wait(&p->taken, i + 1);
+        wf_timer_disarm(&t);
+    }
+    return NULL;
+}
+
+static void no_edge_is_lost_while_the_poll_changes_hands(void **state)
+{
+    struct pair pair[2];
+    struct worker w[2];
+    _Atomic bool end = false;
+
+    (void)state;
+    start(0);
+    for (unsigned i = 0; i < 2; i++) {
+        w[i] = (struct worker){ .rand = wf_test_rand(i), .end = &end };
+        pair[i] = (struct pair){ .rounds = wf_test_rounds(3000), .wheel = i };
+        line_open(&pair[i].line);
+        assert_int_equal(pthread_create(&w[i].thread, NULL, work, &w[i]), 0);
+        assert_int_equal(pthread_create(&pair[i].reader, NULL, read_all, &pair[i]), 0);
+        assert_int_equal(pthread_create(&pair[i].writer, NULL, write_all, &pair[i]), 0);
+    }
+    for (int i = 0; i < 2; i++) {
+        pthread_join(pair[i].writer, NULL);
+        pthread_join(pair[i].reader, NULL);
+    }
+    wf_store_release(&end, true);
+    for (int i = 0; i < 2; i++) {
+        pthread_join(w[i].thread, NULL);
+        line_close(&pair[i].line);
+    }
+}
+
+int main(void)
+{
+#define FACT(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        FACT(one_at_a_time_has_the_lease),
+        FACT(what_was_handed_over_may_be_borrowed_or_taken),
+        FACT(an_interrupt_before_the_wait_ends_it),
+        FACT(a_wait_that_was_interrupted_is_announced_no_more),
+        FACT(an_interrupt_while_the_poller_goes_to_sleep_ends_the_wait),
+        FACT(the_thread_keeps_the_poll_and_harvests),
+        FACT(the_thread_wakes_for_a_timer_that_is_armed_while_it_sleeps),
+        FACT(after_an_event_the_workers_may_have_the_poll),
+        FACT(the_thread_takes_the_poll_when_all_are_asleep),
+        FACT(the_thread_takes_the_poll_when_it_is_handed_over),
+        FACT(a_thread_that_keeps_the_poll_looks_at_the_workers_while_one_is_awake),
+        FACT(the_thread_harvests_for_workers_that_are_stuck),
+        FACT(the_thread_harvests_for_workers_that_are_busy),
+        FACT(the_thread_dozes_while_a_worker_waits_in_the_poll),
+        FACT(a_handover_ends_the_doze),
+        FACT(the_thread_does_not_doze_while_a_worker_is_stuck),
+        FACT(the_thread_stops_when_it_dozes),
+        FACT(the_thread_stops_at_once),
+        FACT(a_thread_that_is_refused_is_an_error),
+        FACT(no_edge_is_lost_while_the_poll_changes_hands),
+    };
+    return wf_test_run(tests);
+}
