@@ -20,6 +20,9 @@ struct wf_context {
 #endif
 };
 
+// wf_arch_init notes the floating-point modes that tasks begin with: the calling thread's. Before the first task.
+void wf_arch_init(void);
+
 // wf_arch_switch saves the callee-saved registers and the floating-point control words on the stack, stores the stack
 // pointer in *save, and goes on where `load` was saved, where its wf_arch_switch returns `arg`.
 void *wf_arch_switch(void **save, void *load, void *arg);

@@ -72,7 +72,12 @@ int wf_overflow_install(struct wf_worker *w)
 void wf_overflow_enter(struct wf_worker *w)
 {
     stack_t stack = { .ss_sp = w->signal_stack, .ss_size = signal_stack_size() };
-    sigaltstack(&stack, NULL);
+    sigaltstack(&stack, &w->signal_stack_before);
+}
+
+void wf_overflow_leave(struct wf_worker *w)
+{
+    sigaltstack(&w->signal_stack_before, NULL);
 }
 
 void wf_overflow_remove(struct wf_worker *w)

@@ -30,22 +30,33 @@ static struct wf_task *take_next(struct wf_worker *w)
     return wf_exchange_acquire(&w->next, NULL); // [N1] a thief may have been faster: NULL
 }
 
-static struct wf_task *take_injected(struct wf_injector *q)
+struct wf_task *wf_worker_take_share(struct wf_worker *w)
+{
+    struct wf_task *share[WF_SHARE];
+    // Not more than half of the ring: see WF_LEFT_YIELDED below.
+    unsigned most = wf_ring_size(&w->ring) + WF_SHARE > WF_RING_CAP / 2 ? 1 : WF_SHARE;
+    unsigned n = wf_injector_take(&w->sched->injector, share, most);
+
+    for (unsigned i = 1; i < n; i++)
+        if (!wf_ring_push(&w->ring, share[i]))
+            wf_panic("a ring with room is full");
+    return n > 0 ? share[0] : NULL;
+}
+
+struct wf_task *wf_worker_take_pinned(struct wf_worker *w)
 {
     struct wf_task *task;
-    return wf_injector_take(q, &task, 1) ? task : NULL;
+    return wf_injector_take(&w->inbox, &task, 1) ? task : NULL;
 }
 
 // pick_injected takes from the injector, or the inbox of pinned tasks, when it is their turn.
 static struct wf_task *pick_injected(struct wf_worker *w, uint64_t ticks)
 {
-    struct wf_injector *all = &w->sched->injector;
-
     // relaxed: a hint; what is missed now is seen at a later tick, or before the worker sleeps
     if (wf_load_relaxed(&w->inbox.tail) && ticks % 2 == 0)
-        return take_injected(&w->inbox);
-    if (wf_load_relaxed(&all->tail) && ticks % WF_INJECTOR_TICKS == 0) // relaxed: as above
-        return take_injected(all);
+        return wf_worker_take_pinned(w);
+    if (wf_load_relaxed(&w->sched->injector.tail) && ticks % WF_INJECTOR_TICKS == 0) // relaxed: as above
+        return wf_worker_take_share(w);
     return NULL;
 }
 
@@ -252,8 +263,8 @@ void wf_worker_arrive(struct wf_worker *w)
     case WF_LEFT_YIELDED:
         if (wf_unlikely(left->home != NULL))
             send_home(w, left);
-        else if (wf_load_relaxed(&w->sched->injector.tail)) // relaxed: a hint
-            inject(w->sched, left); // others queue there: behind them, or those that overflowed would get fewer turns
+        else if (wf_load_relaxed(&w->sched->injector.tail) && wf_ring_size(&w->ring) >= WF_RING_CAP / 2) // relaxed: a hint
+            inject(w->sched, left); // behind those that found no room: they get as many turns
         else
             push_ring(w, left);
         break;

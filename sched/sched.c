@@ -65,8 +65,9 @@ static void in_child(void)
     wf_thread_self()->worker = NULL;
 }
 
-static void watch_forks(void)
+static void once_for_all(void)
 {
+    wf_arch_init();
     pthread_atfork(NULL, NULL, in_child);
 }
 
@@ -76,7 +77,7 @@ int wf_sched_new(struct wf_sched **out, const struct wf_sched_config *cfg)
     struct wf_sched *s = wf_alloc(sizeof(*s));
     if (!s)
         return -ENOMEM;
-    pthread_once(&once, watch_forks);
+    pthread_once(&once, once_for_all);
     s->workers = wf_alloc(cfg->workers * sizeof(s->workers[0]));
     if (!s->workers) {
         wf_free(s);

@@ -251,8 +251,23 @@ void wf_stack_hide(struct wf_stack *stack)
 }
 #endif
 
+#ifdef WF_TSAN
+// A task never returns from its first function, so each one leaves a few entries on its fiber's shadow stack of calls,
+// which has room for 65 536.
+static void renew_fiber(struct wf_stack *stack)
+{
+    if (++stack->uses % 4096 != 0)
+        return;
+    __tsan_destroy_fiber(stack->fiber);
+    stack->fiber = __tsan_create_fiber(0);
+}
+#endif
+
 void wf_stack_context(struct wf_stack *stack, struct wf_context *c, void (*entry)(void *))
 {
+#ifdef WF_TSAN
+    renew_fiber(stack);
+#endif
     c->sp = wf_arch_make(stack->top, entry);
     wf_stack_belongs(stack, c);
 }

@@ -32,7 +32,8 @@ struct wf_stack {
     void *top;             // fixed: where the first frame goes
     uint8_t size_class;    // fixed
 #ifdef WF_TSAN
-    void *fiber; // fixed: fibers are slow to make, so each stack keeps its own
+    void *fiber;   // O: fibers are slow to make, so each stack keeps its own for many tasks
+    unsigned uses; // O
 #endif
 #ifdef WF_VALGRIND
     unsigned valgrind_id; // fixed
@@ -52,6 +53,7 @@ struct wf_depot {
     bool mprotect_guards;                         // under lock: the kernel has no MADV_GUARD_INSTALL
 };
 
+// wf_depot_init makes an empty depot of zeroed memory.
 void wf_depot_init(struct wf_depot *d);
 void wf_depot_fini(struct wf_depot *d); // unmaps everything
 

@@ -41,26 +41,6 @@ void wf_sched_notify(struct wf_sched *s)
 
 // --- Searching -------------------------------------------------------------------------------------------------------
 
-// take_pinned takes one task from the inbox. No more: in the ring, pinned tasks could be stolen.
-static struct wf_task *take_pinned(struct wf_worker *w)
-{
-    struct wf_task *task;
-    return wf_injector_take(&w->inbox, &task, 1) ? task : NULL;
-}
-
-// take_share takes a batch from the injector: the first to run, the others into the ring, where they can be stolen.
-static struct wf_task *take_share(struct wf_worker *w)
-{
-    struct wf_task *share[WF_SHARE];
-    uint64_t room = WF_RING_CAP - wf_ring_size(&w->ring);
-    unsigned n = wf_injector_take(&w->sched->injector, share, room < WF_SHARE ? (unsigned)room : WF_SHARE);
-
-    for (unsigned i = 1; i < n; i++)
-        if (!wf_ring_push(&w->ring, share[i]))
-            wf_panic("a ring with room is full");
-    return n > 0 ? share[0] : NULL;
-}
-
 // steal_spawned moves up to half of a victim's spawned tasks, oldest first, to the thief, and returns one of them.
 static struct wf_task *steal_spawned(struct wf_worker *w, struct wf_worker *victim)
 {
@@ -196,8 +176,8 @@ static void tend(struct wf_worker *w)
         poll_borrowed(w, 0);
         w->sched->cfg.idle.give_back(w->sched->cfg.idle.self, false);
     }
-    if (!wf_injector_empty(&w->sched->injector)) {
-        struct wf_task *task = take_share(w);
+    if (!wf_injector_empty(&w->sched->injector) && wf_ring_size(&w->ring) < WF_RING_CAP) {
+        struct wf_task *task = wf_worker_take_share(w);
         if (task && !wf_ring_push(&w->ring, task))
             wf_panic("a ring with room is full");
     }
@@ -264,7 +244,7 @@ static struct wf_task *find(struct wf_worker *w)
         struct wf_task *task;
         if (wf_load_relaxed(&w->sched->epoch) != w->epoch) // relaxed: a clock
             tend(w);
-        if ((task = wf_worker_pick(w)) || (task = take_pinned(w)) || (task = take_share(w)) || (task = search(w))) {
+        if ((task = wf_worker_pick(w)) || (task = wf_worker_take_pinned(w)) || (task = wf_worker_take_share(w)) || (task = search(w))) {
             found(w);
             return task;
         }
@@ -320,5 +300,6 @@ void *wf_worker_main(void *arg)
         wf_worker_arrive(wf_context_switch(&w->loop, &task->context, w, false));
     }
     wf_thread_self()->worker = NULL;
+    wf_overflow_leave(w);
     return NULL;
 }

@@ -5,6 +5,7 @@
 #define WF_SCHED_WORKER_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <time.h>
 
 #include "base/parker.h"
@@ -24,7 +25,7 @@ enum wf_left { WF_LEFT_NOTHING, WF_LEFT_PARKED, WF_LEFT_YIELDED, WF_LEFT_ENDED }
 enum {
     WF_BUDGET = 128,        // calls in a row that need not wait, before a task yields (Tokio's number)
     WF_FAIR_TICKS = 64,     // every so many tasks the oldest work is looked at first (Go: 61)
-    WF_INJECTOR_TICKS = 8,  // while the injector holds work, every so many tasks one is taken from it
+    WF_INJECTOR_TICKS = 8,  // while the injector holds work, every so many tasks a share is taken from it
     WF_NEXT_RUNS = 16,      // tasks in a row from the next slot, while others wait
     WF_AGE_EPOCHS = 20,     // epochs, some 10 ms, that a spawned task may be the oldest without a turn
     WF_SHARE = 32,          // tasks taken from the injector at a time
@@ -58,7 +59,8 @@ struct wf_worker {
     uint64_t ids, ids_end;                          // O: task numbers put by for this worker
     pthread_t thread;                               // of wf_sched_start and _stop
     clockid_t clock;                                // fixed once it runs: of the thread's CPU time
-    void *signal_stack;                             // O
+    void *signal_stack;                             // of wf_overflow_install and _remove
+    stack_t signal_stack_before;                    // O: the thread's own (AddressSanitizer gives it one)
 
     _Alignas(WF_NO_SHARING) _Atomic(struct wf_task *) next; // A: [N1] the task just spawned or woken
     _Atomic uint64_t ticks;                                 // A: written by O: tasks run; still for long: a hog
@@ -98,6 +100,12 @@ void *wf_worker_main(void *arg);
 // wf_worker_pick chooses the next task from the worker's own queues. NULL: they are empty.
 struct wf_task *wf_worker_pick(struct wf_worker *w);
 
+// wf_worker_take_share takes a batch from the injector: the first to run, the others into the ring, where they can be
+// stolen. wf_worker_take_pinned takes one from the inbox; no more, because in the ring it could be stolen.
+// NULL: there is nothing, or another worker is taking.
+struct wf_task *wf_worker_take_share(struct wf_worker *w);
+struct wf_task *wf_worker_take_pinned(struct wf_worker *w);
+
 // wf_worker_ready gives a task that has not begun its stack. Returns: false if there is none: the task has been refused.
 bool wf_worker_ready(struct wf_worker *w, struct wf_task *task);
 
@@ -114,9 +122,10 @@ void wf_sched_notify(struct wf_sched *s);
 void wf_sched_wake_worker(struct wf_sched *s, int worker);
 
 // Stack overflows are reported by name (overflow.c). wf_overflow_install prepares a worker for that (-ENOMEM),
-// wf_overflow_enter does its thread's part, wf_overflow_remove undoes it all.
+// wf_overflow_enter and _leave do its thread's part, wf_overflow_remove undoes the rest.
 WF_MUST_CHECK int wf_overflow_install(struct wf_worker *w);
 void wf_overflow_enter(struct wf_worker *w);
+void wf_overflow_leave(struct wf_worker *w);
 void wf_overflow_remove(struct wf_worker *w);
 
 #endif

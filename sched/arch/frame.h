@@ -3,7 +3,8 @@
 #define WF_SCHED_ARCH_FRAME_H
 
 #if defined(__x86_64__)
-#define WF_FRAME_MXCSR 0
+#define WF_X87CW_INITIAL 0x037f // as the kernel starts a thread
+#define WF_FRAME_MXCSR 0         // valid only if the x87 control word is not the initial one
 #define WF_FRAME_X87CW 4
 #define WF_FRAME_ENTRY 32 // r12: what the trampoline calls
 #define WF_FRAME_PC 56

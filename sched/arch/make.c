@@ -22,11 +22,17 @@ _Static_assert(offsetof(struct frame, x87cw) == WF_FRAME_X87CW, "frame.h");
 _Static_assert(offsetof(struct frame, entry) == WF_FRAME_ENTRY, "frame.h");
 _Static_assert(offsetof(struct frame, pc) == WF_FRAME_PC, "frame.h");
 
-// A new task begins with the floating-point modes that a program starts with.
+uint32_t wf_arch_mxcsr = 0x1f80; // what goes with the initial x87 control word
+
+void wf_arch_init(void)
+{
+    __asm__ volatile("stmxcsr %0" : "=m"(wf_arch_mxcsr));
+}
+
+// A new task begins with the floating-point modes that the process began with.
 static void control_words(struct frame *f)
 {
-    f->mxcsr = 0x1f80;
-    f->x87cw = 0x037f;
+    f->x87cw = WF_X87CW_INITIAL;
 }
 
 #elif defined(__aarch64__)
@@ -43,6 +49,10 @@ _Static_assert(offsetof(struct frame, entry) == WF_FRAME_X19, "frame.h");
 _Static_assert(offsetof(struct frame, fp) == WF_FRAME_FP, "frame.h");
 _Static_assert(offsetof(struct frame, d8_to_d15) == WF_FRAME_D8, "frame.h");
 _Static_assert(offsetof(struct frame, fpcr) == WF_FRAME_FPCR, "frame.h");
+
+void wf_arch_init(void)
+{
+}
 
 static void control_words(struct frame *f)
 {

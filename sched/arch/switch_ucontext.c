@@ -11,6 +11,10 @@ struct saved {
     void (*entry)(void *);
 };
 
+void wf_arch_init(void)
+{
+}
+
 void *wf_arch_switch(void **save, void *load, void *arg)
 {
     struct saved self, *to = load;
