@@ -9,9 +9,13 @@ struct dump {
     unsigned tasks;
 };
 
-static void print(int fd, const char *line, int n, size_t room)
+// print writes a line that snprintf has made in `room` bytes; one that did not fit is cut off, but ends as a line.
+static void print(int fd, char *line, int n, size_t room)
 {
-    if (n > 0 && write(fd, line, (size_t)n < room ? (size_t)n : room - 1) < 0)
+    size_t len = (size_t)n < room ? (size_t)n : room - 1;
+
+    line[len - 1] = '\n';
+    if (write(fd, line, len) < 0)
         return; // nobody reads it
 }
 

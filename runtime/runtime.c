@@ -22,8 +22,13 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; // of the list of all r
 static struct weft_rt *all;                              // under lock
 static _Atomic unsigned forks;                           // children born between the first process and this one
 
+const struct weft_rt *wf_forked_in;
+
+// in_child is registered before the scheduler's, so wf_self still tells who forked.
 static void in_child(void)
 {
+    if (wf_self())
+        wf_forked_in = wf_rt_current();
     wf_fetch_add_relaxed(&forks, 1); // relaxed: the child has one thread
     pthread_mutex_init(&lock, NULL); // another thread of the parent's may have held it
     all = NULL;
@@ -170,8 +175,21 @@ static void not_in_a_task(const char *call)
         wf_misuse("%s blocks its thread: it must not be called by a task", call);
 }
 
+static bool is_inherited(const weft_rt *rt)
+{
+    return rt->forks != wf_load_relaxed(&forks); // relaxed: changes only in a child
+}
+
+// not_inherited stops a child of fork that would wait for threads which it does not have.
+static void not_inherited(const weft_rt *rt, const char *call)
+{
+    if (is_inherited(rt))
+        wf_misuse("%s: the runtime's threads are in the parent process: a child of fork may only free it", call);
+}
+
 int weft_rt_spawn(weft_rt *rt, weft_task **out, weft_fn *fn, void *arg)
 {
+    not_inherited(rt, "weft_rt_spawn");
     return wf_task_spawn(rt, out, NULL, fn, arg);
 }
 
@@ -181,7 +199,8 @@ int weft_rt_block_on(weft_rt *rt, weft_fn *fn, void *arg)
     intptr_t result = 0;
 
     not_in_a_task("weft_rt_block_on");
-    int err = weft_rt_spawn(rt, &task, fn, arg);
+    not_inherited(rt, "weft_rt_block_on");
+    int err = wf_task_spawn(rt, &task, NULL, fn, arg);
     if (err)
         return err;
     weft_future_wait_thread(&task->done, &result, WEFT_NEVER);
@@ -199,6 +218,7 @@ weft_rt *weft_rt_current(void)
 int weft_rt_stop(weft_rt *rt, weft_time deadline)
 {
     not_in_a_task("weft_rt_stop");
+    not_inherited(rt, "weft_rt_stop");
     if (rt->stopped)
         return 0;
     int err = wf_sched_drain(rt->sched, deadline);
@@ -226,7 +246,10 @@ void weft_rt_free(weft_rt *rt)
 {
     if (!rt)
         return;
-    if (rt->forks != wf_load_relaxed(&forks)) { // relaxed: changes only in a child
+    not_in_a_task("weft_rt_free");
+    if (rt == wf_forked_in)
+        wf_misuse("weft_rt_free: a task's child of fork stands on the task's stack: it may only exec or _exit");
+    if (is_inherited(rt)) {
         abandon(rt);
         return;
     }
@@ -239,8 +262,9 @@ void weft_rt_free(weft_rt *rt)
 int weft_run(const weft_config *cfg, weft_fn *fn, void *arg)
 {
     weft_rt *rt;
-    int result = weft_rt_new(&rt, cfg);
 
+    not_in_a_task("weft_run");
+    int result = weft_rt_new(&rt, cfg);
     if (result)
         return result;
     result = weft_rt_block_on(rt, fn, arg);

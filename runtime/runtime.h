@@ -22,7 +22,7 @@ struct weft_rt {
     bool stopped;               // S: its threads have ended
 };
 
-// T: the task itself (its spawner before, its joiner after); A: atomic
+// T: the task itself (its spawner before, its joiner after); H: who has the handle; A: atomic
 struct weft_task {
     struct wf_task core;        // the scheduler's part; first
     weft_future done;           // A: completes with the result
@@ -32,6 +32,7 @@ struct weft_task {
     void **locals;              // T: NULL until the first weft_local_set; locals[0] is their number
     struct wf_cell_node reaper; // of weft_detach: waits for the end, to free the header
     bool detached;              // I: born without a handle
+    bool held;                  // H: the handle was not given back yet
 };
 
 static inline struct weft_task *wf_weft_task(struct wf_task *core)
@@ -49,6 +50,9 @@ static inline struct weft_rt *wf_rt_current(void)
 {
     return wf_weft_task(wf_self())->rt;
 }
+
+// wf_forked_in is NULL but in a child of fork that a task has made: there it is the task's runtime.
+extern const struct weft_rt *wf_forked_in;
 
 // wf_rt_forget_fd takes `fd` out of every runtime's reactor, and wakes who waits on it there.  Context: any thread.
 void wf_rt_forget_fd(int fd);

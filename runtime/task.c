@@ -17,6 +17,8 @@ int wf_task_body(struct wf_task *core)
     struct weft_task *task = wf_weft_task(core);
     int result = task->fn(task->arg);
 
+    if (wf_unlikely(wf_forked_in != NULL))
+        wf_misuse("a task's body returned in a child of fork, which may only exec or _exit");
     if (wf_unlikely(task->locals != NULL))
         wf_locals_destroy(task);
     task->done.weft_value = result;
@@ -70,6 +72,7 @@ int wf_task_spawn(struct weft_rt *rt, struct weft_task **out, const weft_spawn_o
     task->arg = arg;
     task->locals = NULL;
     task->detached = out == NULL;
+    task->held = out != NULL;
     if (out)
         *out = task; // before it can run: a task may look at its own handle there
     wf_sched_submit(core);
@@ -94,10 +97,18 @@ int weft_spawn_with(weft_task **out, const weft_spawn_opts *o, weft_fn *fn, void
     return wf_task_spawn(spawner("weft_spawn_with"), out, o, fn, arg);
 }
 
+// held stops who gives a handle back twice, or one that never was his. It cannot see it once the header is used again.
+static void held(const weft_task *t, const char *call)
+{
+    if (wf_unlikely(!t->held))
+        wf_misuse("%s: there is no handle: the task was joined or detached before, or born detached", call);
+}
+
 int weft_join(weft_task *t, int *result)
 {
     int err = wf_wait_begin("weft_join");
 
+    held(t, "weft_join");
     if (&t->core == wf_self())
         wf_misuse("weft_join: a task cannot join itself");
     if (!err)
@@ -106,6 +117,7 @@ int weft_join(weft_task *t, int *result)
         return err;
     if (result)
         *result = (int)t->done.weft_value;
+    t->held = false;
     wf_sched_task_free(&t->core);
     return 0;
 }
@@ -117,6 +129,8 @@ static void reap(void *arg)
 
 void weft_detach(weft_task *t)
 {
+    held(t, "weft_detach");
+    t->held = false;
     t->reaper.waker = (struct wf_waker){ reap, &t->core };
     if (!wf_cell_push(wf_future_cell(&t->done), &t->reaper))
         wf_sched_task_free(&t->core);
@@ -134,10 +148,11 @@ bool weft_task_done(const weft_task *t)
 
 int weft_yield(void)
 {
-    int err = wf_wait_begin("weft_yield");
-    if (!err)
-        wf_yield();
-    return err;
+    struct wf_task *self = wf_wait_self("weft_yield");
+    if (wf_unlikely(wf_task_cancelled(self)))
+        return -ECANCELED;
+    wf_yield(self);
+    return 0;
 }
 
 weft_task *weft_self(void)

@@ -7,19 +7,16 @@
 #include "base/parker.h"
 #include "runtime/runtime.h"
 
-int wf_wait_begin(const char *call)
+void wf_wait_no_task(const char *call)
 {
-    struct wf_task *task = wf_self();
-
-    if (wf_unlikely(!task))
-        wf_misuse("%s may only be called by a task (nor in a child of fork)", call);
-    return wf_unlikely(wf_task_cancelled(task)) ? -ECANCELED : 0;
+    wf_misuse("%s may only be called by a task (nor in a child of fork)", call);
 }
 
 void wf_spend(void)
 {
-    if (wf_unlikely(!wf_budget()))
-        wf_yield();
+    struct wf_task *self = wf_self();
+    if (wf_unlikely(!wf_budget(self)))
+        wf_yield(self);
 }
 
 static struct wf_waker waker_of(struct wf_task *task)
@@ -77,7 +74,7 @@ static bool leave(struct wait *w, const char *what, intptr_t on)
             set = true;
         } else if (!wf_cell_leave(w->cells[i], &w->nodes[i])) {
             while (!wf_cell_signalled(&w->nodes[i]))
-                wf_park(what, on);
+                wf_park(w->task, what, on);
             set = true;
         }
     }
@@ -94,7 +91,7 @@ static int park_until(struct wait *w, const char *what, intptr_t on)
             return -ECANCELED;
         if (w->armed && wf_timer_fired(&w->timer))
             return -ETIMEDOUT;
-        wf_park(what, on);
+        wf_park(w->task, what, on);
     }
 }
 
@@ -136,14 +133,14 @@ static int wait_long(struct wf_cell *c, const char *what, intptr_t on)
     if (!wf_cell_push(c, &node))
         return 0;
     do {
-        wf_park(what, on);
+        wf_park(task, what, on);
         if (wf_cell_signalled(&node))
             return 0;
     } while (!wf_task_cancelled(task));
     if (wf_cell_leave(c, &node))
         return -ECANCELED;
     while (!wf_cell_signalled(&node)) // completion wins; its wake is on its way
-        wf_park(what, on);
+        wf_park(task, what, on);
     return 0;
 }
 
@@ -156,11 +153,12 @@ int wf_wait_cell(struct wf_cell *c, weft_time deadline, const char *what, intptr
 
 void wf_wait_shielded(struct wf_cell *c, const char *what)
 {
-    struct wf_cell_node node = { .waker = waker_of(wf_self()) };
+    struct wf_task *task = wf_self();
+    struct wf_cell_node node = { .waker = waker_of(task) };
 
     if (wf_cell_push(c, &node))
         while (!wf_cell_signalled(&node))
-            wf_park(what, 0);
+            wf_park(task, what, 0);
 }
 
 // --- Time ------------------------------------------------------------------------------------------------------------
@@ -176,7 +174,7 @@ int wf_wait_sleep(weft_time deadline)
     if (timed)
         arm(&timer, task, deadline);
     while (!(timed && wf_timer_fired(&timer)) && !wf_task_cancelled(task))
-        wf_park("sleep", 0);
+        wf_park(task, "sleep", 0);
     bool over = timed && wf_timer_fired(&timer);
     if (timed)
         wf_timer_disarm(&timer);

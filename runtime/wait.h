@@ -5,13 +5,29 @@
 #ifndef WF_RUNTIME_WAIT_H
 #define WF_RUNTIME_WAIT_H
 
+#include <errno.h>
 #include <weft/base.h>
 
 #include "base/cell.h"
+#include "sched/sched.h"
 
-// wf_wait_begin must open every call that may park. It stops a caller that is not a task (misuse: `call` names it).
+// wf_wait_self is the calling task. It stops a caller that is none (misuse: `call` names it).
+_Noreturn void wf_wait_no_task(const char *call);
+
+static inline struct wf_task *wf_wait_self(const char *call)
+{
+    struct wf_task *self = wf_self();
+    if (wf_unlikely(!self))
+        wf_wait_no_task(call);
+    return self;
+}
+
+// wf_wait_begin must open every call that may park.
 // Returns: 0; -ECANCELED if the calling task is cancelled.
-int wf_wait_begin(const char *call);
+static inline int wf_wait_begin(const char *call)
+{
+    return wf_unlikely(wf_task_cancelled(wf_wait_self(call))) ? -ECANCELED : 0;
+}
 
 // wf_wait_cell parks the calling task until `c` is set.
 //

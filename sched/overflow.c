@@ -38,8 +38,7 @@ static void report(const struct wf_task *task)
 // on_fault reports, and puts the previous action back: the instruction faults again, and that decides.
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
-    struct wf_worker *w = wf_thread_self()->worker;
-    struct wf_task *task = w ? w->current : NULL;
+    struct wf_task *task = wf_self();
 
     (void)context;
     if (task && task->stack && wf_stack_guards(task->stack, info->si_addr)) {

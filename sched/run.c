@@ -8,7 +8,7 @@
 //   next slot   the task just woken or spawned: its data is hot. At most WF_NEXT_RUNS in a row while others wait.
 //   deque       spawned, not begun, newest first: a tree of tasks is walked depth first
 //   ring        woken or yielded, oldest first
-// and every WF_FAIR_TICKS the ring before the others. While the injector holds work, one of it every WF_INJECTOR_TICKS.
+// and every WF_FAIR_TICKS the ring before the others. While inbox or injector hold work, some of it every WF_TURN_TICKS.
 // The deque's oldest task gets a turn only by time (tend in worker.c): each such turn begins another subtree, whose stacks
 // live beside the present one's. By count, every 64 tasks, it made fib(32) carve 170 000 stacks instead of 60.
 //
@@ -49,15 +49,19 @@ struct wf_task *wf_worker_take_pinned(struct wf_worker *w)
     return wf_injector_take(&w->inbox, &task, 1) ? task : NULL;
 }
 
-// pick_injected takes from the injector, or the inbox of pinned tasks, when it is their turn.
-static struct wf_task *pick_injected(struct wf_worker *w, uint64_t ticks)
+// pick_in_turn gives those a turn whom the usual order could starve, or does not see.
+static struct wf_task *pick_in_turn(struct wf_worker *w, uint64_t ticks)
 {
+    struct wf_task *task = NULL;
+
+    if (ticks % WF_FAIR_TICKS == 0)
+        task = wf_ring_pop(&w->ring);
     // relaxed: a hint; what is missed now is seen at a later tick, or before the worker sleeps
-    if (wf_load_relaxed(&w->inbox.tail) && ticks % 2 == 0)
-        return wf_worker_take_pinned(w);
-    if (wf_load_relaxed(&w->sched->injector.tail) && ticks % WF_INJECTOR_TICKS == 0) // relaxed: as above
-        return wf_worker_take_share(w);
-    return NULL;
+    if (!task && wf_load_relaxed(&w->inbox.tail))
+        task = wf_worker_take_pinned(w);
+    if (!task && wf_load_relaxed(&w->sched->injector.tail)) // relaxed: as above
+        task = wf_worker_take_share(w);
+    return task;
 }
 
 struct wf_task *wf_worker_pick(struct wf_worker *w)
@@ -66,10 +70,8 @@ struct wf_task *wf_worker_pick(struct wf_worker *w)
     struct wf_task *task = NULL;
 
     wf_store_relaxed(&w->ticks, ticks); // relaxed: the watch only wants to see it move
-    if (wf_unlikely(ticks % WF_FAIR_TICKS == 0))
-        task = wf_ring_pop(&w->ring);
-    if (!task)
-        task = pick_injected(w, ticks);
+    if (wf_unlikely(ticks % WF_TURN_TICKS == 0))
+        task = pick_in_turn(w, ticks);
     if (!task && (w->next_runs < WF_NEXT_RUNS || wf_ring_size(&w->ring) == 0) && (task = take_next(w))) {
         w->next_runs++;
         return task;
@@ -278,8 +280,10 @@ void wf_worker_arrive(struct wf_worker *w)
 // begin_turn notes that `task` (NULL: none, the worker's own stack) is what runs now.
 static void begin_turn(struct wf_worker *w, struct wf_task *task)
 {
-    w->current = task;
+    w->thread->current = task;
     w->budget = WF_BUDGET;
+    if (task)
+        task->worker = w;
 }
 
 // pick_in_time is wf_worker_pick, unless it is time to look around, on the worker's own stack: NULL.
@@ -310,31 +314,21 @@ static void leave(struct wf_worker *w, struct wf_task *task, enum wf_left how, s
     wf_worker_arrive(wf_context_switch(&task->context, next ? &next->context : &w->loop, w, false));
 }
 
-static struct wf_worker *current_worker(const char *call)
+void wf_park(struct wf_task *self, const char *what, intptr_t on)
 {
-    struct wf_worker *w = wf_thread_self()->worker;
-    if (wf_unlikely(!w || !w->current))
-        wf_misuse("%s: only a task may call this", call);
-    return w;
-}
+    struct wf_worker *w = self->worker;
 
-void wf_park(const char *what, intptr_t on)
-{
-    struct wf_worker *w = current_worker(what);
-    struct wf_task *task = w->current;
-
-    if (wf_task_consume_wake(task))
+    if (wf_task_consume_wake(self))
         return;
-    wf_store_relaxed(&task->on, on); // relaxed: only dumps read them
-    wf_store_relaxed(&task->what, what);
-    leave(w, task, WF_LEFT_PARKED, next_ready(w));
-    wf_store_relaxed(&task->what, NULL); // relaxed: as above
+    wf_store_relaxed(&self->on, on); // relaxed: only dumps read them
+    wf_store_relaxed(&self->what, what);
+    leave(w, self, WF_LEFT_PARKED, next_ready(w));
+    wf_store_relaxed(&self->what, NULL); // relaxed: as above
 }
 
-void wf_yield(void)
+void wf_yield(struct wf_task *self)
 {
-    struct wf_worker *w = current_worker("weft_yield");
-    struct wf_task *task = w->current;
+    struct wf_worker *w = self->worker;
     struct wf_task *next = next_ready(w);
 
     // Alone: go on. But now and then look around, for the sake of those who are not queued here.
@@ -344,19 +338,13 @@ void wf_yield(void)
         w->budget = WF_BUDGET;
         return;
     }
-    leave(w, task, WF_LEFT_YIELDED, next);
+    leave(w, self, WF_LEFT_YIELDED, next);
 }
 
-bool wf_budget(void)
+bool wf_budget(struct wf_task *self)
 {
-    struct wf_worker *w = wf_thread_self()->worker;
+    struct wf_worker *w = self->worker;
     return w->budget > 0 && --w->budget > 0;
-}
-
-struct wf_task *wf_self(void)
-{
-    struct wf_worker *w = wf_thread_self()->worker;
-    return w ? w->current : NULL;
 }
 
 unsigned wf_sched_worker_index(const struct wf_sched *s)
@@ -371,13 +359,13 @@ unsigned wf_sched_worker_index(const struct wf_sched *s)
 // after that. Returns: the worker, which need not be the one that the body began on.
 static struct wf_worker *end_task(struct wf_task *task, struct wf_stack **stack)
 {
-    struct wf_worker *w = wf_thread_self()->worker;
+    struct wf_worker *w = task->worker;
     struct wf_sched *s = w->sched;
 
     *stack = task->stack;
     task->stack = NULL;
     task->home = NULL;
-    w->current = NULL;
+    w->thread->current = NULL;
     wf_task_end(task);
     s->cfg.ended(task);
     // Release: wf_sched_drain counts this end, then frees what the task used.
@@ -406,7 +394,7 @@ static void task_main(void *arg)
     wf_worker_arrive(w);
     for (;;) {
         struct wf_stack *stack;
-        struct wf_task *task = w->current;
+        struct wf_task *task = w->thread->current;
         run_body(w, task);
         w = end_task(task, &stack); // another worker's, if the task has moved
         struct wf_task *next = pick_in_time(w);

@@ -62,7 +62,7 @@ static void name_task(char *buf, size_t n)
 // it would outside a task.
 static void in_child(void)
 {
-    wf_thread_self()->worker = NULL;
+    *wf_thread_self() = (struct wf_thread){ 0 };
 }
 
 static void once_for_all(void)
@@ -116,11 +116,11 @@ static int start_worker(struct wf_worker *w)
     int err = wf_overflow_install(w);
     if (err)
         return err;
-    err = wf_fault() ? EAGAIN : pthread_create(&w->thread, NULL, wf_worker_main, w);
+    err = wf_fault() ? EAGAIN : pthread_create(&w->handle, NULL, wf_worker_main, w);
     if (err)
         wf_overflow_remove(w);
     else
-        pthread_getcpuclockid(w->thread, &w->clock); // cannot fail: the thread has not been joined
+        pthread_getcpuclockid(w->handle, &w->clock); // cannot fail: the thread has not been joined
     return -err;
 }
 
@@ -264,7 +264,7 @@ void wf_sched_stop(struct wf_sched *s)
     for (unsigned i = 0; i < s->started; i++)
         wf_sched_wake_worker(s, (int)i);
     for (unsigned i = 0; i < s->started; i++) {
-        pthread_join(s->workers[i].thread, NULL);
+        pthread_join(s->workers[i].handle, NULL);
         wf_overflow_remove(&s->workers[i]);
     }
     s->started = 0;

@@ -64,17 +64,17 @@ void wf_sched_task_free(struct wf_task *task);
 // would not, so none is handed out.
 struct wf_task *wf_self(void);
 
-// wf_park parks the calling task until wf_task_wake; it may also return without one. `what` and `on` say what for, in
+// wf_park parks the calling task, `self`, until wf_task_wake; it may also return without one. `what` and `on` say what for, in
 // dumps ("read fd 7": "read fd", 7).
 // Context: task; the caller may continue on another thread.
-void wf_park(const char *what, intptr_t on);
+void wf_park(struct wf_task *self, const char *what, intptr_t on);
 
 // wf_yield lets all that is ready on this worker run first.
-void wf_yield(void);
+void wf_yield(struct wf_task *self);
 
 // wf_budget takes one unit of the running task's budget, for a call that did not have to wait.
 // Returns: false when it is used up: the caller should wf_yield, which renews it.
-bool wf_budget(void);
+bool wf_budget(struct wf_task *self);
 
 // wf_task_wake makes a parked task runnable; a task that runs, or is queued, notes it and parks once less.
 // Context: any thread. The `wake` of a task's waker.

@@ -52,6 +52,7 @@ struct wf_task {
     struct wf_context context; // T
     _Atomic(struct wf_task *) next; // A: link in an injector (its J1), in a chain, or in a list of free headers
     struct wf_stack *stack;    // T: NULL until it first runs, and once it has ended
+    struct wf_worker *worker;  // T: that runs it; stale while none does
     struct wf_worker *home;    // T: of a pinned task that has begun
     struct wf_sched *sched;    // I
     uint64_t id;               // I

@@ -10,6 +10,7 @@
 #include "sched/injector.h"
 
 struct wf_thread {
+    struct wf_task *current;   // the task that runs on this thread, NULL outside of one; wf_self reads it
     struct wf_worker *worker;  // NULL on a thread that is no worker
     struct wf_sched *batching; // between wf_sched_batch_begin and _flush, else NULL
     struct wf_chain batch;

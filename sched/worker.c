@@ -285,7 +285,8 @@ void *wf_worker_main(void *arg)
     struct wf_worker *w = arg;
     struct wf_task *task;
 
-    wf_thread_self()->worker = w;
+    w->thread = wf_thread_self();
+    w->thread->worker = w;
     wf_context_adopt(&w->loop);
     wf_overflow_enter(w);
     name_thread(w);
@@ -295,11 +296,12 @@ void *wf_worker_main(void *arg)
     while ((task = find(w))) {
         if (!wf_worker_ready(w, task))
             continue;
-        w->current = task;
+        w->thread->current = task;
         w->budget = WF_BUDGET;
+        task->worker = w;
         wf_worker_arrive(wf_context_switch(&w->loop, &task->context, w, false));
     }
-    wf_thread_self()->worker = NULL;
+    w->thread->worker = NULL;
     wf_overflow_leave(w);
     return NULL;
 }

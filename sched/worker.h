@@ -25,7 +25,7 @@ enum wf_left { WF_LEFT_NOTHING, WF_LEFT_PARKED, WF_LEFT_YIELDED, WF_LEFT_ENDED }
 enum {
     WF_BUDGET = 128,        // calls in a row that need not wait, before a task yields (Tokio's number)
     WF_FAIR_TICKS = 64,     // every so many tasks the oldest work is looked at first (Go: 61)
-    WF_INJECTOR_TICKS = 8,  // while the injector holds work, every so many tasks a share is taken from it
+    WF_TURN_TICKS = 8,      // and every so many, the inbox and the injector; divides WF_FAIR_TICKS
     WF_NEXT_RUNS = 16,      // tasks in a row from the next slot, while others wait
     WF_AGE_EPOCHS = 20,     // epochs, some 10 ms, that a spawned task may be the oldest without a turn
     WF_SHARE = 32,          // tasks taken from the injector at a time
@@ -38,7 +38,7 @@ enum {
 struct wf_worker {
     struct wf_sched *sched;    // fixed
     unsigned index;            // fixed
-    struct wf_task *current;   // O: the task that runs, NULL on the worker's own stack
+    struct wf_thread *thread;  // fixed: the thread's own words; `current` in it is the task that runs
     struct wf_task *left;      // O: who left last, for wf_worker_arrive
     enum wf_left how;          // O: and how
     struct wf_stack *dead;     // O: the stack of a task that has ended, until nobody runs on it
@@ -57,7 +57,7 @@ struct wf_worker {
     struct wf_header_list headers;                  // O
     struct wf_stack_pool stacks[WF_STACK_CLASSES];  // O
     uint64_t ids, ids_end;                          // O: task numbers put by for this worker
-    pthread_t thread;                               // of wf_sched_start and _stop
+    pthread_t handle;                               // of wf_sched_start and _stop
     clockid_t clock;                                // fixed once it runs: of the thread's CPU time
     void *signal_stack;                             // of wf_overflow_install and _remove
     stack_t signal_stack_before;                    // O: the thread's own (AddressSanitizer gives it one)

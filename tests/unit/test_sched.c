@@ -1,0 +1,356 @@
+// The scheduler by itself: no reactor, no timers, and nobody who calls wf_sched_watch, so that nothing repairs a wake that
+// was lost. Queues have four slots.
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "sched/sched.h"
+#include "tests/support/bell.h"
+#include "tests/support/harness.h"
+#include "tests/support/threads.h"
+
+// A task of these tests.
+struct job {
+    struct wf_task core;            // first
+    void (*body)(struct job *);     // fixed at spawn
+    void *arg;                      // fixed at spawn
+    struct bell *ended;             // fixed at spawn: rung at the end, or NULL
+};
+
+static struct wf_sched *sched;
+static struct bell refused; // rung for each task that got no stack
+
+static int run(struct wf_task *task)
+{
+    struct job *job = (struct job *)(void *)task;
+    job->body(job);
+    return 0;
+}
+
+static void ended(struct wf_task *task)
+{
+    struct bell *bell = ((struct job *)(void *)task)->ended;
+    wf_sched_task_free(task);
+    if (bell)
+        bell_ring(bell);
+}
+
+static void refuse(struct wf_task *task, int err)
+{
+    assert_int_equal(err, -ENOMEM);
+    bell_ring(&refused);
+    ended(task);
+}
+
+static void start(unsigned workers)
+{
+    struct wf_sched_config cfg = {
+        .workers = workers,
+        .stack_size = 64 << 10,
+        .seed = wf_test_seed(),
+        .name = "test",
+        .task_size = sizeof(struct job),
+        .run = run,
+        .ended = ended,
+        .refused = refuse,
+    };
+    assert_int_equal(wf_sched_new(&sched, &cfg), 0);
+    assert_int_equal(wf_sched_start(sched), 0);
+}
+
+static void stop(void)
+{
+    assert_int_equal(wf_sched_drain(sched, WF_NEVER), 0);
+    wf_sched_stop(sched);
+    wf_sched_free(sched);
+}
+
+static struct job *make(void (*body)(struct job *), void *arg, struct bell *bell)
+{
+    int err = 0;
+    struct wf_task *task = wf_sched_task_new(sched, &err);
+    assert_non_null(task);
+    struct job *job = (struct job *)(void *)task;
+    job->body = body;
+    job->arg = arg;
+    job->ended = bell;
+    return job;
+}
+
+static void spawn(void (*body)(struct job *), void *arg, struct bell *bell)
+{
+    wf_sched_submit(&make(body, arg, bell)->core);
+}
+
+static void do_nothing(struct job *job)
+{
+    (void)job;
+}
+
+// --- [I1] with the real workers --------------------------------------------------------------------------------------
+
+static struct threads threads;
+static unsigned rounds;
+
+static void *spawn_and_wait(void *arg)
+{
+    struct bell bell = { 0 };
+
+    (void)arg;
+    threads_ready(&threads);
+    for (unsigned round = 1; round <= rounds; round++) {
+        spawn(do_nothing, NULL, &bell);
+        bell_wait(&bell, round);
+    }
+    return NULL;
+}
+
+static void a_task_from_outside_is_never_left_lying(void **state)
+{
+    (void)state;
+    rounds = wf_test_rounds(20000);
+    for (unsigned workers = 1; workers <= 3; workers++) {
+        start(workers);
+        threads_init(&threads, 2);
+        threads_add(&threads, spawn_and_wait, NULL);
+        threads_add(&threads, spawn_and_wait, NULL);
+        threads_join(&threads);
+        stop();
+    }
+}
+
+// --- pinned tasks ----------------------------------------------------------------------------------------------------
+
+enum { PINNED = 12 };
+
+struct guest {
+    struct wf_task *task;     // written by the task, before its first answer
+    _Atomic unsigned asked;   // A: by the test
+    _Atomic unsigned strays;  // A: by the task: how often it found itself on another worker
+};
+
+static struct guest guests[PINNED];
+static struct bell answers;
+
+static void stay_at_home(struct job *job)
+{
+    struct guest *guest = job->arg;
+    unsigned home = wf_sched_worker_index(sched);
+
+    guest->task = wf_self();
+    for (unsigned round = 1;; round++) {
+        bell_ring(&answers);
+        while (wf_load_acquire(&guest->asked) < round)
+            wf_park(wf_self(), "a question", 0);
+        if (wf_sched_worker_index(sched) != home)
+            wf_fetch_add_relaxed(&guest->strays, 1);
+        if (round % 8 == 0)
+            wf_yield(wf_self());
+        if (wf_task_cancelled(wf_self()))
+            return;
+    }
+}
+
+static void spawn_pinned(struct job *job)
+{
+    for (int i = 0; i < PINNED; i++) {
+        struct job *guest = make(stay_at_home, &guests[i], job->arg);
+        guest->core.pinned = true;
+        wf_sched_submit(&guest->core);
+    }
+}
+
+// All are woken at once, by a thread that is no worker, while the workers sleep; and each must come.
+static void a_pinned_task_is_woken_from_outside_and_stays_at_home(void **state)
+{
+    struct bell done = { 0 };
+    (void)state;
+    memset(guests, 0, sizeof(guests));
+    answers = (struct bell){ 0 };
+    start(3);
+    spawn(spawn_pinned, &done, NULL);
+    rounds = wf_test_rounds(2000);
+    for (unsigned round = 1; round <= rounds; round++) {
+        bell_wait(&answers, round * PINNED);
+        for (int i = 0; i < PINNED; i++)
+            wf_store_release(&guests[i].asked, round);
+        for (int i = 0; i < PINNED; i++)
+            wf_task_wake(guests[i].task);
+    }
+    bell_wait(&answers, (rounds + 1) * PINNED);
+    for (int i = 0; i < PINNED; i++) {
+        wf_store_release(&guests[i].asked, UINT32_MAX);
+        wf_task_cancel(guests[i].task);
+    }
+    bell_wait(&done, PINNED);
+    for (int i = 0; i < PINNED; i++)
+        assert_int_equal(wf_load_relaxed(&guests[i].strays), 0);
+    stop();
+}
+
+// --- full queues -----------------------------------------------------------------------------------------------------
+
+static void yield_a_few_times(struct job *job)
+{
+    (void)job;
+    for (int i = 0; i < 5; i++)
+        wf_yield(wf_self());
+}
+
+static void spawn_many(struct job *job)
+{
+    struct bell *bell = job->arg;
+    for (int i = 0; i < 500; i++)
+        spawn(i % 2 ? yield_a_few_times : do_nothing, NULL, bell);
+}
+
+static void what_the_queues_do_not_hold_is_not_lost(void **state)
+{
+    (void)state;
+    rounds = wf_test_rounds(100);
+    for (unsigned workers = 1; workers <= 3; workers++) {
+        struct bell bell = { 0 };
+        start(workers);
+        for (unsigned round = 1; round <= rounds; round++) {
+            spawn(spawn_many, &bell, NULL);
+            bell_wait(&bell, 500 * round);
+        }
+        stop();
+    }
+}
+
+enum { YIELDERS = 20, YIELDS = 4000 };
+
+static unsigned progress[YIELDERS], least; // one worker: no two tasks run at a time
+
+static void yield_and_count(struct job *job)
+{
+    unsigned *own = job->arg;
+
+    while (*own < YIELDS) {
+        ++*own;
+        wf_yield(wf_self());
+    }
+    for (int i = 0; i < YIELDERS && least == 0; i++)
+        if (progress[i] < YIELDS && (least == 0 || progress[i] < least))
+            least = progress[i];
+}
+
+static void spawn_yielders(struct job *job)
+{
+    for (int i = 0; i < YIELDERS; i++)
+        spawn(yield_and_count, &progress[i], job->arg);
+}
+
+static void tasks_that_yield_make_equal_progress(void **state)
+{
+    struct bell bell = { 0 };
+    (void)state;
+    memset(progress, 0, sizeof(progress));
+    least = 0;
+    start(1);
+    spawn(spawn_yielders, &bell, NULL);
+    bell_wait(&bell, YIELDERS);
+    assert_true(least > YIELDS / 2);
+    stop();
+}
+
+// --- the end ---------------------------------------------------------------------------------------------------------
+
+static void park_until_cancelled(struct job *job)
+{
+    bell_ring(job->arg);
+    while (!wf_task_cancelled(wf_self()))
+        wf_park(wf_self(), "the end", 0);
+}
+
+static void a_drain_cancels_all_and_refuses_new_ones(void **state)
+{
+    struct bell begun = { 0 };
+    int err = 0;
+    (void)state;
+    start(2);
+    for (int i = 0; i < 100; i++)
+        spawn(park_until_cancelled, &begun, NULL);
+    bell_wait(&begun, 100);
+    assert_int_equal(wf_sched_drain(sched, WF_NEVER), 0);
+    assert_null(wf_sched_task_new(sched, &err));
+    assert_int_equal(err, -ECANCELED);
+    stop();
+}
+
+static void hold_out(struct job *job)
+{
+    struct bell *go = job->arg;
+    while (bell_count(go) == 0)
+        wf_yield(wf_self());
+}
+
+static void a_drain_gives_up_at_its_deadline_and_may_be_called_again(void **state)
+{
+    struct bell go = { 0 };
+    (void)state;
+    start(2);
+    spawn(hold_out, &go, NULL);
+    assert_int_equal(wf_sched_drain(sched, 0), -ETIMEDOUT);
+    bell_ring(&go);
+    stop();
+}
+
+static void a_task_that_gets_no_stack_is_refused(void **state)
+{
+    struct bell bell = { 0 };
+    (void)state;
+    refused = (struct bell){ 0 };
+    start(1);
+    struct job *job = make(do_nothing, NULL, &bell);
+    wf_mem_fail_at(1, true);
+    wf_sched_submit(&job->core);
+    bell_wait(&bell, 1);
+    wf_mem_fail_at(0, false);
+    assert_int_equal(bell_count(&refused), 1);
+    spawn(do_nothing, NULL, &bell);
+    bell_wait(&bell, 2);
+    stop();
+    assert_int_equal(bell_count(&refused), 1);
+}
+
+// Wherever making or starting fails, nothing is left behind (the leak checkers look), and there is an error.
+static void it_starts_or_says_why_not(void **state)
+{
+    int err = 0;
+    (void)state;
+    do {
+        static long at;
+        struct wf_sched_config cfg = { .workers = 2, .stack_size = 64 << 10, .name = "test", .run = run, .ended = ended,
+                                       .refused = refuse, .task_size = sizeof(struct job) };
+        wf_mem_fail_at(++at, false);
+        err = wf_sched_new(&sched, &cfg);
+        if (!err) {
+            err = wf_sched_start(sched);
+            if (err)
+                wf_sched_free(sched);
+        }
+        assert_int_equal(err, at <= 3 || at == 5 ? -ENOMEM : at <= 6 ? -EAGAIN : 0);
+    } while (err);
+    wf_mem_fail_at(0, false);
+    stop();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_task_from_outside_is_never_left_lying),
+        cmocka_unit_test(a_pinned_task_is_woken_from_outside_and_stays_at_home),
+        cmocka_unit_test(what_the_queues_do_not_hold_is_not_lost),
+        cmocka_unit_test(tasks_that_yield_make_equal_progress),
+        cmocka_unit_test(a_drain_cancels_all_and_refuses_new_ones),
+        cmocka_unit_test(a_drain_gives_up_at_its_deadline_and_may_be_called_again),
+        cmocka_unit_test(a_task_that_gets_no_stack_is_refused),
+        cmocka_unit_test(it_starts_or_says_why_not),
+    };
+    return wf_test_run(tests);
+}
