@@ -151,8 +151,7 @@ int weft_yield(void)
     struct wf_task *self = wf_wait_self("weft_yield");
     if (wf_unlikely(wf_task_cancelled(self)))
         return -ECANCELED;
-    wf_yield(self);
-    return 0;
+    return wf_yield(self);
 }
 
 weft_task *weft_self(void)

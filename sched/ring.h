@@ -21,7 +21,7 @@
 // Larger than the deque: what does not fit queues in the injector, which all workers contend for, and a thousand tasks that
 // are ready at a time are nothing unusual (yield_1000 took twice as long with 256).
 #ifndef WF_RING_CAP
-#define WF_RING_CAP (WF_QUEUE_CAP == 256 ? 1024 : WF_QUEUE_CAP)
+#define WF_RING_CAP (WF_QUEUE_CAP == 256 ? 2048 : WF_QUEUE_CAP)
 #endif
 
 struct wf_ring {
@@ -35,6 +35,16 @@ bool wf_ring_push(struct wf_ring *q, struct wf_task *task);
 
 // wf_ring_pop takes the oldest, NULL if there is none.  Context: owner.
 struct wf_task *wf_ring_pop(struct wf_ring *q);
+
+// wf_ring_peek is the task `ahead` places behind the oldest, NULL if there is none; somebody may just be taking it. Only
+// for looking ahead.  Context: owner.
+static inline struct wf_task *wf_ring_peek(const struct wf_ring *q, uint64_t ahead)
+{
+    uint64_t at = wf_load_relaxed(&q->head) + ahead; // relaxed: a hint
+    if ((int64_t)(wf_load_relaxed(&q->tail) - at) <= 0) // relaxed: as above
+        return NULL;
+    return wf_load_relaxed(&q->slot[at & (WF_RING_CAP - 1)]); // relaxed: the owner wrote it
+}
 
 // wf_ring_steal moves the older half of `q`, rounded up, into `to`, but for the last of them.
 // Returns: that last one, NULL if there was none.

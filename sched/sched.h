@@ -69,8 +69,9 @@ struct wf_task *wf_self(void);
 // Context: task; the caller may continue on another thread.
 void wf_park(struct wf_task *self, const char *what, intptr_t on);
 
-// wf_yield lets all that is ready on this worker run first.
-void wf_yield(struct wf_task *self);
+// wf_yield lets all that is ready on this worker run first. Returns: 0, so that it can end its caller: after a switch each
+// return is predicted wrong.
+int wf_yield(struct wf_task *self);
 
 // wf_budget takes one unit of the running task's budget, for a call that did not have to wait.
 // Returns: false when it is used up: the caller should wf_yield, which renews it.

@@ -224,7 +224,9 @@ static void what_the_queues_do_not_hold_is_not_lost(void **state)
 
 enum { YIELDERS = 20, YIELDS = 4000 };
 
-static unsigned progress[YIELDERS], least; // one worker: no two tasks run at a time
+// One worker, so no two tasks run at a time.
+static unsigned progress[YIELDERS];
+static unsigned least; // the slowest one's progress when the first was done
 
 static void yield_and_count(struct job *job)
 {
@@ -232,11 +234,13 @@ static void yield_and_count(struct job *job)
 
     while (*own < YIELDS) {
         ++*own;
-        wf_yield(wf_self());
+        wf_yield(&job->core);
     }
-    for (int i = 0; i < YIELDERS && least == 0; i++)
-        if (progress[i] < YIELDS && (least == 0 || progress[i] < least))
-            least = progress[i];
+    if (least > 0)
+        return;
+    least = YIELDS;
+    for (int i = 0; i < YIELDERS; i++)
+        least = progress[i] < least ? progress[i] : least;
 }
 
 static void spawn_yielders(struct job *job)
