@@ -12,6 +12,9 @@ set(flags
     -fstack-clash-protection    # a frame larger than a page must not jump over a task's guard page
     -ftls-model=initial-exec    # one instruction to the current worker, also in the shared library
     -fno-plt)                   # with -z now: no lazy binding, whose first call takes more stack than may be left
+if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
+    list(APPEND flags -mno-red-zone) # sched/context.h pushes
+endif()
 if(WEFT_WERROR)
     list(APPEND flags -Werror)
 endif()

@@ -25,7 +25,7 @@ void *wf_context_switch(struct wf_context *from, struct wf_context *to, void *ar
     __tsan_switch_to_fiber(to->fiber, 0);
 #endif
     (void)dying;
-    arg = wf_arch_switch(&from->sp, to->sp, arg);
+    arg = wf_arch_jump(&from->sp, to->sp, arg);
 #ifdef WF_ASAN
     __sanitizer_finish_switch_fiber(from->fake, NULL, NULL);
 #endif

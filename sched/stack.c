@@ -25,7 +25,6 @@ enum {
     SLAB_BYTES = 64 << 20,
     SLAB_STACKS_MAX = 1024,
     CARVE = 16, // stacks made ready at a time
-    COLOURS = 16,
 };
 
 // All under the depot's lock, but for what is fixed.
@@ -33,6 +32,7 @@ struct wf_slab {
     struct wf_list link;
     char *memory;          // fixed
     size_t bytes;          // fixed
+    uint8_t size_class;    // fixed
     unsigned stacks;       // fixed: how many there is room for
     unsigned carved;       // how many have been made ready
     unsigned out;          // how many are not in the depot
@@ -100,6 +100,7 @@ static struct wf_slab *slab_new(struct wf_depot *d, uint8_t size_class)
     struct wf_slab *slab = wf_alloc(sizeof(*slab) + stacks * sizeof(slab->all[0]));
     if (!slab)
         return NULL;
+    slab->size_class = size_class;
     slab->bytes = stacks * size;
     slab->stacks = (unsigned)stacks;
     slab->memory = wf_map(slab->bytes);
@@ -128,11 +129,18 @@ static int guard(struct wf_depot *d, char *base)
     return mprotect(base, page_size(), PROT_NONE) == 0 ? 0 : -errno;
 }
 
+// colour is how many bytes lower a stack begins than it could: up to 960, neighbours 512 apart.
+static size_t colour(unsigned i)
+{
+    unsigned reversed = (i & 1) << 3 | (i & 2) << 1 | (i & 4) >> 1 | (i & 8) >> 3;
+    return reversed * WF_CACHE_LINE;
+}
+
 // carve makes the slab's next stack ready and puts it in the pool.
-static int carve(struct wf_depot *d, struct wf_stack_pool *pool, struct wf_slab *slab, uint8_t size_class)
+static int carve(struct wf_depot *d, struct wf_stack_pool *pool, struct wf_slab *slab)
 {
     struct wf_stack *stack = &slab->all[slab->carved];
-    size_t size = (size_t)1 << size_class;
+    size_t size = (size_t)1 << slab->size_class;
     char *base = slab->memory + slab->carved * size;
     int err = guard(d, base);
     if (err)
@@ -140,9 +148,9 @@ static int carve(struct wf_depot *d, struct wf_stack_pool *pool, struct wf_slab 
 
     stack->slab = slab;
     stack->base = base;
-    stack->size_class = size_class;
-    // Equal call depths of many tasks would meet in the same cache sets: each stack begins a few lines lower.
-    stack->top = base + size - (slab->carved % COLOURS) * WF_CACHE_LINE;
+    stack->size_class = slab->size_class;
+    // Equal call depths of many tasks would meet in the same cache sets, and stores to one would hold up loads from another.
+    stack->top = base + size - colour(slab->carved);
 #ifdef WF_TSAN
     stack->fiber = __tsan_create_fiber(0);
 #endif
@@ -164,16 +172,15 @@ static bool refill(struct wf_depot *d, struct wf_stack_pool *pool, uint8_t size_
     // Only the newest slab of a class has room: stacks are carved from one slab at a time.
     for (struct wf_list *at = d->slabs.prev; at != &d->slabs && !slab; at = at->prev) {
         struct wf_slab *s = wf_container_of(at, struct wf_slab, link);
-        if (s->all[0].size_class == size_class)
+        if (s->size_class == size_class)
             slab = s;
     }
     if (!slab || slab->carved == slab->stacks)
         slab = slab_new(d, size_class);
     if (!slab)
         return false;
-    slab->all[0].size_class = size_class;
     for (int i = 0; i < CARVE && slab->carved < slab->stacks; i++)
-        if (carve(d, pool, slab, size_class))
+        if (carve(d, pool, slab))
             break;
     return pool->free != NULL;
 }
@@ -201,9 +208,8 @@ static void depot_take(struct wf_depot *d, struct wf_stack_pool *to, uint8_t siz
 
 // cool gives a slab's memory back to the system when all its stacks are in the depot, and as many others are too: what
 // is used again soon stays. The guards survive this.
-static void cool(struct wf_depot *d, struct wf_slab *slab, unsigned in_depot)
+static void cool(struct wf_slab *slab, unsigned in_depot)
 {
-    (void)d;
     if (slab->out == 0 && !slab->cold && slab->carved == slab->stacks && in_depot >= 2 * slab->stacks) {
         (void)madvise(slab->memory, slab->bytes, MADV_DONTNEED); // if not, the memory stays: no harm
         slab->cold = true;
@@ -223,7 +229,7 @@ static void depot_give(struct wf_depot *d, struct wf_stack_pool *from, uint8_t s
         to->free = stack;
         to->count++;
         stack->slab->out--;
-        cool(d, stack->slab, to->count);
+        cool(stack->slab, to->count);
     }
     pthread_mutex_unlock(&d->lock);
 }

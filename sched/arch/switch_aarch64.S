@@ -56,9 +56,9 @@ wf_arch_enter:
         .cfi_startproc
         .cfi_undefined x30
         mov x29, xzr
-        mov x30, xzr
-        blr x19
-        brk #1
+        adr x30, 1f             // a jump, not a call: see wf_arch_jump
+        br x19
+1:      brk #1
         .cfi_endproc
         .size wf_arch_enter, . - wf_arch_enter
 

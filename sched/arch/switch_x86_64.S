@@ -81,8 +81,10 @@ wf_arch_enter:
         .cfi_undefined rip
         movq %rax, %rdi
         xorl %ebp, %ebp
-        callq *%r12
-        ud2
+        leaq 1f(%rip), %rax
+        pushq %rax              # a jump, not a call: see wf_arch_jump
+        jmp *%r12
+1:      ud2
         .cfi_endproc
         .size wf_arch_enter, . - wf_arch_enter
 
