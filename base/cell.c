@@ -76,7 +76,8 @@ static uintptr_t lock(struct wf_cell *c)
     for (;;) {
         if (seen & LOCKED) {
             wf_relax(&turns);
-            seen = wf_load_relaxed(&c->leavers); // relaxed: as above
+            // relaxed: as above
+            seen = wf_load_relaxed(&c->leavers);
         } else if (wf_cas_acquire(&c->leavers, &seen, seen | LOCKED)) { // [C3]
             return seen;
         }
@@ -88,12 +89,12 @@ static void unlock(struct wf_cell *c, uintptr_t epoch)
     wf_store_release(&c->leavers, epoch); // [C3]
 }
 
-// take takes the stack, and leaves AWAY. Returns: false if there is none: a setter has been here.
+// take takes the stack, which may be empty, and leaves AWAY. Returns: false if the cell is set.
 static bool take(struct wf_cell *c, uintptr_t *word)
 {
     *word = wf_load_relaxed(&c->word); // relaxed: the compare-and-swap confirms it
     do {
-        if ((*word & WF_CELL_SET) || !nodes(*word))
+        if (*word & WF_CELL_SET)
             return false;
     } while (!wf_cas_acq_rel(&c->word, word, (uintptr_t)WF_CELL_AWAY)); // [C2] [C3]
     return true;
@@ -155,7 +156,7 @@ bool wf_cell_leave(struct wf_cell *c, struct wf_cell_node *node)
 {
     uintptr_t epoch, word;
 
-    if (wf_cell_value(c))
+    if (wf_cell_value(c)) // take finds that too, but why queue for it
         return false;
     epoch = lock(c);
     if (!take(c, &word)) {

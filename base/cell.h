@@ -1,4 +1,5 @@
-// The cell: one word that is empty, holds waiters, or is set. Futures are made of it, and each direction of a descriptor.
+// The cell: one word that is empty, holds waiters, or is set. A future is made of it, and so is either direction of a
+// descriptor.
 //
 //                      wf_cell_push                     wf_cell_set
 //        EMPTY (0) --------------------> WAITERS (p) -----------------> SET (value | 1)
@@ -11,16 +12,17 @@
 // compare-and-swap; nobody else reads or writes a node that is in the word, or taken. There are two takers:
 //
 //   - A setter puts its value in the same stroke. It wakes the owners of the nodes.
-//   - A leaver (cancel, deadline) leaves the mark AWAY instead. It unlinks its own node and puts the rest back under the
-//     nodes that were pushed meanwhile. If AWAY is gone by then, somebody has set the cell and found only those; so the
-//     leaver wakes the owners of the rest on the setter's behalf.
+//   - A leaver (cancel, deadline) leaves the mark AWAY instead. It unlinks its own node and puts the rest back under
+//     the nodes that were pushed meanwhile. If AWAY is gone by then, somebody has set the cell and found only those; so
+//     the leaver wakes the owners of the rest on the setter's behalf.
 //
 // So set and push never wait for anybody: what they find in the word is what there is to do. Only leavers wait for each
 // other (`leavers`, a spinlock); so there is one AWAY at a time, and what a leaver finds of it is its own.
 //
-// The hard case is a leaver whose node somebody has taken: it is not in the stack, the cell may have been cleared since,
-// other waiters pushed, even their nodes freed; and its own must not go away before the taker has stored `signalled`.
-// wf_cell_leave tells the two apart, in O(1) amortised, without looking at anybody's node but those that it took:
+// The hard case is a leaver whose node somebody has taken: it is not in the stack, the cell may have been cleared
+// since, other waiters pushed, even their nodes freed; and its own must not go away before the taker has stored
+// `signalled`. wf_cell_leave tells the two apart, in O(1) amortised, without looking at anybody's node but those that
+// it took:
 //
 //   - Leavers count epochs. A stack that a leaver has put back carries the mark KNOWN, which lasts until a setter takes
 //     it: pushes keep the mark. To take a stack without it begins a new epoch.
@@ -29,21 +31,21 @@
 //   - Now its own node is in the stack if and only if it bears this epoch. For if a setter has taken it, its stamp (if
 //     any) is from before that, and the first leaver after that found no KNOWN and began a newer epoch.
 //
-// A taker reads all it needs of a node, then stores `signalled`: its last touch. That comes soon: whoever took the stack
-// is walking it.
+// A taker reads all it needs of a node, then stores `signalled`: its last touch. That comes soon: whoever took the
+// stack is walking it.
 //
-// Rejected: a mark in the word under which a leaver relinks a stack that stays where it is, with setters leaving it their
-// value in a second word. Two setters raced for that word, a value could be lost, and set was not seen to have happened
-// when it returned.
+// Rejected: a mark in the word under which a leaver relinks a stack that stays where it is, with setters leaving it
+// their value in a second word. Two setters raced for that word, a value could be lost, and set was not seen to have
+// happened when it returned.
 //
 // Edges. Every write of the word is a read-modify-write, so each release in it reaches all later acquires, whatever was
 // written in between.
-//   C1  wf_cell_set's compare-and-swap (release) -> wf_cell_value, _set and _push finding it set, the leaver finding AWAY
-//       gone, and from both takers `signalled` (release) -> wf_cell_signalled (acquire): what the setter wrote before is
-//       visible to who waited, and to who found it set
+//   C1  wf_cell_set's compare-and-swap (release) -> wf_cell_value, _set and _push finding it set, the leaver finding
+//       AWAY gone, and from both takers `signalled` (release) -> wf_cell_signalled (acquire): what the setter wrote
+//       before is visible to who waited, and to who found it set
 //   C2  wf_cell_push's compare-and-swap (release) -> the one that takes the stack (acquire): the nodes' contents
-//   C3  a leaver's unlock, and the compare-and-swap that puts the rest back (release) -> the next leaver's lock, and the
-//       one that takes (acquire): the links and stamps
+//   C3  a leaver's unlock, and the compare-and-swap that puts the rest back (release) -> the next leaver's lock, and
+//       the one that takes (acquire): the links and stamps
 //   C4  `signalled` (release) -> wf_cell_signalled (acquire): the node may be reused
 #ifndef WF_BASE_CELL_H
 #define WF_BASE_CELL_H
@@ -91,6 +93,14 @@ static inline uintptr_t wf_cell_value(const struct wf_cell *c)
     return word & WF_CELL_SET ? word : 0;
 }
 
+// wf_cell_prefetch fetches the node of who waits, if anybody, into the cache: a set is to come soon.
+static inline void wf_cell_prefetch(const struct wf_cell *c)
+{
+    uintptr_t word = wf_load_relaxed(&c->word); // relaxed: a hint
+    if (!(word & WF_CELL_SET))
+        __builtin_prefetch((const void *)(word & ~(uintptr_t)WF_CELL_FLAGS));
+}
+
 // wf_cell_clear empties the cell if its word is still `seen`, a value that wf_cell_value returned.
 static inline bool wf_cell_clear(struct wf_cell *c, uintptr_t seen)
 {
@@ -102,7 +112,7 @@ static inline bool wf_cell_clear(struct wf_cell *c, uintptr_t seen)
 bool wf_cell_push(struct wf_cell *c, struct wf_cell_node *node);
 
 // wf_cell_leave takes `node`, which was pushed, out again.
-// Returns: true when it is out: its waker will not fire. False if somebody has set the cell: wait for wf_cell_signalled.
+// Returns: true when it is out: its waker will not fire. False if somebody has set the cell: await wf_cell_signalled.
 // Context: who pushed it. May fire wakers of others.
 bool wf_cell_leave(struct wf_cell *c, struct wf_cell_node *node);
 

@@ -80,9 +80,9 @@ void micro_timer_cancel(struct micro *m)
 // worker for itself. The figure is the time that one timer takes on one worker: as alone, if they do not disturb
 // each other.
 struct crowd {
-    unsigned size;           // fixed
-    _Atomic unsigned begun;  // A
-    weft_time took[];        // each task's own
+    unsigned size;          // fixed
+    _Atomic unsigned begun; // A
+    weft_time took[];       // each task's own
 };
 
 struct member {

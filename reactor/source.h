@@ -23,6 +23,11 @@ struct wf_sources {
 WF_MUST_CHECK int wf_sources_init(struct wf_sources *t);
 void wf_sources_fini(struct wf_sources *t);
 
+// wf_source_prefetch fetches what an event with this tag will touch into the cache: first the source, then who waits.
+// Context: whoever holds the lease.
+void wf_source_prefetch(struct wf_reactor *r, uint64_t tag);
+void wf_source_prefetch_waiter(struct wf_reactor *r, uint64_t tag);
+
 // wf_source_event passes an event on to its source, unless the source has changed hands since. `last`: WF_EDGE_LAST.
 // Returns: whether it did, so that wakers may have fired.
 // Context: whoever holds the lease.

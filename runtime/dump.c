@@ -19,21 +19,48 @@ static void print(int fd, char *line, int n, size_t room)
         return; // nobody reads it
 }
 
+// What a line tells of a task.
+struct line {
+    uint64_t id;
+    uint32_t word;
+    const char *name, *what;
+    intptr_t on;
+    bool begun;
+};
+
+// look reads a header that its task goes on using. Returns: false if the task has ended meanwhile: then the header may
+// be the next one's, and what was read of both. ThreadSanitizer is not to watch: the plain fields are single words.
+__attribute__((no_sanitize("thread"))) static bool look(const struct wf_task *task, struct line *l)
+{
+    l->word = wf_load_acquire(&task->word); // acquire: the header is filled
+    l->id = task->id;
+    l->name = task->name;
+    l->begun = task->stack != NULL;
+    l->what = wf_load_relaxed(&task->what); // relaxed: each line is a snapshot of its own
+    l->on = wf_load_relaxed(&task->on);
+    bool live = wf_load_acquire(&task->word) & WF_TASK_LIVE; // acquire: and the number once more after it
+    return live && *(const volatile uint64_t *)&task->id == l->id;
+}
+
 static void dump_task(struct wf_task *task, void *arg)
 {
     struct dump *d = arg;
+    struct line l;
     char line[192];
-    uint32_t word = wf_load_acquire(&task->word);     // acquire: the header is filled
-    const char *what = wf_load_relaxed(&task->what); // relaxed: each line is a snapshot of its own
-    const char *name = task->name;
-    const char *state = !(word & WF_TASK_ACTIVE) ? "parked" : what ? "woken" : task->stack ? "running or queued" : "new";
-    int n = snprintf(line, sizeof(line), "  task %llu%s%s%s: %s%s%s", (unsigned long long)task->id, name ? " '" : "",
-                     name ? name : "", name ? "'" : "", state, what ? ", waits for " : "", what ? what : "");
 
-    if (what && n < (int)sizeof(line))
-        n += snprintf(line + n, sizeof(line) - (size_t)n, " %lld", (long long)wf_load_relaxed(&task->on)); // relaxed: same
+    if (!look(task, &l))
+        return;
+    const char *state = l.begun ? "running or queued" : "new";
+    if (l.what)
+        state = l.word & WF_TASK_ACTIVE ? "woken" : "parked";
+    const char *quote = l.name ? "'" : "";
+    int n = snprintf(line, sizeof(line), "  task %llu%s%s%s%s: %s%s%s", (unsigned long long)l.id, l.name ? " " : "", quote,
+                     l.name ? l.name : "", quote, state, l.what ? ", waits for " : "", l.what ? l.what : "");
+
+    if (l.what && n < (int)sizeof(line))
+        n += snprintf(line + n, sizeof(line) - (size_t)n, " %lld", (long long)l.on);
     if (n < (int)sizeof(line))
-        n += snprintf(line + n, sizeof(line) - (size_t)n, "%s\n", word & WF_TASK_CANCEL ? " (cancelled)" : "");
+        n += snprintf(line + n, sizeof(line) - (size_t)n, "%s\n", l.word & WF_TASK_CANCEL ? " (cancelled)" : "");
     print(d->fd, line, n, sizeof(line));
     d->tasks++;
 }

@@ -17,11 +17,15 @@ bool wf_ring_push(struct wf_ring *q, struct wf_task *task)
     return true;
 }
 
-struct wf_task *wf_ring_pop(struct wf_ring *q)
+struct wf_task *wf_ring_pop(struct wf_ring *q, bool alone)
 {
     uint64_t head = wf_load_relaxed(&q->head); // relaxed: the compare-and-swap confirms it
     uint64_t tail = wf_load_relaxed(&q->tail); // relaxed: only the owner writes it
 
+    if (alone && head != tail) {
+        wf_store_relaxed(&q->head, head + 1); // relaxed: nobody else looks
+        return wf_load_relaxed(slot(q, head)); // relaxed: the owner wrote it
+    }
     while (head != tail) {
         struct wf_task *task = wf_load_relaxed(slot(q, head)); // relaxed: the owner wrote it
         if (wf_cas_release(&q->head, &head, head + 1))          // [R2]

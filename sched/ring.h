@@ -33,8 +33,9 @@ struct wf_ring {
 // wf_ring_push adds a task behind all others. Returns: false if the ring is full.  Context: owner.
 bool wf_ring_push(struct wf_ring *q, struct wf_task *task);
 
-// wf_ring_pop takes the oldest, NULL if there is none.  Context: owner.
-struct wf_task *wf_ring_pop(struct wf_ring *q);
+// wf_ring_pop takes the oldest, NULL if there is none. `alone`: there are no thieves, so no locked instruction is needed.
+// Context: owner.
+struct wf_task *wf_ring_pop(struct wf_ring *q, bool alone);
 
 // wf_ring_peek is the task `ahead` places behind the oldest, NULL if there is none; somebody may just be taking it. Only
 // for looking ahead.  Context: owner.

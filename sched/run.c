@@ -25,9 +25,12 @@
 
 static struct wf_task *take_next(struct wf_worker *w)
 {
-    if (!wf_load_relaxed(&w->next)) // relaxed: only the owner fills it
-        return NULL;
-    return wf_exchange_acquire(&w->next, NULL); // [N1] a thief may have been faster: NULL
+    struct wf_task *task = wf_load_relaxed(&w->next); // relaxed: only the owner fills it
+
+    if (!task || w->sched->cfg.workers > 1)
+        return task ? wf_exchange_acquire(&w->next, NULL) : NULL; // [N1] a thief may have been faster: NULL
+    wf_store_relaxed(&w->next, NULL); // relaxed: there are no thieves
+    return task;
 }
 
 struct wf_task *wf_worker_take_share(struct wf_worker *w)
@@ -55,7 +58,7 @@ static struct wf_task *pick_in_turn(struct wf_worker *w, uint64_t ticks)
     struct wf_task *task = NULL;
 
     if (ticks % WF_FAIR_TICKS == 0)
-        task = wf_ring_pop(&w->ring);
+        task = wf_ring_pop(&w->ring, w->sched->cfg.workers == 1);
     // relaxed: a hint; what is missed now is seen at a later tick, or before the worker sleeps
     if (!task && wf_load_relaxed(&w->inbox.tail))
         task = wf_worker_take_pinned(w);
@@ -76,9 +79,8 @@ static inline void look_ahead(const struct wf_worker *w)
         __builtin_prefetch(later);
     if (next) {
         const char *sp = next->context.sp;
-        __builtin_prefetch(sp);
-        __builtin_prefetch(sp + WF_CACHE_LINE);
-        __builtin_prefetch(sp + 2 * WF_CACHE_LINE);
+        for (int line = 0; line < WF_AHEAD_LINES; line++)
+            __builtin_prefetch(sp + line * WF_CACHE_LINE);
     }
 #else
     (void)w;
@@ -100,7 +102,7 @@ struct wf_task *wf_worker_pick(struct wf_worker *w)
     w->next_runs = 0;
     if (!task)
         task = wf_deque_pop(&w->deque);
-    if (!task && (task = wf_ring_pop(&w->ring)))
+    if (!task && (task = wf_ring_pop(&w->ring, w->sched->cfg.workers == 1)))
         look_ahead(w);
     return task;
 }

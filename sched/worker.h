@@ -28,6 +28,7 @@ enum {
     WF_TURN_TICKS = 8,      // and every so many, the inbox and the injector; divides WF_FAIR_TICKS
     WF_NEXT_RUNS = 16,      // tasks in a row from the next slot, while others wait
     WF_AGE_EPOCHS = 20,     // epochs, some 10 ms, that a spawned task may be the oldest without a turn
+    WF_AHEAD_LINES = 8,     // of a stack that are fetched ahead: what a task that waits for a descriptor touches
     WF_SHARE = 32,          // tasks taken from the injector at a time
     WF_STEAL_SPAWNED = 8,   // spawned tasks stolen at a time
     WF_WAKE_BACKLOG = 16,   // woken tasks that may wait on one worker before a second one is woken for them

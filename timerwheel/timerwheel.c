@@ -1,10 +1,11 @@
 // A slot's turn is the tick at which it comes up. What holds between any two calls, and wf_wheel_check asserts:
 //
-//   - No turn lies before now. In an upper level a turn is now only while wf_wheel_advance has not emptied that slot yet
-//     because it was told to stop; there is at most one such slot, and it is emptied before time moves on.
-//   - Time moves only from turn to turn, and past no turn. Say it moves from a to b, and a timer of tick t lies in level
-//     L: t has a's digits above L, and its turn (t's digits from L up, then zeros) is after b. So b lies between a and
-//     t, has those digits too, and a smaller digit L than t: the level and slot of a timer stay right by themselves.
+//   - No turn lies before now. In an upper level a turn is now only while wf_wheel_advance has not emptied that slot
+//     yet because it was told to stop; there is at most one such slot, and it is emptied before time moves on.
+//   - Time moves only from turn to turn, and past no turn. Say it moves from a to b, and a timer of tick t lies in
+//     level L: t has a's digits above L, and its turn (t's digits from L up, then zeros) is after b. So b lies between
+//     a and t, has those digits too, and a smaller digit L than t: the level and slot of a timer stay right by
+//     themselves.
 //   - A deadline in the past counts as now, so its timer lies in level 0, in the slot whose turn is now.
 #include "timerwheel/timerwheel.h"
 

@@ -3,9 +3,9 @@
 //
 // Time counts in ticks of 16.4 us; a deadline is rounded up to one, so no timer is early, and none is a tick late. Read
 // a tick as a number in base 64: a timer goes to the level of the highest digit in which its deadline differs from now,
-// and to the slot of that digit. So all of a level comes up before anything of the next one, and each level's slots come
-// up from left to right. When an upper slot comes up, its timers are put into lower levels (a cascade). That costs a
-// timer at most one move a level, and costs nothing to the many that are cancelled before: most are.
+// and to the slot of that digit. So all of a level comes up before anything of the next one, and each level's slots
+// come up from left to right. When an upper slot comes up, its timers are put into lower levels (a cascade). That costs
+// a timer at most one move a level, and costs nothing to the many that are cancelled before: most are.
 //
 //      level   a slot lasts   the level reaches
 //        0        16.4 us          1.05 ms
@@ -56,8 +56,8 @@ void wf_wheel_remove(struct wf_wheel *w, struct wf_wheel_node *node);
 
 // wf_wheel_advance moves to `now` (ns; the wheel never goes back) and takes out the timers whose deadline has come,
 // never one too early, into `expired` (appended, in order of deadline to within a tick; their `armed` is false). It
-// touches up to `most` timers, 1 or more: the ones it takes out, and the ones it cascades. So a caller that holds a lock
-// holds it for a bounded time; between calls the wheel may be used in any way.
+// touches up to `most` timers, 1 or more: the ones it takes out, and the ones it cascades. So a caller that holds a
+// lock holds it for a bounded time; between calls the wheel may be used in any way.
 // Returns: true if it is done; false if there is more to do (`expired` may be empty): call again with the same now.
 bool wf_wheel_advance(struct wf_wheel *w, int64_t now, unsigned most, struct wf_list *expired);
 

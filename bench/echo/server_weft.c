@@ -13,19 +13,14 @@ __attribute__((noreturn)) static void die(const char *what, int err)
     exit(1);
 }
 
-// serve is one connection. The buffer comes from the heap: an array of this size on the stack would have all its pages
-// touched by a compiler that probes large frames, and an idle connection would cost them.
+// serve is one connection.
 static int serve(void *arg)
 {
     int fd = (int)(intptr_t)arg;
-    char *buf = malloc(SERVER_BUFFER);
-    ssize_t n = buf ? 1 : -1;
-    while (n > 0) {
-        n = weft_read(fd, buf, SERVER_BUFFER);
-        if (n > 0 && weft_write_all(fd, buf, (size_t)n, NULL) < 0)
-            break;
-    }
-    free(buf);
+    char buf[SERVER_BUFFER];
+    ssize_t n;
+    while ((n = weft_read(fd, buf, sizeof(buf))) > 0 && weft_write_all(fd, buf, (size_t)n, NULL) == 0)
+        ;
     return weft_close(fd);
 }
 

@@ -5,6 +5,7 @@
 // that is registered remembers what it is.
 #include <limits.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 #include <weft/io.h>
@@ -22,16 +23,20 @@ struct vec {
     int n;
 };
 
+// The two that every message comes through are made without the C library's wrappers: those are cancellation points, and
+// in a program of several threads each passage costs them two locked instructions (measured: 0.1 us a message). A worker
+// is never cancelled.
 WF_NOINLINE static ssize_t sys_recv(int fd, void *args)
 {
     struct span *s = args;
-    return wf_result(TEMP_FAILURE_RETRY(recv(fd, s->base, s->n, MSG_DONTWAIT)));
+    return wf_result(TEMP_FAILURE_RETRY(syscall(SYS_recvfrom, fd, s->base, s->n, MSG_DONTWAIT, NULL, NULL)));
 }
 
 WF_NOINLINE static ssize_t sys_send(int fd, void *args)
 {
     struct span *s = args;
-    return wf_result(TEMP_FAILURE_RETRY(send(fd, s->base, s->n, MSG_DONTWAIT | MSG_NOSIGNAL)));
+    return wf_result(
+        TEMP_FAILURE_RETRY(syscall(SYS_sendto, fd, s->base, s->n, MSG_DONTWAIT | MSG_NOSIGNAL, NULL, (size_t)0)));
 }
 
 WF_NOINLINE static ssize_t sys_read(int fd, void *args)

@@ -300,7 +300,9 @@ static int recurse_by_stack_size(void *arg)
     static const struct {
         size_t stack_size;
         int depth;
-    } cases[] = { { 0, 20 }, { 16 << 10, 4 }, { 1, 4 }, { (1 << 20) - 1, 300 }, { 16 << 20, 5000 }, { 256 << 20, 80000 } };
+    } cases[] = {
+        { 0, 20 }, { 16 << 10, 4 }, { 1, 4 }, { (1 << 20) - 1, 300 }, { 16 << 20, 5000 }, { 256 << 20, 80000 }
+    };
     weft_spawn_opts opts = WEFT_SPAWN_OPTS_INIT;
     (void)arg;
 

@@ -3,7 +3,7 @@
 
 base has no facade: it is vocabulary, and all of it may be used. The folders of runtime/ share runtime/*.h, and
 runtime/net may use what runtime/io offers. timerwheel is a pure data structure, so of base it gets only what is pure.
-Programs, from examples to integration tests, see <weft.h> and nothing else.
+Programs, from examples to integration tests, see <weft.h> and nothing else; tests may use base's words besides.
 """
 import re
 
@@ -54,7 +54,8 @@ def check_program(lint, path, at, kind, name, uses):
     """Tests of one structure may look inside; all other programs see the public headers and their own folder."""
     top = str(path).split("/")[0]
     inside = str(path).startswith(("tests/unit/", "tests/stress/", "tests/model/", "tests/support/", "bench/"))
-    if kind == '"' and not name.startswith(("tests/support/", top + "/")) and not inside:
+    words = ("tests/support/", "base/") if top == "tests" else ()
+    if kind == '"' and not name.startswith((*words, top + "/")) and not inside:
         lint.report(path, at, f'"{name}": only <weft.h> is for programs')
     if kind == '"' and inside and folder_of(name, uses) not in set(uses) | {"tests", top}:
         lint.report(path, at, f'"{name}" is not the path of a header from the top folder')

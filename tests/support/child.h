@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -36,8 +37,11 @@ static inline unsigned child_seconds(void)
 
 static inline _Noreturn void child_main(int out, void (*body)(void *), void *arg)
 {
+    static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL };
     struct rlimit none = { 0, 0 };
 
+    for (size_t i = 0; i < wf_countof(faults); i++)
+        signal(faults[i], SIG_DFL); // cmocka has handlers of its own
     if (dup2(out, STDERR_FILENO) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
         _exit(126);
     close(out);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@ enum { WATCHED_MAX = 16, GRACE = 5 /* seconds between the watchdog and ctest's o
 static pthread_mutex_t watched_lock = PTHREAD_MUTEX_INITIALIZER;
 static weft_rt *watched[WATCHED_MAX]; // L
 static uint64_t seed;                 // fixed after wf_test_begin
+static sem_t watchdog_runs;
 
 const char *wf_test_name(void)
 {
@@ -61,6 +63,7 @@ static void *watchdog(void *arg)
 {
     unsigned timeout = *(unsigned *)arg;
 
+    sem_post(&watchdog_runs);
     sleep_for(timeout > 2 * GRACE ? timeout - GRACE : timeout / 2 + 1);
     fprintf(stderr, "%s: out of time; seed 0x%llx; its tasks:\n", wf_test_name(), (unsigned long long)seed);
     alarm(GRACE / 2); // the dump itself must not hang
@@ -79,11 +82,15 @@ static void start_watchdog(void)
     timeout = (unsigned)number("WEFT_TEST_TIMEOUT", 0);
     if (!timeout)
         return;
+    sem_init(&watchdog_runs, 0, 0);
     if (pthread_create(&thread, NULL, watchdog, &timeout) != 0) {
         fprintf(stderr, "%s: cannot start the watchdog\n", wf_test_name());
         exit(1);
     }
     pthread_detach(thread);
+    // A test may fork: by then the thread must be past its beginning, where it holds locks of the sanitizers'.
+    while (sem_wait(&watchdog_runs) < 0)
+        ;
 }
 
 void wf_test_begin(void)

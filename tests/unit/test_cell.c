@@ -328,7 +328,8 @@ static void find_it_cleared(void)
 {
     await_set();
     uintptr_t seen = 2 | 1;
-    assert_true(wf_cas_relaxed(&cell.word, &seen, (uintptr_t)0)); // relaxed: somebody else's clear orders nothing for us
+    // relaxed: that somebody else has cleared it orders nothing for us
+    assert_true(wf_cas_relaxed(&cell.word, &seen, (uintptr_t)0));
     wf_cell_value(&cell);
 }
 
@@ -340,8 +341,8 @@ static void be_signalled(void)
 
 static void what_the_setter_wrote_is_visible_however_one_learns_of_it(void **state)
 {
-    static void (*const ways[])(void) = { find_value, find_it_set_in_push, find_it_set_in_set, clear_it,
-                                          find_it_cleared, be_signalled };
+    static void (*const ways[])(void) = { find_value, find_it_set_in_push, find_it_set_in_set,
+                                          clear_it,   find_it_cleared,     be_signalled };
     (void)state;
     for (size_t i = 0; i < wf_countof(ways); i++) {
         pthread_t setter;

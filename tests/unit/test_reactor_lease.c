@@ -64,10 +64,15 @@ static int teardown(void **state)
     return 0;
 }
 
+// start returns when the thread has taken the poll, which is the first that it does.
 static void start(unsigned watch_says)
 {
+    uint32_t before = wf_load_acquire(&looks);
+
     wf_store_release(&says, watch_says);
     assert_int_equal(wf_reactor_start(reactor, &hooks, "a name longer than a thread's may be"), 0);
+    while (wf_load_acquire(&looks) == before)
+        sched_yield();
 }
 
 static void wait_for_lease(enum wf_lease_state wanted)
@@ -444,7 +449,8 @@ static void the_thread_stops_at_once(void **state)
 {
     (void)state;
     for (int i = 0; i < 50; i++) {
-        start(i % 2 ? WF_REACTOR_ALL_ASLEEP : 0);
+        wf_store_release(&says, i % 2 ? WF_REACTOR_ALL_ASLEEP : 0u);
+        assert_int_equal(wf_reactor_start(reactor, &hooks, "r"), 0); // it may not have begun
         wf_reactor_stop(reactor);
         teardown(state);
         setup(state);

@@ -262,29 +262,31 @@ static void *sleeper(void *rounds)
 // A few instructions more or less, so that one thread meets the other at different points.
 static void tarry(struct wf_test_rand *rand)
 {
-    for (uint32_t turns = wf_test_below(rand, 200); turns > 0; turns--)
+    for (uint32_t turns = wf_test_below(rand, 30); turns > 0; turns--)
         ck_pr_stall();
 }
 
-// Each round hangs if the sleeper is not told.
+// Each round hangs if the sleeper is not told. There is always another timer, so that it reads the clock on its way to
+// sleep: time enough for the armer to come between.
 static void a_timer_armed_while_the_poller_goes_to_sleep_is_not_slept_over(void **state)
 {
-    uint32_t rounds = wf_test_rounds(20000);
+    uint32_t rounds = wf_test_rounds(60000);
     struct wf_test_rand rand = wf_test_rand(0);
-    struct wf_timer t;
+    struct wf_timer t, far;
     pthread_t thread;
 
     (void)state;
+    wf_timer_arm(reactor, WHEELS - 1, &far, wf_now() + 1000000 * MS, bell_waker(&bell));
     assert_int_equal(pthread_create(&thread, NULL, sleeper, &rounds), 0);
     for (uint32_t i = 1; i <= rounds; i++) {
-        unsigned wheel = wf_test_below(&rand, WHEELS);
-        wf_timer_arm(reactor, wheel, &t, wf_now() + wf_test_below(&rand, 2) * 20000, bell_waker(&bell));
+        wf_timer_arm(reactor, wf_test_below(&rand, WHEELS - 1), &t, wf_now() - WHEEL_TICK, bell_waker(&bell));
         for (unsigned turns = 0; bell_count(&bell) < i;)
             wf_relax(&turns); // awake, to be there when the sleeper goes to sleep again
         wf_timer_disarm(&t);
         tarry(&rand);
     }
     pthread_join(thread, NULL);
+    wf_timer_disarm(&far);
 }
 
 struct canceller {

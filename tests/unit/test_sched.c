@@ -262,6 +262,80 @@ static void tasks_that_yield_make_equal_progress(void **state)
     stop();
 }
 
+// --- the next slot ---------------------------------------------------------------------------------------------------
+
+// Two tasks that wake each other, and compute after the wake: so the one that was woken waits in the next slot, and the
+// watch, which looks all the time here, finds its worker stuck, and sends thieves.
+struct pair {
+    struct player {
+        struct pair *pair;               // fixed
+        unsigned number;                 // fixed
+        _Atomic(struct wf_task *) task;  // A: written by the task, first
+        _Atomic bool running;            // A: written by the task
+    } players[2];
+    _Atomic unsigned turn; // A
+};
+
+enum { PAIRS = 3 };
+
+static struct pair pairs[PAIRS];
+static _Atomic bool enough; // A: the watch may stop
+
+static void compute(struct wf_test_rand *r)
+{
+    for (unsigned n = wf_test_below(r, 4000); n > 0; n--)
+        __asm__ volatile("");
+}
+
+static void play(struct job *job)
+{
+    struct player *self = job->arg, *other = &self->pair->players[!self->number];
+    struct wf_test_rand r = wf_test_rand((uint64_t)(self - pairs[0].players));
+    struct wf_task *woken;
+
+    wf_store_release(&self->task, &job->core);
+    for (unsigned round = 0; round < rounds; round++) {
+        while (wf_load_acquire(&self->pair->turn) != 2 * round + self->number)
+            wf_park(&job->core, "the other's move", 0);
+        assert_false(wf_exchange_acq_rel(&self->running, true));
+        wf_fetch_add_acq_rel(&self->pair->turn, 1);
+        if ((woken = wf_load_acquire(&other->task)))
+            wf_task_wake(woken);
+        compute(&r);
+        assert_true(wf_exchange_acq_rel(&self->running, false));
+    }
+}
+
+static void *watch(void *arg)
+{
+    (void)arg;
+    while (!wf_load_acquire(&enough))
+        wf_sched_watch(sched);
+    return NULL;
+}
+
+static void who_waits_in_the_next_slot_of_a_hog_is_taken_once(void **state)
+{
+    struct bell bell = { 0 };
+    pthread_t watcher;
+    (void)state;
+    memset(pairs, 0, sizeof(pairs));
+    enough = false;
+    rounds = wf_test_rounds(10000);
+    start(3);
+    assert_int_equal(pthread_create(&watcher, NULL, watch, NULL), 0);
+    for (unsigned i = 0; i < 2 * PAIRS; i++) {
+        struct player *player = &pairs[i / 2].players[i % 2];
+        player->pair = &pairs[i / 2];
+        player->number = i % 2;
+        spawn(play, player, &bell);
+    }
+    bell_wait(&bell, 2 * PAIRS);
+    wf_store_release(&enough, true);
+    assert_int_equal(pthread_join(watcher, NULL), 0);
+    stop();
+}
+
 // --- the end ---------------------------------------------------------------------------------------------------------
 
 static void park_until_cancelled(struct job *job)
@@ -351,6 +425,7 @@ int main(void)
         cmocka_unit_test(a_pinned_task_is_woken_from_outside_and_stays_at_home),
         cmocka_unit_test(what_the_queues_do_not_hold_is_not_lost),
         cmocka_unit_test(tasks_that_yield_make_equal_progress),
+        cmocka_unit_test(who_waits_in_the_next_slot_of_a_hog_is_taken_once),
         cmocka_unit_test(a_drain_cancels_all_and_refuses_new_ones),
         cmocka_unit_test(a_drain_gives_up_at_its_deadline_and_may_be_called_again),
         cmocka_unit_test(a_task_that_gets_no_stack_is_refused),

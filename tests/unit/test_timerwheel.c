@@ -53,7 +53,9 @@ static void an_empty_wheel_has_nothing_to_do(void **state)
 
 static void a_timer_fires_within_a_tick_of_its_deadline_and_never_before(void **state)
 {
-    static const int64_t offsets[] = { 1, TICK - 1, TICK, TICK + 1, 5 * TICK + 77, LEVEL(1), LEVEL(2) + 1, LEVEL(5) - 1 };
+    static const int64_t offsets[] = {
+        1, TICK - 1, TICK, TICK + 1, 5 * TICK + 77, LEVEL(1), LEVEL(2) + 1, LEVEL(5) - 1
+    };
     (void)state;
 
     for (size_t i = 0; i < wf_countof(offsets); i++) {

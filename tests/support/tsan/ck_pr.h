@@ -1,9 +1,9 @@
 // Stands in front of Concurrency Kit's <ck_pr.h> in ThreadSanitizer builds, and only there: first on the include path.
 //
-// Concurrency Kit's operations are inline assembly, which ThreadSanitizer cannot see: correct programs are reported. Its
-// own way out, CK_USE_CC_BUILTINS, turns loads and stores into plain volatile accesses, which is worse. So here loads
-// acquire, stores release, and exchanges do both: the operations proper, in the compiler's words. The double-width
-// compare-and-swap, which the builtins lack, is added on x86-64 (it needs -mcx16, and from gcc -latomic).
+// Concurrency Kit's operations are inline assembly, which ThreadSanitizer cannot see: correct programs are reported.
+// Its own way out, CK_USE_CC_BUILTINS, turns loads and stores into plain volatile accesses, which is worse. So here
+// loads acquire, stores release, and exchanges do both: the operations proper, in the compiler's words. The
+// double-width compare-and-swap, which the builtins lack, is added on x86-64 (it needs -mcx16, and from gcc -latomic).
 #ifndef WF_TESTS_TSAN_CK_PR_H
 #define WF_TESTS_TSAN_CK_PR_H
 

@@ -1,0 +1,339 @@
+// The blocking pool: what may block a thread blocks none of the workers'.
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+#include "tests/support/peer.h"
+#include "tests/support/tasks.h"
+
+// A gate: jobs that have come wait at it, on their threads, until it is opened.
+struct gate {
+    pthread_mutex_t lock;
+    pthread_cond_t moved;
+    unsigned waiting; // L
+    unsigned passed;  // L
+    bool open;        // L
+};
+
+static void gate_init(struct gate *g)
+{
+    *g = (struct gate){ 0 };
+    assert_int_equal(pthread_mutex_init(&g->lock, NULL), 0);
+    assert_int_equal(pthread_cond_init(&g->moved, NULL), 0);
+}
+
+static void gate_open(struct gate *g)
+{
+    pthread_mutex_lock(&g->lock);
+    g->open = true;
+    pthread_cond_broadcast(&g->moved);
+    pthread_mutex_unlock(&g->lock);
+}
+
+static int wait_at_gate(void *arg)
+{
+    struct gate *g = arg;
+
+    pthread_mutex_lock(&g->lock);
+    g->waiting++;
+    while (!g->open)
+        pthread_cond_wait(&g->moved, &g->lock);
+    g->waiting--;
+    g->passed++;
+    pthread_mutex_unlock(&g->lock);
+    return 42;
+}
+
+static unsigned gate_read(struct gate *g, const unsigned *field)
+{
+    pthread_mutex_lock(&g->lock);
+    unsigned value = *field;
+    pthread_mutex_unlock(&g->lock);
+    return value;
+}
+
+static int block_at_gate(void *arg)
+{
+    return weft_blocking(wait_at_gate, arg);
+}
+
+static void wait_until_waiting(struct gate *g, unsigned n)
+{
+    while (gate_read(g, &g->waiting) < n)
+        assert_int_equal(weft_sleep(WEFT_US(100)), 0);
+}
+
+// run_pool runs a body in a runtime with so many blocking threads.
+static int run_pool(unsigned max, weft_fn *fn, void *arg)
+{
+    weft_config cfg = WEFT_CONFIG_INIT;
+
+    cfg.blocking_max = max;
+    return weft_run(&cfg, tasks_watched, &(struct tasks_body){ fn, arg });
+}
+
+// --- running ---------------------------------------------------------------------------------------------------------
+
+static int look_around(void *arg)
+{
+    sigset_t blocked;
+
+    assert_null(weft_self());
+    assert_null(weft_rt_current());
+    assert_int_equal(pthread_sigmask(SIG_BLOCK, NULL, &blocked), 0);
+    assert_true(sigismember(&blocked, SIGTERM) && sigismember(&blocked, SIGPIPE) && !sigismember(&blocked, SIGSEGV));
+    errno = ERANGE; // is the thread's, and nobody else's
+    return *(int *)arg;
+}
+
+static int results(void *arg)
+{
+    (void)arg;
+    for (int i = -5; i <= 5; i++)
+        assert_int_equal(weft_blocking(look_around, &i), i);
+    return 0;
+}
+
+static void the_result_is_the_functions(void **state)
+{
+    (void)state;
+    assert_int_equal(run_pool(0, results, NULL), 0);
+    assert_int_equal(run_pool(1, results, NULL), 0);
+}
+
+enum { JOBS = 20 };
+
+static int all_at_once(void *arg)
+{
+    weft_task *tasks[JOBS];
+    struct gate g;
+    (void)arg;
+
+    gate_init(&g);
+    for (int i = 0; i < JOBS; i++)
+        tasks[i] = spawn(block_at_gate, &g);
+    wait_until_waiting(&g, JOBS); // each has a thread, and this task goes on
+    gate_open(&g);
+    for (int i = 0; i < JOBS; i++)
+        assert_int_equal(join(tasks[i]), 42);
+    return 0;
+}
+
+static void jobs_that_block_do_not_block_each_other(void **state)
+{
+    (void)state;
+    assert_int_equal(run_pool(0, all_at_once, NULL), 0);
+}
+
+static int more_than_threads(void *arg)
+{
+    weft_task *tasks[JOBS];
+    struct gate g;
+    (void)arg;
+
+    gate_init(&g);
+    for (int i = 0; i < JOBS; i++)
+        tasks[i] = spawn(block_at_gate, &g);
+    for (int i = 0; i < JOBS; i++)
+        wait_parked(tasks[i], "weft_blocking");
+    wait_until_waiting(&g, 3);
+    assert_int_equal(gate_read(&g, &g.waiting), 3);
+    gate_open(&g);
+    for (int i = 0; i < JOBS; i++)
+        assert_int_equal(join(tasks[i]), 42);
+    assert_int_equal(gate_read(&g, &g.passed), JOBS);
+    return 0;
+}
+
+static void jobs_queue_when_all_threads_are_busy(void **state)
+{
+    (void)state;
+    assert_int_equal(run_pool(3, more_than_threads, NULL), 0);
+}
+
+static int add_one(void *arg)
+{
+    return (int)atomic_fetch_add((atomic_int *)arg, 1);
+}
+
+static int add_often(void *arg)
+{
+    for (unsigned i = 0; i < wf_test_rounds(200); i++)
+        assert_true(weft_blocking(add_one, arg) >= 0);
+    return 0;
+}
+
+static int many_short_jobs(void *arg)
+{
+    weft_task *tasks[JOBS];
+    atomic_int sum = 0;
+    (void)arg;
+
+    for (int i = 0; i < JOBS; i++)
+        tasks[i] = spawn(add_often, &sum);
+    for (int i = 0; i < JOBS; i++)
+        assert_int_equal(join(tasks[i]), 0);
+    assert_int_equal(atomic_load(&sum), JOBS * wf_test_rounds(200));
+    return 0;
+}
+
+static void each_job_runs_once(void **state)
+{
+    (void)state;
+    assert_int_equal(run_pool(0, many_short_jobs, NULL), 0);
+    assert_int_equal(run_pool(2, many_short_jobs, NULL), 0);
+}
+
+// --- cancelling ------------------------------------------------------------------------------------------------------
+
+static int never(void *arg)
+{
+    (void)arg;
+    fail_msg("a cancelled job ran");
+    return 0;
+}
+
+static int block_never(void *arg)
+{
+    if (arg)
+        weft_task_cancel(weft_self());
+    return weft_blocking(never, NULL);
+}
+
+static int cancel_queued(void *arg)
+{
+    weft_task *queued[JOBS];
+    struct gate g;
+    (void)arg;
+
+    gate_init(&g);
+    assert_int_equal(join(spawn(block_never, &g)), -ECANCELED); // before it asks
+    weft_task *busy = spawn(block_at_gate, &g);
+    wait_until_waiting(&g, 1);
+    for (int i = 0; i < JOBS; i++) {
+        queued[i] = spawn(block_never, NULL);
+        wait_parked(queued[i], "weft_blocking");
+    }
+    for (int i = 0; i < JOBS; i++)
+        weft_task_cancel(queued[i * 7 % JOBS]);
+    for (int i = 0; i < JOBS; i++)
+        assert_int_equal(join(queued[i]), -ECANCELED);
+    gate_open(&g);
+    assert_int_equal(join(busy), 42);
+    return 0;
+}
+
+static void a_job_cancelled_in_the_queue_never_runs(void **state)
+{
+    (void)state;
+    assert_int_equal(run_pool(1, cancel_queued, NULL), 0);
+}
+
+static int cancel_begun(void *arg)
+{
+    struct gate g;
+    (void)arg;
+
+    gate_init(&g);
+    weft_task *t = spawn(block_at_gate, &g);
+    wait_until_waiting(&g, 1);
+    weft_task_cancel(t);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(weft_yield(), 0);
+    assert_false(weft_task_done(t)); // it waits: the job has its memory
+    gate_open(&g);
+    assert_int_equal(join(t), 42);
+    return 0;
+}
+
+static void a_job_that_has_begun_is_waited_for(void **state)
+{
+    (void)state;
+    assert_int_equal(run_pool(0, cancel_begun, NULL), 0);
+}
+
+static int add_for_ever(void *arg)
+{
+    int result;
+    while ((result = weft_blocking(add_one, arg)) >= 0)
+        ;
+    return result;
+}
+
+static atomic_int runs; // outlives the tasks that the end of the runtime cancels
+
+static int leave_them_running(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < JOBS; i++)
+        assert_int_equal(weft_spawn(NULL, add_for_ever, &runs), 0);
+    while (atomic_load(&runs) < 100)
+        assert_int_equal(weft_yield(), 0);
+    return 0;
+}
+
+static void the_runtime_stops_in_the_midst_of_jobs(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < wf_test_rounds(20); i++) {
+        atomic_store(&runs, 0);
+        assert_int_equal(run_pool(1 + i % 4, leave_them_running, NULL), 0);
+        assert_true(atomic_load(&runs) >= 100);
+    }
+}
+
+// --- files -----------------------------------------------------------------------------------------------------------
+
+struct file {
+    int fd;
+    struct gate gate;
+};
+
+static int read_file(void *arg)
+{
+    char buf[8];
+    return (int)weft_read(((struct file *)arg)->fd, buf, sizeof(buf));
+}
+
+// With its only thread busy, a read of a file waits in the queue: so files are read there, and a cancel reaches them.
+static int files_use_the_pool(void *arg)
+{
+    struct file f = { .fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC) };
+    (void)arg;
+
+    gate_init(&f.gate);
+    weft_task *busy = spawn(block_at_gate, &f.gate);
+    wait_until_waiting(&f.gate, 1);
+    weft_task *cancelled = spawn(read_file, &f), *reader = spawn(read_file, &f);
+    wait_parked(cancelled, "weft_read");
+    wait_parked(reader, "weft_read");
+    weft_task_cancel(cancelled);
+    assert_int_equal(join(cancelled), -ECANCELED);
+    gate_open(&f.gate);
+    assert_int_equal(join(busy), 42);
+    assert_int_equal(join(reader), 8);
+    assert_int_equal(lseek(f.fd, 0, SEEK_CUR), 8); // the cancelled one read nothing
+    return weft_close(f.fd);
+}
+
+static void files_are_read_on_the_pool(void **state)
+{
+    (void)state;
+    assert_int_equal(run_pool(1, files_use_the_pool, NULL), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_result_is_the_functions),
+        cmocka_unit_test(jobs_that_block_do_not_block_each_other),
+        cmocka_unit_test(jobs_queue_when_all_threads_are_busy),
+        cmocka_unit_test(each_job_runs_once),
+        cmocka_unit_test(a_job_cancelled_in_the_queue_never_runs),
+        cmocka_unit_test(a_job_that_has_begun_is_waited_for),
+        cmocka_unit_test(the_runtime_stops_in_the_midst_of_jobs),
+        cmocka_unit_test(files_are_read_on_the_pool),
+    };
+    return wf_test_run(tests);
+}

@@ -1,0 +1,364 @@
+// Misuse stops the program, with one sentence that names the task and the rule.
+#include <errno.h>
+#include <signal.h>
+
+#include "tests/support/child.h"
+#include "tests/support/left.h"
+#include "tests/support/tasks.h"
+
+// --- by a task -------------------------------------------------------------------------------------------------------
+
+static int nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static int park(void *arg)
+{
+    (void)arg;
+    return weft_sleep_until(WEFT_NEVER);
+}
+
+static int joins_itself(void *arg)
+{
+    (void)arg;
+    return weft_join(weft_self(), NULL);
+}
+
+static int joins_itself_cancelled(void *arg)
+{
+    (void)arg;
+    weft_task_cancel(weft_self());
+    return weft_join(weft_self(), NULL);
+}
+
+static int joins_twice(void *arg)
+{
+    weft_task *t = spawn(nothing, NULL);
+    (void)arg;
+    join(t);
+    return weft_join(t, NULL);
+}
+
+static int joins_detached(void *arg)
+{
+    weft_task *t = spawn(park, NULL);
+    (void)arg;
+    weft_detach(t);
+    return weft_join(t, NULL);
+}
+
+static int detaches_twice(void *arg)
+{
+    weft_task *t = spawn(park, NULL);
+    (void)arg;
+    weft_detach(t);
+    weft_detach(t);
+    return 0;
+}
+
+static int detaches_joined(void *arg)
+{
+    weft_task *t = spawn(nothing, NULL);
+    (void)arg;
+    join(t);
+    weft_detach(t);
+    return 0;
+}
+
+static int detaches_what_has_no_handle(void *arg)
+{
+    (void)arg;
+    weft_detach(weft_self());
+    return 0;
+}
+
+static int blocks_on(void *arg)
+{
+    (void)arg;
+    return weft_rt_block_on(weft_rt_current(), nothing, NULL);
+}
+
+static int runs(void *arg)
+{
+    (void)arg;
+    return weft_run(NULL, nothing, NULL);
+}
+
+static int stops(void *arg)
+{
+    (void)arg;
+    return weft_rt_stop(weft_rt_current(), 0);
+}
+
+static int frees(void *arg)
+{
+    (void)arg;
+    weft_rt_free(weft_rt_current());
+    return 0;
+}
+
+static int blocks_its_thread(void *arg)
+{
+    weft_future f = WEFT_FUTURE_INIT;
+    (void)arg;
+    return weft_future_wait_thread(&f, NULL, WEFT_NEVER);
+}
+
+static int fails_with_zero(void *arg)
+{
+    weft_future f = WEFT_FUTURE_INIT;
+    (void)arg;
+    return weft_future_fail(&f, 0);
+}
+
+static int fails_with_success(void *arg)
+{
+    weft_future f = WEFT_FUTURE_INIT;
+    (void)arg;
+    return weft_future_fail(&f, EPIPE);
+}
+
+static int gets_no_key(void *arg)
+{
+    (void)arg;
+    return weft_local_get(127) != NULL;
+}
+
+static int sets_no_key(void *arg)
+{
+    (void)arg;
+    return weft_local_set(4000000000u, arg);
+}
+
+struct misuse {
+    weft_fn *fn;
+    const char *words[2]; // the call, and the rule
+};
+
+static const struct misuse by_tasks[] = {
+    { joins_itself, { "weft_join", "itself" } },
+    { joins_twice, { "weft_join", "joined or detached before" } },
+    { joins_detached, { "weft_join", "joined or detached before" } },
+    { detaches_twice, { "weft_detach", "joined or detached before" } },
+    { detaches_joined, { "weft_detach", "joined or detached before" } },
+    { blocks_on, { "weft_rt_block_on", "must not be called by a task" } },
+    { runs, { "weft_run", "must not be called by a task" } },
+    { stops, { "weft_rt_stop", "must not be called by a task" } },
+    { frees, { "weft_rt_free", "must not be called by a task" } },
+    { blocks_its_thread, { "must not block its thread", "await" } },
+    { fails_with_zero, { "weft_future_fail", "0 is no error" } },
+    { fails_with_success, { "weft_future_fail", "32 is no error" } },
+    { gets_no_key, { "weft_local_get", "127 is no key" } },
+    { sets_no_key, { "weft_local_set", "4000000000 is no key" } },
+    { joins_itself_cancelled, { "weft_join", "itself" } },
+};
+
+static int spawn_culprit(void *arg)
+{
+    const struct misuse *m = arg;
+    weft_spawn_opts opts = WEFT_SPAWN_OPTS_INIT;
+    weft_task *t;
+
+    opts.name = "the culprit";
+    assert_int_equal(weft_spawn_with(&t, &opts, m->fn, NULL), 0);
+    return weft_join(t, NULL);
+}
+
+static void run_culprit(void *arg)
+{
+    _exit(weft_run(NULL, spawn_culprit, arg) ? 3 : 2);
+}
+
+// expect_sentence: one line, which begins with who did it.
+static void expect_sentence(const struct child *c, const char *who, const struct misuse *m)
+{
+    child_expect_signal(c, SIGABRT);
+    if (strncmp(c->said, "weft: ", 6) != 0 || strchr(c->said, '\n') != c->said + strlen(c->said) - 1)
+        fail_msg("not one sentence: %s", c->said);
+    child_expect_said(c, who);
+    for (int i = 0; i < 2; i++)
+        child_expect_said(c, m->words[i]);
+}
+
+static void misuse_by_a_task_names_it_and_the_rule(void **state)
+{
+    struct child c;
+    (void)state;
+
+    for (size_t i = 0; i < wf_countof(by_tasks); i++) {
+        child_run(&c, run_culprit, (void *)&by_tasks[i]);
+        expect_sentence(&c, " 'the culprit': ", &by_tasks[i]);
+        child_expect_said(&c, "weft: task ");
+    }
+}
+
+static void run_detached(void *arg)
+{
+    weft_rt *rt;
+
+    assert_int_equal(weft_rt_new(&rt, NULL), 0);
+    assert_int_equal(weft_rt_spawn(rt, NULL, ((struct misuse *)arg)->fn, NULL), 0);
+    weft_rt_stop(rt, WEFT_NEVER);
+}
+
+static void a_task_without_a_name_is_named_by_its_number(void **state)
+{
+    static const struct misuse m = { detaches_what_has_no_handle, { "weft_detach", "born detached" } };
+    struct child c;
+    (void)state;
+
+    child_run(&c, run_detached, (void *)&m);
+    expect_sentence(&c, "weft: task 1: ", &m);
+}
+
+// --- outside a task --------------------------------------------------------------------------------------------------
+
+static weft_future no_future = WEFT_FUTURE_INIT;
+
+static int sleeps(void *arg)
+{
+    (void)arg;
+    return weft_sleep(0);
+}
+
+static int yields(void *arg)
+{
+    (void)arg;
+    return weft_yield();
+}
+
+static int awaits(void *arg)
+{
+    (void)arg;
+    return weft_await(&no_future, NULL);
+}
+
+static int awaits_briefly(void *arg)
+{
+    (void)arg;
+    return weft_await_until(&no_future, NULL, 0);
+}
+
+static int reads(void *arg)
+{
+    char byte;
+    (void)arg;
+    return (int)weft_read(0, &byte, 1);
+}
+
+static int polls(void *arg)
+{
+    (void)arg;
+    return weft_poll(0, 1);
+}
+
+static int dials(void *arg)
+{
+    (void)arg;
+    return weft_tcp_dial("127.0.0.1:1");
+}
+
+static int uses_pool(void *arg)
+{
+    (void)arg;
+    return weft_blocking(nothing, NULL);
+}
+
+static int spawns(void *arg)
+{
+    (void)arg;
+    return weft_spawn(NULL, nothing, NULL);
+}
+
+static int spawns_with(void *arg)
+{
+    weft_spawn_opts opts = WEFT_SPAWN_OPTS_INIT;
+    (void)arg;
+    return weft_spawn_with(NULL, &opts, nothing, NULL);
+}
+
+static const struct misuse outside[] = {
+    { sleeps, { "weft_sleep", "only be called by a task" } },
+    { yields, { "weft_yield", "only be called by a task" } },
+    { awaits, { "weft_await", "only be called by a task" } },
+    { awaits_briefly, { "weft_await", "only be called by a task" } },
+    { reads, { "weft_read", "only be called by a task" } },
+    { polls, { "weft_poll", "only be called by a task" } },
+    { dials, { "weft_", "only be called by a task" } },
+    { uses_pool, { "weft_blocking", "only be called by a task" } },
+    { spawns, { "weft_spawn", "weft_rt_spawn by any thread" } },
+    { spawns_with, { "weft_spawn_with", "weft_rt_spawn by any thread" } },
+    { gets_no_key, { "weft_local_get", "only be called by a task" } },
+    { sets_no_key, { "weft_local_set", "only be called by a task" } },
+    { fails_with_zero, { "weft_future_fail", "0 is no error" } },
+};
+
+static void call_it(void *arg)
+{
+    _exit(((struct misuse *)arg)->fn(NULL) ? 3 : 2);
+}
+
+static void call_it_beside_a_runtime(void *arg)
+{
+    weft_rt *rt;
+    assert_int_equal(weft_rt_new(&rt, NULL), 0);
+    call_it(arg);
+}
+
+static int call_it_on_the_pool(void *arg)
+{
+    return weft_blocking(((struct misuse *)arg)->fn, NULL);
+}
+
+static void run_it_on_the_pool(void *arg)
+{
+    _exit(weft_run(NULL, call_it_on_the_pool, arg) ? 3 : 2);
+}
+
+static void parking_outside_a_task_stops(void **state)
+{
+    void (*const places[])(void *) = { call_it, call_it_beside_a_runtime, run_it_on_the_pool };
+    struct child c;
+    (void)state;
+
+    for (size_t i = 0; i < wf_countof(outside); i++) {
+        for (size_t p = 0; p < wf_countof(places); p++) {
+            child_run(&c, places[p], (void *)&outside[i]);
+            expect_sentence(&c, "weft: outside a task: ", &outside[i]);
+        }
+    }
+}
+
+static void join_outside(void *arg)
+{
+    weft_task *t;
+    weft_rt *rt;
+    (void)arg;
+
+    assert_int_equal(weft_rt_new(&rt, NULL), 0);
+    assert_int_equal(weft_rt_spawn(rt, &t, nothing, NULL), 0);
+    weft_join(t, NULL);
+}
+
+static void joining_outside_a_task_stops(void **state)
+{
+    static const struct misuse m = { NULL, { "weft_join", "only be called by a task" } };
+    struct child c;
+    (void)state;
+
+    child_run(&c, join_outside, NULL);
+    expect_sentence(&c, "weft: outside a task: ", &m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        left_test(misuse_by_a_task_names_it_and_the_rule),
+        left_test(a_task_without_a_name_is_named_by_its_number),
+        left_test(parking_outside_a_task_stops),
+        left_test(joining_outside_a_task_stops),
+    };
+    return wf_test_run(tests);
+}

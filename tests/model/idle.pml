@@ -1,0 +1,206 @@
+/*
+ * Who sleeps, who searches, whom to wake (sched/idle.h, [I1]), with the injector and the parkers: no work in the injector
+ * is left behind while all workers sleep.
+ *
+ * Every step is one sequentially consistent operation of the code. Pushers push and notify; workers look, search, announce
+ * their sleep, look again and sleep; what they take they may run for ever. When nothing can move any more, a worker that
+ * sleeps has not been left to sleep beside work.
+ *
+ * Planted bugs, each of which must be found (-DBUG_...):
+ *   LOOK_FIRST    a worker looks at the injector for the last time before it announces its sleep
+ *   NO_LAST_LOOK  the last searcher that finds work does not look at the injector
+ *   DROP_DUTY     a searcher that looks again after it has announced its sleep, and finds work, does not search on
+ *   NO_RETRY      a waker that found no sleeper does not look whether one has fallen asleep meanwhile
+ *   NO_TOKEN      a wake that comes before the sleep is not kept
+ *   LATE_COUNT    who wakes a worker by name counts it as a searcher after its bit is cleared
+ */
+#ifndef WORKERS
+#define WORKERS 2
+#endif
+#ifndef PUSHERS
+#define PUSHERS 2
+#endif
+#ifndef PUSHES
+#define PUSHES 1
+#endif
+
+byte queued;              /* tasks in the injector */
+short searching;
+bool asleep[WORKERS];
+bool notified[WORKERS];   /* the parker's token */
+byte named;               /* tasks in worker 0's inbox */
+bool in_futex[WORKERS];
+
+inline any_asleep(w, result)
+{
+    result = false;
+    w = 0;
+    do
+    :: w < WORKERS -> if :: asleep[w] -> result = true; break :: else -> w++ fi
+    :: else -> break
+    od
+}
+
+inline wake_parker(w)
+{
+#ifdef BUG_NO_TOKEN
+    if :: in_futex[w] -> notified[w] = true :: else -> skip fi
+#else
+    notified[w] = true
+#endif
+}
+
+/* wf_idle_wake_one, and the wake of the parker */
+inline wake_one(w, some)
+{
+    do
+    :: atomic { searching == 0 -> searching = 1 };
+        w = 0;
+        do
+        :: w < WORKERS ->
+            atomic { if :: asleep[w] -> asleep[w] = false; break :: else -> w++ fi }
+        :: else -> break
+        od;
+        if
+        :: w < WORKERS -> atomic { wake_parker(w) }; break
+        :: else ->
+            searching--;
+#ifdef BUG_NO_RETRY
+            break
+#else
+            any_asleep(w, some);
+            if :: some -> skip :: else -> break fi
+#endif
+        fi
+    :: searching != 0 -> break
+    od
+}
+
+/* wf_sched_notify */
+inline notify(w, some)
+{
+    if
+    :: searching == 0 ->
+        any_asleep(w, some);
+        if :: some -> wake_one(w, some) :: else -> skip fi
+    :: else -> skip
+    fi
+}
+
+active [PUSHERS] proctype pusher()
+{
+    byte n = 0, w;
+    bool some;
+
+    do
+    :: n < PUSHES -> queued++; notify(w, some); n++
+    :: else -> break
+    od
+}
+
+#ifdef NAMED
+/* wake_home in run.c: for a task that only worker 0 may run */
+active proctype namer()
+{
+    byte w;
+    bool some;
+
+    named++;
+    if
+    :: asleep[0] ->
+#ifdef BUG_LATE_COUNT
+        if
+        :: atomic { asleep[0] -> asleep[0] = false };
+            searching++;
+            atomic { wake_parker(0) }
+        :: else -> skip
+        fi
+#else
+        searching++;
+        if
+        :: atomic { asleep[0] -> asleep[0] = false }; atomic { wake_parker(0) }
+        :: else ->
+            searching--;
+            if :: queued > 0 -> notify(w, some) :: else -> skip fi
+        fi
+#endif
+    :: else -> skip
+    fi
+}
+#endif
+
+active [WORKERS] proctype worker()
+{
+    byte self = _pid - PUSHERS, w, got;
+#ifdef NAMED
+    self = self - 1;
+#endif
+    bool some, searcher = false, dry;
+
+    do
+    :: true ->
+        /* find: the inbox, the injector, then a search */
+        got = 0;
+        if
+        :: atomic { self == 0 && named > 0 -> named--; got = 1 }
+        :: atomic { (self != 0 || named == 0) && queued > 0 -> queued--; got = 1 }
+        :: else -> skip
+        fi;
+        if
+        :: got > 0 ->
+            if
+            :: searcher ->
+                searcher = false;
+                atomic { searching--; some = (searching == 0) };
+#ifndef BUG_NO_LAST_LOOK
+                if :: some && queued > 0 -> notify(w, some) :: else -> skip fi
+#endif
+            :: else -> skip
+            fi;
+            got = 0
+            ;
+            if :: true -> break :: true -> skip fi /* what it took may never return */
+        :: else ->
+            if
+            :: !searcher && (searching == 0 || 2 * searching < WORKERS) -> searching++; searcher = true
+            :: true -> skip
+            fi;
+#ifdef BUG_LOOK_FIRST
+            dry = (queued == 0 && (self != 0 || named == 0));
+#endif
+            asleep[self] = true;
+            if :: searcher -> searching--; searcher = false :: else -> skip fi;
+#ifndef BUG_LOOK_FIRST
+            dry = (queued == 0);
+            if :: dry && self == 0 -> dry = (named == 0) :: else -> skip fi;
+#endif
+            if
+            :: dry ->
+                in_futex[self] = true;
+                if
+                :: notified[self]
+                :: timeout -> /* nobody can do anything any more */
+                    assert(queued == 0 && (self != 0 || named == 0));
+                    break
+                fi;
+                in_futex[self] = false
+            :: else -> skip
+            fi;
+            atomic { some = asleep[self]; asleep[self] = false };
+            if
+            :: !some -> searcher = true
+#ifndef BUG_DROP_DUTY
+            :: some && !dry ->
+                if
+                :: searching == 0 || 2 * searching < WORKERS -> searching++; searcher = true
+                :: else -> skip
+                fi
+            :: some && dry -> skip
+#else
+            :: some -> skip
+#endif
+            fi;
+            notified[self] = false
+        fi
+    od
+}

@@ -1,0 +1,160 @@
+// Addresses, to and from text.
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/net/addr.h"
+#include "tests/support/harness.h"
+
+static void check_round(const char *text, int family, const char *again)
+{
+    char buf[128];
+    struct wf_addrs all;
+
+    assert_int_equal(wf_addr_parse(&all, text, false), 0);
+    assert_int_equal(all.count, 1);
+    assert_int_equal(all.at[0].sa.sa_family, family);
+    assert_int_equal(wf_addr_format(&all.at[0], buf, sizeof(buf)), strlen(again));
+    assert_string_equal(buf, again);
+}
+
+static void numeric_addresses_go_there_and_back(void **state)
+{
+    (void)state;
+    check_round("127.0.0.1:7000", AF_INET, "127.0.0.1:7000");
+    check_round("0.0.0.0:0", AF_INET, "0.0.0.0:0");
+    check_round("255.255.255.255:65535", AF_INET, "255.255.255.255:65535");
+    check_round("1.2.3.4:080", AF_INET, "1.2.3.4:80");
+    check_round("[::1]:0", AF_INET6, "[::1]:0");
+    check_round("[::]:8080", AF_INET6, "[::]:8080");
+    check_round("[2001:db8::ff00:42:8329]:1", AF_INET6, "[2001:db8::ff00:42:8329]:1");
+    check_round("[2001:0DB8:0:0:0:0:0:1]:1", AF_INET6, "[2001:db8::1]:1");
+    check_round("[::ffff:10.1.2.3]:4", AF_INET6, "10.1.2.3:4"); // as a dual-stack socket sees an IPv4 peer
+    check_round("[fe80::1%lo]:9", AF_INET6, "[fe80::1%lo]:9");
+    check_round("[fe80::1%1]:9", AF_INET6, "[fe80::1%lo]:9");
+    check_round("[fe80::1%4000000000]:9", AF_INET6, "[fe80::1%4000000000]:9");
+}
+
+static void what_is_no_address_is_refused(void **state)
+{
+    const char *const bad[] = {
+        "", ":", "::", "1.2.3.4", "1.2.3.4:", "1.2.3.4:65536", "1.2.3.4:-1", "1.2.3.4:+1", "1.2.3.4: 1", "1.2.3.4:1 ",
+        "1.2.3.4:0x1", "1.2.3:1", "1.2.3.256:1", "localhost:80", "::1:80", "[::1]", "[::1]:", "[::1:80", "::1]:80",
+        "[]:80", "[1.2.3.4]:80", "[::1]80", "[::1%lo:80", "[:::1]:80", "1.2.3.4:99999999999999999999", "[", "[:1",
+        "[%lo]:1", "0123456789012345678901234567890123456789012345678901234567890123456789:1",
+    };
+    struct wf_addrs all;
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+        if (wf_addr_parse(&all, bad[i], false) != -EINVAL)
+            fail_msg("'%s' is taken for an address", bad[i]);
+    assert_int_equal(wf_addr_parse(&all, NULL, false), -EINVAL);
+    assert_int_equal(wf_addr_parse(&all, "[fe80::1%no-such-if]:1", false), -ENODEV);
+}
+
+static void a_port_alone_stands_for_both_families(void **state)
+{
+    const char *const to_bind[] = { "[::]:80", "0.0.0.0:80" }, *const to_dial[] = { "[::1]:80", "127.0.0.1:80" };
+    struct wf_addrs all;
+    char buf[64];
+    (void)state;
+
+    for (int dial = 0; dial < 2; dial++) {
+        assert_int_equal(wf_addr_parse(&all, ":80", dial), 0);
+        assert_int_equal(all.count, 2);
+        for (int i = 0; i < 2; i++) {
+            assert_true(wf_addr_format(&all.at[i], buf, sizeof(buf)) > 0);
+            assert_string_equal(buf, dial ? to_dial[i] : to_bind[i]);
+        }
+    }
+}
+
+static void text_that_does_not_fit_is_refused(void **state)
+{
+    struct wf_addrs all;
+    struct wf_addr path;
+    char buf[32];
+    (void)state;
+
+    assert_int_equal(wf_addr_parse(&all, "1.2.3.4:56", false), 0);
+    assert_int_equal(wf_addr_format(&all.at[0], buf, 11), 10);
+    for (size_t n = 0; n < 11; n++) {
+        memset(buf, 'x', sizeof(buf));
+        assert_int_equal(wf_addr_format(&all.at[0], buf, n), -ENOSPC);
+        assert_int_equal(buf[n], 'x');
+    }
+    assert_int_equal(wf_addr_parse_unix(&path, "/tmp/path"), 0);
+    assert_int_equal(wf_addr_format(&path, buf, 10), 9);
+    for (size_t n = 0; n < 10; n++) {
+        memset(buf, 'x', sizeof(buf));
+        assert_int_equal(wf_addr_format(&path, buf, n), -ENOSPC);
+        assert_int_equal(buf[n], 'x');
+    }
+}
+
+static void unix_addresses_go_there_and_back(void **state)
+{
+    char longest[109], buf[128];
+    struct wf_addr a;
+    (void)state;
+
+    assert_int_equal(wf_addr_parse_unix(&a, "/run/x"), 0);
+    assert_int_equal(a.len, offsetof(struct sockaddr_un, sun_path) + 7);
+    assert_int_equal(wf_addr_format(&a, buf, sizeof(buf)), 6);
+    assert_string_equal(buf, "/run/x");
+
+    assert_int_equal(wf_addr_parse_unix(&a, "@name"), 0);
+    assert_int_equal(a.len, offsetof(struct sockaddr_un, sun_path) + 5); // no 0 at its end: it would be part of the name
+    assert_int_equal(a.un.sun_path[0], 0);
+    assert_int_equal(wf_addr_format(&a, buf, sizeof(buf)), 5);
+    assert_string_equal(buf, "@name");
+
+    memset(longest, 'p', sizeof(longest));
+    longest[108] = 0;
+    assert_int_equal(wf_addr_parse_unix(&a, longest), -ENAMETOOLONG);
+    longest[107] = 0;
+    assert_int_equal(wf_addr_parse_unix(&a, longest), 0);
+    assert_int_equal(wf_addr_parse_unix(&a, ""), -EINVAL);
+    assert_int_equal(wf_addr_parse_unix(&a, "@"), -EINVAL);
+    assert_int_equal(wf_addr_parse_unix(&a, NULL), -EINVAL);
+}
+
+static void what_the_kernel_says_of_unix_sockets_is_formatted(void **state)
+{
+    struct wf_addr a = { .un.sun_family = AF_UNIX };
+    char buf[128];
+    (void)state;
+
+    a.len = sizeof(sa_family_t); // unnamed
+    assert_int_equal(wf_addr_format(&a, buf, sizeof(buf)), 0);
+    assert_string_equal(buf, "");
+
+    memcpy(a.un.sun_path, "\0a\0b", 4); // abstract, with a 0 in it
+    a.len = sizeof(sa_family_t) + 4;
+    assert_int_equal(wf_addr_format(&a, buf, sizeof(buf)), 4);
+    assert_string_equal(buf, "@a@b");
+
+    memset(a.un.sun_path, 'p', sizeof(a.un.sun_path)); // as long as can be: the kernel counts a 0 that is not there
+    a.len = sizeof(a.un) + 1;
+    assert_int_equal(wf_addr_format(&a, buf, sizeof(buf)), sizeof(a.un.sun_path));
+    assert_int_equal(strlen(buf), sizeof(a.un.sun_path));
+
+    a.sa.sa_family = AF_NETLINK;
+    assert_int_equal(wf_addr_format(&a, buf, sizeof(buf)), -EAFNOSUPPORT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numeric_addresses_go_there_and_back),
+        cmocka_unit_test(what_is_no_address_is_refused),
+        cmocka_unit_test(a_port_alone_stands_for_both_families),
+        cmocka_unit_test(text_that_does_not_fit_is_refused),
+        cmocka_unit_test(unix_addresses_go_there_and_back),
+        cmocka_unit_test(what_the_kernel_says_of_unix_sockets_is_formatted),
+    };
+    return wf_test_run(tests);
+}

@@ -1,0 +1,92 @@
+// The blocking pool when the system refuses: every refusal is made to happen.
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+#include <weft.h>
+
+#include "base/mem.h"
+#include "runtime/blocking.h"
+#include "tests/support/harness.h"
+
+static int double_it(void *arg)
+{
+    return 2 * *(int *)arg;
+}
+
+// With one worker, nothing else passes a fault site between the two lines.
+static int refuse_threads(void *arg)
+{
+    int n = 21;
+    (void)arg;
+
+    wf_mem_fail_at(1, true);
+    int first = weft_blocking(double_it, &n);
+    wf_mem_fail_at(0, false);
+    assert_int_equal(first, -EAGAIN); // there is no thread, and none to be had
+    assert_int_equal(weft_blocking(double_it, &n), 42);
+    wf_mem_fail_at(1, true);
+    int then = weft_blocking(double_it, &n);
+    wf_mem_fail_at(0, false);
+    assert_int_equal(then, 42); // there is one, which is enough
+    return 0;
+}
+
+static int refuse_readers(void *arg)
+{
+    char buf[4];
+    int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    (void)arg;
+
+    wf_mem_fail_at(1, true);
+    ssize_t got = weft_read(fd, buf, sizeof(buf));
+    wf_mem_fail_at(0, false);
+    assert_int_equal(got, sizeof(buf)); // on the worker, if need be
+    assert_memory_equal(buf, "\177ELF", 4);
+    return weft_close(fd);
+}
+
+static int run_alone(weft_fn *fn)
+{
+    weft_config cfg = WEFT_CONFIG_INIT;
+    cfg.workers = 1;
+    return weft_run(&cfg, fn, NULL);
+}
+
+static void without_a_thread_there_is_an_error_and_with_one_a_queue(void **state)
+{
+    (void)state;
+    assert_int_equal(run_alone(refuse_threads), 0);
+}
+
+static void files_are_read_without_a_pool_if_need_be(void **state)
+{
+    (void)state;
+    assert_int_equal(run_alone(refuse_readers), 0);
+}
+
+static void a_pool_without_memory_is_an_error(void **state)
+{
+    struct wf_pool *p = NULL;
+    (void)state;
+
+    wf_mem_fail_at(1, false);
+    assert_int_equal(wf_pool_new(&p, 4), -ENOMEM);
+    wf_mem_fail_at(0, false);
+    assert_null(p);
+    wf_pool_free(NULL);
+    assert_int_equal(wf_pool_new(&p, 4), 0);
+    wf_pool_free(p);
+    assert_int_equal(wf_pool_new(&p, 4), 0);
+    wf_pool_abandon(p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_a_thread_there_is_an_error_and_with_one_a_queue),
+        cmocka_unit_test(files_are_read_without_a_pool_if_need_be),
+        cmocka_unit_test(a_pool_without_memory_is_an_error),
+    };
+    return wf_test_run(tests);
+}

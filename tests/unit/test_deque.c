@@ -1,0 +1,200 @@
+// The deque: single facts, then an owner and thieves in a deque of four slots.
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/compiler.h"
+#include "sched/deque.h"
+#include "sched/task.h"
+#include "tests/support/harness.h"
+#include "tests/support/threads.h"
+
+_Static_assert(WF_QUEUE_CAP == 4, "the facts below count on four slots");
+
+static struct wf_deque q;
+static struct wf_task tasks[16];
+
+static void begin(void)
+{
+    q = (struct wf_deque){ 0 };
+}
+
+static void push(unsigned first, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        assert_true(wf_deque_push(&q, &tasks[first + i]));
+}
+
+static struct wf_task *steal(void)
+{
+    bool again;
+    struct wf_task *task = wf_deque_steal(&q, &again);
+    assert_false(again);
+    return task;
+}
+
+static void an_empty_deque_has_nothing_for_anybody(void **state)
+{
+    (void)state;
+    begin();
+    assert_null(wf_deque_pop(&q));
+    assert_null(steal());
+    assert_int_equal(wf_deque_size(&q), 0);
+}
+
+static void the_owner_takes_the_newest(void **state)
+{
+    (void)state;
+    begin();
+    push(0, 3);
+    for (unsigned i = 3; i-- > 0;) {
+        assert_int_equal(wf_deque_size(&q), i + 1);
+        assert_ptr_equal(wf_deque_pop(&q), &tasks[i]);
+    }
+    assert_null(wf_deque_pop(&q));
+}
+
+static void a_thief_takes_the_oldest(void **state)
+{
+    (void)state;
+    begin();
+    push(0, 3);
+    for (unsigned i = 0; i < 3; i++)
+        assert_ptr_equal(steal(), &tasks[i]);
+    assert_null(steal());
+}
+
+static void owner_and_thief_meet_in_the_middle(void **state)
+{
+    (void)state;
+    begin();
+    push(0, 3);
+    assert_ptr_equal(steal(), &tasks[0]);
+    assert_ptr_equal(wf_deque_pop(&q), &tasks[2]);
+    assert_ptr_equal(wf_deque_pop(&q), &tasks[1]);
+    assert_null(steal());
+    assert_null(wf_deque_pop(&q));
+    push(4, 1);
+    assert_ptr_equal(steal(), &tasks[4]);
+    assert_null(wf_deque_pop(&q));
+}
+
+static void a_full_deque_refuses_until_one_is_taken(void **state)
+{
+    (void)state;
+    begin();
+    push(0, 4);
+    assert_false(wf_deque_push(&q, &tasks[4]));
+    assert_ptr_equal(steal(), &tasks[0]);
+    push(4, 1);
+    assert_false(wf_deque_push(&q, &tasks[5]));
+    for (unsigned i = 4; i > 0; i--)
+        assert_ptr_equal(wf_deque_pop(&q), &tasks[i]);
+}
+
+static void it_goes_on_where_the_slots_wrap(void **state)
+{
+    (void)state;
+    begin();
+    for (unsigned i = 0; i < 40; i++) {
+        push(0, 3);
+        assert_ptr_equal(steal(), &tasks[0]);
+        assert_ptr_equal(wf_deque_pop(&q), &tasks[2]);
+        assert_ptr_equal(wf_deque_pop(&q), &tasks[1]);
+        assert_null(wf_deque_pop(&q));
+    }
+}
+
+// --- an owner and thieves --------------------------------------------------------------------------------------------
+
+enum { THIEVES = 2 };
+
+struct item {
+    struct wf_task task;     // first: what the deque holds
+    unsigned payload;        // plain: [D4] publishes it
+    _Atomic unsigned taken;  // A: how often
+};
+
+static struct item *items;
+static unsigned n_items;
+static struct threads threads;
+static _Atomic bool done; // A: the owner has taken what was left
+
+static void take(struct wf_task *task)
+{
+    struct item *item = (struct item *)(void *)task;
+    assert_true(item->payload == (unsigned)(item - items) + 1);
+    assert_int_equal(wf_fetch_add_relaxed(&item->taken, 1), 0); // relaxed: only a count; nobody has taken it before
+}
+
+static void *be_thief(void *arg)
+{
+    unsigned stolen = 0;
+    (void)arg;
+    threads_ready(&threads);
+    while (!wf_load_acquire(&done)) {
+        bool again;
+        struct wf_task *task = wf_deque_steal(&q, &again);
+        if (task)
+            take(task);
+        stolen += task != NULL;
+    }
+    printf("stolen: %u\n", stolen);
+    return NULL;
+}
+
+// The owner's deque holds one or two tasks most of the time: that is where owner and thieves meet.
+static void *be_owner(void *arg)
+{
+    struct wf_test_rand r = wf_test_rand(0);
+    struct wf_task *task;
+
+    (void)arg;
+    threads_ready(&threads);
+    for (unsigned next = 0; next < n_items;) {
+        for (unsigned n = 1 + wf_test_below(&r, 4); n > 0 && next < n_items; n--) {
+            items[next].payload = next + 1;
+            if (!wf_deque_push(&q, &items[next].task))
+                break;
+            next++;
+        }
+        for (unsigned n = 1 + wf_test_below(&r, 4); n > 0 && (task = wf_deque_pop(&q)); n--)
+            take(task);
+    }
+    while ((task = wf_deque_pop(&q)))
+        take(task);
+    wf_store_release(&done, true);
+    return NULL;
+}
+
+static void every_task_is_taken_once(void **state)
+{
+    (void)state;
+    begin();
+    n_items = wf_test_rounds(3000000);
+    items = calloc(n_items, sizeof(*items));
+    assert_non_null(items);
+    done = false;
+    threads_init(&threads, 1 + THIEVES);
+    threads_add(&threads, be_owner, NULL);
+    for (unsigned i = 0; i < THIEVES; i++)
+        threads_add(&threads, be_thief, NULL);
+    threads_join(&threads);
+    for (unsigned i = 0; i < n_items; i++)
+        assert_int_equal(wf_load_relaxed(&items[i].taken), 1);
+    free(items);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_empty_deque_has_nothing_for_anybody),
+        cmocka_unit_test(the_owner_takes_the_newest),
+        cmocka_unit_test(a_thief_takes_the_oldest),
+        cmocka_unit_test(owner_and_thief_meet_in_the_middle),
+        cmocka_unit_test(a_full_deque_refuses_until_one_is_taken),
+        cmocka_unit_test(it_goes_on_where_the_slots_wrap),
+        cmocka_unit_test(every_task_is_taken_once),
+    };
+    return wf_test_run(tests);
+}
