@@ -19,6 +19,10 @@ struct wf_idle_source {
     // give_back ends the loan. `handover`: nobody will poll for some time, so the owner must watch by itself from now on.
     void (*give_back)(void *self, bool handover);
 
+    // attend says that the first worker has woken up: the owner, if it polls by itself, must look at the workers again.
+    // Called when the worker is counted as awake. Any worker.
+    void (*attend)(void *self);
+
     // interrupt makes a poll that waits, or the next one that would, return at once. Any thread.
     void (*interrupt)(void *self);
 };

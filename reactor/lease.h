@@ -29,6 +29,13 @@
 //
 //       All four are seq_cst, so at least one of the two sees the other's. If the word is WORKER only again (the loan
 //       ended, another began) the same holds for the end of that one.
+//   L3  no unbounded sleep of the reactor thread while a worker is awake:
+//
+//         reactor thread (keep)               worker that wakes first (attend)
+//         [X] lease = REACTOR                 [X] it counts as awake
+//         [L] watch: all asleep? sleep        [L] lease: REACTOR? interrupt the sleep (E1)
+//
+//       All are seq_cst, so at least one of the two sees the other's.
 #ifndef WF_REACTOR_LEASE_H
 #define WF_REACTOR_LEASE_H
 
@@ -46,7 +53,7 @@ struct wf_lease {
 static inline bool wf_lease_claim(struct wf_lease *l, uint32_t who)
 {
     uint32_t seen = wf_load_relaxed(&l->word); // relaxed: saves the exclusive cache line while it is taken
-    return seen <= WF_LEASE_HANDED && wf_cas_acquire(&l->word, &seen, who); // [L1]
+    return seen <= WF_LEASE_HANDED && wf_cas_seq_cst(&l->word, &seen, who); // [L1] [L3]
 }
 
 // wf_lease_borrow takes the lease for a worker, wf_lease_take for the reactor thread.

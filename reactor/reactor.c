@@ -109,6 +109,13 @@ static void give_back(void *self, bool handover)
         wf_parker_wake(&r->parker);
 }
 
+static void attend(void *self)
+{
+    struct wf_reactor *r = self;
+    if (wf_lease_state(&r->lease) == WF_LEASE_REACTOR) // [L3]
+        wf_turn_interrupt(r);
+}
+
 static void interrupt(void *self)
 {
     wf_turn_interrupt(self);
@@ -117,7 +124,7 @@ static void interrupt(void *self)
 struct wf_idle_source wf_reactor_idle_source(struct wf_reactor *r)
 {
     return (struct wf_idle_source){
-        .self = r, .borrow = borrow, .poll = poll_for, .give_back = give_back, .interrupt = interrupt
+        .self = r, .borrow = borrow, .poll = poll_for, .give_back = give_back, .attend = attend, .interrupt = interrupt
     };
 }
 

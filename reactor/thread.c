@@ -94,6 +94,7 @@ static void keep(struct wf_reactor *r, struct beat *b)
 {
     unsigned fired = 0;
 
+    b->next = 0; // look first: what was seen before the lease was taken may not be true any more [L3]
     while (!fired && !quitting(r)) {
         int64_t now = wf_now();
         if (now >= b->next)
@@ -109,14 +110,16 @@ static int64_t rest(struct wf_reactor *r, const struct beat *b)
 {
     int64_t until = b->next;
 
+    wf_store_seq_cst(&r->resting, until); // [W2]
     if (wf_lease_state(&r->lease) <= WF_LEASE_HANDED) {
-        int64_t timer = wf_timers_next(r);
+        int64_t timer = wf_timers_next(r); // [W2]
         until = timer < until ? timer : until;
     }
     if (wf_parker_prepare(&r->parker, WF_PARKER_IN_FUTEX)) {
         wf_parker_sleep(&r->parker, until);
         wf_parker_finish(&r->parker);
     }
+    wf_store_relaxed(&r->resting, (int64_t)0); // relaxed: who still sees the old value wakes a thread that is awake
     return wf_now();
 }
 

@@ -32,7 +32,9 @@
 //       All four are seq_cst, so at least one of the two sees the other's. `until` is 0 while nobody sleeps: a poller
 //       that is awake looks at next[] before it sleeps. An armer whose deadline is not the next of its wheel leaves it
 //       to whoever set `next`.
-//       While nobody holds the lease, the reactor thread looks at next[] at least once a tick (thread.c).
+//       While nobody holds the lease, the reactor thread looks at next[] once a tick. A tick may be long (thread.c), so the
+//       same goes for its rest, `resting`, but for LATE_MAX: a timer that is armed while the workers are busy need not
+//       wake another thread to be on time to the microsecond.
 #include "reactor/timer.h"
 
 #include <errno.h>
@@ -43,6 +45,7 @@
 #include "reactor/turn.h"
 
 enum { HOLD_MAX = 64 /* timers a hold of the lock */, HOLDS_MAX = 16 /* a wheel and turn: I/O must have its turn */ };
+enum { LATE_MAX = 1000000 /* ns */ };
 
 int wf_timers_init(struct wf_reactor *r)
 {
@@ -89,6 +92,15 @@ static void catch_up(struct wf_wheel *w)
     wf_wheel_advance(w, wf_now(), 1, &none);
 }
 
+// tell whoever sleeps past `tick` of it.
+static void tell(struct wf_reactor *r, int64_t tick)
+{
+    if (tick < wf_load_seq_cst(&r->until)) // [W2]
+        wf_turn_interrupt(r);
+    if (tick < wf_load_seq_cst(&r->resting) - LATE_MAX) // [W2]
+        wf_parker_wake(&r->parker);
+}
+
 void wf_timer_arm(struct wf_reactor *r, unsigned wheel, struct wf_timer *t, int64_t deadline, struct wf_waker waker)
 {
     struct wf_timers *home = &r->timers[wheel];
@@ -107,8 +119,8 @@ void wf_timer_arm(struct wf_reactor *r, unsigned wheel, struct wf_timer *t, int6
     wf_wheel_insert(&home->wheel, &t->node, deadline);
     wf_lock_release(&home->lock);
 
-    if (wf_unlikely(is_next) && tick < wf_load_seq_cst(&r->until)) // [W2]
-        wf_turn_interrupt(r);
+    if (wf_unlikely(is_next))
+        tell(r, tick);
 }
 
 void wf_timer_disarm(struct wf_timer *t)

@@ -54,8 +54,8 @@ static void dump_task(struct wf_task *task, void *arg)
     if (l.what)
         state = l.word & WF_TASK_ACTIVE ? "woken" : "parked";
     const char *quote = l.name ? "'" : "";
-    int n = snprintf(line, sizeof(line), "  task %llu%s%s%s%s: %s%s%s", (unsigned long long)l.id, l.name ? " " : "", quote,
-                     l.name ? l.name : "", quote, state, l.what ? ", waits for " : "", l.what ? l.what : "");
+    int n = snprintf(line, sizeof(line), "  task %llu%s%s%s%s: %s%s%s", (unsigned long long)l.id, l.name ? " " : "",
+                     quote, l.name ? l.name : "", quote, state, l.what ? ", waits for " : "", l.what ? l.what : "");
 
     if (l.what && n < (int)sizeof(line))
         n += snprintf(line + n, sizeof(line) - (size_t)n, " %lld", (long long)l.on);

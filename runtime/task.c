@@ -3,8 +3,8 @@
 // Who frees the header? It is the program's as long as there is a handle, and its task's as long as it runs.
 //   - born detached: wf_task_ended frees it;
 //   - joined: the joiner does, once the future is set: that is the last the ended task does with its header;
-//   - detached later: weft_detach adds a waiter to the future, the reaper, whose waker frees the header; if the future is
-//     set already, weft_detach frees it itself. The future decides which, once.
+//   - detached later: weft_detach adds a waiter to the future, the reaper, whose waker frees the header; if the future
+//     is set already, weft_detach frees it itself. The future decides which, once.
 #include <errno.h>
 #include <weft/task.h>
 

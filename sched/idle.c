@@ -13,7 +13,7 @@ void wf_idle_init(struct wf_idle *i, unsigned workers)
 
 bool wf_idle_search_begin(struct wf_idle *i)
 {
-    uint32_t n = wf_load_relaxed(&i->searching); // relaxed: the bound is advisory
+    uint32_t n = wf_load_seq_cst(&i->searching); // [I1] if not 0, one who searches stops after this
 
     if (2 * n >= i->workers && n > 0)
         return false;

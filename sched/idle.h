@@ -26,7 +26,8 @@
 //      All are seq_cst, so there is one order of them all. If the worker reads NULL, its reading comes before the
 //      push, and the pusher sees the bit. The pusher may still wake nobody because it sees searching > 0. Then
 //      somebody searches, whose own decrement comes after that look, and who reads the injector after it:
-//        - if he falls asleep, in wf_idle_sleep as above;
+//        - if he falls asleep, in wf_idle_sleep as above; if he then finds work after all, he searches on
+//          (wf_idle_search_begin), because there may be more of it than he takes;
 //        - if he finds work, wf_idle_search_end's caller looks at the injector and calls wf_idle_notify;
 //        - if he is a waker that found no sleeper after all, wf_idle_wake_one looks again.
 //      So the last one to stop searching after the push sees it.

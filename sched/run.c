@@ -100,7 +100,7 @@ struct wf_task *wf_worker_pick(struct wf_worker *w)
         return task;
     }
     w->next_runs = 0;
-    if (!task)
+    if (!task && wf_deque_size(&w->deque) > 0)
         task = wf_deque_pop(&w->deque);
     if (!task && (task = wf_ring_pop(&w->ring, w->sched->cfg.workers == 1)))
         look_ahead(w);

@@ -202,18 +202,27 @@ static unsigned rest(struct wf_worker *w, bool polling)
         wf_store_relaxed(&idle->poller, (int32_t)w->index); // relaxed: a hint whom to wake last
     wf_idle_sleep(idle, w->index, w->searching);            // [I1]
     w->searching = false;
-    if (nothing_queued(w)) {
-        if (polling)
-            fired = poll_borrowed(w, WF_LINGER_NS);
-        else
-            wf_parker_sleep(&w->parker, WF_NEVER);
-    }
+    bool dry = nothing_queued(w);
+    if (dry && polling)
+        fired = poll_borrowed(w, WF_LINGER_NS);
+    else if (dry)
+        wf_parker_sleep(&w->parker, WF_NEVER);
     if (polling)
         wf_store_relaxed(&idle->poller, -1); // relaxed: as above
     if (!wf_idle_unsleep(idle, w->index))
         w->searching = true; // [I2]
+    else if (!dry)
+        w->searching = wf_idle_search_begin(idle); // [I1] there may be more: found() passes the duty on
     wf_parker_finish(&w->parker);
     return fired;
+}
+
+// attend tells the owner of the poll that workers are awake again, if this is the first: he may be asleep without bound.
+static void attend(struct wf_worker *w)
+{
+    const struct wf_idle_source *source = &w->sched->cfg.idle;
+    if (source->attend && !wf_idle_others_awake(&w->sched->idle, w->index))
+        source->attend(source->self);
 }
 
 // idle waits until there may be something to do.
@@ -227,8 +236,10 @@ static void idle(struct wf_worker *w)
     if (rested)
         fired = rest(w, polling);
     wf_bump(&w->parks, 1);
-    if (!polling)
+    if (!polling) {
+        attend(w);
         return;
+    }
     w->lingered = rested && fired == 0 && !w->searching && nothing_queued(w);
     w->sched->cfg.idle.give_back(w->sched->cfg.idle.self, w->lingered);
     if (wf_ring_size(&w->ring) >= WF_WAKE_BACKLOG)

@@ -394,7 +394,8 @@ static int cancel_connecting_unix(void *arg)
 {
     struct sockaddr_un at = { .sun_family = AF_UNIX };
     struct connecting c = { (struct sockaddr *)&at, sizeof(sa_family_t) + 24, -1 };
-    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), first = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int first = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     (void)arg;
 
     snprintf(at.sun_path + 1, sizeof(at.sun_path) - 1, "weft-test-%013d", (int)getpid());

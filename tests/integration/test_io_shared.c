@@ -6,6 +6,14 @@
 
 enum { TASKS = 16 };
 
+// ThreadSanitizer takes closing a descriptor, while somebody is in a system call on it, for a race. That weft_close may
+// do so is what this file tests: the kernel holds on to the file until the call is over, and weft sees to the rest.
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "race:^wf_source_close$\n";
+}
+
 // --- readers ---------------------------------------------------------------------------------------------------------
 
 struct records {

@@ -159,6 +159,46 @@ static void a_task_that_computes_does_not_stop_time(void **state)
         assert_int_equal(run_tasks(sleep_beside_a_hog, NULL), 0);
 }
 
+struct twice {
+    weft_future f;
+    weft_time deadline;
+};
+
+static int await_then_sleep(void *arg)
+{
+    struct twice *t = arg;
+
+    int err = weft_await_until(&t->f, NULL, t->deadline);
+    assert_true(err == 0 || err == -ETIMEDOUT); // the machine may have been busy elsewhere
+    weft_time until = weft_after(WEFT_MS(2));
+    assert_int_equal(weft_sleep_until(until), 0);
+    assert_true(weft_now() >= until);
+    return 0;
+}
+
+// wake_twice: a future is completed, and before its waiter can run, its deadline passes, too: two wakes for one wait.
+static int wake_twice(void *arg)
+{
+    (void)arg;
+    for (unsigned i = wf_test_rounds(20); i > 0; i--) {
+        struct twice t = { WEFT_FUTURE_INIT, weft_after(WEFT_MS(4)) };
+        weft_task *task = spawn(await_then_sleep, &t);
+        while (!weft_task_done(task) && weft_now() < t.deadline - WEFT_MS(2))
+            assert_int_equal(weft_yield(), 0);
+        weft_future_complete(&t.f, 0);
+        while (weft_now() < t.deadline + WEFT_MS(3)) // computes: with one worker, the waiter is kept from running
+            ;
+        assert_int_equal(join(task), 0);
+    }
+    return 0;
+}
+
+static void a_wake_left_over_from_another_wait_ends_no_sleep(void **state)
+{
+    (void)state;
+    assert_int_equal(run_tasks(wake_twice, NULL), 0);
+}
+
 // --- cancelling ------------------------------------------------------------------------------------------------------
 
 // may_have is how many stacks the process may have: without MADV_GUARD_INSTALL (Linux 6.13) each is two mappings.
@@ -266,6 +306,7 @@ int main(void)
         left_test(a_deadline_in_the_past_only_looks),
         left_test(a_near_deadline_is_not_held_up_by_far_ones),
         left_test(a_task_that_computes_does_not_stop_time),
+        left_test(a_wake_left_over_from_another_wait_ends_no_sleep),
         left_test(a_hundred_thousand_sleepers_are_cancelled_at_once),
         left_test(sleepers_end_with_the_runtime),
         left_test(a_cancel_at_the_deadline_ends_the_sleep_once),

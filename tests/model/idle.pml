@@ -31,14 +31,18 @@ bool notified[WORKERS];   /* the parker's token */
 byte named;               /* tasks in worker 0's inbox */
 bool in_futex[WORKERS];
 
+/* one load of a word with a bit for each worker */
 inline any_asleep(w, result)
 {
-    result = false;
-    w = 0;
-    do
-    :: w < WORKERS -> if :: asleep[w] -> result = true; break :: else -> w++ fi
-    :: else -> break
-    od
+    d_step {
+        result = false;
+        w = 0;
+        do
+        :: w < WORKERS -> result = result || asleep[w]; w++
+        :: else -> break
+        od;
+        w = 0
+    }
 }
 
 inline wake_parker(w)
@@ -58,7 +62,8 @@ inline wake_one(w, some)
         w = 0;
         do
         :: w < WORKERS ->
-            atomic { if :: asleep[w] -> asleep[w] = false; break :: else -> w++ fi }
+            d_step { if :: asleep[w] -> asleep[w] = false; some = true :: else -> some = false fi };
+            if :: some -> break :: else -> w++ fi
         :: else -> break
         od;
         if
@@ -73,7 +78,8 @@ inline wake_one(w, some)
 #endif
         fi
     :: searching != 0 -> break
-    od
+    od;
+    w = 0
 }
 
 /* wf_sched_notify */
@@ -84,7 +90,8 @@ inline notify(w, some)
         any_asleep(w, some);
         if :: some -> wake_one(w, some) :: else -> skip fi
     :: else -> skip
-    fi
+    fi;
+    some = false
 }
 
 active [PUSHERS] proctype pusher()
@@ -153,7 +160,7 @@ active [WORKERS] proctype worker()
                 searcher = false;
                 atomic { searching--; some = (searching == 0) };
 #ifndef BUG_NO_LAST_LOOK
-                if :: some && queued > 0 -> notify(w, some) :: else -> skip fi
+                if :: some && queued > 0 -> notify(w, some) :: else -> some = false fi
 #endif
             :: else -> skip
             fi;
@@ -200,7 +207,7 @@ active [WORKERS] proctype worker()
             :: some -> skip
 #endif
             fi;
-            notified[self] = false
+            d_step { notified[self] = false; some = false; dry = false }
         fi
     od
 }

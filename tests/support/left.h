@@ -41,7 +41,7 @@ static inline unsigned left_count(const char *folder)
 // left_mapped is 0 where the address space is a tool's more than the program's.
 static inline size_t left_mapped(void)
 {
-#if defined(WF_ASAN) || defined(WF_TSAN) || defined(WF_VALGRIND)
+#if defined(WF_ASAN) || defined(WF_TSAN) || defined(WF_VALGRIND) || defined(WF_EMULATED)
     return 0;
 #else
     char line[256];

@@ -107,7 +107,7 @@ static void unix_addresses_go_there_and_back(void **state)
     assert_string_equal(buf, "/run/x");
 
     assert_int_equal(wf_addr_parse_unix(&a, "@name"), 0);
-    assert_int_equal(a.len, offsetof(struct sockaddr_un, sun_path) + 5); // no 0 at its end: it would be part of the name
+    assert_int_equal(a.len, offsetof(struct sockaddr_un, sun_path) + 5); // no 0 at its end: it would belong to it
     assert_int_equal(a.un.sun_path[0], 0);
     assert_int_equal(wf_addr_format(&a, buf, sizeof(buf)), 5);
     assert_string_equal(buf, "@name");
