@@ -28,14 +28,15 @@ static struct wf_cell_node *oldest_first(struct wf_cell_node *stack)
     return queue;
 }
 
-// signal_all wakes the owners of a stack that the caller has taken. After `signalled` a node may be gone.
+// signal_all wakes the owners of a stack that the caller has taken. After SIGNALLED a node may be gone.
 static void signal_all(struct wf_cell_node *stack)
 {
     for (struct wf_cell_node *node = oldest_first(stack), *next; node; node = next) {
         struct wf_waker waker = node->waker;
         next = node->next;
-        wf_store_release(&node->signalled, true); // [C1] [C4]
+        wf_store_release(&node->state, WF_CELL_CHOSEN); // [C1]
         wf_waker_fire(waker);
+        wf_store_release(&node->state, WF_CELL_SIGNALLED); // [C4]
     }
 }
 
@@ -57,7 +58,7 @@ bool wf_cell_push(struct wf_cell *c, struct wf_cell_node *node)
 {
     uintptr_t word = wf_load_acquire(&c->word); // [C1] the caller may go on to read what the setter wrote
 
-    wf_store_relaxed(&node->signalled, false); // relaxed: published by the compare-and-swap
+    wf_store_relaxed(&node->state, WF_CELL_WAITING); // relaxed: published by the compare-and-swap
     node->epoch = 0;
     do {
         if (word & WF_CELL_SET)

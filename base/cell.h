@@ -21,7 +21,7 @@
 //
 // The hard case is a leaver whose node somebody has taken: it is not in the stack, the cell may have been cleared
 // since, other waiters pushed, even their nodes freed; and its own must not go away before the taker has stored
-// `signalled`. wf_cell_leave tells the two apart, in O(1) amortised, without looking at anybody's node but those that
+// SIGNALLED. wf_cell_leave tells the two apart, in O(1) amortised, without looking at anybody's node but those that
 // it took:
 //
 //   - Leavers count epochs. A stack that a leaver has put back carries the mark KNOWN, which lasts until a setter takes
@@ -31,8 +31,10 @@
 //   - Now its own node is in the stack if and only if it bears this epoch. For if a setter has taken it, its stamp (if
 //     any) is from before that, and the first leaver after that found no KNOWN and began a newer epoch.
 //
-// A taker reads all it needs of a node, then stores `signalled`: its last touch. That comes soon: whoever took the
-// stack is walking it.
+// A taker marks a node CHOSEN, fires its waker, and marks it SIGNALLED: its last touch. A waiter that is woken sees
+// CHOSEN; it must not go before SIGNALLED, which comes soon. That the second mark comes after the wake, and not before,
+// keeps everything alive that the wake touches on its way: the waiting task cannot end, so its runtime cannot be freed
+// under a foreign thread that has just completed a future.
 //
 // Rejected: a mark in the word under which a leaver relinks a stack that stays where it is, with setters leaving it
 // their value in a second word. Two setters raced for that word, a value could be lost, and set was not seen to have
@@ -41,12 +43,12 @@
 // Edges. Every write of the word is a read-modify-write, so each release in it reaches all later acquires, whatever was
 // written in between.
 //   C1  wf_cell_set's compare-and-swap (release) -> wf_cell_value, _set and _push finding it set, the leaver finding
-//       AWAY gone, and from both takers `signalled` (release) -> wf_cell_signalled (acquire): what the setter wrote
+//       AWAY gone, and from both takers CHOSEN (release) -> wf_cell_chosen (acquire): what the setter wrote
 //       before is visible to who waited, and to who found it set
 //   C2  wf_cell_push's compare-and-swap (release) -> the one that takes the stack (acquire): the nodes' contents
 //   C3  a leaver's unlock, and the compare-and-swap that puts the rest back (release) -> the next leaver's lock, and
 //       the one that takes (acquire): the links and stamps
-//   C4  `signalled` (release) -> wf_cell_signalled (acquire): the node may be reused
+//   C4  SIGNALLED (release) -> wf_cell_signalled (acquire): the setter is done with the node, and with its waker
 #ifndef WF_BASE_CELL_H
 #define WF_BASE_CELL_H
 
@@ -55,6 +57,8 @@
 
 #include "base/atomic.h"
 #include "base/waker.h"
+
+enum { WF_CELL_WAITING, WF_CELL_CHOSEN, WF_CELL_SIGNALLED };
 
 // All zero is an empty cell.
 struct wf_cell {
@@ -68,7 +72,7 @@ struct wf_cell_node {
     struct wf_cell_node *prev; // T: right if stamped, and not the newest
     uintptr_t epoch;           // written by leavers under the lock, T
     struct wf_waker waker;     // I: from the push on
-    _Atomic bool signalled;    // A: [C1] [C4]
+    _Atomic uint8_t state;     // A: WF_CELL_WAITING and so on; [C1] [C4]
 };
 
 enum { WF_CELL_SET = 1, WF_CELL_AWAY = 2, WF_CELL_KNOWN = 4, WF_CELL_FLAGS = 7 }; // nodes are 8-aligned
@@ -112,13 +116,20 @@ static inline bool wf_cell_clear(struct wf_cell *c, uintptr_t seen)
 bool wf_cell_push(struct wf_cell *c, struct wf_cell_node *node);
 
 // wf_cell_leave takes `node`, which was pushed, out again.
-// Returns: true when it is out: its waker will not fire. False if somebody has set the cell: await wf_cell_signalled.
+// Returns: true when it is out: its waker will not fire. False if somebody has set the cell: await wf_cell_chosen, then wf_cell_signalled.
 // Context: who pushed it. May fire wakers of others.
 bool wf_cell_leave(struct wf_cell *c, struct wf_cell_node *node);
 
+// wf_cell_chosen tells whether the wait is over: the cell was set, and `node` was there.
+static inline bool wf_cell_chosen(const struct wf_cell_node *node)
+{
+    return wf_load_acquire(&node->state) != WF_CELL_WAITING; // [C1]
+}
+
+// wf_cell_signalled tells whether the node may go: soon after it was chosen.
 static inline bool wf_cell_signalled(const struct wf_cell_node *node)
 {
-    return wf_load_acquire(&node->signalled); // [C1] [C4]
+    return wf_load_acquire(&node->state) == WF_CELL_SIGNALLED; // [C4]
 }
 
 #endif

@@ -175,7 +175,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_option options[] = {
-    { "listen", 'l', "ADDR", 0, "Address to serve, 127.0.0.1:7000 by default; :PORT for all, port 0 for a free one", 0 },
+    { "listen", 'l', "ADDR", 0, "Address to serve, 127.0.0.1:7000 by default; :PORT: all; port 0: a free one", 0 },
     { "workers", 'w', "N", 0, "Threads that run tasks; 0 (the default): one for each usable CPU", 0 },
     { "grace", 'g', "SECONDS", 0, "Time for connections to finish after SIGINT or SIGTERM; 5 by default", 0 },
     { 0 },

@@ -11,8 +11,8 @@
 //   QUEUED turns BEGUN under the lock, so a cancelled task knows which of the two it was. A job that has begun may not
 //   be left alone: it works on the task's memory. So the task waits for it, whatever happens.
 //
-//   Edge B1: wf_cell_set(&job->done) -> the wait for it: what fn wrote, and its result, are visible to the task.
-//   After setting the cell the thread does not touch the job again.
+//   What fn wrote, and its result, are visible to the task by the edge of the cell `done`. After setting it the thread
+//   does not touch the job again.
 //
 //   Threads. A submitter makes one if more jobs are queued than threads are idle. A thread that has been idle for ten
 //   seconds leaves: it puts its handle in `leaver`, having taken out the one that is there, and joins that. So at any
@@ -40,23 +40,23 @@ struct job {
     void *arg;           // I
     int result;          // of the thread until `done` is set
     bool begun;          // L
-    struct wf_cell done; // A: [B1]
+    struct wf_cell done; // A
 };
 
 // I: fixed after wf_pool_new; L: under `lock`
 struct wf_pool {
     pthread_mutex_t lock;
-    pthread_cond_t work;   // L: a job was queued, or `stopping`
-    pthread_cond_t gone;   // L: no thread is left
-    struct wf_list queue;  // L: of struct job, oldest first
-    unsigned queued;       // L: length of the queue
-    unsigned idle;         // L: threads that wait for work
-    unsigned threads;      // L: that take jobs
-    unsigned leaving;      // L: that do not any more
-    unsigned max;          // I
-    bool stopping;         // L
-    bool has_leaver;       // L
-    pthread_t leaver;      // L: has ended, or is about to
+    pthread_cond_t work;  // L: a job was queued, or `stopping`
+    pthread_cond_t gone;  // L: no thread is left
+    struct wf_list queue; // L: of struct job, oldest first
+    unsigned queued;      // L: length of the queue
+    unsigned idle;        // L: threads that wait for work
+    unsigned threads;     // L: that take jobs
+    unsigned leaving;     // L: that do not any more
+    unsigned max;         // I
+    bool stopping;        // L
+    bool has_leaver;      // L
+    pthread_t leaver;     // L: has ended, or is about to
 };
 
 // --- the threads -----------------------------------------------------------------------------------------------------
@@ -110,7 +110,7 @@ static void *work(void *arg)
     while ((job = take(p))) {
         pthread_mutex_unlock(&p->lock);
         job->result = job->fn(job->arg);
-        wf_cell_set(&job->done, 0, false); // [B1]
+        wf_cell_set(&job->done, 0, false); // from here on it may be gone
         pthread_mutex_lock(&p->lock);
     }
     leave(p);

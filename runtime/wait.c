@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/lock.h"
 #include "base/parker.h"
 #include "runtime/runtime.h"
 
@@ -28,6 +29,13 @@ static void arm(struct wf_timer *timer, struct wf_task *task, weft_time deadline
 {
     struct weft_rt *rt = wf_weft_task(task)->rt;
     wf_timer_arm(rt->reactor, wf_sched_worker_index(rt->sched), timer, deadline, waker_of(task));
+}
+
+// let_go waits until the setter that has chosen `node` is done with it: a few instructions, unless it was preempted.
+static void let_go(struct wf_task *task, const struct wf_cell_node *node)
+{
+    while (wf_unlikely(!wf_cell_signalled(node)))
+        wf_yield(task);
 }
 
 // --- Cells -----------------------------------------------------------------------------------------------------------
@@ -58,7 +66,7 @@ static bool push(struct wait *w, int n)
 static bool any_signalled(const struct wait *w)
 {
     for (int i = 0; i < w->pushed; i++)
-        if (wf_cell_signalled(&w->nodes[i]))
+        if (wf_cell_chosen(&w->nodes[i]))
             return true;
     return false;
 }
@@ -70,13 +78,12 @@ static bool leave(struct wait *w, const char *what, intptr_t on)
     bool set = false;
 
     for (int i = 0; i < w->pushed; i++) {
-        if (wf_cell_signalled(&w->nodes[i])) {
-            set = true;
-        } else if (!wf_cell_leave(w->cells[i], &w->nodes[i])) {
-            while (!wf_cell_signalled(&w->nodes[i]))
-                wf_park(w->task, what, on);
-            set = true;
-        }
+        if (!wf_cell_chosen(&w->nodes[i]) && wf_cell_leave(w->cells[i], &w->nodes[i]))
+            continue;
+        while (!wf_cell_chosen(&w->nodes[i]))
+            wf_park(w->task, what, on);
+        let_go(w->task, &w->nodes[i]);
+        set = true;
     }
     return set;
 }
@@ -134,13 +141,12 @@ static int wait_long(struct wf_cell *c, const char *what, intptr_t on)
         return 0;
     do {
         wf_park(task, what, on);
-        if (wf_cell_signalled(&node))
-            return 0;
-    } while (!wf_task_cancelled(task));
-    if (wf_cell_leave(c, &node))
+    } while (!wf_cell_chosen(&node) && !wf_task_cancelled(task));
+    if (!wf_cell_chosen(&node) && wf_cell_leave(c, &node))
         return -ECANCELED;
-    while (!wf_cell_signalled(&node)) // completion wins; its wake is on its way
+    while (!wf_cell_chosen(&node)) // completion wins; its wake is on its way
         wf_park(task, what, on);
+    let_go(task, &node);
     return 0;
 }
 
@@ -156,9 +162,11 @@ void wf_wait_shielded(struct wf_cell *c, const char *what)
     struct wf_task *task = wf_self();
     struct wf_cell_node node = { .waker = waker_of(task) };
 
-    if (wf_cell_push(c, &node))
-        while (!wf_cell_signalled(&node))
-            wf_park(task, what, 0);
+    if (!wf_cell_push(c, &node))
+        return;
+    while (!wf_cell_chosen(&node))
+        wf_park(task, what, 0);
+    let_go(task, &node);
 }
 
 // --- Time ------------------------------------------------------------------------------------------------------------
@@ -193,21 +201,24 @@ int wf_wait_thread(struct wf_cell *c, weft_time deadline)
 {
     struct wf_parker parker = { WF_PARKER_RUNNING };
     struct wf_cell_node node = { .waker = { wake_thread, &parker } };
+    unsigned turns = 0;
 
     if (wf_self())
         wf_misuse("a task must not block its thread: await instead");
     if (!wf_cell_push(c, &node))
         return 0;
-    // The parker is on this stack, so what counts is that its wake has come, not that the node is signalled.
-    while (wf_parker_prepare(&parker, WF_PARKER_IN_FUTEX)) {
-        wf_parker_sleep(&parker, deadline);
-        if (wf_parker_finish(&parker))
-            return 0;
-        if (deadline != WEFT_NEVER && wf_now() >= deadline) {
+    while (!wf_cell_chosen(&node)) {
+        if (wf_parker_prepare(&parker, WF_PARKER_IN_FUTEX)) {
+            wf_parker_sleep(&parker, deadline);
+            wf_parker_finish(&parker);
+        }
+        if (!wf_cell_chosen(&node) && deadline != WEFT_NEVER && wf_now() >= deadline) {
             if (wf_cell_leave(c, &node))
                 return -ETIMEDOUT;
             deadline = WEFT_NEVER; // it is set: the wake is on its way
         }
     }
+    while (!wf_cell_signalled(&node)) // the parker and the node are on this stack
+        wf_relax(&turns);
     return 0;
 }

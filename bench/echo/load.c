@@ -88,13 +88,27 @@ static int allocate(struct load *l)
     return 0;
 }
 
-// be_polite: where client and server share a CPU, a client that is woken by a reply must not preempt the server in the
-// middle of a batch. If it does, whoever of the two is a little faster sleeps in between and interrupts the other, whose
-// messages cost up to a half more: one would measure that, and not the server.
-static void be_polite(void)
+static void set_policy(int policy, int priority)
 {
-    const struct sched_param none = { 0 };
-    (void)sched_setscheduler(0, SCHED_BATCH, &none); // needs no right; only the pinned runs need it
+    const struct sched_param param = { .sched_priority = priority };
+    (void)sched_setscheduler(0, policy, &param); // without the right to it: as it is
+}
+
+// behave chooses how this thread competes for a CPU, so that it measures the server and not the kernel's choice.
+//
+// With --rate it is an instrument that must send on time, whatever the server does with the CPUs: first in, first out.
+//
+// In a closed loop on one CPU, which it shares with the server, it must not preempt the server in the middle of a batch
+// when a reply wakes it. If it does, whoever of the two is a little faster sleeps in between and interrupts the other,
+// whose messages cost up to a half more: one would measure that.
+static void behave(const struct options *opt)
+{
+    cpu_set_t mine;
+
+    if (opt->rate > 0)
+        set_policy(SCHED_FIFO, 1);
+    else if (sched_getaffinity(0, sizeof(mine), &mine) == 0 && CPU_COUNT(&mine) == 1)
+        set_policy(SCHED_BATCH, 0);
 }
 
 int load_init(struct load *l, const struct options *opt)
@@ -102,7 +116,7 @@ int load_init(struct load *l, const struct options *opt)
     memset(l, 0, sizeof(*l));
     l->opt = opt;
     l->epoll = -1;
-    be_polite();
+    behave(opt);
     prctl(PR_SET_TIMERSLACK, 1); // messages that are due by the clock must not go out 50 us late
     if (make_room(l) < 0 || find_target(l) < 0 || allocate(l) < 0)
         return -1;

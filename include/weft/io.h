@@ -28,7 +28,8 @@ WEFT_API ssize_t weft_write(int fd, const void *buf, size_t n);
 WEFT_API ssize_t weft_readv(int fd, const struct iovec *v, int n);
 WEFT_API ssize_t weft_writev(int fd, const struct iovec *v, int n);
 
-// The socket calls. With MSG_DONTWAIT in flags they do not park but return -EAGAIN.
+// The socket calls. With MSG_DONTWAIT in flags they do not park but return -EAGAIN. MSG_WAITALL makes weft_recv wait for
+// all of it on a stream; it means nothing to the others.
 WEFT_API ssize_t weft_recv(int fd, void *buf, size_t n, int flags);
 WEFT_API ssize_t weft_send(int fd, const void *buf, size_t n, int flags);
 WEFT_API ssize_t weft_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *sa, socklen_t *len);
@@ -57,7 +58,7 @@ WEFT_API int weft_connect(int fd, const struct sockaddr *sa, socklen_t len);
 // weft_poll parks until `fd` is ready for one of `events` (POLLIN, POLLOUT, POLLPRI, POLLRDHUP, ...): how libraries
 // that do their own non-blocking I/O plug in.
 //
-// Returns: the revents of poll(2), above 0.
+// Returns: the revents of poll(2), above 0. -EPERM for a file that is not ready: it never will be.
 WEFT_API int weft_poll(int fd, short events);
 
 // weft_close closes `fd` and wakes whoever waits on it, with -EBADF.

@@ -23,9 +23,9 @@ struct vec {
     int n;
 };
 
-// The two that every message comes through are made without the C library's wrappers: those are cancellation points, and
-// in a program of several threads each passage costs them two locked instructions (measured: 0.1 us a message). A worker
-// is never cancelled.
+// The two that every message comes through are made without the C library's wrappers: those are cancellation points,
+// and in a program of several threads each passage costs them two locked instructions (measured: 0.1 us a message). A
+// worker is never cancelled.
 WF_NOINLINE static ssize_t sys_recv(int fd, void *args)
 {
     struct span *s = args;

@@ -103,6 +103,69 @@ static void a_write_waits_for_room(void **state)
     on_each_pair(write_before_read);
 }
 
+// Two bytes, a little apart, and no more until both are back: the second one's edge often comes while the first one's
+// read is just done, and lost, would be the last.
+struct pair {
+    int fd[2];
+    uint64_t seed;
+};
+
+static void *send_in_twos(void *arg)
+{
+    struct pair *p = arg;
+    struct wf_test_rand r = wf_test_rand(p->seed);
+    char buf[2];
+
+    for (unsigned i = 0; i < wf_test_rounds(4000); i++) {
+        peer_write(p->fd[1], "a", 1);
+        for (volatile uint32_t pause = wf_test_below(&r, 3000); pause > 0; pause--)
+            ;
+        peer_write(p->fd[1], "b", 1);
+        peer_read(p->fd[1], buf, 2);
+        assert_memory_equal(buf, "ab", 2);
+    }
+    close(p->fd[1]);
+    return NULL;
+}
+
+static int echo(void *arg)
+{
+    struct pair *p = arg;
+    char buf[64];
+    ssize_t n;
+
+    while ((n = weft_read(p->fd[0], buf, sizeof(buf))) > 0)
+        assert_int_equal(weft_write_all(p->fd[0], buf, (size_t)n, NULL), 0);
+    return (int)n | weft_close(p->fd[0]);
+}
+
+static int echo_twos(void *arg)
+{
+    enum { PAIRS = 3 };
+    struct pair pairs[PAIRS];
+    weft_task *tasks[PAIRS];
+    pthread_t threads[PAIRS];
+    (void)arg;
+
+    for (unsigned i = 0; i < PAIRS; i++) {
+        pairs[i].seed = i;
+        peer_tcp_pair(pairs[i].fd);
+        tasks[i] = spawn(echo, &pairs[i]);
+        threads[i] = peer_start(send_in_twos, &pairs[i]);
+    }
+    for (int i = 0; i < PAIRS; i++) {
+        assert_int_equal(join(tasks[i]), 0);
+        peer_join(threads[i]);
+    }
+    return 0;
+}
+
+static void an_edge_that_comes_while_a_read_returns_is_kept(void **state)
+{
+    (void)state;
+    assert_int_equal(run_tasks(echo_twos, NULL), 0);
+}
+
 // --- ends and errors -------------------------------------------------------------------------------------------------
 
 static int read_to_the_end(void *arg)
@@ -448,7 +511,7 @@ static int datagrams(void *arg)
     assert_int_equal(join(reader), 0);
     assert_int_equal(c.result, 1);
     assert_int_equal(weft_read(fd[0], buf, 0), 0); // takes none
-    for (int i = 2; i <= 4; i++)                  // each read is short, and none says that this was all
+    for (int i = 2; i <= 4; i++)                   // each read is short, and none says that this was all
         assert_int_equal(weft_recv(fd[0], buf, sizeof(buf), 0), i);
     assert_int_equal(weft_write(fd[1], "", 0), 0); // an empty one
     assert_int_equal(weft_recv(fd[0], buf, sizeof(buf), 0), 0);
@@ -627,6 +690,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_read_waits_for_bytes),
         cmocka_unit_test(a_write_waits_for_room),
+        cmocka_unit_test(an_edge_that_comes_while_a_read_returns_is_kept),
         cmocka_unit_test(the_end_of_the_stream_is_read_for_ever),
         cmocka_unit_test(a_reset_is_an_error),
         cmocka_unit_test(bytes_behind_urgent_data_are_read),

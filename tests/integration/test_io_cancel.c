@@ -48,8 +48,8 @@ static ssize_t read_full(int fd, void *buf, size_t n)
 }
 
 static const struct io reading[] = {
-    { "weft_read", weft_read, false },       { "weft_readv", read_vector, false }, { "weft_read", read_full, false },
-    { "weft_recv", recv_plain, true },       { "weft_recv", recv_all, true },      { "weft_recvfrom", recv_from, true },
+    { "weft_read", weft_read, false },      { "weft_readv", read_vector, false }, { "weft_read", read_full, false },
+    { "weft_recv", recv_plain, true },      { "weft_recv", recv_all, true },      { "weft_recvfrom", recv_from, true },
     { "weft_recvmsg", recv_message, true },
 };
 
@@ -88,8 +88,8 @@ static ssize_t send_message(int fd, void *buf, size_t n)
 }
 
 static const struct io writing[] = {
-    { "weft_write", write_plain, false }, { "weft_write", write_all, false },  { "weft_writev", write_vector, false },
-    { "weft_send", send_plain, true },    { "weft_sendto", send_to, true },    { "weft_sendmsg", send_message, true },
+    { "weft_write", write_plain, false }, { "weft_write", write_all, false }, { "weft_writev", write_vector, false },
+    { "weft_send", send_plain, true },    { "weft_sendto", send_to, true },   { "weft_sendmsg", send_message, true },
 };
 
 // --- one call --------------------------------------------------------------------------------------------------------
@@ -283,8 +283,8 @@ static void a_cancelled_task_writes_nothing(void **state)
 static void a_cancel_that_races_with_bytes_loses_none(void **state)
 {
     (void)state;
-    assert_int_equal(
-        run_tasks(run_grid, &(struct grid){ reading, READING, cancel_reading, 2, 3, wf_test_rounds(20) }), 0);
+    assert_int_equal(run_tasks(run_grid, &(struct grid){ reading, READING, cancel_reading, 2, 3, wf_test_rounds(20) }),
+                     0);
 }
 
 static void a_cancel_that_races_with_room_doubles_none(void **state)

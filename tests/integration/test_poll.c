@@ -273,7 +273,7 @@ static int foreign_echo(void *arg)
             assert_true(weft_poll(fd, POLLIN) > 0);
             continue;
         }
-        for (ssize_t at = 0, put; at < n; at += put > 0 ? put : 0) {
+        for (ssize_t at = 0, put; at<n; at += put> 0 ? put : 0) {
             put = write(fd, buf + at, (size_t)(n - at));
             if (put < 0)
                 assert_true(weft_poll(fd, POLLOUT) > 0);

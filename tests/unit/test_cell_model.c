@@ -223,9 +223,11 @@ static void await_signal(int k)
 {
     unsigned turns = 0;
 
-    for (int seen = 0; !wf_cell_signalled(&waits[k]); seen = fired[k])
+    for (int seen = 0; !wf_cell_chosen(&waits[k]); seen = fired[k])
         while (fired[k] == seen)
             relax(&turns);
+    while (!wf_cell_signalled(&waits[k]))
+        relax(&turns);
     expect(sets > 0);
     bury(k);
 }
@@ -243,7 +245,7 @@ static void leave(int k)
         return;
     }
     left[k] = true;
-    expect(!atomic_load(&waits[k].signalled));
+    expect(atomic_load(&waits[k].state) == WF_CELL_WAITING);
     bury(k);
 }
 
@@ -385,7 +387,7 @@ static void settle(bool again_used)
     for (int k = 0; k < NODES; k++) {
         expect(fired[k] == (pushed[k] && !left[k]));
         if (pushed[k] && !over[k])
-            expect(atomic_load(&waits[k].signalled));
+            expect(atomic_load(&waits[k].state) == WF_CELL_SIGNALLED);
     }
     ASAN_UNPOISON_MEMORY_REGION(waits, sizeof(waits));
     for (int k = 0; k < NODES; k++)

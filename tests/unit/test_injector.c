@@ -135,6 +135,13 @@ static unsigned n_each;
 static _Atomic unsigned left; // A: tasks that nobody has taken
 static struct threads threads;
 
+// pause_in_turn keeps the processor for a while: pushers and takers that sleep never meet.
+static void pause_in_turn(unsigned turns)
+{
+    if (turns % 256 == 255)
+        sched_yield();
+}
+
 static void *be_pusher(void *arg)
 {
     unsigned self = (unsigned)(uintptr_t)arg;
@@ -150,8 +157,8 @@ static void *be_pusher(void *arg)
         }
         wf_injector_push(&q, &chain);
         if (wf_test_below(&r, 4) > 0) // so that it runs empty now and then
-            for (unsigned turns = 0; !wf_injector_empty(&q) && turns < 100; turns++)
-                sched_yield();
+            for (unsigned turns = 0; !wf_injector_empty(&q) && turns < 400; turns++)
+                pause_in_turn(turns);
     }
     return NULL;
 }
@@ -169,7 +176,7 @@ static void take(struct item *item, unsigned *last)
 static void *be_taker(void *arg)
 {
     struct wf_test_rand r = wf_test_rand(PUSHERS + (unsigned)(uintptr_t)arg);
-    unsigned last[PUSHERS] = { 0 };
+    unsigned last[PUSHERS] = { 0 }, turns = 0;
 
     threads_ready(&threads);
     while (wf_load_seq_cst(&left) > 0) { // what is lost is waited for in vain
@@ -178,8 +185,7 @@ static void *be_taker(void *arg)
         for (unsigned i = 0; i < n; i++)
             take((struct item *)(void *)out[i], last);
         wf_fetch_sub_seq_cst(&left, n);
-        if (n == 0)
-            sched_yield();
+        pause_in_turn(n == 0 ? turns++ : 0);
     }
     return NULL;
 }

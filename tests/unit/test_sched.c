@@ -274,12 +274,13 @@ struct pair {
         _Atomic bool running;            // A: written by the task
     } players[2];
     _Atomic unsigned turn; // A
+    unsigned last;         // the round after which both end: written by the first, before its last move
 };
 
-enum { PAIRS = 3 };
+enum { PAIRS = 2, STEALS = 300 };
 
 static struct pair pairs[PAIRS];
-static _Atomic bool enough; // A: the watch may stop
+static _Atomic bool enough; // A: written by the watch: the game may end
 
 static void compute(struct wf_test_rand *r)
 {
@@ -294,10 +295,12 @@ static void play(struct job *job)
     struct wf_task *woken;
 
     wf_store_release(&self->task, &job->core);
-    for (unsigned round = 0; round < rounds; round++) {
+    for (unsigned round = 0; round <= self->pair->last; round++) {
         while (wf_load_acquire(&self->pair->turn) != 2 * round + self->number)
             wf_park(&job->core, "the other's move", 0);
         assert_false(wf_exchange_acq_rel(&self->running, true));
+        if (self->number == 0 && wf_load_acquire(&enough))
+            self->pair->last = round;
         wf_fetch_add_acq_rel(&self->pair->turn, 1);
         if ((woken = wf_load_acquire(&other->task)))
             wf_task_wake(woken);
@@ -306,11 +309,17 @@ static void play(struct job *job)
     }
 }
 
-static void *watch(void *arg)
+// watch ends the game when enough tasks have been stolen, from the next slot for the most part.
+static void *watch(void *ended)
 {
-    (void)arg;
-    while (!wf_load_acquire(&enough))
+    struct wf_sched_stats stats = { 0 };
+
+    while (bell_count(ended) < 2 * PAIRS) {
         wf_sched_watch(sched);
+        wf_sched_stats(sched, &stats);
+        if (stats.steals >= wf_test_rounds(STEALS))
+            wf_store_release(&enough, true);
+    }
     return NULL;
 }
 
@@ -321,17 +330,16 @@ static void who_waits_in_the_next_slot_of_a_hog_is_taken_once(void **state)
     (void)state;
     memset(pairs, 0, sizeof(pairs));
     enough = false;
-    rounds = wf_test_rounds(10000);
-    start(3);
-    assert_int_equal(pthread_create(&watcher, NULL, watch, NULL), 0);
+    start(2 * PAIRS); // so some are idle, and may be sent to steal
+    assert_int_equal(pthread_create(&watcher, NULL, watch, &bell), 0);
     for (unsigned i = 0; i < 2 * PAIRS; i++) {
         struct player *player = &pairs[i / 2].players[i % 2];
         player->pair = &pairs[i / 2];
         player->number = i % 2;
+        pairs[i / 2].last = UINT32_MAX - 1;
         spawn(play, player, &bell);
     }
     bell_wait(&bell, 2 * PAIRS);
-    wf_store_release(&enough, true);
     assert_int_equal(pthread_join(watcher, NULL), 0);
     stop();
 }

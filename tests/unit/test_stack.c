@@ -11,6 +11,13 @@
 #include "sched/stack.h"
 #include "tests/support/harness.h"
 
+// An emulator accepts any advice, and follows none that it does not know: MADV_GUARD_INSTALL makes no guard there.
+#ifdef WF_EMULATED
+enum { GUARDS_BY_MPROTECT = true };
+#else
+enum { GUARDS_BY_MPROTECT = false };
+#endif
+
 enum { SMALL = WF_STACK_CLASS_MIN, LARGE = 26 /* 64 MiB: one stack a slab */ };
 
 static struct wf_depot depot;
@@ -22,6 +29,7 @@ static int setup(void **state)
     depot = (struct wf_depot){ 0 };
     pool = other = (struct wf_stack_pool){ 0 };
     wf_depot_init(&depot);
+    depot.mprotect_guards = GUARDS_BY_MPROTECT;
     return 0;
 }
 
@@ -121,13 +129,8 @@ static int signal_of_touching(char *at)
 static void below_a_stack_lies_a_guard(void **state)
 {
     (void)state;
-#ifdef WF_EMULATED
-    int by_mprotect = 1; // the emulator accepts any advice, and follows none that it does not know
-#else
-    int by_mprotect = 0;
-#endif
-    for (; by_mprotect < 2; by_mprotect++) {
-        depot.mprotect_guards = by_mprotect;
+    for (int by_mprotect = 0; by_mprotect < 2; by_mprotect++) {
+        depot.mprotect_guards = by_mprotect || GUARDS_BY_MPROTECT;
         struct wf_stack *stack = take(&pool, (uint8_t)(SMALL + by_mprotect));
         assert_int_equal(signal_of_touching(stack->base), SIGSEGV);
         assert_int_equal(signal_of_touching(stack->base + page() - 1), SIGSEGV);
