@@ -116,7 +116,8 @@ static inline bool wf_cell_clear(struct wf_cell *c, uintptr_t seen)
 bool wf_cell_push(struct wf_cell *c, struct wf_cell_node *node);
 
 // wf_cell_leave takes `node`, which was pushed, out again.
-// Returns: true when it is out: its waker will not fire. False if somebody has set the cell: await wf_cell_chosen, then wf_cell_signalled.
+// Returns: true when it is out: its waker will not fire. False if somebody has set the cell: await wf_cell_chosen, then
+// wf_cell_signalled.
 // Context: who pushed it. May fire wakers of others.
 bool wf_cell_leave(struct wf_cell *c, struct wf_cell_node *node);
 

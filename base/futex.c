@@ -17,7 +17,8 @@ int wf_futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t deadline)
         limit = &ts;
     }
     // WAIT_BITSET, unlike WAIT, takes an absolute time.
-    long err = syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, seen, limit, NULL, FUTEX_BITSET_MATCH_ANY);
+    long err =
+        syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, seen, limit, NULL, FUTEX_BITSET_MATCH_ANY);
     return err < 0 && errno == ETIMEDOUT ? -ETIMEDOUT : 0;
 }
 

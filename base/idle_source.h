@@ -16,7 +16,8 @@ struct wf_idle_source {
     // Only for who has borrowed. Returns: how many wakers fired; 0 after `linger`, or when interrupted.
     unsigned (*poll)(void *self, int64_t linger);
 
-    // give_back ends the loan. `handover`: nobody will poll for some time, so the owner must watch by itself from now on.
+    // give_back ends the loan. `handover`: nobody will poll for some time, so the owner must watch by itself from now
+    // on.
     void (*give_back)(void *self, bool handover);
 
     // attend says that the first worker has woken up: the owner, if it polls by itself, must look at the workers again.

@@ -19,7 +19,7 @@ void wf_mem_fail_at(long n, bool and_all_later)
 
 long wf_mem_count(void)
 {
-    return wf_load_relaxed(&passed);
+    return wf_load_relaxed(&passed); // relaxed: as above
 }
 
 bool wf_fault(void)

@@ -37,7 +37,7 @@ struct wf_reactor {
     _Atomic uint64_t polls, events, expired;       // H
 
     _Alignas(WF_CACHE_LINE) struct wf_parker parker; // A: base/parker.h
-    _Atomic int64_t resting;                             // A: timer.c, W2: until when the thread rests; 0: it does not
+    _Atomic int64_t resting;                         // A: timer.c, W2: until when the thread rests; 0: it does not
     _Atomic bool dozing;                             // A: lease.h, L2
     _Atomic bool quit;                               // A: [E2], and the parker's [P1]
     _Atomic uint64_t ticks;                          // R

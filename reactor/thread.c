@@ -45,9 +45,9 @@
 
 enum { QUIET_MAX = 64 /* ticks */, QUIET_BEFORE_DOZE = 3 /* ticks */, TURNS_MAX = 16 /* full ones, in a row */ };
 
-// ask_for_promptness asks the kernel for short slices, so that this thread, which seldom runs and never for long, is let
-// on a CPU at once when others compute there (measured, a neighbour that computes 20 ms at a time: p99 of the others 3.4
-// ms without, 1.0 with). Kernels before 6.12 take no notice.
+// ask_for_promptness asks the kernel for short slices, so that this thread, which seldom runs and never for long, is
+// let on a CPU at once when others compute there (measured, a neighbour that computes 20 ms at a time: p99 of the
+// others 3.4 ms without, 1.0 with). Kernels before 6.12 take no notice.
 static void ask_for_promptness(void)
 {
     const struct {
@@ -59,8 +59,8 @@ static void ask_for_promptness(void)
     } attr = { .size = sizeof(attr), .runtime = 100000 };
     _Static_assert(sizeof(attr) == 48, "the first version of struct sched_attr, which glibc does not declare");
 
-    (void)syscall(SYS_sched_setattr, 0, &attr, 0);   // without it: as it was
-    (void)prctl(PR_SET_TIMERSLACK, 1ul);             // ns: the kernel's default is 50 us, three times what the wheel resolves
+    (void)syscall(SYS_sched_setattr, 0, &attr, 0); // without it: as it was
+    (void)prctl(PR_SET_TIMERSLACK, 1ul); // ns: the kernel's default is 50 us, three times what the wheel resolves
 }
 
 // What the thread remembers from tick to tick.

@@ -32,9 +32,9 @@
 //       All four are seq_cst, so at least one of the two sees the other's. `until` is 0 while nobody sleeps: a poller
 //       that is awake looks at next[] before it sleeps. An armer whose deadline is not the next of its wheel leaves it
 //       to whoever set `next`.
-//       While nobody holds the lease, the reactor thread looks at next[] once a tick. A tick may be long (thread.c), so the
-//       same goes for its rest, `resting`, but for LATE_MAX: a timer that is armed while the workers are busy need not
-//       wake another thread to be on time to the microsecond.
+//       While nobody holds the lease, the reactor thread looks at next[] once a tick. A tick may be long (thread.c), so
+//       the same goes for its rest, `resting`, but for LATE_MAX: a timer that is armed while the workers are busy need
+//       not wake another thread to be on time to the microsecond.
 #include "reactor/timer.h"
 
 #include <errno.h>

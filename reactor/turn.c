@@ -56,8 +56,8 @@ static void awake(struct wf_reactor *r)
         wf_exchange_acq_rel(&r->interrupted, false); // [E2]
 }
 
-// look_ahead fetches what the events after the i-th will touch. With a thousand connections neither sources nor waiters,
-// which lie on the tasks' stacks, are in any near cache.
+// look_ahead fetches what the events after the i-th will touch. With a thousand connections neither sources nor
+// waiters, which lie on the tasks' stacks, are in any near cache.
 static void look_ahead(struct wf_reactor *r, const struct wf_epoll_batch *events, int i)
 {
     int far = i + 16, near = i + 8;

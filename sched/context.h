@@ -1,5 +1,5 @@
-// A context: where a stack of calls was left, so that it can be gone on with. Made and switched in sched/arch/; here are
-// the hooks that tell the sanitizers about it (empty without them).
+// A context: where a stack of calls was left, so that it can be gone on with. Made and switched in sched/arch/; here
+// are the hooks that tell the sanitizers about it (empty without them).
 #ifndef WF_SCHED_CONTEXT_H
 #define WF_SCHED_CONTEXT_H
 
@@ -27,9 +27,9 @@ void wf_arch_init(void);
 // pointer in *save, and goes on where `load` was saved, where its wf_arch_switch returns `arg`.
 void *wf_arch_switch(void **save, void *load, void *arg);
 
-// wf_arch_jump is how to get there: not by a call. The processor predicts returns by a stack of its own, on which a call
-// that never returns leaves an entry too many, and each return after the switch would be predicted wrong, on both sides
-// (measured: spawn and join 110 ns so, 75 by a jump). So the return address is pushed by hand.
+// wf_arch_jump is how to get there: not by a call. The processor predicts returns by a stack of its own, on which a
+// call that never returns leaves an entry too many, and each return after the switch would be predicted wrong, on both
+// sides (measured: spawn and join 110 ns so, 75 by a jump). So the return address is pushed by hand.
 #if defined(WF_ARCH_UCONTEXT)
 #define wf_arch_jump wf_arch_switch
 #elif defined(__x86_64__)

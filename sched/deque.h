@@ -2,9 +2,9 @@
 // not begun: the owner takes the newest (so a tree of tasks is walked depth first, and lives in little memory), thieves
 // take the oldest (the biggest subtree), several at a time.
 //
-// The orders are those that a model checker passed (GenMC under RC11 and IMM: two thieves, 42 118 executions): the fences
-// of Le, Pop, Cohen and Zappa Nardelli (2013) replaced by sequentially consistent operations, which cost the same on
-// x86-64, and which ThreadSanitizer understands.
+// The orders are those that a model checker passed (GenMC under RC11 and IMM: two thieves, 42 118 executions): the
+// fences of Le, Pop, Cohen and Zappa Nardelli (2013) replaced by sequentially consistent operations, which cost the
+// same on x86-64, and which ThreadSanitizer understands.
 //
 // Parties: the owner (push, pop, spill) and any number of thieves (steal). An index is 64 bits and never wraps, so a
 // compare-and-swap on `head` cannot suffer ABA. Slots [head, tail) are full.
@@ -17,9 +17,9 @@
 //         [S] tail = t - 1   seq_cst      [L] head   seq_cst
 //         [L] head           seq_cst      [L] tail   seq_cst
 //
-//       If the owner's store comes first in the total order, the thief sees the lowered tail. If the thief's load of tail
-//       comes first, so did its load of head; the owner then sees a head at least as new, and for the task t - 1 both go
-//       to the compare-and-swap on head, which one wins.
+//       If the owner's store comes first in the total order, the thief sees the lowered tail. If the thief's load of
+//       tail comes first, so did its load of head; the owner then sees a head at least as new, and for the task t - 1
+//       both go to the compare-and-swap on head, which one wins.
 //   D3  steal's compare-and-swap on head -> push loads head (acquire): the thief has read the slot before the owner may
 //       fill it again
 //   D4  push's store of the slot, by D1 -> the thief: the task's header is initialised
@@ -39,9 +39,9 @@
 struct wf_task;
 
 struct wf_deque {
-    _Alignas(WF_NO_SHARING) _Atomic uint64_t head;          // A: next to steal
-    _Alignas(WF_NO_SHARING) _Atomic uint64_t tail;          // A: next to push; written by the owner only
-    _Atomic(struct wf_task *) slot[WF_QUEUE_CAP];           // A: [D1] and [D3]
+    _Alignas(WF_NO_SHARING) _Atomic uint64_t head; // A: next to steal
+    _Alignas(WF_NO_SHARING) _Atomic uint64_t tail; // A: next to push; written by the owner only
+    _Atomic(struct wf_task *) slot[WF_QUEUE_CAP];  // A: [D1] and [D3]
 };
 
 // wf_deque_push adds the newest. Returns: false if the deque is full.  Context: owner.

@@ -21,9 +21,9 @@ struct wf_header_list {
 };
 
 struct wf_headers {
-    size_t size;                  // fixed: of one header
-    pthread_mutex_t lock;         //
-    struct wf_header_list shared; // under lock
+    size_t size;                            // fixed: of one header
+    pthread_mutex_t lock;                   //
+    struct wf_header_list shared;           // under lock
     _Atomic(struct wf_header_slab *) slabs; // A: [H1] newest first; only added to
 };
 

@@ -15,7 +15,8 @@
 // wf_idle_hint may look without any ordering; a wake missed there costs parallelism until the next hint, or the next
 // watch. Work pushed to the injector is nobody's: wf_idle_notify must not miss.
 //
-// [I1] No work in the injector is left behind while a worker sleeps.
+// Edges.
+//   I1  No work in the injector is left behind while a worker sleeps.
 //
 //        pusher                                  worker that falls asleep
 //        [S] injector.tail   (J2)                [S] asleep |= bit            (wf_idle_sleep)
@@ -32,7 +33,7 @@
 //        - if he is a waker that found no sleeper after all, wf_idle_wake_one looks again.
 //      So the last one to stop searching after the push sees it.
 //
-// [I2] A sleeper is woken by whoever clears its bit, and by him only, by wf_parker_wake. It is a searcher then: the
+//   I2  A sleeper is woken by whoever clears its bit, and by him only, by wf_parker_wake. It is a searcher then: the
 //      waker has counted it (searching went from 0 to 1 in its name).
 #ifndef WF_SCHED_IDLE_H
 #define WF_SCHED_IDLE_H
@@ -61,7 +62,8 @@ bool wf_idle_search_begin(struct wf_idle *i);
 // must look at the injector, and call wf_idle_notify if it is not empty ([I1]).
 bool wf_idle_search_end(struct wf_idle *i);
 
-// wf_idle_sleep announces that `worker` falls asleep; `searching`: it was a searcher. It must look at the injector after.
+// wf_idle_sleep announces that `worker` falls asleep; `searching`: it was a searcher. It must look at the injector
+// after.
 void wf_idle_sleep(struct wf_idle *i, unsigned worker, bool searching);
 
 // wf_idle_unsleep ends that. Returns: false if somebody is waking the worker ([I2]): it is a searcher now.

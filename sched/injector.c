@@ -18,7 +18,7 @@ static bool take_first(struct wf_injector *q, struct wf_task *task, struct wf_ta
         return true;
     // It seems to be the last. A push that finds NULL writes head, so head is cleared before the tail is.
     struct wf_task *last = task;
-    wf_store_relaxed(&q->head, NULL); // relaxed: [J3]
+    wf_store_relaxed(&q->head, NULL);          // relaxed: [J3]
     if (wf_cas_acq_rel(&q->tail, &last, NULL)) // [J3]
         return true;
     // Somebody has pushed behind it, and will not touch head.

@@ -1,9 +1,10 @@
 // The injector: the queue that everybody shares. Foreign threads, the reactor and overflowing workers push chains of
 // tasks; workers take shares. First in, first out, unbounded, intrusive: it never waits and never fails.
 //
-// The push side is one exchange that links a whole chain (as in the queue lock of Mellor-Crummey and Scott, and Vyukov's
-// intrusive queue). The take side is for one at a time, by a try-lock that nobody ever waits for: a worker that finds it
-// taken knows that another is taking work, and looks elsewhere. A share is a batch: the lock is passed once for many.
+// The push side is one exchange that links a whole chain (as in the queue lock of Mellor-Crummey and Scott, and
+// Vyukov's intrusive queue). The take side is for one at a time, by a try-lock that nobody ever waits for: a worker
+// that finds it taken knows that another is taking work, and looks elsewhere. A share is a batch: the lock is passed
+// once for many.
 //
 //   tail  NULL: empty. Else the last task pushed.
 //   head  the first task; NULL while the queue is empty, or while the pusher that found it empty has not linked yet.

@@ -16,7 +16,7 @@
 #endif
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static unsigned users;           // under lock: workers that want it
+static unsigned users;            // under lock: workers that want it
 static struct sigaction previous; // fixed while there are users
 
 static size_t signal_stack_size(void)

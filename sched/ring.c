@@ -23,12 +23,12 @@ struct wf_task *wf_ring_pop(struct wf_ring *q, bool alone)
     uint64_t tail = wf_load_relaxed(&q->tail); // relaxed: only the owner writes it
 
     if (alone && head != tail) {
-        wf_store_relaxed(&q->head, head + 1); // relaxed: nobody else looks
+        wf_store_relaxed(&q->head, head + 1);  // relaxed: nobody else looks
         return wf_load_relaxed(slot(q, head)); // relaxed: the owner wrote it
     }
     while (head != tail) {
         struct wf_task *task = wf_load_relaxed(slot(q, head)); // relaxed: the owner wrote it
-        if (wf_cas_release(&q->head, &head, head + 1))          // [R2]
+        if (wf_cas_release(&q->head, &head, head + 1))         // [R2]
             return task;
     }
     return NULL;
@@ -36,7 +36,7 @@ struct wf_task *wf_ring_pop(struct wf_ring *q, bool alone)
 
 struct wf_task *wf_ring_steal(struct wf_ring *q, struct wf_ring *to, unsigned *moved)
 {
-    uint64_t at = wf_load_relaxed(&to->tail); // relaxed: the caller owns it
+    uint64_t at = wf_load_relaxed(&to->tail);  // relaxed: the caller owns it
     uint64_t head = wf_load_acquire(&q->head); // acquire: before tail, so that the difference is not too large by much
 
     *moved = 0;
@@ -53,8 +53,8 @@ struct wf_task *wf_ring_steal(struct wf_ring *q, struct wf_ring *to, unsigned *m
             for (uint64_t i = 0; i + 1 < n; i++)
                 wf_store_relaxed(slot(to, at + i), wf_load_relaxed(slot(q, head + i)));
             struct wf_task *last = wf_load_relaxed(slot(q, head + n - 1)); // relaxed: as above
-            if (wf_cas_acq_rel(&q->head, &head, head + n)) {                // [R2]
-                wf_store_release(&to->tail, at + n - 1);                    // [R1] of the thief's own ring
+            if (wf_cas_acq_rel(&q->head, &head, head + n)) {               // [R2]
+                wf_store_release(&to->tail, at + n - 1);                   // [R1] of the thief's own ring
                 *moved = (unsigned)n - 1;
                 return last;
             }

@@ -1,5 +1,5 @@
-// The run ring: a worker's queue of tasks that were woken or have yielded, first in, first out. One producer, the owner;
-// owner and thieves take from the same end, thieves half of it at once (as Go's and Tokio's run queues).
+// The run ring: a worker's queue of tasks that were woken or have yielded, first in, first out. One producer, the
+// owner; owner and thieves take from the same end, thieves half of it at once (as Go's and Tokio's run queues).
 //
 // Parties: the owner (push, pop) and any number of thieves (steal). Indices are 64 bits and never wrap: no ABA.
 // Slots [head, tail) are full.
@@ -18,8 +18,8 @@
 
 #include "sched/deque.h"
 
-// Larger than the deque: what does not fit queues in the injector, which all workers contend for, and a thousand tasks that
-// are ready at a time are nothing unusual (yield_1000 took twice as long with 256).
+// Larger than the deque: what does not fit queues in the injector, which all workers contend for, and a thousand tasks
+// that are ready at a time are nothing unusual (yield_1000 took twice as long with 256).
 #ifndef WF_RING_CAP
 #define WF_RING_CAP (WF_QUEUE_CAP == 256 ? 2048 : WF_QUEUE_CAP)
 #endif
@@ -33,15 +33,17 @@ struct wf_ring {
 // wf_ring_push adds a task behind all others. Returns: false if the ring is full.  Context: owner.
 bool wf_ring_push(struct wf_ring *q, struct wf_task *task);
 
-// wf_ring_pop takes the oldest, NULL if there is none. `alone`: there are no thieves, so no locked instruction is needed.
+// wf_ring_pop takes the oldest, NULL if there is none. `alone`: there are no thieves, so no locked instruction is
+// needed.
 // Context: owner.
 struct wf_task *wf_ring_pop(struct wf_ring *q, bool alone);
 
-// wf_ring_peek is the task `ahead` places behind the oldest, NULL if there is none; somebody may just be taking it. Only
+// wf_ring_peek is the task `ahead` places behind the oldest, NULL if there is none; somebody may just be taking it.
+// Only
 // for looking ahead.  Context: owner.
 static inline struct wf_task *wf_ring_peek(const struct wf_ring *q, uint64_t ahead)
 {
-    uint64_t at = wf_load_relaxed(&q->head) + ahead; // relaxed: a hint
+    uint64_t at = wf_load_relaxed(&q->head) + ahead;    // relaxed: a hint
     if ((int64_t)(wf_load_relaxed(&q->tail) - at) <= 0) // relaxed: as above
         return NULL;
     return wf_load_relaxed(&q->slot[at & (WF_RING_CAP - 1)]); // relaxed: the owner wrote it

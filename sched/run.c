@@ -1,16 +1,17 @@
 // What happens on a task's stack: choose the next task, switch to it; park, yield, wake, end.
 //
-// A task that leaves switches straight to the next one, if the worker's own queues have one; only when they are dry does
-// it go by way of the worker's own stack (worker.c). Whoever runs next finishes what the one who left could not do while
-// he still stood on his stack: publish him as PARKED, queue him, or free his stack (wf_worker_arrive).
+// A task that leaves switches straight to the next one, if the worker's own queues have one; only when they are dry
+// does it go by way of the worker's own stack (worker.c). Whoever runs next finishes what the one who left could not do
+// while he still stood on his stack: publish him as PARKED, queue him, or free his stack (wf_worker_arrive).
 //
 // The order of choice:
 //   next slot   the task just woken or spawned: its data is hot. At most WF_NEXT_RUNS in a row while others wait.
 //   deque       spawned, not begun, newest first: a tree of tasks is walked depth first
 //   ring        woken or yielded, oldest first
-// and every WF_FAIR_TICKS the ring before the others. While inbox or injector hold work, some of it every WF_TURN_TICKS.
-// The deque's oldest task gets a turn only by time (tend in worker.c): each such turn begins another subtree, whose stacks
-// live beside the present one's. By count, every 64 tasks, it made fib(32) carve 170 000 stacks instead of 60.
+// and every WF_FAIR_TICKS the ring before the others. While inbox or injector hold work, some of it every
+// WF_TURN_TICKS. The deque's oldest task gets a turn only by time (tend in worker.c): each such turn begins another
+// subtree, whose stacks live beside the present one's. By count, every 64 tasks, it made fib(32) carve 170 000 stacks
+// instead of 60.
 //
 // Edges.
 //   N1  put_next's store or exchange (release) -> the exchange that takes the slot (acquire), owner's or thief's:
@@ -29,7 +30,7 @@ static struct wf_task *take_next(struct wf_worker *w)
 
     if (!task || w->sched->cfg.workers > 1)
         return task ? wf_exchange_acquire(&w->next, NULL) : NULL; // [N1] a thief may have been faster: NULL
-    wf_store_relaxed(&w->next, NULL); // relaxed: there are no thieves
+    wf_store_relaxed(&w->next, NULL);                             // relaxed: there are no thieves
     return task;
 }
 
@@ -67,9 +68,9 @@ static struct wf_task *pick_in_turn(struct wf_worker *w, uint64_t ticks)
     return task;
 }
 
-// look_ahead fetches what the tasks of the ring that come soon will touch first into the cache: with a thousand tasks in turn
-// neither headers nor stacks are in the nearest one. Headers are type-stable, so a task that is stolen meanwhile does no
-// harm, nor does a stack pointer that is not true any more.
+// look_ahead fetches what the tasks of the ring that come soon will touch first into the cache: with a thousand tasks
+// in turn neither headers nor stacks are in the nearest one. Headers are type-stable, so a task that is stolen
+// meanwhile does no harm, nor does a stack pointer that is not true any more.
 static inline void look_ahead(const struct wf_worker *w)
 {
 #ifndef WF_TSAN // which takes the look at the stack pointer for a race
@@ -152,7 +153,7 @@ static void push_deque(struct wf_worker *w, struct wf_task *task)
 // put_next makes `task` the next to run; who was that before queues: begun tasks in the ring, others in the deque.
 static void put_next(struct wf_worker *w, struct wf_task *task)
 {
-    if (!wf_load_relaxed(&w->next)) { // relaxed: only the owner fills it
+    if (!wf_load_relaxed(&w->next)) {     // relaxed: only the owner fills it
         wf_store_release(&w->next, task); // [N1] wakes nobody: the owner is about to run it
         return;
     }
@@ -263,7 +264,8 @@ bool wf_worker_ready(struct wf_worker *w, struct wf_task *task)
 {
     if (wf_likely(task->stack != NULL))
         return true;
-    task->stack = wf_stack_take(&w->stacks[task->stack_class - WF_STACK_CLASS_MIN], &w->sched->depot, task->stack_class);
+    task->stack =
+        wf_stack_take(&w->stacks[task->stack_class - WF_STACK_CLASS_MIN], &w->sched->depot, task->stack_class);
     if (wf_likely(task->stack != NULL)) {
         wf_stack_context(task->stack, &task->context, task_main);
         return true;
@@ -288,8 +290,9 @@ void wf_worker_arrive(struct wf_worker *w)
     case WF_LEFT_YIELDED:
         if (wf_unlikely(left->home != NULL))
             send_home(w, left);
-        else if (wf_load_relaxed(&w->sched->injector.tail) && wf_ring_size(&w->ring) >= WF_RING_CAP / 2) // relaxed: a hint
-            inject(w->sched, left); // behind those that found no room: they get as many turns
+        else if (wf_load_relaxed(&w->sched->injector.tail) &&
+                 wf_ring_size(&w->ring) >= WF_RING_CAP / 2) // relaxed: a hint
+            inject(w->sched, left);                         // behind those that found no room: they get as many turns
         else
             push_ring(w, left);
         break;
@@ -394,7 +397,7 @@ static struct wf_worker *end_task(struct wf_task *task, struct wf_stack **stack)
     s->cfg.ended(task);
     // Release: wf_sched_drain counts this end, then frees what the task used.
     wf_store_release(&w->ended, wf_load_relaxed(&w->ended) + 1); // relaxed: only the owner writes it
-    if (wf_unlikely(wf_load_seq_cst(&s->draining))) { // seq_cst: against wf_sched_drain's store
+    if (wf_unlikely(wf_load_seq_cst(&s->draining))) {            // seq_cst: against wf_sched_drain's store
         wf_fetch_add_seq_cst(&s->drained, 1);
         wf_futex_wake(&s->drained, 1);
     }

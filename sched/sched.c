@@ -7,16 +7,18 @@
 //      was being used again just then, is met by the next round.
 //   3. All have ended when the number of ends, read first, equals the number of tasks made, read after: each task that
 //      has ended was counted as made before, and a living one was made by another living one, or was counted in 1.
-//   4. wf_sched_stop sets `quitting` and wakes every worker: each finds its queues dry, as there are no tasks, and leaves.
-//      A wake that is still on its way finds an ended task. Only then may others (the reactor) stop that could fire
-//      wakers, and only after that
+//   4. wf_sched_stop sets `quitting` and wakes every worker: each finds its queues dry, as there are no tasks, and
+//      leaves. A wake that is still on its way finds an ended task. Only then may others (the reactor) stop that could
+//      fire wakers, and only after that
 //   5. wf_sched_free releases headers and stacks: nobody can reach them.
 //
 // Edges.
 //   S1  wf_sched_task_new counts (seq_cst), then loads `draining`; wf_sched_drain stores `draining`, then loads the
 //       counts (seq_cst): one of them sees the other
-//   S2  end_task's store of `ended` (release) -> made_and_ended's load (acquire): what the task did is visible, the tasks
-//       it made among it
+//   S2  end_task's store of `ended` (release) -> made_and_ended's load (acquire): what the task did is visible, the
+//       tasks it made among it
+#include "sched/sched.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -232,7 +234,7 @@ static uint64_t living(struct wf_sched *s)
     for (unsigned i = 0; i < s->cfg.workers; i++)
         ended += wf_load_acquire(&s->workers[i].ended); // [S2]
     for (unsigned i = 0; i < s->cfg.workers; i++)
-        made += wf_load_relaxed(&s->workers[i].spawned); // relaxed: [S2] has it visible
+        made += wf_load_relaxed(&s->workers[i].spawned);        // relaxed: [S2] has it visible
     return made + wf_load_seq_cst(&s->spawned_outside) - ended; // [S1]
 }
 
@@ -293,8 +295,8 @@ static int64_t cpu_time(const struct wf_worker *w)
 }
 
 // look tells how the worker has done since the last look, `elapsed` ns ago: WF_WATCH_STUCK, WF_WATCH_BRISK, or 0.
-// One that did not get the processor is not stuck: its work is no more urgent for being moved, and what others would poll
-// for it would overtake the rest.
+// One that did not get the processor is not stuck: its work is no more urgent for being moved, and what others would
+// poll for it would overtake the rest.
 static unsigned look(struct wf_sched *s, struct wf_worker *w, int64_t elapsed)
 {
     uint64_t ticks = wf_load_relaxed(&w->ticks); // relaxed: a hint
@@ -339,12 +341,12 @@ void wf_sched_stats(struct wf_sched *s, struct wf_sched_stats *out)
     memset(out, 0, sizeof(*out));
     for (unsigned i = 0; i < s->cfg.workers; i++) {
         struct wf_worker *w = &s->workers[i];
-        out->runs += wf_load_relaxed(&w->runs); // relaxed: counters
-        out->steals += wf_load_relaxed(&w->steals);
-        out->stolen += wf_load_relaxed(&w->stolen);
-        out->parks += wf_load_relaxed(&w->parks);
-        out->wakes += wf_load_relaxed(&w->wakes);
-        out->polls += wf_load_relaxed(&w->polls);
-        out->overflows += wf_load_relaxed(&w->overflows);
+        out->runs += wf_load_relaxed(&w->runs);           // relaxed: counters
+        out->steals += wf_load_relaxed(&w->steals);       // relaxed: as above
+        out->stolen += wf_load_relaxed(&w->stolen);       // relaxed: as above
+        out->parks += wf_load_relaxed(&w->parks);         // relaxed: as above
+        out->wakes += wf_load_relaxed(&w->wakes);         // relaxed: as above
+        out->polls += wf_load_relaxed(&w->polls);         // relaxed: as above
+        out->overflows += wf_load_relaxed(&w->overflows); // relaxed: as above
     }
 }

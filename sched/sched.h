@@ -64,13 +64,13 @@ void wf_sched_task_free(struct wf_task *task);
 // would not, so none is handed out.
 struct wf_task *wf_self(void);
 
-// wf_park parks the calling task, `self`, until wf_task_wake; it may also return without one. `what` and `on` say what for, in
-// dumps ("read fd 7": "read fd", 7).
+// wf_park parks the calling task, `self`, until wf_task_wake; it may also return without one. `what` and `on` say what
+// for, in dumps ("read fd 7": "read fd", 7).
 // Context: task; the caller may continue on another thread.
 void wf_park(struct wf_task *self, const char *what, intptr_t on);
 
-// wf_yield lets all that is ready on this worker run first. Returns: 0, so that it can end its caller: after a switch each
-// return is predicted wrong.
+// wf_yield lets all that is ready on this worker run first. Returns: 0, so that it can end its caller: after a switch
+// each return is predicted wrong.
 int wf_yield(struct wf_task *self);
 
 // wf_budget takes one unit of the running task's budget, for a call that did not have to wait.
@@ -90,8 +90,8 @@ struct wf_sched_batch;
 void wf_sched_batch_begin(struct wf_sched *s);
 void wf_sched_batch_flush(struct wf_sched *s);
 
-// wf_sched_watch is called now and then by one thread that is no worker (the reactor's), while the threads run. It wakes
-// a sleeping worker for work that waits behind a task that hogs its worker.
+// wf_sched_watch is called now and then by one thread that is no worker (the reactor's), while the threads run. It
+// wakes a sleeping worker for work that waits behind a task that hogs its worker.
 // Returns: a set of WF_WATCH_* flags.
 enum {
     WF_WATCH_ASLEEP = 1, // no worker is awake

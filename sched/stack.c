@@ -149,7 +149,8 @@ static int carve(struct wf_depot *d, struct wf_stack_pool *pool, struct wf_slab 
     stack->slab = slab;
     stack->base = base;
     stack->size_class = slab->size_class;
-    // Equal call depths of many tasks would meet in the same cache sets, and stores to one would hold up loads from another.
+    // Equal call depths of many tasks would meet in the same cache sets, and stores to one would hold up loads from
+    // another.
     stack->top = base + size - colour(slab->carved);
 #ifdef WF_TSAN
     stack->fiber = __tsan_create_fiber(0);

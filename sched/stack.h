@@ -2,11 +2,12 @@
 //
 //   worker's pool  (no lock; the most recently used first)  <->  depot  (one for the scheduler, a mutex)  <-  slabs
 //
-// A slab is one mapping, without reserved memory and without huge pages (a huge page would make each stack cost 60 KiB).
-// Stacks go back to the system when a whole slab is free and the depot has others: one madvise for all of it.
+// A slab is one mapping, without reserved memory and without huge pages (a huge page would make each stack cost 60
+// KiB). Stacks go back to the system when a whole slab is free and the depot has others: one madvise for all of it.
 //
-// The guard is MADV_GUARD_INSTALL where the kernel has it (Linux 6.13: a million stacks stay one mapping), else mprotect
-// (two mappings a stack: vm.max_map_count of 65530 allows about 32 000 stacks; beyond, making one fails, clearly).
+// The guard is MADV_GUARD_INSTALL where the kernel has it (Linux 6.13: a million stacks stay one mapping), else
+// mprotect (two mappings a stack: vm.max_map_count of 65530 allows about 32 000 stacks; beyond, making one fails,
+// clearly).
 #ifndef WF_SCHED_STACK_H
 #define WF_SCHED_STACK_H
 
@@ -57,8 +58,8 @@ struct wf_depot {
 void wf_depot_init(struct wf_depot *d);
 void wf_depot_fini(struct wf_depot *d); // unmaps everything
 
-// wf_stack_refill moves stacks from the depot to `pool`, a worker's own, which is empty; it stays so when the system has
-// no memory, or no more mappings. wf_stack_spill moves half of them back.
+// wf_stack_refill moves stacks from the depot to `pool`, a worker's own, which is empty; it stays so when the system
+// has no memory, or no more mappings. wf_stack_spill moves half of them back.
 void wf_stack_refill(struct wf_stack_pool *pool, struct wf_depot *d, uint8_t size_class);
 void wf_stack_spill(struct wf_stack_pool *pool, struct wf_depot *d, uint8_t size_class);
 

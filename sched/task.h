@@ -13,7 +13,8 @@
 //
 //   ACTIVE means that exactly one queue or one worker has the task; PARKED (ACTIVE clear) that nobody has, and that its
 //   registers are saved. wf_task_retire runs in the context that was switched to, so whoever makes a task ACTIVE again
-//   may resume it at once. Waking twice may cost one wait that returns early: every wait checks its condition in a loop.
+//   may resume it at once. Waking twice may cost one wait that returns early: every wait checks its condition in a
+//   loop.
 //
 //   Compared with a word that has RUNNING and QUEUED apart, this one needs no read-modify-write when a task is resumed
 //   or yields: a wake, a run and a park cost two, not three.
@@ -46,19 +47,19 @@ enum {
 
 // I: fixed at spawn; T: whoever has the task (its queue, its worker, itself); A: atomic
 struct wf_task {
-    _Atomic uint32_t word;     // A
-    uint8_t stack_class;       // I: log2 of the stack's size
-    bool pinned;               // I: stays on the worker that first runs it
-    struct wf_context context; // T
+    _Atomic uint32_t word;          // A
+    uint8_t stack_class;            // I: log2 of the stack's size
+    bool pinned;                    // I: stays on the worker that first runs it
+    struct wf_context context;      // T
     _Atomic(struct wf_task *) next; // A: link in an injector (its J1), in a chain, or in a list of free headers
-    struct wf_stack *stack;    // T: NULL until it first runs, and once it has ended
-    struct wf_worker *worker;  // T: that runs it; stale while none does
-    struct wf_worker *home;    // T: of a pinned task that has begun
-    struct wf_sched *sched;    // I
-    uint64_t id;               // I
-    const char *name;          // I: or NULL
-    _Atomic(const char *) what; // A: written by T: what it waits for, NULL while it runs
-    _Atomic intptr_t on;        // A: written by T: and on what
+    struct wf_stack *stack;         // T: NULL until it first runs, and once it has ended
+    struct wf_worker *worker;       // T: that runs it; stale while none does
+    struct wf_worker *home;         // T: of a pinned task that has begun
+    struct wf_sched *sched;         // I
+    uint64_t id;                    // I
+    const char *name;               // I: or NULL
+    _Atomic(const char *) what;     // A: written by T: what it waits for, NULL while it runs
+    _Atomic intptr_t on;            // A: written by T: and on what
 };
 
 // Stacks come in powers of two: a class is the log2 of the size.
@@ -112,7 +113,8 @@ static inline bool wf_task_note_wake(struct wf_task *t)
 
     // Even if WOKEN is set already: the release must reach the task ([T1]), or it could consume the earlier wake,
     // miss what this waker wrote, and park for good.
-    while (!wf_cas_acq_rel(&t->word, &word, word | (word & WF_TASK_ACTIVE ? WF_TASK_WOKEN : WF_TASK_ACTIVE))) // [T1] [T2]
+    while (
+        !wf_cas_acq_rel(&t->word, &word, word | (word & WF_TASK_ACTIVE ? WF_TASK_WOKEN : WF_TASK_ACTIVE))) // [T1] [T2]
         ;
     return !(word & WF_TASK_ACTIVE);
 }

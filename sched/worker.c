@@ -217,7 +217,8 @@ static unsigned rest(struct wf_worker *w, bool polling)
     return fired;
 }
 
-// attend tells the owner of the poll that workers are awake again, if this is the first: he may be asleep without bound.
+// attend tells the owner of the poll that workers are awake again, if this is the first: he may be asleep without
+// bound.
 static void attend(struct wf_worker *w)
 {
     const struct wf_idle_source *source = &w->sched->cfg.idle;
@@ -255,7 +256,8 @@ static struct wf_task *find(struct wf_worker *w)
         struct wf_task *task;
         if (wf_load_relaxed(&w->sched->epoch) != w->epoch) // relaxed: a clock
             tend(w);
-        if ((task = wf_worker_pick(w)) || (task = wf_worker_take_pinned(w)) || (task = wf_worker_take_share(w)) || (task = search(w))) {
+        if ((task = wf_worker_pick(w)) || (task = wf_worker_take_pinned(w)) || (task = wf_worker_take_share(w)) ||
+            (task = search(w))) {
             found(w);
             return task;
         }

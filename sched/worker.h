@@ -37,31 +37,31 @@ enum {
 
 // O: the worker itself, whatever stack it is on; A: atomic
 struct wf_worker {
-    struct wf_sched *sched;    // fixed
-    unsigned index;            // fixed
-    struct wf_thread *thread;  // fixed: the thread's own words; `current` in it is the task that runs
-    struct wf_task *left;      // O: who left last, for wf_worker_arrive
-    enum wf_left how;          // O: and how
-    struct wf_stack *dead;     // O: the stack of a task that has ended, until nobody runs on it
-    unsigned budget;           // O: what is left of the current task's
-    unsigned next_runs;        // O: tasks run in a row from the next slot
-    uint32_t epoch;            // O: the sched->epoch that was last tended to
-    uint32_t polled;           // O: the epoch at the last poll
-    uint64_t batch_end;        // O: the ring's tail after the last poll: is that batch worked off?
-    uint64_t oldest;           // O: the deque's head when age looked last
-    uint32_t oldest_since;     // O: the epoch when it became that
-    uint64_t rng;              // O
-    bool searching;            // O: counted in idle.searching
-    bool polling;              // O: inside the idle source's poll
-    bool lingered;             // O: the last linger ended without an event
-    struct wf_context loop;    // O: the worker's own stack, while a task runs
-    struct wf_header_list headers;                  // O
-    struct wf_stack_pool stacks[WF_STACK_CLASSES];  // O
-    uint64_t ids, ids_end;                          // O: task numbers put by for this worker
-    pthread_t handle;                               // of wf_sched_start and _stop
-    clockid_t clock;                                // fixed once it runs: of the thread's CPU time
-    void *signal_stack;                             // of wf_overflow_install and _remove
-    stack_t signal_stack_before;                    // O: the thread's own (AddressSanitizer gives it one)
+    struct wf_sched *sched;        // fixed
+    unsigned index;                // fixed
+    struct wf_thread *thread;      // fixed: the thread's own words; `current` in it is the task that runs
+    struct wf_task *left;          // O: who left last, for wf_worker_arrive
+    enum wf_left how;              // O: and how
+    struct wf_stack *dead;         // O: the stack of a task that has ended, until nobody runs on it
+    unsigned budget;               // O: what is left of the current task's
+    unsigned next_runs;            // O: tasks run in a row from the next slot
+    uint32_t epoch;                // O: the sched->epoch that was last tended to
+    uint32_t polled;               // O: the epoch at the last poll
+    uint64_t batch_end;            // O: the ring's tail after the last poll: is that batch worked off?
+    uint64_t oldest;               // O: the deque's head when age looked last
+    uint32_t oldest_since;         // O: the epoch when it became that
+    uint64_t rng;                  // O
+    bool searching;                // O: counted in idle.searching
+    bool polling;                  // O: inside the idle source's poll
+    bool lingered;                 // O: the last linger ended without an event
+    struct wf_context loop;        // O: the worker's own stack, while a task runs
+    struct wf_header_list headers; // O
+    struct wf_stack_pool stacks[WF_STACK_CLASSES]; // O
+    uint64_t ids, ids_end;                         // O: task numbers put by for this worker
+    pthread_t handle;                              // of wf_sched_start and _stop
+    clockid_t clock;                               // fixed once it runs: of the thread's CPU time
+    void *signal_stack;                            // of wf_overflow_install and _remove
+    stack_t signal_stack_before;                   // O: the thread's own (AddressSanitizer gives it one)
 
     _Alignas(WF_NO_SHARING) _Atomic(struct wf_task *) next; // A: [N1] the task just spawned or woken
     _Atomic uint64_t ticks;                                 // A: written by O: tasks run; still for long: a hog
@@ -78,21 +78,21 @@ struct wf_worker {
 };
 
 struct wf_sched {
-    struct wf_sched_config cfg;  // fixed
-    uint8_t stack_class;         // fixed
-    char name[16];               // fixed
-    struct wf_worker *workers;   // fixed
-    unsigned started;            // of wf_sched_start and _stop: threads to join
-    int64_t watched;             // of the watch: when it last looked
+    struct wf_sched_config cfg; // fixed
+    uint8_t stack_class;        // fixed
+    char name[16];              // fixed
+    struct wf_worker *workers;  // fixed
+    unsigned started;           // of wf_sched_start and _stop: threads to join
+    int64_t watched;            // of the watch: when it last looked
     struct wf_headers headers;
     struct wf_depot depot;
     struct wf_idle idle;
     struct wf_injector injector;
-    _Alignas(WF_NO_SHARING) _Atomic uint32_t epoch; // A: written by the watch: about a millisecond each
-    _Atomic bool draining;                          // A: no new tasks
-    _Atomic bool quitting;                          // A: workers leave when they are dry
+    _Alignas(WF_NO_SHARING) _Atomic uint32_t epoch;           // A: written by the watch: about a millisecond each
+    _Atomic bool draining;                                    // A: no new tasks
+    _Atomic bool quitting;                                    // A: workers leave when they are dry
     _Alignas(WF_NO_SHARING) _Atomic uint64_t spawned_outside; // A: by threads that are no workers
-    _Atomic uint32_t drained; // A: bumped by ends of tasks while draining; a futex
+    _Atomic uint32_t drained;                                 // A: bumped by ends of tasks while draining; a futex
 };
 
 // wf_worker_main is the body of a worker's thread.
@@ -107,7 +107,8 @@ struct wf_task *wf_worker_pick(struct wf_worker *w);
 struct wf_task *wf_worker_take_share(struct wf_worker *w);
 struct wf_task *wf_worker_take_pinned(struct wf_worker *w);
 
-// wf_worker_ready gives a task that has not begun its stack. Returns: false if there is none: the task has been refused.
+// wf_worker_ready gives a task that has not begun its stack. Returns: false if there is none: the task has been
+// refused.
 bool wf_worker_ready(struct wf_worker *w, struct wf_task *task);
 
 // wf_worker_arrive finishes what the one who left the worker last could not do himself. First thing after each switch.

@@ -78,8 +78,8 @@ static int allocate(struct load *l)
     l->in = malloc(l->in_size);
     l->conns = calloc(connections_all(l), sizeof(*l->conns));
     l->asked = calloc((size_t)connections_all(l) * depth, sizeof(*l->asked));
-    if (!l->in || !l->conns || !l->asked || stream_init(&l->stream, l->in_size) < 0 ||
-        samples_init(&l->latency) < 0 || samples_init(&l->late) < 0)
+    if (!l->in || !l->conns || !l->asked || stream_init(&l->stream, l->in_size) < 0 || samples_init(&l->latency) < 0 ||
+        samples_init(&l->late) < 0)
         return load_fail(l, "out of memory");
     for (unsigned i = 0; i < connections_all(l); i++) {
         l->conns[i].fd = -1;
@@ -295,8 +295,8 @@ static int64_t next_deadline(const struct load *l, int64_t now)
     return next;
 }
 
-// settle lets the server accept what is connected before the first message. Else, on one CPU, it starts with a backlog that
-// a closed loop never works off: the client sleeps, and each reply wakes it to preempt the server.
+// settle lets the server accept what is connected before the first message. Else, on one CPU, it starts with a backlog
+// that a closed loop never works off: the client sleeps, and each reply wakes it to preempt the server.
 static void settle(void)
 {
     const struct timespec pause = { .tv_nsec = 200000000 };

@@ -59,8 +59,8 @@ struct load {
     uint64_t messages_total;
     uint64_t waits; // epoll_wait calls within it
     struct samples latency;
-    struct samples late; // with --rate: how late this program was to send what it could have sent
-    struct usage self[2];       // at the beginning and the end of the measured time; so are the next three
+    struct samples late;  // with --rate: how late this program was to send what it could have sent
+    struct usage self[2]; // at the beginning and the end of the measured time; so are the next three
     struct usage server[2];
     struct memory memory[3]; // and before anything was connected
     int64_t syscalls[2][SYSCALL_KINDS];

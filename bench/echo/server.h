@@ -7,9 +7,9 @@
 
 enum {
     SERVER_BUFFER = 2048, // for one read; small enough to share a stack's first page with a task's frames
-    STALL_PERIOD_MS = 50,      // --stall: so often ...
-    STALL_MS = 20,             // ... somebody computes for so long without a pause
-    HOG_MS = 1,                // --hog: everybody computes for so long at a time
+    STALL_PERIOD_MS = 50, // --stall: so often ...
+    STALL_MS = 20,        // ... somebody computes for so long without a pause
+    HOG_MS = 1,           // --hog: everybody computes for so long at a time
 };
 
 struct server_options {

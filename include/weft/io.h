@@ -28,8 +28,8 @@ WEFT_API ssize_t weft_write(int fd, const void *buf, size_t n);
 WEFT_API ssize_t weft_readv(int fd, const struct iovec *v, int n);
 WEFT_API ssize_t weft_writev(int fd, const struct iovec *v, int n);
 
-// The socket calls. With MSG_DONTWAIT in flags they do not park but return -EAGAIN. MSG_WAITALL makes weft_recv wait for
-// all of it on a stream; it means nothing to the others.
+// The socket calls. With MSG_DONTWAIT in flags they do not park but return -EAGAIN. MSG_WAITALL makes weft_recv wait
+// for all of it on a stream; it means nothing to the others.
 WEFT_API ssize_t weft_recv(int fd, void *buf, size_t n, int flags);
 WEFT_API ssize_t weft_send(int fd, const void *buf, size_t n, int flags);
 WEFT_API ssize_t weft_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *sa, socklen_t *len);

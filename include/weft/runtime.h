@@ -6,13 +6,13 @@
 
 WEFT_BEGIN_DECLS
 
-// weft_config says how a runtime is built. Start from WEFT_CONFIG_INIT and set what you need: a field that is zero takes
-// its default, read from the environment where a variable is named. A variable whose value is not a number in range is
-// an error (-EINVAL) with one line on stderr that names it, never a silent default.
+// weft_config says how a runtime is built. Start from WEFT_CONFIG_INIT and set what you need: a field that is zero
+// takes its default, read from the environment where a variable is named. A variable whose value is not a number in
+// range is an error (-EINVAL) with one line on stderr that names it, never a silent default.
 typedef struct weft_config {
-    size_t size;           // sizeof(weft_config): lets the struct grow
-    unsigned workers;      // 0: WEFT_WORKERS, else the CPUs this process may use (affinity mask, cgroup quota); at most 256
-    size_t stack_size;     // 0: WEFT_STACK_SIZE, else 64 KiB of address space per task; only touched pages cost memory
+    size_t size;       // sizeof(weft_config): lets the struct grow
+    unsigned workers;  // 0: WEFT_WORKERS, else the CPUs this process may use (affinity mask, cgroup quota); at most 256
+    size_t stack_size; // 0: WEFT_STACK_SIZE, else 64 KiB of address space per task; only touched pages cost memory
     unsigned blocking_max; // 0: WEFT_BLOCKING_MAX, else 512 threads for weft_blocking
     bool pin_workers;      // one CPU per worker
     uint64_t seed;         // 0: from the system; else makes scheduling choices repeatable

@@ -3,8 +3,8 @@
 // A task may continue on another thread after any call that may park. So across such a call: do not keep the address
 // of a thread-local variable, do not read `errno` (weft's calls return their errors), and do not hold a pthread mutex.
 //
-// A task keeps its floating-point environment as <fenv.h> sets it (rounding, exceptions). On x86-64 a mode that is set by
-// intrinsics alone (flushing denormals to zero) is the thread's, not the task's: set it before weft_run, for all.
+// A task keeps its floating-point environment as <fenv.h> sets it (rounding, exceptions). On x86-64 a mode that is set
+// by intrinsics alone (flushing denormals to zero) is the thread's, not the task's: set it before weft_run, for all.
 //
 // fork(2) in a task: the child has only the calling thread. In the child the runtime is dead: exec or _exit is all that
 // may follow. A weft call that would park there stops with a message.

@@ -1,12 +1,13 @@
-// Time: the monotonic clock, in signed 64-bit nanoseconds. Durations and deadlines share one type; a deadline is absolute.
+// Time: the monotonic clock, in signed 64-bit nanoseconds. Durations and deadlines share one type; a deadline is
+// absolute.
 #ifndef WEFT_TIME_H
 #define WEFT_TIME_H
 
 #include <weft/base.h>
 
-#define WEFT_US(n) ((weft_time)(n) * 1000)
-#define WEFT_MS(n) ((weft_time)(n) * 1000000)
-#define WEFT_S(n) ((weft_time)(n) * 1000000000)
+#define WEFT_US(n) ((weft_time)(n)*1000)
+#define WEFT_MS(n) ((weft_time)(n)*1000000)
+#define WEFT_S(n) ((weft_time)(n)*1000000000)
 
 WEFT_BEGIN_DECLS
 

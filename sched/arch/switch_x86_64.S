@@ -4,10 +4,10 @@
 // against 24 for a round trip).
 //
 // The floating-point control words are callee-saved in the ABI, but MXCSR is slow to read (measured on an AMD EPYC: 7.5
-// ns for a switch that reads it, 3.4 for one that does not). <fenv.h> always changes the x87 control word with it, which
-// is quick to read: so that one is the witness. As long as both sides have it as the process began, MXCSR is left alone;
-// else both words are saved and loaded. What this does not see is a task that sets MXCSR alone, by an intrinsic (to flush
-// denormals to zero): weft/task.h says so.
+// ns for a switch that reads it, 3.4 for one that does not). <fenv.h> always changes the x87 control word with it,
+// which is quick to read: so that one is the witness. As long as both sides have it as the process began, MXCSR is left
+// alone; else both words are saved and loaded. What this does not see is a task that sets MXCSR alone, by an intrinsic
+// (to flush denormals to zero): weft/task.h says so.
 #include "sched/arch/frame.h"
 
         .text

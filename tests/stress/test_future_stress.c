@@ -1,5 +1,5 @@
-// Futures whose waiters leave while they are completed: by deadlines that are just about to come, by cancels, by both; many
-// waiters; several that want to complete. Each future's memory is filled with rubbish as soon as it may be.
+// Futures whose waiters leave while they are completed: by deadlines that are just about to come, by cancels, by both;
+// many waiters; several that want to complete. Each future's memory is filled with rubbish as soon as it may be.
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -23,9 +23,9 @@ struct round {
     _Atomic bool gone;        // A: and has done so
 };
 
-static struct round now;                              // reused in every round
+static struct round now;                                 // reused in every round
 static _Atomic uint64_t completed, timed_out, cancelled; // A: how waits ended
-static _Atomic bool over;                             // A: no more rounds
+static _Atomic bool over;                                // A: no more rounds
 
 static void count(_Atomic uint64_t *counter)
 {

@@ -14,8 +14,8 @@ enum { HOSTS = 3, DEPTH_MAX = 6 };
 
 static weft_rt *rt;
 static struct threads threads;
-static _Atomic uint64_t streams;            // A: random sequences given out
-static _Atomic int64_t left;                // A: operations that tasks may still begin
+static _Atomic uint64_t streams;               // A: random sequences given out
+static _Atomic int64_t left;                   // A: operations that tasks may still begin
 static _Atomic uint64_t spawned, begun, ended; // A: tasks
 static _Atomic uint64_t joined, detached, awaited, timed_out, cancelled;
 
@@ -123,7 +123,8 @@ static void await_promise(struct wf_test_rand *r)
 
 // --- tasks -----------------------------------------------------------------------------------------------------------
 
-// What a task needs to know fits in its argument, so a child may outlive its parent: its random sequence, and its depth.
+// What a task needs to know fits in its argument, so a child may outlive its parent: its random sequence, and its
+// depth.
 static void *argument(uint64_t stream, unsigned depth)
 {
     return (void *)(uintptr_t)(stream << 8 | depth);

@@ -28,8 +28,8 @@ static const struct arch {
 
 enum { STACK = 256 << 10 };
 
-static const struct arch *arch;  // the one under test
-static void *here, *there;       // where the test's own stack, and the other one, were left
+static const struct arch *arch; // the one under test
+static void *here, *there;      // where the test's own stack, and the other one, were left
 static char *stack;
 
 static void *go(void *arg)
@@ -59,8 +59,9 @@ static void for_each_arch(void (*entry)(void *arg), void (*fact)(void))
 
 static void add_one(void *arg)
 {
-    assert_int_equal((uintptr_t)__builtin_frame_address(0) % 16, 0);
-    assert_true((char *)&arg > stack && (char *)&arg < stack + STACK);
+    char *frame = __builtin_frame_address(0);
+    assert_int_equal((uintptr_t)frame % 16, 0);
+    assert_true(frame > stack && frame < stack + STACK);
     for (;;)
         arg = come_back((char *)arg + 1);
 }

@@ -110,9 +110,9 @@ static void it_goes_on_where_the_slots_wrap(void **state)
 enum { THIEVES = 2 };
 
 struct item {
-    struct wf_task task;     // first: what the deque holds
-    unsigned payload;        // plain: [D4] publishes it
-    _Atomic unsigned taken;  // A: how often
+    struct wf_task task;    // first: what the deque holds
+    unsigned payload;       // plain: [D4] publishes it
+    _Atomic unsigned taken; // A: how often
 };
 
 static struct item *items;

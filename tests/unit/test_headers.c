@@ -66,7 +66,8 @@ static void headers_are_aligned_distinct_and_zero_at_first(void **state)
         taken[i] = take(NULL);
         assert_int_equal((uintptr_t)taken[i] % WF_CACHE_LINE, 0);
         assert_memory_equal(taken[i]->more, zero.more, sizeof(zero.more));
-        memset(taken[i]->more, 1 + (int)(i % 100), sizeof(zero.more)); // the next one would not be zero if they overlapped
+        memset(taken[i]->more, 1 + (int)(i % 100),
+               sizeof(zero.more)); // the next one would not be zero if they overlapped
     }
     for (unsigned i = 0; i < N; i++)
         assert_int_equal(taken[i]->more[99], 1 + i % 100);

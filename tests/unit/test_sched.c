@@ -1,5 +1,5 @@
-// The scheduler by itself: no reactor, no timers, and nobody who calls wf_sched_watch, so that nothing repairs a wake that
-// was lost. Queues have four slots.
+// The scheduler by itself: no reactor, no timers, and nobody who calls wf_sched_watch, so that nothing repairs a wake
+// that was lost. Queues have four slots.
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -14,10 +14,10 @@
 
 // A task of these tests.
 struct job {
-    struct wf_task core;            // first
-    void (*body)(struct job *);     // fixed at spawn
-    void *arg;                      // fixed at spawn
-    struct bell *ended;             // fixed at spawn: rung at the end, or NULL
+    struct wf_task core;        // first
+    void (*body)(struct job *); // fixed at spawn
+    void *arg;                  // fixed at spawn
+    struct bell *ended;         // fixed at spawn: rung at the end, or NULL
 };
 
 static struct wf_sched *sched;
@@ -127,9 +127,9 @@ static void a_task_from_outside_is_never_left_lying(void **state)
 enum { PINNED = 12 };
 
 struct guest {
-    struct wf_task *task;     // written by the task, before its first answer
-    _Atomic unsigned asked;   // A: by the test
-    _Atomic unsigned strays;  // A: by the task: how often it found itself on another worker
+    struct wf_task *task;    // written by the task, before its first answer
+    _Atomic unsigned asked;  // A: by the test
+    _Atomic unsigned strays; // A: by the task: how often it found itself on another worker
 };
 
 static struct guest guests[PINNED];
@@ -268,16 +268,16 @@ static void tasks_that_yield_make_equal_progress(void **state)
 // watch, which looks all the time here, finds its worker stuck, and sends thieves.
 struct pair {
     struct player {
-        struct pair *pair;               // fixed
-        unsigned number;                 // fixed
-        _Atomic(struct wf_task *) task;  // A: written by the task, first
-        _Atomic bool running;            // A: written by the task
+        struct pair *pair;              // fixed
+        unsigned number;                // fixed
+        _Atomic(struct wf_task *) task; // A: written by the task, first
+        _Atomic bool running;           // A: written by the task
     } players[2];
     _Atomic unsigned turn; // A
     unsigned last;         // the round after which both end: written by the first, before its last move
 };
 
-enum { PAIRS = 2, STEALS = 300 };
+enum { PAIRS = 2, STEALS = 100 };
 
 static struct pair pairs[PAIRS];
 static _Atomic bool enough; // A: written by the watch: the game may end
@@ -411,8 +411,13 @@ static void it_starts_or_says_why_not(void **state)
     (void)state;
     do {
         static long at;
-        struct wf_sched_config cfg = { .workers = 2, .stack_size = 64 << 10, .name = "test", .run = run, .ended = ended,
-                                       .refused = refuse, .task_size = sizeof(struct job) };
+        struct wf_sched_config cfg = { .workers = 2,
+                                       .stack_size = 64 << 10,
+                                       .name = "test",
+                                       .run = run,
+                                       .ended = ended,
+                                       .refused = refuse,
+                                       .task_size = sizeof(struct job) };
         wf_mem_fail_at(++at, false);
         err = wf_sched_new(&sched, &cfg);
         if (!err) {
