@@ -151,6 +151,14 @@ static bool line_park(struct line *l)
     return wf_cell_push(&l->source->ready[WF_READ], &l->node);
 }
 
+// line_wait waits for the bell, and until whoever rang it has let go of the node.
+static void line_wait(struct line *l, uint32_t times)
+{
+    bell_wait(&l->bell, times);
+    while (!wf_cell_signalled(&l->node))
+        sched_yield();
+}
+
 // line_read reads, waiting for as long as there is nothing.
 static void line_read(struct line *l)
 {
@@ -159,7 +167,7 @@ static void line_read(struct line *l)
         if (line_try(l))
             return;
         if (line_park(l))
-            bell_wait(&l->bell, rung + 1);
+            line_wait(l, rung + 1);
     }
 }
 
@@ -172,7 +180,7 @@ static void line_turn(struct line *l)
         line_try(l);
     while (!line_park(l));
     line_write(l);
-    bell_wait(&l->bell, rung + 1);
+    line_wait(l, rung + 1);
     line_read(l);
 }
 

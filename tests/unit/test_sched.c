@@ -277,7 +277,7 @@ struct pair {
     unsigned last;         // the round after which both end: written by the first, before its last move
 };
 
-enum { PAIRS = 2, STEALS = 100 };
+enum { PAIRS = 1, STEALS = 200 };
 
 static struct pair pairs[PAIRS];
 static _Atomic bool enough; // A: written by the watch: the game may end
@@ -309,7 +309,7 @@ static void play(struct job *job)
     }
 }
 
-// watch ends the game when enough tasks have been stolen, from the next slot for the most part.
+// watch ends the game when enough tasks have been stolen, from the next slot: nothing else is queued.
 static void *watch(void *ended)
 {
     struct wf_sched_stats stats = { 0 };
@@ -330,7 +330,7 @@ static void who_waits_in_the_next_slot_of_a_hog_is_taken_once(void **state)
     (void)state;
     memset(pairs, 0, sizeof(pairs));
     enough = false;
-    start(2 * PAIRS); // so some are idle, and may be sent to steal
+    start(3); // two are idle, and may be sent to steal
     assert_int_equal(pthread_create(&watcher, NULL, watch, &bell), 0);
     for (unsigned i = 0; i < 2 * PAIRS; i++) {
         struct player *player = &pairs[i / 2].players[i % 2];
