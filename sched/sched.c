@@ -20,9 +20,11 @@
 #include "sched/sched.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -294,15 +296,32 @@ static int64_t cpu_time(const struct wf_worker *w)
     return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
+// blocked tells whether the worker's thread waits in the kernel, as against for a processor. What it reads is one letter
+// of the kernel's, so it is asked only about a worker that has not moved.
+static bool blocked(const struct wf_worker *w)
+{
+    char path[48], text[512];
+
+    // relaxed: it does not change any more
+    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)wf_load_relaxed(&w->tid));
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = 0;
+    const char *name_end = strrchr(text, ')'); // "17 (name) S ..."
+    return name_end && strlen(name_end) > 2 && name_end[2] != 'R';
+}
+
 // look tells how the worker has done since the last look, `elapsed` ns ago: WF_WATCH_STUCK, WF_WATCH_BRISK, or 0.
-// One that did not get the processor is not stuck: its work is no more urgent for being moved, and what others would
-// poll for it would overtake the rest.
+// Stuck is one that has computed, or was blocked, in one task all the while. One that did not get the processor is not:
+// its work is no more urgent for being moved, and what others would poll for it would overtake the rest.
 static unsigned look(struct wf_sched *s, struct wf_worker *w, int64_t elapsed)
 {
     uint64_t ticks = wf_load_relaxed(&w->ticks); // relaxed: a hint
     int64_t ran = (int64_t)(ticks - w->ticks_seen);
     int64_t cpu = cpu_time(w), used = cpu - w->cpu_seen;
-    bool stuck = ran == 0 && used >= elapsed / 4 && !asleep(s, w);
+    bool stuck = ran == 0 && !asleep(s, w) && (used >= elapsed / 4 || blocked(w));
 
     w->ticks_seen = ticks;
     w->cpu_seen = cpu;

@@ -110,12 +110,13 @@ static inline bool wf_task_retire(struct wf_task *t)
 static inline bool wf_task_note_wake(struct wf_task *t)
 {
     uint32_t word = wf_load_relaxed(&t->word); // relaxed: the compare-and-swap confirms it
+    uint32_t add;
 
     // Even if WOKEN is set already: the release must reach the task ([T1]), or it could consume the earlier wake,
     // miss what this waker wrote, and park for good.
-    while (
-        !wf_cas_acq_rel(&t->word, &word, word | (word & WF_TASK_ACTIVE ? WF_TASK_WOKEN : WF_TASK_ACTIVE))) // [T1] [T2]
-        ;
+    do {
+        add = word & WF_TASK_ACTIVE ? WF_TASK_WOKEN : WF_TASK_ACTIVE;
+    } while (!wf_cas_acq_rel(&t->word, &word, word | add)); // [T1] [T2]
     return !(word & WF_TASK_ACTIVE);
 }
 

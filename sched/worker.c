@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -302,6 +303,7 @@ void *wf_worker_main(void *arg)
     w->thread->worker = w;
     wf_context_adopt(&w->loop);
     wf_overflow_enter(w);
+    wf_store_relaxed(&w->tid, gettid()); // relaxed: 0 until then names no thread, and asks in vain
     name_thread(w);
     (void)prctl(PR_SET_TIMERSLACK, 1UL); // sleeps in the poll end on time
     if (w->sched->cfg.pin)

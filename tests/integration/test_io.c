@@ -228,78 +228,6 @@ static void a_reset_is_an_error(void **state)
     assert_int_equal(run_tasks(read_to_the_reset, NULL), 0);
 }
 
-// The kernel ends a read at urgent data, so it is short though more bytes lie behind.
-static int read_past_urgent_data(void *arg)
-{
-    struct call c = { .n = sizeof(c.buf) };
-    char rest[8];
-    int fd[2];
-    (void)arg;
-
-    peer_tcp_pair(fd);
-    c.fd = fd[0];
-    weft_task *reader = spawn(read_some, &c);
-    wait_parked(reader, "weft_read");
-    assert_int_equal(send(fd[1], "abc!", 4, MSG_OOB), 4); // "!" is urgent
-    peer_write(fd[1], "def", 3);
-    assert_int_equal(join(reader), 0);
-    assert_int_equal(c.result, 3);
-    assert_int_equal(weft_recv(fd[0], rest, 1, MSG_OOB), 1);
-    assert_int_equal(rest[0], '!');
-    assert_int_equal(weft_read_full(fd[0], c.buf + 3, 3, NULL), 0);
-    assert_memory_equal(c.buf, "abcdef", 6);
-    return weft_close(fd[0]) | weft_close(fd[1]);
-}
-
-static void bytes_behind_urgent_data_are_read(void **state)
-{
-    (void)state;
-    assert_int_equal(run_tasks(read_past_urgent_data, NULL), 0);
-}
-
-static void send_descriptor(int fd, int passed, const char *text)
-{
-    union {
-        struct cmsghdr header;
-        char room[CMSG_SPACE(sizeof(int))];
-    } control = { 0 };
-    struct iovec v = { (char *)text, strlen(text) };
-    struct msghdr msg = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
-    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(c), &passed, sizeof(passed));
-    assert_int_equal(sendmsg(fd, &msg, 0), v.iov_len);
-}
-
-// A read of a Unix socket ends at a descriptor that is passed, so it is short, too.
-static int read_past_a_descriptor(void *arg)
-{
-    struct call c = { .n = sizeof(c.buf) };
-    int fd[2];
-    (void)arg;
-
-    peer_pair(PEER_UNIX, fd);
-    c.fd = fd[0];
-    weft_task *reader = spawn(read_some, &c);
-    wait_parked(reader, "weft_read");
-    send_descriptor(fd[1], fd[1], "abc");
-    peer_write(fd[1], "def", 3);
-    assert_int_equal(join(reader), 0);
-    assert_int_equal(c.result, 3);
-    assert_int_equal(weft_read_full(fd[0], c.buf + 3, 3, NULL), 0);
-    assert_memory_equal(c.buf, "abcdef", 6);
-    return weft_close(fd[0]) | weft_close(fd[1]);
-}
-
-static void bytes_behind_a_passed_descriptor_are_read(void **state)
-{
-    (void)state;
-    assert_int_equal(run_tasks(read_past_a_descriptor, NULL), 0);
-}
-
 static int write_to_nobody(void *arg)
 {
     struct fixture *f = arg;
@@ -499,140 +427,6 @@ static void vectors_are_scattered_and_gathered(void **state)
     on_each_pair(vectors);
 }
 
-// --- messages and flags ----------------------------------------------------------------------------------------------
-
-static int datagrams(void *arg)
-{
-    char buf[64];
-    int fd[2];
-    (void)arg;
-
-    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fd), 0);
-    struct call c = { .fd = fd[0], .n = sizeof(c.buf) };
-    weft_task *reader = spawn(read_some, &c);
-    wait_parked(reader, "weft_read");
-    for (int i = 1; i <= 4; i++)
-        assert_int_equal(send(fd[1], "12345", (size_t)i, 0), i);
-    assert_int_equal(join(reader), 0);
-    assert_int_equal(c.result, 1);
-    assert_int_equal(weft_read(fd[0], buf, 0), 0); // takes none
-    for (int i = 2; i <= 4; i++)                   // each read is short, and none says that this was all
-        assert_int_equal(weft_recv(fd[0], buf, sizeof(buf), 0), i);
-    assert_int_equal(weft_write(fd[1], "", 0), 0); // an empty one
-    assert_int_equal(weft_recv(fd[0], buf, sizeof(buf), 0), 0);
-    return weft_close(fd[0]) | weft_close(fd[1]);
-}
-
-static void a_short_datagram_is_not_the_last(void **state)
-{
-    (void)state;
-    assert_int_equal(run_tasks(datagrams, NULL), 0);
-}
-
-static int flags(void *arg)
-{
-    char buf[64];
-    int fd[2];
-    (void)arg;
-
-    peer_tcp_pair(fd);
-    assert_int_equal(weft_recv(fd[0], buf, sizeof(buf), MSG_DONTWAIT), -EAGAIN);
-#ifndef WF_EMULATED // which forgets the error of this one
-    assert_int_equal(weft_recvmsg(fd[0], &(struct msghdr){ 0 }, MSG_ERRQUEUE), -EAGAIN);
-#endif
-    peer_write(fd[1], "hello", 5);
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(weft_recv(fd[0], buf, sizeof(buf), MSG_PEEK), 5);
-    assert_int_equal(weft_recv(fd[0], buf, 2, 0), 2);
-    assert_int_equal(weft_recv(fd[0], buf, sizeof(buf), MSG_DONTWAIT), 3);
-    peer_stuff(fd[0], 0);
-    while (weft_send(fd[0], buf, sizeof(buf), MSG_DONTWAIT) > 0)
-        ;
-    assert_int_equal(weft_send(fd[0], buf, sizeof(buf), MSG_DONTWAIT), -EAGAIN);
-    return weft_close(fd[0]) | weft_close(fd[1]);
-}
-
-static void the_flags_mean_what_they_mean(void **state)
-{
-    (void)state;
-    assert_int_equal(run_tasks(flags, NULL), 0);
-}
-
-static int recv_all(void *arg)
-{
-    struct call *c = arg;
-    c->result = weft_recv(c->fd, c->buf, c->n, MSG_WAITALL);
-    return 0;
-}
-
-static int wait_for_all(void *arg)
-{
-    int fd[2];
-    (void)arg;
-
-    peer_tcp_pair(fd);
-    struct call c = { .fd = fd[0], .n = 6 };
-    weft_task *reader = spawn(recv_all, &c);
-    for (int i = 0; i < 3; i++) {
-        wait_parked(reader, "weft_recv");
-        peer_write(fd[1], "ab", 2);
-    }
-    assert_int_equal(join(reader), 0);
-    assert_int_equal(c.result, 6);
-    assert_memory_equal(c.buf, "ababab", 6);
-
-    reader = spawn(recv_all, &c);
-    peer_write(fd[1], "abc", 3);
-    close(fd[1]);
-    assert_int_equal(join(reader), 0);
-    assert_int_equal(c.result, 3); // as much as there was
-    return weft_close(fd[0]);
-}
-
-static void waitall_waits_for_all(void **state)
-{
-    (void)state;
-    assert_int_equal(run_tasks(wait_for_all, NULL), 0);
-}
-
-static int pass_descriptor(void *arg)
-{
-    union {
-        struct cmsghdr header;
-        char room[CMSG_SPACE(sizeof(int))];
-    } control = { 0 };
-    char buf[8];
-    struct iovec v = { buf, sizeof(buf) };
-    struct msghdr msg = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
-    int *fd = arg, passed;
-
-    assert_int_equal(weft_recvmsg(fd[0], &msg, MSG_CMSG_CLOEXEC), 2);
-    assert_int_equal(CMSG_FIRSTHDR(&msg)->cmsg_type, SCM_RIGHTS);
-    memcpy(&passed, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(passed));
-    assert_int_equal(weft_write(passed, "hi", 2), 2);
-    assert_int_equal(weft_read(fd[0], buf, sizeof(buf)), 2); // `passed` is the other end
-    return weft_close(passed);
-}
-
-static int messages(void *arg)
-{
-    int fd[2];
-    (void)arg;
-
-    peer_pair(PEER_UNIX, fd);
-    weft_task *receiver = spawn(pass_descriptor, fd);
-    wait_parked(receiver, "weft_recvmsg");
-    send_descriptor(fd[1], fd[1], "ab");
-    assert_int_equal(join(receiver), 0);
-    return weft_close(fd[0]) | weft_close(fd[1]);
-}
-
-static void a_message_may_carry_a_descriptor(void **state)
-{
-    (void)state;
-    assert_int_equal(run_tasks(messages, NULL), 0);
-}
-
 // --- what is no stream -----------------------------------------------------------------------------------------------
 
 static int files(void *arg)
@@ -698,8 +492,6 @@ int main(void)
         cmocka_unit_test(an_edge_that_comes_while_a_read_returns_is_kept),
         cmocka_unit_test(the_end_of_the_stream_is_read_for_ever),
         cmocka_unit_test(a_reset_is_an_error),
-        cmocka_unit_test(bytes_behind_urgent_data_are_read),
-        cmocka_unit_test(bytes_behind_a_passed_descriptor_are_read),
         cmocka_unit_test(writing_to_nobody_is_an_error_and_no_signal),
         cmocka_unit_test(a_half_closed_peer_still_gets_its_answer),
         cmocka_unit_test(read_full_tells_how_far_it_got),
@@ -708,10 +500,6 @@ int main(void)
         cmocka_unit_test(nothing_is_read_and_written_at_once),
         cmocka_unit_test(a_vector_too_long_is_refused),
         cmocka_unit_test(vectors_are_scattered_and_gathered),
-        cmocka_unit_test(a_short_datagram_is_not_the_last),
-        cmocka_unit_test(the_flags_mean_what_they_mean),
-        cmocka_unit_test(waitall_waits_for_all),
-        cmocka_unit_test(a_message_may_carry_a_descriptor),
         cmocka_unit_test(files_are_read_and_written),
         cmocka_unit_test(counters_and_timers_are_waited_for),
     };

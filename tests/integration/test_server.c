@@ -1,7 +1,6 @@
 // A server under bad conditions: clients that are plain threads with blocking sockets, and not all of them polite.
 #include <stdatomic.h>
 #include <stdio.h>
-#include <sys/resource.h>
 
 #include "tests/support/peer.h"
 #include "tests/support/tasks.h"
@@ -295,82 +294,6 @@ static void clients_that_reset_do_not_disturb_the_others(void **state)
     assert_int_equal(run_tasks(rude_clients, NULL), 0);
 }
 
-// --- no descriptors left ---------------------------------------------------------------------------------------------
-
-enum { WAITING = 20, FREE = 5 };
-
-// limit_to leaves the process `more` descriptors beyond those that it has; -1: as many as it may have.
-static void limit_to(int more)
-{
-    struct rlimit limit;
-
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    limit.rlim_cur = limit.rlim_max;
-    if (more >= 0) {
-        int next = dup(0); // the lowest that is free
-        assert_true(next >= 0);
-        close(next);
-        limit.rlim_cur = (rlim_t)(next + more);
-    }
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-}
-
-static void check_pair(int server, int client)
-{
-    char c = 0;
-
-    peer_write(client, "?", 1);
-    assert_int_equal(weft_read(server, &c, 1), 1);
-    assert_int_equal(c, '?');
-    assert_int_equal(weft_close(server), 0);
-    close(client);
-}
-
-static int accept_one(void *arg)
-{
-    return weft_accept(*(int *)arg, NULL, NULL);
-}
-
-static int descriptor_limit(void *arg)
-{
-    int client[WAITING], accepted[WAITING], n = 0;
-    struct sockaddr_in at;
-    char text[32];
-    (void)arg;
-
-    int listener = peer_listen(WAITING, &at);
-    snprintf(text, sizeof(text), ":%u", ntohs(at.sin_port));
-    weft_task *first = spawn(accept_one, &listener);
-    wait_parked(first, "weft_accept");
-    for (int i = 0; i < WAITING; i++)
-        client[i] = peer_connect(text); // the kernel completes them: they wait to be accepted
-    accepted[n++] = join(first);
-
-    limit_to(FREE);
-    for (int i = 0; i < FREE; i++)
-        accepted[n++] = weft_accept(listener, NULL, NULL);
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(weft_accept(listener, NULL, NULL), -EMFILE); // at once: back off, and
-    check_pair(accepted[0], client[0]);                               // when somebody has gone,
-    for (int i = 0; i < 2; i++)                                       // (his own end is in this process, too)
-        accepted[n++] = weft_accept(listener, NULL, NULL);            // the next may come
-    assert_int_equal(weft_accept(listener, NULL, NULL), -EMFILE);
-    limit_to(-1);
-    while (n < WAITING)
-        accepted[n++] = weft_accept(listener, NULL, NULL);
-    for (int i = 1; i < WAITING; i++) {
-        assert_true(accepted[i] >= 0);
-        check_pair(accepted[i], client[i]);
-    }
-    return weft_close(listener);
-}
-
-static void descriptors_run_out_and_come_back(void **state)
-{
-    (void)state;
-    assert_int_equal(run_tasks(descriptor_limit, NULL), 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -378,7 +301,6 @@ int main(void)
         cmocka_unit_test(slow_readers_hold_back_who_writes_to_them),
         cmocka_unit_test(a_reset_in_mid_write_is_an_error),
         cmocka_unit_test(clients_that_reset_do_not_disturb_the_others),
-        cmocka_unit_test(descriptors_run_out_and_come_back),
     };
     return wf_test_run(tests);
 }

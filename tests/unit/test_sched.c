@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -265,7 +266,7 @@ static void tasks_that_yield_make_equal_progress(void **state)
 // --- the next slot ---------------------------------------------------------------------------------------------------
 
 // Two tasks that wake each other, and compute after the wake: so the one that was woken waits in the next slot, and the
-// watch, which looks all the time here, finds its worker stuck, and sends thieves.
+// watch, which looks very often here, finds its worker stuck, and sends thieves.
 struct pair {
     struct player {
         struct pair *pair;              // fixed
@@ -277,14 +278,15 @@ struct pair {
     unsigned last;         // the round after which both end: written by the first, before its last move
 };
 
-enum { PAIRS = 1, STEALS = 200 };
+enum { PAIRS = 1, STEALS = 100 };
 
 static struct pair pairs[PAIRS];
 static _Atomic bool enough; // A: written by the watch: the game may end
 
+// compute takes long enough now and then for a thief to wake up and come.
 static void compute(struct wf_test_rand *r)
 {
-    for (unsigned n = wf_test_below(r, 4000); n > 0; n--)
+    for (unsigned n = wf_test_below(r, 8) ? wf_test_below(r, 4000) : 2000000; n > 0; n--)
         __asm__ volatile("");
 }
 
@@ -296,8 +298,10 @@ static void play(struct job *job)
 
     wf_store_release(&self->task, &job->core);
     for (unsigned round = 0; round <= self->pair->last; round++) {
-        while (wf_load_acquire(&self->pair->turn) != 2 * round + self->number)
+        while (wf_load_acquire(&self->pair->turn) != 2 * round + self->number) {
             wf_park(&job->core, "the other's move", 0);
+            assert_true(wf_load_relaxed(&job->core.word) & WF_TASK_ACTIVE); // else it was resumed, but not woken
+        }
         assert_false(wf_exchange_acq_rel(&self->running, true));
         if (self->number == 0 && wf_load_acquire(&enough))
             self->pair->last = round;
@@ -315,6 +319,7 @@ static void *watch(void *ended)
     struct wf_sched_stats stats = { 0 };
 
     while (bell_count(ended) < 2 * PAIRS) {
+        usleep(50); // a thief needs a processor, too
         wf_sched_watch(sched);
         wf_sched_stats(sched, &stats);
         if (stats.steals >= wf_test_rounds(STEALS))
