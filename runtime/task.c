@@ -106,13 +106,14 @@ static void held(const weft_task *t, const char *call)
 
 int weft_join(weft_task *t, int *result)
 {
-    int err = wf_wait_begin("weft_join");
+    struct wf_task *self = wf_wait_self("weft_join");
 
     held(t, "weft_join");
-    if (&t->core == wf_self())
+    if (&t->core == self)
         wf_misuse("weft_join: a task cannot join itself");
-    if (!err)
-        err = wf_wait_cell(wf_future_cell(&t->done), WEFT_NEVER, "join task", (intptr_t)t->core.id);
+    if (wf_unlikely(wf_task_cancelled(self)))
+        return -ECANCELED;
+    int err = wf_wait_as(self, wf_future_cell(&t->done), "join task", (intptr_t)t->core.id);
     if (err)
         return err;
     if (result)

@@ -130,10 +130,9 @@ int wf_wait_cells(struct wf_cell *const *c, int n, weft_time deadline, const cha
     return leave(&w, what, on) ? 0 : err;
 }
 
-// wait_long is the common case by itself, because every message of a server comes here: one cell, no deadline.
-static int wait_long(struct wf_cell *c, const char *what, intptr_t on)
+// The common case by itself, because every message of a server comes here: one cell, no deadline.
+int wf_wait_as(struct wf_task *task, struct wf_cell *c, const char *what, intptr_t on)
 {
-    struct wf_task *task = wf_self();
     struct wf_cell_node node;
 
     node.waker = waker_of(task);
@@ -154,7 +153,7 @@ int wf_wait_cell(struct wf_cell *c, weft_time deadline, const char *what, intptr
 {
     if (wf_cell_value(c))
         return 0;
-    return deadline == WEFT_NEVER ? wait_long(c, what, on) : wf_wait_cells(&c, 1, deadline, what, on);
+    return deadline == WEFT_NEVER ? wf_wait_as(wf_self(), c, what, on) : wf_wait_cells(&c, 1, deadline, what, on);
 }
 
 void wf_wait_shielded(struct wf_cell *c, const char *what)

@@ -35,6 +35,9 @@ static inline int wf_wait_begin(const char *call)
 // Cancel:  the cell is as if nobody had waited.
 int wf_wait_cell(struct wf_cell *c, weft_time deadline, const char *what, intptr_t on);
 
+// wf_wait_as is wf_wait_cell without a deadline, for who knows the calling task already.
+int wf_wait_as(struct wf_task *self, struct wf_cell *c, const char *what, intptr_t on);
+
 // wf_wait_cells waits until any of `n` cells (at most 2) is set.
 int wf_wait_cells(struct wf_cell *const *c, int n, weft_time deadline, const char *what, intptr_t on);
 
