@@ -260,6 +260,18 @@ void wf_sched_submit(struct wf_task *task)
 
 static void task_main(void *arg);
 
+// count_end tells wf_sched_drain, if it waits, that one more task has ended.
+static void count_end(struct wf_worker *w)
+{
+    struct wf_sched *s = w->sched;
+
+    wf_store_release(&w->ended, wf_load_relaxed(&w->ended) + 1); // [S2]; relaxed: only the owner writes it
+    if (wf_unlikely(wf_load_seq_cst(&s->draining))) {            // seq_cst: against wf_sched_drain's store
+        wf_fetch_add_seq_cst(&s->drained, 1);
+        wf_futex_wake(&s->drained, 1);
+    }
+}
+
 bool wf_worker_ready(struct wf_worker *w, struct wf_task *task)
 {
     if (wf_likely(task->stack != NULL))
@@ -272,7 +284,7 @@ bool wf_worker_ready(struct wf_worker *w, struct wf_task *task)
     }
     wf_task_end(task);
     w->sched->cfg.refused(task, -ENOMEM);
-    wf_bump(&w->ended, 1);
+    count_end(w);
     return false;
 }
 
@@ -387,20 +399,14 @@ unsigned wf_sched_worker_index(const struct wf_sched *s)
 static struct wf_worker *end_task(struct wf_task *task, struct wf_stack **stack)
 {
     struct wf_worker *w = task->worker;
-    struct wf_sched *s = w->sched;
 
     *stack = task->stack;
     task->stack = NULL;
     task->home = NULL;
     w->thread->current = NULL;
     wf_task_end(task);
-    s->cfg.ended(task);
-    // Release: wf_sched_drain counts this end, then frees what the task used.
-    wf_store_release(&w->ended, wf_load_relaxed(&w->ended) + 1); // relaxed: only the owner writes it
-    if (wf_unlikely(wf_load_seq_cst(&s->draining))) {            // seq_cst: against wf_sched_drain's store
-        wf_fetch_add_seq_cst(&s->drained, 1);
-        wf_futex_wake(&s->drained, 1);
-    }
+    w->sched->cfg.ended(task);
+    count_end(w);
     return w;
 }
 

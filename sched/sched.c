@@ -296,8 +296,8 @@ static int64_t cpu_time(const struct wf_worker *w)
     return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-// blocked tells whether the worker's thread waits in the kernel, as against for a processor. What it reads is one letter
-// of the kernel's, so it is asked only about a worker that has not moved.
+// blocked tells whether the worker's thread waits in the kernel, as against for a processor. It takes three system
+// calls to read one letter, so it is asked only about a worker that has not moved.
 static bool blocked(const struct wf_worker *w)
 {
     char path[48], text[512];

@@ -75,7 +75,8 @@ int wf_stack_class(size_t size);
 // wf_task_begin makes the word of a new task: ACTIVE, not yet visible to anybody.
 static inline void wf_task_begin(struct wf_task *t)
 {
-    wf_store_relaxed(&t->word, WF_TASK_ACTIVE | WF_TASK_LIVE); // relaxed: the queue publishes it
+    // release: wf_sched_each, which finds LIVE, finds the header filled. Who takes it from a queue has that by its edge.
+    wf_store_release(&t->word, WF_TASK_ACTIVE | WF_TASK_LIVE);
 }
 
 // wf_task_end: the body has returned. Late wakes are noted, and ignored.
