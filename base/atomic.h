@@ -1,8 +1,8 @@
 // Atomic operations with the memory order in their name, over C11 atomics so that ThreadSanitizer and model checkers
-// see them. This is the only file that includes <stdatomic.h>.
+// see them. This is the library's only file that includes <stdatomic.h>.
 //
 // There is no fence here on purpose: ThreadSanitizer does not model fences, and a sequentially consistent
-// read-modify-write costs the same on the processors we know (research: 15 ns against 15 to 24 for fences).
+// read-modify-write costs the same on the processors we know (measured: 15 ns against 15 to 24 for fences).
 //
 // The rule of use: a comment at each call says why the order suffices, and a synchronising pair carries a label that
 // both ends repeat; docs/memory-model.md lists them.

@@ -2,7 +2,6 @@
 
 #include <stddef.h>
 
-#include "base/assert.h"
 #include "base/lock.h"
 
 enum { LOCKED = 1, EPOCH = 2 }; // of `leavers`

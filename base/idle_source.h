@@ -12,8 +12,9 @@ struct wf_idle_source {
     // borrow takes the poll if nobody has it. Returns: false if somebody does.
     bool (*borrow)(void *self);
 
-    // poll waits up to `linger` ns (0: not at all) for events and due timers, and fires their wakers on this thread.
-    // Only for who has borrowed. Returns: how many wakers fired; 0 after `linger`, or when interrupted.
+    // poll waits up to `linger` ns (0: not at all; INT64_MAX: until the owner wants the poll back) for events and due
+    // timers, and fires their wakers on this thread. Only for who has borrowed.
+    // Returns: how many wakers fired; 0 after `linger`, or when interrupted.
     unsigned (*poll)(void *self, int64_t linger);
 
     // give_back ends the loan. `handover`: nobody will poll for some time, so the owner must watch by itself from now

@@ -1,7 +1,7 @@
 // The allocator seam. Every allocation of the library goes through it, so that tests can make any of them fail.
 //
 // Failure injection: wf_mem_fail_at(n) makes the n-th allocation from now (1: the next) fail, in whatever thread it
-// happens, and `every` later ones too if asked; wf_mem_fail_at(0) ends that. WEFT builds without WF_FAULTS carry no
+// happens, and all later ones too if asked; wf_mem_fail_at(0) ends that. WEFT builds without WF_FAULTS carry no
 // trace of it.
 #ifndef WF_BASE_MEM_H
 #define WF_BASE_MEM_H

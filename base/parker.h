@@ -10,7 +10,7 @@
 // by other means: wf_parker_wake tells it so.
 //
 // Edge P1: wf_parker_wake's exchange (release) -> wf_parker_finish's or _prepare's exchange (acquire): the woken
-// thread sees what the waker did before. Both are seq_cst because idle.c's argument [I1] counts them.
+// thread sees what the waker did before. Both are seq_cst because idle.h's argument [I1] counts them.
 #ifndef WF_BASE_PARKER_H
 #define WF_BASE_PARKER_H
 

@@ -1,5 +1,5 @@
 // reactor/: readiness and expiry in, wakers out. One thread owns epoll and the timer wheels, and lends the poll to
-// workers that have run dry (DESIGN: the lease, reactor/lease.h).
+// workers that have run dry (the lease: reactor/lease.h).
 //
 // This is the facade, the only header of reactor/ that other folders include.
 #ifndef WF_REACTOR_REACTOR_H

@@ -43,7 +43,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/assert.h"
 #include "base/mem.h"
 #include "reactor/state.h"
 

@@ -1,5 +1,4 @@
 // Futures: a cell (base/cell.h), a value, and a claim that decides which of several completers is the first.
-#include <errno.h>
 #include <weft/future.h>
 
 #include "base/assert.h"

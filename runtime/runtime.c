@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <weft/error.h>
 
 #include "base/assert.h"
 #include "base/mem.h"

@@ -57,7 +57,7 @@ extern const struct weft_rt *wf_forked_in;
 // wf_rt_forget_fd takes `fd` out of every runtime's reactor, and wakes who waits on it there.  Context: any thread.
 void wf_rt_forget_fd(int fd);
 
-// wf_task_callbacks: the three calls of the scheduler into runtime/task.c.
+// The three calls of the scheduler into runtime/task.c: `run`, `ended` and `refused` of its configuration.
 int wf_task_body(struct wf_task *core);
 void wf_task_ended(struct wf_task *core);
 void wf_task_refused(struct wf_task *core, int err);

@@ -11,9 +11,9 @@
 #include "base/cell.h"
 #include "sched/sched.h"
 
-// wf_wait_self is the calling task. It stops a caller that is none (misuse: `call` names it).
 _Noreturn void wf_wait_no_task(const char *call);
 
+// wf_wait_self is the calling task. It stops a caller that is none (misuse: `call` names it).
 static inline struct wf_task *wf_wait_self(const char *call)
 {
     struct wf_task *self = wf_self();

@@ -1,6 +1,5 @@
 #include "sched/headers.h"
 
-#include <string.h>
 
 #include "base/mem.h"
 

@@ -12,8 +12,8 @@
 //       +------------------------- wf_idle_unsleep (by itself) -----------------+
 //
 // The rule: work pushed to a worker's own queues needs no wake for its safety: the worker is awake and will run it. So
-// wf_idle_hint may look without any ordering; a wake missed there costs parallelism until the next hint, or the next
-// watch. Work pushed to the injector is nobody's: wf_idle_notify must not miss.
+// wf_worker_hint may look without any ordering; a wake missed there costs parallelism until the next hint, or the next
+// watch. Work pushed to the injector is nobody's: wf_sched_notify must not miss.
 //
 // Edges.
 //   I1  No work in the injector is left behind while a worker sleeps.
@@ -29,7 +29,7 @@
 //      somebody searches, whose own decrement comes after that look, and who reads the injector after it:
 //        - if he falls asleep, in wf_idle_sleep as above; if he then finds work after all, he searches on
 //          (wf_idle_search_begin), because there may be more of it than he takes;
-//        - if he finds work, wf_idle_search_end's caller looks at the injector and calls wf_idle_notify;
+//        - if he finds work, wf_idle_search_end's caller looks at the injector and calls wf_sched_notify;
 //        - if he is a waker that found no sleeper after all, wf_idle_wake_one looks again.
 //      So the last one to stop searching after the push sees it.
 //
@@ -59,7 +59,7 @@ void wf_idle_init(struct wf_idle *i, unsigned workers);
 bool wf_idle_search_begin(struct wf_idle *i);
 
 // wf_idle_search_end: the caller, a searcher, has found work. Returns: true if nobody searches any more: the caller
-// must look at the injector, and call wf_idle_notify if it is not empty ([I1]).
+// must look at the injector, and call wf_sched_notify if it is not empty ([I1]).
 bool wf_idle_search_end(struct wf_idle *i);
 
 // wf_idle_sleep announces that `worker` falls asleep; `searching`: it was a searcher. It must look at the injector
@@ -75,7 +75,7 @@ int wf_idle_wake_one(struct wf_idle *i);
 
 // wf_idle_wake chooses `worker` if it sleeps, and counts it as a searcher.
 // Returns: true: the caller must wake its parker. False if it is awake: the caller must look at the injector, and call
-// wf_idle_notify if it is not empty, because for a moment a searcher too many was counted ([I1]).
+// wf_sched_notify if it is not empty, because for a moment a searcher too many was counted ([I1]).
 bool wf_idle_wake(struct wf_idle *i, unsigned worker);
 
 // wf_idle_any_asleep tells whether a worker sleeps, wf_idle_all_asleep whether all do; exact if nothing moves.

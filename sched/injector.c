@@ -10,7 +10,8 @@ void wf_injector_push(struct wf_injector *q, const struct wf_chain *chain)
         wf_store_release(&q->head, chain->first); // [J1]
 }
 
-// after takes `task`, the first, out of the queue. Returns: false if its successor is not linked yet: then it stays.
+// take_first takes `task`, the first, out of the queue; *after is the next. Returns: false if its successor is not
+// linked yet: then it stays.
 static bool take_first(struct wf_injector *q, struct wf_task *task, struct wf_task **after)
 {
     *after = wf_load_acquire(&task->next); // [J1]

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
 
@@ -35,7 +34,8 @@ static void report(const struct wf_task *task)
         return; // there is nobody left to tell
 }
 
-// on_fault reports, and puts the previous action back: the instruction faults again, and that decides.
+// on_fault reports an overflow, and restores the default action; for any other fault, the previous action. Then the
+// instruction faults again, and that decides.
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
     struct wf_task *task = wf_self();

@@ -39,8 +39,7 @@ bool wf_ring_push(struct wf_ring *q, struct wf_task *task);
 struct wf_task *wf_ring_pop(struct wf_ring *q, bool alone);
 
 // wf_ring_peek is the task `ahead` places behind the oldest, NULL if there is none; somebody may just be taking it.
-// Only
-// for looking ahead.  Context: owner.
+// Only for looking ahead.  Context: owner.
 static inline struct wf_task *wf_ring_peek(const struct wf_ring *q, uint64_t ahead)
 {
     uint64_t at = wf_load_relaxed(&q->head) + ahead;    // relaxed: a hint

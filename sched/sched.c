@@ -15,7 +15,7 @@
 // Edges.
 //   S1  wf_sched_task_new counts (seq_cst), then loads `draining`; wf_sched_drain stores `draining`, then loads the
 //       counts (seq_cst): one of them sees the other
-//   S2  end_task's store of `ended` (release) -> made_and_ended's load (acquire): what the task did is visible, the
+//   S2  end_task's store of `ended` (release) -> living's load (acquire): what the task did is visible, the
 //       tasks it made among it
 #include "sched/sched.h"
 

@@ -16,7 +16,7 @@ struct wf_sched;
 
 struct wf_sched_config {
     unsigned workers;  // 1 to WF_WORKERS_MAX
-    size_t stack_size; // of a task, address space; a power of two
+    size_t stack_size; // of a task, address space; rounded up to a power of two
     bool pin;          // one CPU per worker
     uint64_t seed;     // of the choices the scheduler makes
     const char *name;  // thread-name prefix; copied
@@ -86,7 +86,6 @@ void wf_task_cancel(struct wf_task *task);
 
 // A thread that is no worker and fires many wakers collects them between begin and flush: they enter the injector as
 // one chain, with one wake for all.
-struct wf_sched_batch;
 void wf_sched_batch_begin(struct wf_sched *s);
 void wf_sched_batch_flush(struct wf_sched *s);
 
@@ -95,7 +94,7 @@ void wf_sched_batch_flush(struct wf_sched *s);
 // Returns: a set of WF_WATCH_* flags.
 enum {
     WF_WATCH_ASLEEP = 1, // no worker is awake
-    WF_WATCH_STUCK = 2,  // one has computed in the same task since the last look
+    WF_WATCH_STUCK = 2,  // one has computed, or was blocked, in the same task since the last look
     WF_WATCH_BRISK = 4,  // one runs many short tasks: no need to look so often
 };
 unsigned wf_sched_watch(struct wf_sched *s);

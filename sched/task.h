@@ -75,7 +75,7 @@ int wf_stack_class(size_t size);
 // wf_task_begin makes the word of a new task: ACTIVE, not yet visible to anybody.
 static inline void wf_task_begin(struct wf_task *t)
 {
-    // release: wf_sched_each, which finds LIVE, finds the header filled. Who takes it from a queue has that by its edge.
+    // release: wf_sched_each, which finds LIVE, finds the header filled; who takes it from a queue, by the queue's edge
     wf_store_release(&t->word, WF_TASK_ACTIVE | WF_TASK_LIVE);
 }
 

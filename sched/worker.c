@@ -2,7 +2,6 @@
 #include "sched/worker.h"
 
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -165,7 +164,7 @@ static void age(struct wf_worker *w)
     }
 }
 
-// tend is due about once a millisecond while the worker is busy: a look at the injector, and one at the poll. But not
+// tend is due once an epoch while the worker is busy: a look at the injector, and one at the poll. But not
 // while the last batch of events is being worked off: new ones must not overtake it.
 static void tend(struct wf_worker *w)
 {
@@ -205,7 +204,7 @@ static unsigned rest(struct wf_worker *w, bool polling)
     w->searching = false;
     bool dry = nothing_queued(w);
     if (dry && polling)
-        fired = poll_borrowed(w, WF_LINGER_NS);
+        fired = poll_borrowed(w, WF_NEVER);
     else if (dry)
         wf_parker_sleep(&w->parker, WF_NEVER);
     if (polling)

@@ -23,16 +23,15 @@
 enum wf_left { WF_LEFT_NOTHING, WF_LEFT_PARKED, WF_LEFT_YIELDED, WF_LEFT_ENDED };
 
 enum {
-    WF_BUDGET = 128,        // calls in a row that need not wait, before a task yields (Tokio's number)
+    WF_BUDGET = 128,        // calls on descriptors in a row that need not wait, before a task yields (Tokio's number)
     WF_FAIR_TICKS = 64,     // every so many tasks the oldest work is looked at first (Go: 61)
     WF_TURN_TICKS = 8,      // and every so many, the inbox and the injector; divides WF_FAIR_TICKS
     WF_NEXT_RUNS = 16,      // tasks in a row from the next slot, while others wait
-    WF_AGE_EPOCHS = 20,     // epochs, some 10 ms, that a spawned task may be the oldest without a turn
+    WF_AGE_EPOCHS = 20,     // epochs, 10 ms or more, that a spawned task may be the oldest without a turn
     WF_AHEAD_LINES = 8,     // of a stack that are fetched ahead: what a task that waits for a descriptor touches
     WF_SHARE = 32,          // tasks taken from the injector at a time
     WF_STEAL_SPAWNED = 8,   // spawned tasks stolen at a time
     WF_WAKE_BACKLOG = 16,   // woken tasks that may wait on one worker before a second one is woken for them
-    WF_LINGER_NS = 20000000 // how long a dry worker waits in the borrowed poll
 };
 
 // O: the worker itself, whatever stack it is on; A: atomic
@@ -89,7 +88,7 @@ struct wf_sched {
     struct wf_depot depot;
     struct wf_idle idle;
     struct wf_injector injector;
-    _Alignas(WF_NO_SHARING) _Atomic uint32_t epoch;           // A: written by the watch: about a millisecond each
+    _Alignas(WF_NO_SHARING) _Atomic uint32_t epoch;           // A: written by the watch: one look is one epoch
     _Atomic bool draining;                                    // A: no new tasks
     _Atomic bool quitting;                                    // A: workers leave when they are dry
     _Alignas(WF_NO_SHARING) _Atomic uint64_t spawned_outside; // A: by threads that are no workers
@@ -121,7 +120,7 @@ void wf_worker_hint(struct wf_worker *w);
 // wf_sched_notify does so for work in the injector, and cannot miss (idle.h, [I1]).
 void wf_sched_notify(struct wf_sched *s);
 
-// wf_sched_wake_worker wakes the sleeper that wf_idle_wake_one has chosen.
+// wf_sched_wake_worker wakes the sleeper that wf_idle_wake_one or wf_idle_wake has chosen.
 void wf_sched_wake_worker(struct wf_sched *s, int worker);
 
 // Stack overflows are reported by name (overflow.c). wf_overflow_install prepares a worker for that (-ENOMEM),

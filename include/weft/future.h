@@ -28,7 +28,7 @@ WEFT_API void weft_future_init(weft_future *f);
 // Context: any thread, also one that is not weft's. Never parks.
 WEFT_API bool weft_future_complete(weft_future *f, intptr_t value);
 
-// weft_future_fail completes it with an error, err < 0, which every await returns.
+// weft_future_fail completes it with an error, err < 0, which every await returns. As weft_future_complete otherwise.
 WEFT_API bool weft_future_fail(weft_future *f, int err);
 
 // weft_future_done tells whether it is completed. If so, all that was written before the completion is visible.

@@ -44,6 +44,9 @@ WEFT_API ssize_t weft_sendmsg(int fd, const struct msghdr *msg, int flags);
 WEFT_API int weft_read_full(int fd, void *buf, size_t n, size_t *done);
 
 // weft_write_all writes until all `n` bytes are written; *done (may be NULL) tells how far it got, also on error.
+//
+// Returns: 0; an error of weft_write; -EIO if the device takes nothing and gives no reason.
+// Cancel:  of both: what *done tells has been read, or written.
 WEFT_API int weft_write_all(int fd, const void *buf, size_t n, size_t *done);
 
 // weft_accept takes a connection; the new descriptor is non-blocking and close-on-exec. A connection that was reset

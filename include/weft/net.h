@@ -1,11 +1,13 @@
 // The network: stream and datagram sockets by textual address.
 //
 // An address is "HOST:PORT" with a numeric host: "127.0.0.1:7000", "[::1]:0", or ":8080" for all addresses (IPv6 and
-// IPv4 where the system has both). Port 0 picks a free one: weft_local_addr tells which. Name look-ups come later.
+// IPv4 where the system has both), or, to dial, the machine itself. Port 0 picks a free one: weft_local_addr tells
+// which. Name look-ups come later.
 //
 // The calls that make a socket return a descriptor, non-blocking and close-on-exec, which the caller closes with
-// weft_close; or a negative errno value: -EINVAL (the address is not of that form), -EADDRINUSE, -EADDRNOTAVAIL,
-// -EACCES, -EMFILE, -ENFILE, ... Context: the listen and bind calls any thread, never park; the dial calls a task.
+// weft_close; or a negative errno value: -EINVAL (the address is not of that form), -ENODEV (no such interface),
+// -ENAMETOOLONG (a path), -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -EMFILE, -ENFILE, ... Context: the listen and bind calls
+// any thread, never park; the dial calls a task.
 #ifndef WEFT_NET_H
 #define WEFT_NET_H
 

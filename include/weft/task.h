@@ -79,6 +79,7 @@ WEFT_API int weft_yield(void);
 WEFT_API weft_task *weft_self(void);
 
 // weft_task_id is a number that no other task of the process has had.
+// Context: any thread that holds the handle, or the task itself; weft_task_name the same. Never parks.
 WEFT_API uint64_t weft_task_id(const weft_task *t);
 
 // weft_task_name is the name given at spawn, "" without one.

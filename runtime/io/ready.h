@@ -1,4 +1,4 @@
-// Readiness: how a call on a descriptor waits for its turn. The only user of the reactor's sources.
+// Readiness: how a call on a descriptor waits for its turn. Only runtime/io looks at the reactor's sources.
 //
 // Every call in io.h is the same loop around a different system call, which never blocks:
 //

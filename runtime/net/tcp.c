@@ -1,4 +1,3 @@
-#include <errno.h>
 #include <netinet/tcp.h>
 #include <weft/net.h>
 

@@ -1,4 +1,3 @@
-#include <errno.h>
 #include <weft/net.h>
 
 #include "runtime/io/connect.h"
