@@ -6,8 +6,8 @@
 //
 // The calls that make a socket return a descriptor, non-blocking and close-on-exec, which the caller closes with
 // weft_close; or a negative errno value: -EINVAL (the address is not of that form), -ENODEV (no such interface),
-// -ENAMETOOLONG (a path), -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -EMFILE, -ENFILE, ... Context: the listen and bind calls
-// any thread, never park; the dial calls a task.
+// -ENAMETOOLONG (a path), -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -EMFILE, -ENFILE, ... Context: the listen and bind
+// calls any thread, never park; the dial calls a task.
 #ifndef WEFT_NET_H
 #define WEFT_NET_H
 
