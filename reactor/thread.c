@@ -20,9 +20,9 @@
 // and a timer is due, it runs a turn, too. For this it wakes between ticks; but it is told of a timer that is armed
 // meanwhile only if that would be late by more than a millisecond (timer.c, W2).
 //
-// DOZE, because a worker that waits in epoll runs no task, sees every event and timer, and ends its wait after some
-// tens of milliseconds; there is nothing to tick for. If another worker hogs (`watch` says so), the thread does not
-// doze. The lender's side of this is in lease.h, L2.
+// DOZE, because a worker that waits in epoll runs no task, and sees every event and timer; there is nothing to tick
+// for. A wait that outlasts LINGER is ended by this thread. If another worker hogs (`watch` says so), the thread does
+// not doze. The lender's side of this is in lease.h, L2.
 //
 // Rejected: a timerfd in the set, for ticks while in KEEP (a system call for each change of the next deadline, where
 // epoll_pwait2 takes it for nothing); ticking by epoll's own time-out while a worker has the poll (two threads in

@@ -31,9 +31,10 @@ struct weft_task {
     void *arg;                  // I
     void **locals;              // T: NULL until the first weft_local_set; locals[0] is their number
     struct wf_cell_node reaper; // of weft_detach: waits for the end, to free the header
-    bool detached;              // I: born without a handle
-    bool held;                  // H: the handle was not given back yet
 };
+
+_Static_assert(sizeof(struct weft_task) <= 192 || sizeof(struct wf_context) > sizeof(void *),
+               "three cache lines a header: a million spawned tasks are a million of them");
 
 static inline struct weft_task *wf_weft_task(struct wf_task *core)
 {

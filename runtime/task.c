@@ -29,7 +29,7 @@ void wf_task_ended(struct wf_task *core)
 {
     struct weft_task *task = wf_weft_task(core);
 
-    if (task->detached)
+    if (task->core.detached)
         wf_sched_task_free(core);
     else
         wf_cell_set(wf_future_cell(&task->done), 0, false); // [C1] the header may be gone after this
@@ -71,8 +71,8 @@ int wf_task_spawn(struct weft_rt *rt, struct weft_task **out, const weft_spawn_o
     task->fn = fn;
     task->arg = arg;
     task->locals = NULL;
-    task->detached = out == NULL;
-    task->held = out != NULL;
+    task->core.detached = out == NULL;
+    wf_store_relaxed(&task->core.held, out != NULL); // relaxed: nobody else has it yet
     if (out)
         *out = task; // before it can run: a task may look at its own handle there
     wf_sched_submit(core);
@@ -97,28 +97,31 @@ int weft_spawn_with(weft_task **out, const weft_spawn_opts *o, weft_fn *fn, void
     return wf_task_spawn(spawner("weft_spawn_with"), out, o, fn, arg);
 }
 
-// held stops who gives a handle back twice, or one that never was his. It cannot see it once the header is used again.
-static void held(const weft_task *t, const char *call)
+// take_handle stops who gives a handle back twice, one after the other or while the first still waits, or one that
+// never was his. It cannot see it once the header is used again. relaxed: two that race for a handle are wrong both.
+static void take_handle(weft_task *t, const char *call)
 {
-    if (wf_unlikely(!t->held))
+    if (wf_unlikely(!wf_load_relaxed(&t->core.held)))
         wf_misuse("%s: there is no handle: the task was joined or detached before, or born detached", call);
+    wf_store_relaxed(&t->core.held, false); // relaxed: as above
 }
 
 int weft_join(weft_task *t, int *result)
 {
     struct wf_task *self = wf_wait_self("weft_join");
+    int err = -ECANCELED;
 
-    held(t, "weft_join");
     if (&t->core == self)
         wf_misuse("weft_join: a task cannot join itself");
-    if (wf_unlikely(wf_task_cancelled(self)))
-        return -ECANCELED;
-    int err = wf_wait_as(self, wf_future_cell(&t->done), "join task", (intptr_t)t->core.id);
-    if (err)
+    take_handle(t, "weft_join");
+    if (wf_likely(!wf_task_cancelled(self)))
+        err = wf_wait_as(self, wf_future_cell(&t->done), "join task", (intptr_t)t->core.id);
+    if (err) {
+        wf_store_relaxed(&t->core.held, true); // relaxed: the caller's again
         return err;
+    }
     if (result)
         *result = (int)t->done.weft_value;
-    t->held = false;
     wf_sched_task_free(&t->core);
     return 0;
 }
@@ -130,8 +133,7 @@ static void reap(void *arg)
 
 void weft_detach(weft_task *t)
 {
-    held(t, "weft_detach");
-    t->held = false;
+    take_handle(t, "weft_detach");
     t->reaper.waker = (struct wf_waker){ reap, &t->core };
     if (!wf_cell_push(wf_future_cell(&t->done), &t->reaper))
         wf_sched_task_free(&t->core);

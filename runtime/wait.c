@@ -151,8 +151,10 @@ int wf_wait_as(struct wf_task *task, struct wf_cell *c, const char *what, intptr
 
 int wf_wait_cell(struct wf_cell *c, weft_time deadline, const char *what, intptr_t on)
 {
-    if (wf_cell_value(c))
+    if (wf_cell_value(c)) {
+        wf_spend(); // who never has to wait must not keep the others waiting
         return 0;
+    }
     return deadline == WEFT_NEVER ? wf_wait_as(wf_self(), c, what, on) : wf_wait_cells(&c, 1, deadline, what, on);
 }
 
@@ -176,8 +178,10 @@ int wf_wait_sleep(weft_time deadline)
     struct wf_timer timer;
     bool timed = deadline != WEFT_NEVER;
 
-    if (deadline <= wf_now())
+    if (deadline <= wf_now()) {
+        wf_spend();
         return 0;
+    }
     if (timed)
         arm(&timer, task, deadline);
     while (!(timed && wf_timer_fired(&timer)) && !wf_task_cancelled(task))

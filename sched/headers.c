@@ -1,6 +1,5 @@
 #include "sched/headers.h"
 
-
 #include "base/mem.h"
 
 enum { SLAB_BYTES = 64 << 10 };

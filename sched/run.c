@@ -183,7 +183,7 @@ static void wake_home(struct wf_worker *home)
 // send_home queues a pinned task on the one worker that may run it. `w` is the calling worker, NULL on other threads.
 static void send_home(struct wf_worker *w, struct wf_task *task)
 {
-    struct wf_worker *home = task->home;
+    struct wf_worker *home = task->worker;
     struct wf_chain chain = { 0 };
 
     wf_chain_append(&chain, task);
@@ -226,7 +226,7 @@ static void enqueue(struct wf_task *task)
     struct wf_thread *thread = wf_thread_self();
     struct wf_worker *w = thread->worker;
 
-    if (wf_unlikely(task->home != NULL)) {
+    if (wf_unlikely(task->pinned && task->worker)) {
         send_home(w, task);
     } else if (wf_unlikely(!w || w->sched != task->sched)) {
         enqueue_outside(task->sched, thread, task);
@@ -300,7 +300,7 @@ void wf_worker_arrive(struct wf_worker *w)
             enqueue(left);
         break;
     case WF_LEFT_YIELDED:
-        if (wf_unlikely(left->home != NULL))
+        if (wf_unlikely(left->pinned))
             send_home(w, left);
         else if (wf_load_relaxed(&w->sched->injector.tail) &&
                  wf_ring_size(&w->ring) >= WF_RING_CAP / 2) // relaxed: a hint
@@ -402,7 +402,6 @@ static struct wf_worker *end_task(struct wf_task *task, struct wf_stack **stack)
 
     *stack = task->stack;
     task->stack = NULL;
-    task->home = NULL;
     w->thread->current = NULL;
     wf_task_end(task);
     w->sched->cfg.ended(task);
@@ -413,8 +412,6 @@ static struct wf_worker *end_task(struct wf_task *task, struct wf_stack **stack)
 static void run_body(struct wf_worker *w, struct wf_task *task)
 {
     wf_bump(&w->runs, 1);
-    if (wf_unlikely(task->pinned))
-        task->home = w;
     w->sched->cfg.run(task);
 }
 

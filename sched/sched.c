@@ -198,6 +198,7 @@ struct wf_task *wf_sched_task_new(struct wf_sched *s, int *err)
     task->id = new_id(w);
     task->stack_class = s->stack_class;
     task->pinned = false;
+    task->worker = NULL;
     task->name = NULL;
     return task;
 }

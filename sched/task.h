@@ -50,11 +50,12 @@ struct wf_task {
     _Atomic uint32_t word;          // A
     uint8_t stack_class;            // I: log2 of the stack's size
     bool pinned;                    // I: stays on the worker that first runs it
+    bool detached;                  // I: of runtime/, here because it is padding: born without a handle
+    _Atomic bool held;              // of runtime/, as well: who has the handle has not given it back
     struct wf_context context;      // T
     _Atomic(struct wf_task *) next; // A: link in an injector (its J1), in a chain, or in a list of free headers
     struct wf_stack *stack;         // T: NULL until it first runs, and once it has ended
-    struct wf_worker *worker;       // T: that runs it; stale while none does
-    struct wf_worker *home;         // T: of a pinned task that has begun
+    struct wf_worker *worker;       // T: that runs it, or ran it last; NULL until it begins
     struct wf_sched *sched;         // I
     uint64_t id;                    // I
     const char *name;               // I: or NULL

@@ -23,15 +23,15 @@
 enum wf_left { WF_LEFT_NOTHING, WF_LEFT_PARKED, WF_LEFT_YIELDED, WF_LEFT_ENDED };
 
 enum {
-    WF_BUDGET = 128,        // calls on descriptors in a row that need not wait, before a task yields (Tokio's number)
-    WF_FAIR_TICKS = 64,     // every so many tasks the oldest work is looked at first (Go: 61)
-    WF_TURN_TICKS = 8,      // and every so many, the inbox and the injector; divides WF_FAIR_TICKS
-    WF_NEXT_RUNS = 16,      // tasks in a row from the next slot, while others wait
-    WF_AGE_EPOCHS = 20,     // epochs, 10 ms or more, that a spawned task may be the oldest without a turn
-    WF_AHEAD_LINES = 8,     // of a stack that are fetched ahead: what a task that waits for a descriptor touches
-    WF_SHARE = 32,          // tasks taken from the injector at a time
-    WF_STEAL_SPAWNED = 8,   // spawned tasks stolen at a time
-    WF_WAKE_BACKLOG = 16,   // woken tasks that may wait on one worker before a second one is woken for them
+    WF_BUDGET = 128,      // calls on descriptors in a row that need not wait, before a task yields (Tokio's number)
+    WF_FAIR_TICKS = 64,   // every so many tasks the oldest work is looked at first (Go: 61)
+    WF_TURN_TICKS = 8,    // and every so many, the inbox and the injector; divides WF_FAIR_TICKS
+    WF_NEXT_RUNS = 16,    // tasks in a row from the next slot, while others wait
+    WF_AGE_EPOCHS = 20,   // epochs, 10 ms or more, that a spawned task may be the oldest without a turn
+    WF_AHEAD_LINES = 8,   // of a stack that are fetched ahead: what a task that waits for a descriptor touches
+    WF_SHARE = 32,        // tasks taken from the injector at a time
+    WF_STEAL_SPAWNED = 8, // spawned tasks stolen at a time
+    WF_WAKE_BACKLOG = 16, // woken tasks that may wait on one worker before a second one is woken for them
 };
 
 // O: the worker itself, whatever stack it is on; A: atomic

@@ -1,7 +1,8 @@
 // The future: the one thing that everything waits on. It is empty, then completed once, with a value or an error.
 //
-// A future is storage of the caller's: embed it anywhere, on a stack too. It must live until nobody waits on it and the
-// call that completed it has returned. Any number of tasks and threads may wait for the same one.
+// A future is storage of the caller's: embed it anywhere, on a stack too. It must live until nobody waits on it and
+// nobody else will try to complete it; the call that completes it does not touch it any more once a waiter can see
+// that. Any number of tasks and threads may wait for the same one.
 #ifndef WEFT_FUTURE_H
 #define WEFT_FUTURE_H
 
