@@ -1,6 +1,7 @@
 #include "runtime/wait.h"
 
 #include <errno.h>
+#include <sched.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -31,11 +32,12 @@ static void arm(struct wf_timer *timer, struct wf_task *task, weft_time deadline
     wf_timer_arm(rt->reactor, wf_sched_worker_index(rt->sched), timer, deadline, waker_of(task));
 }
 
-// let_go waits until the setter that has chosen `node` is done with it: a few instructions, unless it was preempted.
-static void let_go(struct wf_task *task, const struct wf_cell_node *node)
+// let_go waits until the setter that has chosen `node` is done with it: a few instructions, unless its wake has made this
+// worker's thread preempt it on the same CPU. Then it needs the CPU, so this thread offers it before anything else.
+static void let_go(const struct wf_cell_node *node)
 {
     while (wf_unlikely(!wf_cell_signalled(node)))
-        wf_yield(task);
+        sched_yield();
 }
 
 // --- Cells -----------------------------------------------------------------------------------------------------------
@@ -82,7 +84,7 @@ static bool leave(struct wait *w, const char *what, intptr_t on)
             continue;
         while (!wf_cell_chosen(&w->nodes[i]))
             wf_park(w->task, what, on);
-        let_go(w->task, &w->nodes[i]);
+        let_go(&w->nodes[i]);
         set = true;
     }
     return set;
@@ -145,7 +147,7 @@ int wf_wait_as(struct wf_task *task, struct wf_cell *c, const char *what, intptr
         return -ECANCELED;
     while (!wf_cell_chosen(&node)) // completion wins; its wake is on its way
         wf_park(task, what, on);
-    let_go(task, &node);
+    let_go(&node);
     return 0;
 }
 
@@ -167,7 +169,7 @@ void wf_wait_shielded(struct wf_cell *c, const char *what)
         return;
     while (!wf_cell_chosen(&node))
         wf_park(task, what, 0);
-    let_go(task, &node);
+    let_go(&node);
 }
 
 // --- Time ------------------------------------------------------------------------------------------------------------

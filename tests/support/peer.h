@@ -5,12 +5,14 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -157,7 +159,15 @@ static inline void peer_nonblock(int fd)
     assert_true(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == 0);
 }
 
-// peer_stuff writes to a socket or pipe until it takes no more.  Returns: how many bytes it took.
+// peer_in_flight tells whether bytes of a TCP socket are on their way: when they arrive, there is room for more.
+static inline bool peer_in_flight(int fd)
+{
+    int unacknowledged, unsent;
+    return ioctl(fd, SIOCOUTQ, &unacknowledged) == 0 && ioctl(fd, SIOCOUTQNSD, &unsent) == 0 && unacknowledged != unsent;
+}
+
+// peer_stuff writes to a socket or pipe until it takes no more, and will take no more until somebody reads.
+// Returns: how many bytes it took.
 static inline size_t peer_stuff(int fd, uint64_t seed)
 {
     uint8_t buf[4096];
@@ -165,7 +175,7 @@ static inline size_t peer_stuff(int fd, uint64_t seed)
     int flags = fcntl(fd, F_GETFL);
 
     assert_int_equal(fcntl(fd, F_SETFL, flags | O_NONBLOCK), 0);
-    for (ssize_t put = 0; put >= 0; at += put > 0 ? (size_t)put : 0) {
+    for (ssize_t put = 0; put >= 0 || peer_in_flight(fd); at += put > 0 ? (size_t)put : 0) {
         peer_fill(buf, sizeof(buf), seed, at);
         put = write(fd, buf, sizeof(buf));
     }

@@ -70,6 +70,7 @@ static inline void wait_parked(weft_task *t, const char *call)
 
     assert_true(dump >= 0);
     for (bool found = false; !found;) {
+        assert_false(weft_task_done(t));
         assert_int_equal(weft_sleep(WEFT_US(100)), 0);
         assert_int_equal(ftruncate(dump, 0), 0);
         assert_int_equal(lseek(dump, 0, SEEK_SET), 0);
