@@ -32,8 +32,9 @@ static void arm(struct wf_timer *timer, struct wf_task *task, weft_time deadline
     wf_timer_arm(rt->reactor, wf_sched_worker_index(rt->sched), timer, deadline, waker_of(task));
 }
 
-// let_go waits until the setter that has chosen `node` is done with it: a few instructions, unless its wake has made this
-// worker's thread preempt it on the same CPU. Then it needs the CPU, so this thread offers it before anything else.
+// let_go waits until the setter that has chosen `node` is done with it: a few instructions, unless its wake has made
+// this worker's thread preempt it on the same CPU. Then it needs the CPU, so this thread offers it before anything
+// else.
 static void let_go(const struct wf_cell_node *node)
 {
     while (wf_unlikely(!wf_cell_signalled(node)))
