@@ -163,7 +163,8 @@ static inline void peer_nonblock(int fd)
 static inline bool peer_in_flight(int fd)
 {
     int unacknowledged, unsent;
-    return ioctl(fd, SIOCOUTQ, &unacknowledged) == 0 && ioctl(fd, SIOCOUTQNSD, &unsent) == 0 && unacknowledged != unsent;
+    return ioctl(fd, SIOCOUTQ, &unacknowledged) == 0 && ioctl(fd, SIOCOUTQNSD, &unsent) == 0 &&
+           unacknowledged != unsent;
 }
 
 // peer_stuff writes to a socket or pipe until it takes no more, and will take no more until somebody reads.
