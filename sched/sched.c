@@ -20,7 +20,6 @@
 #include "sched/sched.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,6 +47,7 @@ static void init_worker(struct wf_sched *s, unsigned index)
     w->sched = s;
     w->index = index;
     w->rng = wf_rand_seed(s->cfg.seed, index);
+    wf_store_relaxed(&w->stat, -1); // relaxed: not shared yet
 }
 
 // name_task is what wf_misuse asks who did it.
@@ -108,10 +108,20 @@ void wf_sched_free(struct wf_sched *s)
     wf_free(s);
 }
 
+// retire_worker releases what a worker's thread held.
+static void retire_worker(struct wf_worker *w)
+{
+    int fd = wf_load_relaxed(&w->stat); // relaxed: the thread has ended
+
+    if (fd >= 0)
+        close(fd);
+    wf_overflow_remove(w);
+}
+
 void wf_sched_abandon(struct wf_sched *s)
 {
     for (unsigned i = 0; i < s->started; i++)
-        wf_overflow_remove(&s->workers[i]);
+        retire_worker(&s->workers[i]);
     wf_sched_free(s);
 }
 
@@ -270,7 +280,7 @@ void wf_sched_stop(struct wf_sched *s)
         wf_sched_wake_worker(s, (int)i);
     for (unsigned i = 0; i < s->started; i++) {
         pthread_join(s->workers[i].handle, NULL);
-        wf_overflow_remove(&s->workers[i]);
+        retire_worker(&s->workers[i]);
     }
     s->started = 0;
 }
@@ -297,18 +307,13 @@ static int64_t cpu_time(const struct wf_worker *w)
     return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-// blocked tells whether the worker's thread waits in the kernel, as against for a processor. It takes three system
-// calls to read one letter, so it is asked only about a worker that has not moved.
+// blocked tells whether the worker's thread waits in the kernel, as against for a processor. The kernel writes a whole
+// line to say that letter, so it is asked only about a worker that has not moved.
 static bool blocked(const struct wf_worker *w)
 {
-    char path[48], text[512];
+    char text[512];
+    ssize_t n = pread(wf_load_relaxed(&w->stat), text, sizeof(text) - 1, 0); // relaxed: -1 asks in vain
 
-    // relaxed: it does not change any more
-    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)wf_load_relaxed(&w->tid));
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-    if (fd >= 0)
-        close(fd);
     text[n > 0 ? n : 0] = 0;
     const char *name_end = strrchr(text, ')'); // "17 (name) S ..."
     return name_end && strlen(name_end) > 2 && name_end[2] != 'R';

@@ -1,10 +1,10 @@
 // What happens on the worker's own stack, when its queues are dry: look at the injector, steal, borrow the poll, sleep.
 #include "sched/worker.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/prctl.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -302,7 +302,9 @@ void *wf_worker_main(void *arg)
     w->thread->worker = w;
     wf_context_adopt(&w->loop);
     wf_overflow_enter(w);
-    wf_store_relaxed(&w->tid, gettid()); // relaxed: 0 until then names no thread, and asks in vain
+    // One descriptor a worker, kept: the watch reads it (sched.c). Without one it cannot tell, and does without.
+    // relaxed: a number, with nothing behind it
+    wf_store_relaxed(&w->stat, open("/proc/thread-self/stat", O_RDONLY | O_CLOEXEC));
     name_thread(w);
     (void)prctl(PR_SET_TIMERSLACK, 1UL); // sleeps in the poll end on time
     if (w->sched->cfg.pin)

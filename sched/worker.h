@@ -58,7 +58,7 @@ struct wf_worker {
     struct wf_stack_pool stacks[WF_STACK_CLASSES]; // O
     uint64_t ids, ids_end;                         // O: task numbers put by for this worker
     pthread_t handle;                              // of wf_sched_start and _stop
-    _Atomic pid_t tid;                             // A: written by the thread when it starts
+    _Atomic int stat;                              // A: opened by the thread when it starts: what the kernel says of it
     clockid_t clock;                               // fixed once it runs: of the thread's CPU time
     void *signal_stack;                            // of wf_overflow_install and _remove
     stack_t signal_stack_before;                   // O: the thread's own (AddressSanitizer gives it one)
