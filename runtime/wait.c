@@ -41,6 +41,18 @@ static void let_go(const struct wf_cell_node *node)
         sched_yield();
 }
 
+// end_wait takes `node` out of its cell, unless a setter has got hold of it: then completion wins, its wake on its way.
+// Returns: true if the cell was set.
+static bool end_wait(struct wf_task *task, struct wf_cell *c, struct wf_cell_node *node, const char *what, intptr_t on)
+{
+    if (!wf_cell_chosen(node) && wf_cell_leave(c, node))
+        return false;
+    while (!wf_cell_chosen(node))
+        wf_park(task, what, on);
+    let_go(node);
+    return true;
+}
+
 // --- Cells -----------------------------------------------------------------------------------------------------------
 
 enum { CELLS_MAX = 2 };
@@ -66,7 +78,7 @@ static bool push(struct wait *w, int n)
     return true;
 }
 
-static bool any_signalled(const struct wait *w)
+static bool any_chosen(const struct wait *w)
 {
     for (int i = 0; i < w->pushed; i++)
         if (wf_cell_chosen(&w->nodes[i]))
@@ -80,14 +92,8 @@ static bool leave(struct wait *w, const char *what, intptr_t on)
 {
     bool set = false;
 
-    for (int i = 0; i < w->pushed; i++) {
-        if (!wf_cell_chosen(&w->nodes[i]) && wf_cell_leave(w->cells[i], &w->nodes[i]))
-            continue;
-        while (!wf_cell_chosen(&w->nodes[i]))
-            wf_park(w->task, what, on);
-        let_go(&w->nodes[i]);
-        set = true;
-    }
+    for (int i = 0; i < w->pushed; i++)
+        set |= end_wait(w->task, w->cells[i], &w->nodes[i], what, on);
     return set;
 }
 
@@ -95,7 +101,7 @@ static bool leave(struct wait *w, const char *what, intptr_t on)
 static int park_until(struct wait *w, const char *what, intptr_t on)
 {
     for (;;) {
-        if (any_signalled(w))
+        if (any_chosen(w))
             return 0;
         if (wf_task_cancelled(w->task))
             return -ECANCELED;
@@ -107,7 +113,7 @@ static int park_until(struct wait *w, const char *what, intptr_t on)
 
 int wf_wait_cells(struct wf_cell *const *c, int n, weft_time deadline, const char *what, intptr_t on)
 {
-    struct wait w; // not cleared: a steady server comes here for every message
+    struct wait w; // not cleared: most of it is nodes that are not used
     int err = 0;
 
     w.task = wf_self();
@@ -144,12 +150,7 @@ int wf_wait_as(struct wf_task *task, struct wf_cell *c, const char *what, intptr
     do {
         wf_park(task, what, on);
     } while (!wf_cell_chosen(&node) && !wf_task_cancelled(task));
-    if (!wf_cell_chosen(&node) && wf_cell_leave(c, &node))
-        return -ECANCELED;
-    while (!wf_cell_chosen(&node)) // completion wins; its wake is on its way
-        wf_park(task, what, on);
-    let_go(&node);
-    return 0;
+    return end_wait(task, c, &node, what, on) ? 0 : -ECANCELED;
 }
 
 int wf_wait_cell(struct wf_cell *c, weft_time deadline, const char *what, intptr_t on)

@@ -315,8 +315,7 @@ void wf_worker_arrive(struct wf_worker *w)
     w->how = WF_LEFT_NOTHING;
 }
 
-// begin_turn notes that `task` (NULL: none, the worker's own stack) is what runs now.
-static void begin_turn(struct wf_worker *w, struct wf_task *task)
+void wf_worker_begin_turn(struct wf_worker *w, struct wf_task *task)
 {
     w->thread->current = task;
     w->budget = WF_BUDGET;
@@ -348,7 +347,7 @@ static void leave(struct wf_worker *w, struct wf_task *task, enum wf_left how, s
 {
     w->left = task;
     w->how = how;
-    begin_turn(w, next);
+    wf_worker_begin_turn(w, next);
     wf_worker_arrive(wf_context_switch(&task->context, next ? &next->context : &w->loop, w, false));
 }
 
@@ -431,14 +430,14 @@ static void task_main(void *arg)
         if (next && !next->stack && next->stack_class == stack->size_class) {
             next->stack = stack;
             wf_stack_belongs(stack, &next->context);
-            begin_turn(w, next);
+            wf_worker_begin_turn(w, next);
             continue;
         }
         if (next && !wf_worker_ready(w, next))
             next = next_ready(w);
         w->dead = stack;
         w->how = WF_LEFT_ENDED;
-        begin_turn(w, next);
+        wf_worker_begin_turn(w, next);
         struct wf_context gone;
         wf_context_switch(&gone, next ? &next->context : &w->loop, w, true);
         wf_panic("a task came back after its end");

@@ -312,9 +312,7 @@ void *wf_worker_main(void *arg)
     while ((task = find(w))) {
         if (!wf_worker_ready(w, task))
             continue;
-        w->thread->current = task;
-        w->budget = WF_BUDGET;
-        task->worker = w;
+        wf_worker_begin_turn(w, task);
         wf_worker_arrive(wf_context_switch(&w->loop, &task->context, w, false));
     }
     w->thread->worker = NULL;

@@ -111,6 +111,9 @@ struct wf_task *wf_worker_take_pinned(struct wf_worker *w);
 // refused.
 bool wf_worker_ready(struct wf_worker *w, struct wf_task *task);
 
+// wf_worker_begin_turn notes that `task` (NULL: none, the worker's own stack) is what runs now.
+void wf_worker_begin_turn(struct wf_worker *w, struct wf_task *task);
+
 // wf_worker_arrive finishes what the one who left the worker last could not do himself. First thing after each switch.
 void wf_worker_arrive(struct wf_worker *w);
 
