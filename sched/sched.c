@@ -17,6 +17,8 @@
 //       counts (seq_cst): one of them sees the other
 //   S2  end_task's store of `ended` (release) -> living's load (acquire): what the task did is visible, the
 //       tasks it made among it
+//   S3  wf_worker_main's count of `arrived` (release) -> await_arrivals (acquire): the thread's `stat` is visible, and
+//       by the creation of the watch's thread to that
 #include "sched/sched.h"
 
 #include <errno.h>
@@ -47,7 +49,7 @@ static void init_worker(struct wf_sched *s, unsigned index)
     w->sched = s;
     w->index = index;
     w->rng = wf_rand_seed(s->cfg.seed, index);
-    wf_store_relaxed(&w->stat, -1); // relaxed: not shared yet
+    w->stat = -1;
 }
 
 // name_task is what wf_misuse asks who did it.
@@ -102,26 +104,19 @@ int wf_sched_new(struct wf_sched **out, const struct wf_sched_config *cfg)
 
 void wf_sched_free(struct wf_sched *s)
 {
+    for (unsigned i = 0; i < s->cfg.workers; i++)
+        if (s->workers[i].stat >= 0)
+            close(s->workers[i].stat);
     wf_depot_fini(&s->depot);
     wf_headers_fini(&s->headers);
     wf_free(s->workers);
     wf_free(s);
 }
 
-// retire_worker releases what a worker's thread held.
-static void retire_worker(struct wf_worker *w)
-{
-    int fd = wf_load_relaxed(&w->stat); // relaxed: the thread has ended
-
-    if (fd >= 0)
-        close(fd);
-    wf_overflow_remove(w);
-}
-
 void wf_sched_abandon(struct wf_sched *s)
 {
     for (unsigned i = 0; i < s->started; i++)
-        retire_worker(&s->workers[i]);
+        wf_overflow_remove(&s->workers[i]);
     wf_sched_free(s);
 }
 
@@ -136,6 +131,13 @@ static int start_worker(struct wf_worker *w)
     else
         pthread_getcpuclockid(w->handle, &w->clock); // cannot fail: the thread has not been joined
     return -err;
+}
+
+// await_arrivals waits until every thread that was started has what it needs: no descriptor appears after that.
+static void await_arrivals(struct wf_sched *s)
+{
+    for (uint32_t seen; (seen = wf_load_acquire(&s->arrived)) < s->started;) // [S3]
+        wf_futex_wait(&s->arrived, seen, WF_NEVER);
 }
 
 int wf_sched_start(struct wf_sched *s)
@@ -155,6 +157,7 @@ int wf_sched_start(struct wf_sched *s)
     for (; s->started < s->cfg.workers && !err; s->started += !err)
         err = start_worker(&s->workers[s->started]);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    await_arrivals(s);
     if (err)
         wf_sched_stop(s);
     return err;
@@ -280,7 +283,7 @@ void wf_sched_stop(struct wf_sched *s)
         wf_sched_wake_worker(s, (int)i);
     for (unsigned i = 0; i < s->started; i++) {
         pthread_join(s->workers[i].handle, NULL);
-        retire_worker(&s->workers[i]);
+        wf_overflow_remove(&s->workers[i]);
     }
     s->started = 0;
 }
@@ -308,11 +311,11 @@ static int64_t cpu_time(const struct wf_worker *w)
 }
 
 // blocked tells whether the worker's thread waits in the kernel, as against for a processor. The kernel writes a whole
-// line to say that letter, so it is asked only about a worker that has not moved.
+// line to say that letter, so it is asked only about a worker that has not moved. A descriptor of -1 asks in vain.
 static bool blocked(const struct wf_worker *w)
 {
     char text[512];
-    ssize_t n = pread(wf_load_relaxed(&w->stat), text, sizeof(text) - 1, 0); // relaxed: -1 asks in vain
+    ssize_t n = pread(w->stat, text, sizeof(text) - 1, 0);
 
     text[n > 0 ? n : 0] = 0;
     const char *name_end = strrchr(text, ')'); // "17 (name) S ..."

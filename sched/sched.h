@@ -37,7 +37,8 @@ WF_MUST_CHECK int wf_sched_new(struct wf_sched **out, const struct wf_sched_conf
 WF_MUST_CHECK int wf_sched_start(struct wf_sched *s);
 
 // wf_sched_drain refuses new tasks, cancels every task, and waits until all have ended: 0, or -ETIMEDOUT at `deadline`.
-// wf_sched_stop, after it, ends and joins the threads; wf_sched_free releases what is left, headers included.
+// wf_sched_stop, after it, ends and joins the threads; wf_sched_free, once nobody watches any more, releases what is
+// left, headers included.
 int wf_sched_drain(struct wf_sched *s, int64_t deadline);
 void wf_sched_stop(struct wf_sched *s);
 void wf_sched_free(struct wf_sched *s);

@@ -303,12 +303,13 @@ void *wf_worker_main(void *arg)
     wf_context_adopt(&w->loop);
     wf_overflow_enter(w);
     // One descriptor a worker, kept: the watch reads it (sched.c). Without one it cannot tell, and does without.
-    // relaxed: a number, with nothing behind it
-    wf_store_relaxed(&w->stat, open("/proc/thread-self/stat", O_RDONLY | O_CLOEXEC));
+    w->stat = open("/proc/thread-self/stat", O_RDONLY | O_CLOEXEC);
     name_thread(w);
     (void)prctl(PR_SET_TIMERSLACK, 1UL); // sleeps in the poll end on time
     if (w->sched->cfg.pin)
         pin(w);
+    wf_fetch_add_acq_rel(&w->sched->arrived, 1u); // [S3]
+    wf_futex_wake(&w->sched->arrived, 1);
     while ((task = find(w))) {
         if (!wf_worker_ready(w, task))
             continue;

@@ -58,7 +58,7 @@ struct wf_worker {
     struct wf_stack_pool stacks[WF_STACK_CLASSES]; // O
     uint64_t ids, ids_end;                         // O: task numbers put by for this worker
     pthread_t handle;                              // of wf_sched_start and _stop
-    _Atomic int stat;                              // A: opened by the thread when it starts: what the kernel says of it
+    int stat;                                      // fixed once it runs: a file where the kernel tells its state, or -1
     clockid_t clock;                               // fixed once it runs: of the thread's CPU time
     void *signal_stack;                            // of wf_overflow_install and _remove
     stack_t signal_stack_before;                   // O: the thread's own (AddressSanitizer gives it one)
@@ -83,6 +83,7 @@ struct wf_sched {
     char name[16];              // fixed
     struct wf_worker *workers;  // fixed
     unsigned started;           // of wf_sched_start and _stop: threads to join
+    _Atomic uint32_t arrived;   // A: of those, how many have set themselves up; a futex
     int64_t watched;            // of the watch: when it last looked
     struct wf_headers headers;
     struct wf_depot depot;

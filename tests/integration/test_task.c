@@ -296,12 +296,13 @@ static int recurse_in_task(void *arg)
 
 static int recurse_by_stack_size(void *arg)
 {
-    // A frame may be several times as large in a sanitizer's build.
+    // A frame may be several times as large in a sanitizer's build. Under 2^16 deep: ThreadSanitizer counts the calls
+    // in an array of that size, and overruns it without a word.
     static const struct {
         size_t stack_size;
         int depth;
     } cases[] = {
-        { 0, 20 }, { 16 << 10, 4 }, { 1, 4 }, { (1 << 20) - 1, 300 }, { 16 << 20, 5000 }, { 256 << 20, 80000 }
+        { 0, 20 }, { 16 << 10, 4 }, { 1, 4 }, { (1 << 20) - 1, 300 }, { 16 << 20, 5000 }, { 256 << 20, 50000 }
     };
     weft_spawn_opts opts = WEFT_SPAWN_OPTS_INIT;
     (void)arg;

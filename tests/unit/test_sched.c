@@ -275,7 +275,7 @@ struct pair {
         _Atomic bool running;           // A: written by the task
     } players[2];
     _Atomic unsigned turn; // A
-    unsigned last;         // the round after which both end: written by the first, before its last move
+    _Atomic unsigned last; // the round after which both end: written by the first, before its last move
 };
 
 enum { PAIRS = 1, STEALS = 100 };
@@ -297,14 +297,15 @@ static void play(struct job *job)
     struct wf_task *woken;
 
     wf_store_release(&self->task, &job->core);
-    for (unsigned round = 0; round <= self->pair->last; round++) {
+    // relaxed: the second may see it late, or early: the rounds before it are played in any case
+    for (unsigned round = 0; round <= wf_load_relaxed(&self->pair->last); round++) {
         while (wf_load_acquire(&self->pair->turn) != 2 * round + self->number) {
             wf_park(&job->core, "the other's move", 0);
             assert_true(wf_load_relaxed(&job->core.word) & WF_TASK_ACTIVE); // else it was resumed, but not woken
         }
         assert_false(wf_exchange_acq_rel(&self->running, true));
         if (self->number == 0 && wf_load_acquire(&enough))
-            self->pair->last = round;
+            wf_store_relaxed(&self->pair->last, round); // relaxed: as above; `turn` brings it to the second
         wf_fetch_add_acq_rel(&self->pair->turn, 1);
         if ((woken = wf_load_acquire(&other->task)))
             wf_task_wake(woken);
@@ -341,7 +342,7 @@ static void who_waits_in_the_next_slot_of_a_hog_is_taken_once(void **state)
         struct player *player = &pairs[i / 2].players[i % 2];
         player->pair = &pairs[i / 2];
         player->number = i % 2;
-        pairs[i / 2].last = UINT32_MAX - 1;
+        wf_store_relaxed(&pairs[i / 2].last, UINT32_MAX - 1u); // relaxed: nobody plays yet
         spawn(play, player, &bell);
     }
     bell_wait(&bell, 2 * PAIRS);
