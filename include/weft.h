@@ -9,6 +9,7 @@
 #include <weft/io.h>
 #include <weft/net.h>
 #include <weft/runtime.h>
+#include <weft/scope.h>
 #include <weft/task.h>
 #include <weft/time.h>
 

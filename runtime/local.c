@@ -26,7 +26,7 @@ int weft_local_key(weft_local *key, void (*destroy)(void *))
 
 static size_t room(const struct weft_task *task)
 {
-    return task->locals ? (size_t)(uintptr_t)task->locals[0] : 0;
+    return task->life.locals ? (size_t)(uintptr_t)task->life.locals[0] : 0;
 }
 
 static struct weft_task *self(weft_local key, const char *call)
@@ -42,7 +42,7 @@ static struct weft_task *self(weft_local key, const char *call)
 void *weft_local_get(weft_local key)
 {
     struct weft_task *task = self(key, "weft_local_get");
-    return key < room(task) ? task->locals[1 + key] : NULL;
+    return key < room(task) ? task->life.locals[1 + key] : NULL;
 }
 
 int weft_local_set(weft_local key, void *value)
@@ -55,12 +55,12 @@ int weft_local_set(weft_local key, void *value)
         if (!bigger)
             return -ENOMEM;
         if (has)
-            memcpy(bigger + 1, task->locals + 1, has * sizeof(*bigger));
+            memcpy(bigger + 1, task->life.locals + 1, has * sizeof(*bigger));
         bigger[0] = (void *)(uintptr_t)wants;
-        wf_free(task->locals);
-        task->locals = bigger;
+        wf_free(task->life.locals);
+        task->life.locals = bigger;
     }
-    task->locals[1 + key] = value;
+    task->life.locals[1 + key] = value;
     return 0;
 }
 
@@ -70,9 +70,9 @@ static bool destroy_round(struct weft_task *task)
     bool any = false;
 
     for (size_t k = 0; k < room(task); k++) { // a destructor may make the array grow
-        void *value = task->locals[1 + k];
+        void *value = task->life.locals[1 + k];
         void (*destroy)(void *) = wf_load_acquire(&destructors[k]); // acquire: with weft_local_key
-        task->locals[1 + k] = NULL;
+        task->life.locals[1 + k] = NULL;
         if (value && destroy) {
             destroy(value);
             any = true;
@@ -85,6 +85,6 @@ void wf_locals_destroy(struct weft_task *task)
 {
     for (int round = 0; round < ROUNDS_MAX && destroy_round(task); round++)
         ;
-    wf_free(task->locals);
-    task->locals = NULL;
+    wf_free(task->life.locals);
+    task->life.locals = NULL;
 }

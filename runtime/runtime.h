@@ -10,7 +10,9 @@
 #include "reactor/reactor.h"
 #include "sched/sched.h"
 
-struct wf_pool; // runtime/blocking.c
+struct wf_pool;  // runtime/blocking.c
+struct wf_scope; // runtime/scope.h
+struct wf_level; // runtime/cancel.h
 
 // I: fixed after weft_rt_new; G: under the lock of the list of all runtimes; S: whoever stops it
 struct weft_rt {
@@ -22,14 +24,29 @@ struct weft_rt {
     bool stopped;               // S: its threads have ended
 };
 
+// What a task begins with; of no use once it has begun.
+struct wf_birth {
+    weft_fn *fn;
+    void *arg;
+    struct wf_scope *home; // the scope it is spawned into, or NULL
+};
+
+// What a task has while it runs.
+struct wf_life {
+    struct wf_level *inner; // the way up to what may cancel it; NULL: nothing but itself
+    int64_t shielded_until; // if core.shields > 0
+    void **locals;          // NULL until the first weft_local_set; locals[0] is their number
+};
+
 // T: the task itself (its spawner before, its joiner after); H: who has the handle; A: atomic
 struct weft_task {
-    struct wf_task core;        // the scheduler's part; first
-    weft_future done;           // A: completes with the result
-    struct weft_rt *rt;         // I
-    weft_fn *fn;                // I
-    void *arg;                  // I
-    void **locals;              // T: NULL until the first weft_local_set; locals[0] is their number
+    struct wf_task core; // the scheduler's part; first
+    weft_future done;    // A: completes with the result
+    struct weft_rt *rt;  // I
+    union {
+        struct wf_birth birth; // T: until it begins
+        struct wf_life life;   // T: from then on
+    };
     struct wf_cell_node reaper; // of weft_detach: waits for the end, to free the header
 };
 
@@ -63,9 +80,10 @@ int wf_task_body(struct wf_task *core);
 void wf_task_ended(struct wf_task *core);
 void wf_task_refused(struct wf_task *core, int err);
 
-// wf_task_spawn makes and submits a task of `rt`. `out` NULL: detached. `opts` may be NULL.
-WF_MUST_CHECK int wf_task_spawn(struct weft_rt *rt, struct weft_task **out, const weft_spawn_opts *opts, weft_fn *fn,
-                                void *arg);
+// wf_task_spawn makes and submits a task of `rt`. `out` NULL: detached. `opts` may be NULL; their scope is not looked
+// at: it is in `birth`.
+WF_MUST_CHECK int wf_task_spawn(struct weft_rt *rt, struct weft_task **out, const struct wf_birth *birth,
+                                const weft_spawn_opts *opts);
 
 // wf_locals_destroy runs the destructors of the ending task's values, on it.
 void wf_locals_destroy(struct weft_task *task);

@@ -10,17 +10,43 @@
 
 #include "base/assert.h"
 #include "runtime/runtime.h"
+#include "runtime/scope.h"
 #include "runtime/wait.h"
+
+// run runs the body, which must leave the task as it found it.
+static int run(struct weft_task *task, const struct wf_birth *birth)
+{
+    const struct wf_level *outside = task->life.inner;
+    int result = birth->fn(birth->arg);
+
+    if (wf_unlikely(wf_forked_in != NULL))
+        wf_misuse("a task's body returned in a child of fork, which may only exec or _exit");
+    if (wf_unlikely(task->life.inner != outside))
+        wf_misuse("a task's body returned with a scope open: weft_scope_close waits for its children");
+    if (wf_unlikely(task->core.shields > 0))
+        wf_misuse("a task's body returned with a shield up: weft_shield_end is missing");
+    if (wf_unlikely(task->life.locals != NULL))
+        wf_locals_destroy(task);
+    return result;
+}
+
+static int run_child(struct weft_task *task, const struct wf_birth *birth)
+{
+    struct wf_child child;
+
+    wf_scope_enter(birth->home, &child, task);
+    int result = run(task, birth);
+    wf_scope_leave(birth->home, &child, result);
+    return result;
+}
 
 int wf_task_body(struct wf_task *core)
 {
     struct weft_task *task = wf_weft_task(core);
-    int result = task->fn(task->arg);
+    struct wf_birth birth = task->birth;
 
-    if (wf_unlikely(wf_forked_in != NULL))
-        wf_misuse("a task's body returned in a child of fork, which may only exec or _exit");
-    if (wf_unlikely(task->locals != NULL))
-        wf_locals_destroy(task);
+    task->life = (struct wf_life){ 0 };
+    int result = wf_unlikely(birth.home != NULL) ? run_child(task, &birth) : run(task, &birth);
     task->done.weft_value = result;
     return result;
 }
@@ -37,8 +63,13 @@ void wf_task_ended(struct wf_task *core)
 
 void wf_task_refused(struct wf_task *core, int err)
 {
-    wf_weft_task(core)->done.weft_value = err;
+    struct weft_task *task = wf_weft_task(core);
+    struct wf_scope *home = task->birth.home;
+
+    task->done.weft_value = err;
     wf_task_ended(core);
+    if (home)
+        wf_scope_refused(home, err);
 }
 
 static void apply(struct wf_task *core, const weft_spawn_opts *o)
@@ -51,10 +82,10 @@ static void apply(struct wf_task *core, const weft_spawn_opts *o)
 
 static bool valid(const weft_spawn_opts *o)
 {
-    return o->size == sizeof(*o) && !o->scope && wf_stack_class(o->stack_size) >= 0;
+    return o->size == sizeof(*o) && wf_stack_class(o->stack_size) >= 0;
 }
 
-int wf_task_spawn(struct weft_rt *rt, struct weft_task **out, const weft_spawn_opts *opts, weft_fn *fn, void *arg)
+int wf_task_spawn(struct weft_rt *rt, struct weft_task **out, const struct wf_birth *birth, const weft_spawn_opts *opts)
 {
     int err;
 
@@ -68,10 +99,11 @@ int wf_task_spawn(struct weft_rt *rt, struct weft_task **out, const weft_spawn_o
         apply(core, opts);
     weft_future_init(&task->done);
     task->rt = rt;
-    task->fn = fn;
-    task->arg = arg;
-    task->locals = NULL;
+    task->birth = *birth;
+    task->core.shields = 0;
     task->core.detached = out == NULL;
+    if (wf_unlikely(birth->home != NULL))
+        wf_scope_expect(birth->home);
     wf_store_relaxed(&task->core.held, out != NULL); // relaxed: nobody else has it yet
     if (out)
         *out = task; // before it can run: a task may look at its own handle there
@@ -89,12 +121,13 @@ static struct weft_rt *spawner(const char *call)
 
 int weft_spawn(weft_task **out, weft_fn *fn, void *arg)
 {
-    return wf_task_spawn(spawner("weft_spawn"), out, NULL, fn, arg);
+    return wf_task_spawn(spawner("weft_spawn"), out, &(struct wf_birth){ .fn = fn, .arg = arg }, NULL);
 }
 
 int weft_spawn_with(weft_task **out, const weft_spawn_opts *o, weft_fn *fn, void *arg)
 {
-    return wf_task_spawn(spawner("weft_spawn_with"), out, o, fn, arg);
+    struct wf_birth birth = { fn, arg, o ? (struct wf_scope *)(void *)o->scope : NULL };
+    return wf_task_spawn(spawner("weft_spawn_with"), out, &birth, o);
 }
 
 // take_handle stops who gives a handle back twice, one after the other or while the first still waits, or one that
@@ -109,12 +142,12 @@ static void take_handle(weft_task *t, const char *call)
 int weft_join(weft_task *t, int *result)
 {
     struct wf_task *self = wf_wait_self("weft_join");
-    int err = -ECANCELED;
 
     if (&t->core == self)
         wf_misuse("weft_join: a task cannot join itself");
     take_handle(t, "weft_join");
-    if (wf_likely(!wf_task_cancelled(self)))
+    int err = wf_wait_cut(self);
+    if (wf_likely(!err))
         err = wf_wait_as(self, wf_future_cell(&t->done), "join task", (intptr_t)t->core.id);
     if (err) {
         wf_store_relaxed(&t->core.held, true); // relaxed: the caller's again
@@ -152,9 +185,8 @@ bool weft_task_done(const weft_task *t)
 int weft_yield(void)
 {
     struct wf_task *self = wf_wait_self("weft_yield");
-    if (wf_unlikely(wf_task_cancelled(self)))
-        return -ECANCELED;
-    return wf_yield(self);
+    int err = wf_wait_cut(self);
+    return wf_unlikely(err) ? err : wf_yield(self);
 }
 
 weft_task *weft_self(void)
@@ -175,5 +207,5 @@ const char *weft_task_name(const weft_task *t)
 bool weft_cancelled(void)
 {
     struct wf_task *self = wf_self();
-    return self && wf_task_cancelled(self);
+    return self && wf_wait_cut(self);
 }

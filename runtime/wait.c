@@ -26,10 +26,15 @@ static struct wf_waker waker_of(struct wf_task *task)
     return (struct wf_waker){ wf_task_wake, task };
 }
 
-static void arm(struct wf_timer *timer, struct wf_task *task, weft_time deadline)
+void wf_wait_arm(struct wf_task *task, struct wf_timer *timer, weft_time deadline, struct wf_waker waker)
 {
     struct weft_rt *rt = wf_weft_task(task)->rt;
-    wf_timer_arm(rt->reactor, wf_sched_worker_index(rt->sched), timer, deadline, waker_of(task));
+    wf_timer_arm(rt->reactor, wf_sched_worker_index(rt->sched), timer, deadline, waker);
+}
+
+static void arm(struct wf_timer *timer, struct wf_task *task, weft_time deadline)
+{
+    wf_wait_arm(task, timer, deadline, waker_of(task));
 }
 
 // let_go waits until the setter that has chosen `node` is done with it: a few instructions, unless its wake has made
@@ -48,7 +53,7 @@ static bool end_wait(struct wf_task *task, struct wf_cell *c, struct wf_cell_nod
     if (!wf_cell_chosen(node) && wf_cell_leave(c, node))
         return false;
     while (!wf_cell_chosen(node))
-        wf_park(task, what, on);
+        wf_wait_park_shielded(task, what, on);
     let_go(node);
     return true;
 }
@@ -100,15 +105,14 @@ static bool leave(struct wait *w, const char *what, intptr_t on)
 // park_until waits for a signal, the timer, or a cancel. Returns: why: 0, -ETIMEDOUT or -ECANCELED.
 static int park_until(struct wait *w, const char *what, intptr_t on)
 {
-    for (;;) {
-        if (any_chosen(w))
-            return 0;
-        if (wf_task_cancelled(w->task))
-            return -ECANCELED;
+    int err = 0;
+
+    while (!any_chosen(w) && !(err = wf_wait_cut(w->task))) {
         if (w->armed && wf_timer_fired(&w->timer))
             return -ETIMEDOUT;
-        wf_park(w->task, what, on);
+        wf_wait_park(w->task, what, on);
     }
+    return err;
 }
 
 int wf_wait_cells(struct wf_cell *const *c, int n, weft_time deadline, const char *what, intptr_t on)
@@ -143,14 +147,15 @@ int wf_wait_cells(struct wf_cell *const *c, int n, weft_time deadline, const cha
 int wf_wait_as(struct wf_task *task, struct wf_cell *c, const char *what, intptr_t on)
 {
     struct wf_cell_node node;
+    int err = 0;
 
     node.waker = waker_of(task);
     if (!wf_cell_push(c, &node))
         return 0;
     do {
-        wf_park(task, what, on);
-    } while (!wf_cell_chosen(&node) && !wf_task_cancelled(task));
-    return end_wait(task, c, &node, what, on) ? 0 : -ECANCELED;
+        wf_wait_park(task, what, on);
+    } while (!wf_cell_chosen(&node) && !(err = wf_wait_cut(task)));
+    return end_wait(task, c, &node, what, on) ? 0 : err;
 }
 
 int wf_wait_cell(struct wf_cell *c, weft_time deadline, const char *what, intptr_t on)
@@ -170,7 +175,7 @@ void wf_wait_shielded(struct wf_cell *c, const char *what)
     if (!wf_cell_push(c, &node))
         return;
     while (!wf_cell_chosen(&node))
-        wf_park(task, what, 0);
+        wf_wait_park_shielded(task, what, 0);
     let_go(&node);
 }
 
@@ -181,6 +186,7 @@ int wf_wait_sleep(weft_time deadline)
     struct wf_task *task = wf_self();
     struct wf_timer timer;
     bool timed = deadline != WEFT_NEVER;
+    int err = 0;
 
     if (deadline <= wf_now()) {
         wf_spend();
@@ -188,12 +194,12 @@ int wf_wait_sleep(weft_time deadline)
     }
     if (timed)
         arm(&timer, task, deadline);
-    while (!(timed && wf_timer_fired(&timer)) && !wf_task_cancelled(task))
-        wf_park(task, "sleep", 0);
+    while (!(timed && wf_timer_fired(&timer)) && !(err = wf_wait_cut(task)))
+        wf_wait_park(task, "sleep", 0);
     bool over = timed && wf_timer_fired(&timer);
     if (timed)
         wf_timer_disarm(&timer);
-    return over ? 0 : -ECANCELED;
+    return over ? 0 : err;
 }
 
 // --- Foreign threads -------------------------------------------------------------------------------------------------

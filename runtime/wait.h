@@ -9,6 +9,8 @@
 #include <weft/base.h>
 
 #include "base/cell.h"
+#include "reactor/reactor.h"
+#include "runtime/cancel.h"
 #include "sched/sched.h"
 
 _Noreturn void wf_wait_no_task(const char *call);
@@ -22,16 +24,42 @@ static inline struct wf_task *wf_wait_self(const char *call)
     return self;
 }
 
+// wf_wait_cut tells whether the calling task's waits are to end. A task that was never cancelled pays for one look at
+// a word that is in its cache.
+// Returns: 0; -ECANCELED; -ETIMEDOUT if a scope's deadline did it.
+static inline int wf_wait_cut(struct wf_task *self)
+{
+    return wf_unlikely(wf_task_cancelled(self)) ? wf_cancel_look(self) : 0;
+}
+
 // wf_wait_begin must open every call that may park.
-// Returns: 0; -ECANCELED if the calling task is cancelled.
+// Returns: as wf_wait_cut, for the calling task.
 static inline int wf_wait_begin(const char *call)
 {
-    return wf_unlikely(wf_task_cancelled(wf_wait_self(call))) ? -ECANCELED : 0;
+    return wf_wait_cut(wf_wait_self(call));
+}
+
+// wf_wait_park is wf_park for a wait that ends when wf_wait_cut says so: it returns when there may be a reason to look.
+static inline void wf_wait_park(struct wf_task *self, const char *what, intptr_t on)
+{
+    if (wf_unlikely(wf_task_cancelled(self)))
+        wf_cancel_park(self, what, on);
+    else
+        wf_park(self, what, on);
+}
+
+// wf_wait_park_shielded is wf_park for a wait that must not be cut short. It passes on a cancel that it meets to the
+// scopes that the task has open.
+static inline void wf_wait_park_shielded(struct wf_task *self, const char *what, intptr_t on)
+{
+    wf_wait_cut(self);
+    wf_wait_park(self, what, on);
 }
 
 // wf_wait_cell parks the calling task until `c` is set.
 //
-// Returns: 0; -ECANCELED; -ETIMEDOUT at `deadline` (one in the past only looks). If the cell was set at all: 0.
+// Returns: 0; -ECANCELED; -ETIMEDOUT at `deadline` (one in the past only looks), or by a scope's. If the cell was set
+//          at all: 0.
 // Cancel:  the cell is as if nobody had waited.
 int wf_wait_cell(struct wf_cell *c, weft_time deadline, const char *what, intptr_t on);
 
@@ -49,6 +77,9 @@ void wf_wait_shielded(struct wf_cell *c, const char *what);
 
 // wf_wait_thread is wf_wait_cell for a thread that is not a worker.
 int wf_wait_thread(struct wf_cell *c, weft_time deadline);
+
+// wf_wait_arm arms a timer on the wheel of the worker that the calling task `self` runs on.
+void wf_wait_arm(struct wf_task *self, struct wf_timer *timer, weft_time deadline, struct wf_waker waker);
 
 // wf_spend takes one unit of the calling task's budget, and yields if it is used up: after a call that did not park.
 void wf_spend(void);

@@ -246,7 +246,7 @@ void wf_task_wake(void *arg)
 
 void wf_task_cancel(struct wf_task *task)
 {
-    wf_fetch_or_acq_rel(&task->word, WF_TASK_CANCEL); // [T3]
+    wf_fetch_or_acq_rel(&task->word, (uint32_t)(WF_TASK_CANCEL | WF_TASK_DOOMED)); // [T3]
     wf_task_wake(task);
 }
 

@@ -27,7 +27,7 @@
 //       the task sees what its waker wrote. A wake that queues the task goes by the queue's own edge.
 //   T2  wf_task_retire's compare-and-swap (release) -> wf_task_wake's (acquire): the saved registers, and all that the
 //       task wrote, are visible to the worker that resumes it (the queue passes it on)
-//   T3  wf_task_cancel's or (release) -> wf_task_cancelled (acquire)
+//   T3  wf_task_mark's or (release) -> wf_task_cancelled (acquire): why it was cancelled
 #ifndef WF_SCHED_TASK_H
 #define WF_SCHED_TASK_H
 
@@ -41,16 +41,18 @@
 enum {
     WF_TASK_ACTIVE = 1,
     WF_TASK_WOKEN = 2,
-    WF_TASK_CANCEL = 4, // never cleared
+    WF_TASK_CANCEL = 4, // it, or a scope it is in, was cancelled: look closer. Cleared by the task itself
     WF_TASK_LIVE = 8,   // from submit to end
+    WF_TASK_DOOMED = 16 // wf_task_cancel: the task itself was; for good
 };
 
 // I: fixed at spawn; T: whoever has the task (its queue, its worker, itself); A: atomic
 struct wf_task {
     _Atomic uint32_t word;          // A
     uint8_t stack_class;            // I: log2 of the stack's size
-    bool pinned;                    // I: stays on the worker that first runs it
-    bool detached;                  // I: of runtime/, here because it is padding: born without a handle
+    bool pinned : 1;                // I: stays on the worker that first runs it
+    bool detached : 1;              // I: of runtime/, here because it is padding: born without a handle
+    uint8_t shields;                // T: of runtime/, as well: how many shields are up
     _Atomic bool held;              // of runtime/, as well: who has the handle has not given it back
     struct wf_context context;      // T
     _Atomic(struct wf_task *) next; // A: link in an injector (its J1), in a chain, or in a list of free headers
@@ -122,9 +124,27 @@ static inline bool wf_task_note_wake(struct wf_task *t)
     return !(word & WF_TASK_ACTIVE);
 }
 
+// wf_task_mark tells a task to look whether it was cancelled, when it looks next: wake it after that. wf_task_unmark
+// takes that back: called by the running task, which then looks itself.
+static inline void wf_task_mark(struct wf_task *t)
+{
+    wf_fetch_or_acq_rel(&t->word, (uint32_t)WF_TASK_CANCEL); // [T3]
+}
+
+static inline void wf_task_unmark(struct wf_task *t)
+{
+    wf_fetch_and_acq_rel(&t->word, ~(uint32_t)WF_TASK_CANCEL); // [T3] whose mark is gone, its reason is seen
+}
+
 static inline bool wf_task_cancelled(const struct wf_task *t)
 {
     return wf_load_acquire(&t->word) & WF_TASK_CANCEL; // [T3]
+}
+
+// wf_task_doomed tells whether the task itself was cancelled.
+static inline bool wf_task_doomed(const struct wf_task *t)
+{
+    return wf_load_acquire(&t->word) & WF_TASK_DOOMED; // [T3]
 }
 
 #endif

@@ -36,7 +36,7 @@ typedef struct weft_spawn_opts {
     const char *name;  // shown in dumps; must outlive the task (a literal does)
     size_t stack_size; // 0: the runtime's; else rounded up to a power of two, 16 KiB to 256 MiB
     bool pinned;       // always runs on the worker that first ran it: for libraries that live on thread-locals
-    weft_scope *scope; // NULL (scopes come with weft/scope.h)
+    weft_scope *scope; // NULL, or an open scope whose child the task becomes (weft/scope.h)
 } weft_spawn_opts;
 
 #ifdef __cplusplus
@@ -85,7 +85,8 @@ WEFT_API uint64_t weft_task_id(const weft_task *t);
 // weft_task_name is the name given at spawn, "" without one.
 WEFT_API const char *weft_task_name(const weft_task *t);
 
-// weft_cancelled tells whether the next call that may park would return -ECANCELED: for loops that only compute.
+// weft_cancelled tells whether the next call that may park would fail, because the task or a scope it is in was
+// cancelled: for loops that only compute.
 // Context: task (false elsewhere). Never parks.
 WEFT_API bool weft_cancelled(void);
 

@@ -1,0 +1,163 @@
+// Cancellation: level-triggered, cooperative, by return value (as Trio's cancel scopes).
+//
+// What may cancel a task lies on its way up, one level after the other:
+//
+//        life.inner --> scope it opened last --> scope it opened before --> its place as a child --> the scope it was
+//        spawned into --> what is around that in the task that opened it --> ... --> the outermost task itself
+//
+// The levels are on the stacks of the tasks that opened them, and stay while anything is inside: so a task may read its
+// way up at any time, without a lock. Nothing on it changes but for
+//   - `cut` of a scope: 0, then for good the error of calls inside;
+//   - WF_TASK_DOOMED of a task: weft_task_cancel, for good;
+//   - the clock, which ends a shield's grace.
+// So once a task is cancelled it stays so until it has closed the scope that it is by. The first level found that is
+// cut decides; a shield hides all levels that lie outside of it.
+//
+// That a task look at all is what the mark in its word is for (wf_task_mark): without it a call costs one load. Who
+// cancels sets `cut` or DOOMED first, then marks and wakes those next to it:
+//
+//        weft_scope_cancel,     +--> the task that opened the scope
+//        a deadline, a policy --+--> the scope's children that run (wf_scope_tell); one that begins later looks itself
+//        weft_task_cancel ---------> the task
+//
+// And a task that looks, and finds itself cancelled, carries that down to the children of scopes that it has open
+// (pass_on): so a cancel of a whole tree costs each task the work for its own children, and nobody must know, or lock,
+// the tree. A parked task looks when it is woken; one that waits shielded as well, though it goes on waiting. A task
+// that computes looks at its next call.
+//
+// The mark is only a hint that there may be something to find. The task takes it back when it has closed a scope, and
+// looks again: if nothing around cuts it, it pays nothing from then on (wf_cancel_refresh).
+//
+// Edges.
+//   K1  the compare-and-swap of `cut` (release), then the mark ([T3]) -> the look at `cut` (acquire). A mark that
+//       wf_cancel_refresh takes back was set after `cut`, which the look after it thus sees; one that is set later
+//       stays.
+#include "runtime/cancel.h"
+
+#include <errno.h>
+#include <weft/scope.h>
+#include <weft/time.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "runtime/runtime.h"
+#include "runtime/scope.h"
+#include "runtime/wait.h"
+
+// --- Looking ---------------------------------------------------------------------------------------------------------
+
+static int doomed(const struct weft_task *task)
+{
+    return wf_task_doomed(&task->core) ? -ECANCELED : 0;
+}
+
+// look_up walks up from `level` (NULL: from outside any scope of `task`).
+static int look_up(const struct wf_level *level, const struct weft_task *task, int64_t now)
+{
+    for (; level; level = level->outer) {
+        task = level->task;
+        if (!level->is_scope) {
+            if (doomed(task))
+                return -ECANCELED;
+            continue;
+        }
+        const struct wf_scope *s = wf_container_of(level, const struct wf_scope, level);
+        int cut = wf_load_acquire(&s->cut); // [K1]
+        if (cut)
+            return cut;
+        if (now < s->shielded_until)
+            return 0;
+    }
+    return doomed(task);
+}
+
+int wf_cancel_outside(const struct wf_level *from, const struct weft_task *task)
+{
+    return look_up(from, task, wf_now());
+}
+
+// pass_on tells the children of those open scopes that are cut short by something around them.
+static void pass_on(struct weft_task *task, int64_t now)
+{
+    for (struct wf_level *at = task->life.inner; at && at->is_scope; at = at->outer) {
+        struct wf_scope *s = wf_scope_of(at);
+        if (s->passed_on || !look_up(at, task, now))
+            continue;
+        s->passed_on = true;
+        wf_scope_tell(s);
+    }
+}
+
+static bool is_shielded(const struct weft_task *task, int64_t now)
+{
+    return task->core.shields > 0 && now < task->life.shielded_until;
+}
+
+int wf_cancel_look(struct wf_task *self)
+{
+    struct weft_task *task = wf_weft_task(self);
+    int64_t now = wf_now();
+
+    pass_on(task, now);
+    return is_shielded(task, now) ? 0 : look_up(task->life.inner, task, now);
+}
+
+void wf_cancel_refresh(struct weft_task *self)
+{
+    wf_task_unmark(&self->core);
+    // A shield hides it for now only: so without a look at the clock, as if there were none.
+    if (look_up(self->life.inner, self, INT64_MAX))
+        wf_task_mark(&self->core);
+}
+
+// --- Shields ---------------------------------------------------------------------------------------------------------
+
+static void sooner(int64_t *first, int64_t until, int64_t now)
+{
+    if (until > now && until < *first)
+        *first = until;
+}
+
+// grace_ends is when the next of the task's shields stops protecting it, or the children of a scope that it has open.
+static int64_t grace_ends(const struct weft_task *task)
+{
+    int64_t now = wf_now(), first = WEFT_NEVER;
+
+    if (task->core.shields > 0)
+        sooner(&first, task->life.shielded_until, now);
+    for (const struct wf_level *at = task->life.inner; at && at->is_scope; at = at->outer)
+        sooner(&first, wf_container_of(at, const struct wf_scope, level)->shielded_until, now);
+    return first;
+}
+
+void wf_cancel_park(struct wf_task *self, const char *what, intptr_t on)
+{
+    int64_t until = grace_ends(wf_weft_task(self));
+    struct wf_timer timer;
+
+    if (until != WEFT_NEVER)
+        wf_wait_arm(self, &timer, until, (struct wf_waker){ wf_task_wake, self });
+    wf_park(self, what, on);
+    if (until != WEFT_NEVER)
+        wf_timer_disarm(&timer);
+}
+
+void weft_shield_begin(weft_time grace)
+{
+    struct weft_task *task = wf_weft_task(wf_wait_self("weft_shield_begin"));
+    int64_t until = weft_after(grace);
+
+    if (task->core.shields == UINT8_MAX)
+        wf_misuse("weft_shield_begin: %d shields are up already: is there a weft_shield_end for each?", UINT8_MAX);
+    if (task->core.shields++ == 0 || until > task->life.shielded_until)
+        task->life.shielded_until = until;
+}
+
+void weft_shield_end(void)
+{
+    struct weft_task *task = wf_weft_task(wf_wait_self("weft_shield_end"));
+
+    if (task->core.shields == 0)
+        wf_misuse("weft_shield_end: no shield was begun in the scope that was opened last");
+    task->core.shields--;
+}

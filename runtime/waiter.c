@@ -1,0 +1,49 @@
+#include "runtime/waiter.h"
+
+#include <sched.h>
+
+void wf_waiter_grant(struct wf_waiter *w, int result)
+{
+    struct wf_task *task = w->task;
+
+    w->result = result;
+    wf_store_release(&w->state, WF_WAITER_CHOSEN); // [Q1]
+    wf_task_wake(task);
+    wf_store_release(&w->state, WF_WAITER_SIGNALLED); // [Q2]
+}
+
+void wf_waiter_let_go(const struct wf_waiter *w)
+{
+    while (wf_unlikely(wf_load_acquire(&w->state) != WF_WAITER_SIGNALLED)) // [Q2]
+        sched_yield(); // the wake may have made this worker's thread preempt the granter's
+}
+
+int wf_waiter_wait_shielded(struct wf_waiter *w, const char *what, intptr_t on)
+{
+    while (!wf_waiter_chosen(w))
+        wf_wait_park_shielded(w->task, what, on);
+    wf_waiter_let_go(w);
+    return w->result;
+}
+
+// leave takes `w` out of its queue. Returns: false if somebody has taken it: then the grant is on its way.
+static bool leave(struct wf_waiter *w, struct wf_lock *lock)
+{
+    wf_lock_acquire(lock);
+    bool out = w->queued;
+    if (out)
+        wf_waiter_drop(w);
+    wf_lock_release(lock);
+    return out;
+}
+
+int wf_waiter_wait(struct wf_waiter *w, struct wf_lock *lock, const char *what, intptr_t on)
+{
+    int err = 0;
+
+    while (!wf_waiter_chosen(w) && !(err = wf_wait_cut(w->task)))
+        wf_wait_park(w->task, what, on);
+    if (err && leave(w, lock))
+        return err;
+    return wf_waiter_wait_shielded(w, what, on);
+}

@@ -1,0 +1,118 @@
+// The waiter: a task's place in the queue of a channel, a lock or the like. Whatever has one thing to give to one of
+// many (a message, a permit) queues waiters under a lock of its own; what everybody may see at once is a cell.
+//
+//                  wf_waiter_join           wf_waiter_take             wf_waiter_grant
+//        (made) ------------------> QUEUED ---------------> TAKEN -----------------------> CHOSEN --> SIGNALLED
+//                                     |
+//                                     +--- wf_waiter_wait: cancelled ---> (out: as if it had never been there)
+//
+// Joining, taking and leaving happen under the object's lock, so a cancelled waiter knows which of the two it was:
+// one that has been taken has what it waited for, and completion wins. Granting comes after the lock is released.
+//
+// The waiter of a select stands in many queues at a time. Its `choice` decides between them: wf_waiter_take gives only
+// to one whose choice it could win, by one compare-and-swap. A waiter whose choice another queue has won is dropped.
+//
+// A granter marks the waiter CHOSEN, wakes its task, and marks it SIGNALLED: its last touch. Why that comes after the
+// wake is argued in base/cell.h.
+//
+// Edges.
+//   Q1  wf_waiter_grant's CHOSEN (release) -> wf_waiter_chosen (acquire): what was given, and what the giver did before
+//   Q2  wf_waiter_grant's SIGNALLED (release) -> wf_waiter_wait (acquire): the granter is done with the waiter
+//   Q3  the compare-and-swap of `won` (acq_rel) -> the next one, and the select's look (acquire): one winner
+#ifndef WF_RUNTIME_WAITER_H
+#define WF_RUNTIME_WAITER_H
+
+#include "base/list.h"
+#include "base/lock.h"
+#include "runtime/wait.h"
+
+enum { WF_WAITER_WAITING, WF_WAITER_CHOSEN, WF_WAITER_SIGNALLED };
+
+// The choice of a select.
+struct wf_choice {
+    _Atomic uint32_t won; // A: [Q3] 0 while open; else 1 + the number of the case that happened
+};
+
+// L: under the lock of the object it is queued on; I: from wf_waiter_init on
+struct wf_waiter {
+    struct wf_list link;      // L; once taken: the taker's, to keep a list of those it will grant
+    struct wf_task *task;     // I
+    struct wf_choice *choice; // I: NULL but in a select
+    uint32_t number;          // I: of the case
+    bool queued;              // L
+    _Atomic uint8_t state;    // A: [Q1] [Q2]
+    int result;               // of the granter until CHOSEN; then what wf_waiter_wait returns
+};
+
+// wf_waiter_init makes a waiter of the calling task.
+static inline void wf_waiter_init(struct wf_waiter *w, struct wf_task *self)
+{
+    w->task = self;
+    w->choice = NULL;
+    w->queued = false;
+    wf_store_relaxed(&w->state, WF_WAITER_WAITING); // relaxed: the object's lock publishes it
+}
+
+// wf_waiter_join queues `w` last.  Context: under the object's lock.
+static inline void wf_waiter_join(struct wf_list *queue, struct wf_waiter *w)
+{
+    wf_list_append(queue, &w->link);
+    w->queued = true;
+}
+
+static inline struct wf_waiter *wf_waiter_of(struct wf_list *link)
+{
+    return wf_container_of(link, struct wf_waiter, link);
+}
+
+// wf_waiter_drop takes `w` out of its queue.  Context: under the object's lock.
+static inline void wf_waiter_drop(struct wf_waiter *w)
+{
+    wf_list_remove(&w->link);
+    w->queued = false;
+}
+
+// wf_waiter_claim tells whether what `w` waits for may be given to it: a select takes one thing only.
+// Context: under the object's lock. True at most once: the caller must take it and grant it.
+static inline bool wf_waiter_claim(struct wf_waiter *w)
+{
+    uint32_t open = 0;
+    return !w->choice || wf_cas_acq_rel(&w->choice->won, &open, w->number + 1); // [Q3]
+}
+
+// wf_waiter_take takes the first one that can be claimed out of the queue.
+// Returns: NULL if there is none.  Context: under the object's lock; grant it after that.
+static inline struct wf_waiter *wf_waiter_take(struct wf_list *queue)
+{
+    while (!wf_list_empty(queue)) {
+        struct wf_waiter *w = wf_waiter_of(queue->next);
+        wf_waiter_drop(w);
+        if (wf_waiter_claim(w))
+            return w;
+    }
+    return NULL;
+}
+
+// wf_waiter_grant ends the wait of a waiter that was taken; it may be gone after that.
+// Context: any thread, without the lock.
+void wf_waiter_grant(struct wf_waiter *w, int result);
+
+// wf_waiter_chosen tells whether it was granted.
+static inline bool wf_waiter_chosen(const struct wf_waiter *w)
+{
+    return wf_load_acquire(&w->state) != WF_WAITER_WAITING; // [Q1]
+}
+
+// wf_waiter_wait parks the calling task until `w`, which is queued under `lock`, is granted.
+//
+// Returns: the result that it was granted with; -ECANCELED, -ETIMEDOUT: it has left the queue, and was given nothing.
+// Context: its task, without the lock. Not for a select.
+int wf_waiter_wait(struct wf_waiter *w, struct wf_lock *lock, const char *what, intptr_t on);
+
+// wf_waiter_wait_shielded waits for the grant, come what may.
+int wf_waiter_wait_shielded(struct wf_waiter *w, const char *what, intptr_t on);
+
+// wf_waiter_let_go waits until the granter of a waiter that is CHOSEN is done with it: a few instructions.
+void wf_waiter_let_go(const struct wf_waiter *w);
+
+#endif
