@@ -5,7 +5,7 @@
 #   unit           one structure at a time, on the library compiled with queues of 4 slots and fault injection
 #   integration    the public interface, and
 #   stress         many threads, seeded: both run on the library as it is shipped, with each number of WORKERS
-#                  (1, 2 and 8), and once more on 4-slot queues
+#                  (1, 2 and 8), and once more on 4-slot queues, where every wake takes a task to another worker
 #
 # FULL: not part of `scripts/test --quick`. NATIVE: not under an emulator or valgrind.
 function(wf_test test)
@@ -36,7 +36,7 @@ function(wf_test test)
         wf_test_case(${test}.w${n} ${name} ${arg_TIMEOUT} "${labels}" WEFT_WORKERS=${n})
     endforeach()
     wf_test_program(${name}.slots4 weft_small ${test}.c ${arg_SOURCES} LIBS ${arg_LIBS})
-    wf_test_case(${test}.slots4 ${name}.slots4 ${arg_TIMEOUT} "${labels};full" WEFT_WORKERS=2)
+    wf_test_case(${test}.slots4 ${name}.slots4 ${arg_TIMEOUT} "${labels};full" WEFT_WORKERS=2 WEFT_SCATTER=1)
 endfunction()
 
 # wf_test_program(target library source... [LIBS lib...])

@@ -19,12 +19,12 @@ struct wf_level {
 // wf_cancel_look is the slow part of wf_wait_cut, for a task that bears the mark (wf_task_mark): is it cancelled, as
 // things are now? It carries a cancel that it meets down to the children of the scopes that the task has open.
 // Returns: 0: no, or a shield is up; -ECANCELED; -ETIMEDOUT.
-// Context: the running task.
-int wf_cancel_look(struct wf_task *self);
+// Context: the running task. Once not 0, it stays so until the task closes a scope or begins a shield.
+__attribute__((cold)) int wf_cancel_look(struct wf_task *self);
 
 // wf_cancel_park is wf_park for a task that bears the mark and is not to be cut short now: it also returns when a
 // shield's grace ends.
-void wf_cancel_park(struct wf_task *self, const char *what, intptr_t on);
+__attribute__((cold)) void wf_cancel_park(struct wf_task *self, const char *what, intptr_t on);
 
 // wf_cancel_refresh is called when the task has closed a scope, or entered one: it sets the mark, or takes it back.
 void wf_cancel_refresh(struct weft_task *self);

@@ -189,7 +189,7 @@ static void not_inherited(const weft_rt *rt, const char *call)
 int weft_rt_spawn(weft_rt *rt, weft_task **out, weft_fn *fn, void *arg)
 {
     not_inherited(rt, "weft_rt_spawn");
-    return wf_task_spawn(rt, out, &(struct wf_birth){ .fn = fn, .arg = arg }, NULL);
+    return wf_task_spawn(rt, out, NULL, NULL, fn, arg);
 }
 
 int weft_rt_block_on(weft_rt *rt, weft_fn *fn, void *arg)
@@ -199,7 +199,7 @@ int weft_rt_block_on(weft_rt *rt, weft_fn *fn, void *arg)
 
     not_in_a_task("weft_rt_block_on");
     not_inherited(rt, "weft_rt_block_on");
-    int err = wf_task_spawn(rt, &task, &(struct wf_birth){ .fn = fn, .arg = arg }, NULL);
+    int err = wf_task_spawn(rt, &task, NULL, NULL, fn, arg);
     if (err)
         return err;
     weft_future_wait_thread(&task->done, &result, WEFT_NEVER);

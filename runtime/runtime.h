@@ -80,10 +80,10 @@ int wf_task_body(struct wf_task *core);
 void wf_task_ended(struct wf_task *core);
 void wf_task_refused(struct wf_task *core, int err);
 
-// wf_task_spawn makes and submits a task of `rt`. `out` NULL: detached. `opts` may be NULL; their scope is not looked
-// at: it is in `birth`.
-WF_MUST_CHECK int wf_task_spawn(struct weft_rt *rt, struct weft_task **out, const struct wf_birth *birth,
-                                const weft_spawn_opts *opts);
+// wf_task_spawn makes and submits a task of `rt`, in the scope `home` unless that is NULL. `out` NULL: detached. `opts`
+// may be NULL; its scope is not looked at.
+WF_MUST_CHECK int wf_task_spawn(struct weft_rt *rt, struct weft_task **out, const weft_spawn_opts *opts,
+                                struct wf_scope *home, weft_fn *fn, void *arg);
 
 // wf_locals_destroy runs the destructors of the ending task's values, on it.
 void wf_locals_destroy(struct weft_task *task);

@@ -219,7 +219,7 @@ void wf_scope_refused(struct wf_scope *s, int err)
 int weft_scope_spawn(weft_scope *s, weft_fn *fn, void *arg)
 {
     struct weft_task *self = wf_weft_task(wf_wait_self("weft_scope_spawn"));
-    return wf_task_spawn(self->rt, NULL, &(struct wf_birth){ .fn = fn, .arg = arg, .home = inside(s) }, NULL);
+    return wf_task_spawn(self->rt, NULL, NULL, inside(s), fn, arg);
 }
 
 // --- Opening and closing ---------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 // Tasks as the program sees them: a header of the scheduler's, with a body, a future for its end, and a handle.
 //
 // Who frees the header? It is the program's as long as there is a handle, and its task's as long as it runs.
-//   - born detached: wf_task_ended frees it;
+//   - born detached (there never was a handle): wf_task_ended frees it;
 //   - joined: the joiner does, once the future is set: that is the last the ended task does with its header;
 //   - detached later: weft_detach adds a waiter to the future, the reaper, whose waker frees the header; if the future
 //     is set already, weft_detach frees it itself. The future decides which, once.
@@ -13,40 +13,51 @@
 #include "runtime/scope.h"
 #include "runtime/wait.h"
 
-// run runs the body, which must leave the task as it found it.
-static int run(struct weft_task *task, const struct wf_birth *birth)
+enum { HANDLE_GIVEN_BACK, HANDLE_HELD, HANDLE_NEVER_WAS };
+
+// untidy is called when a body has returned and left something behind. What destructors of values do is inside the
+// task's scopes still.
+static void untidy(struct weft_task *task, const struct wf_level *outside)
 {
-    const struct wf_level *outside = task->life.inner;
-    int result = birth->fn(birth->arg);
+    if (task->life.inner != outside)
+        wf_misuse("a task's body returned with a scope open: weft_scope_close waits for its children");
+    if (task->core.shields > 0)
+        wf_misuse("a task's body returned with a shield up: weft_shield_end is missing");
+    wf_locals_destroy(task);
+}
+
+// run runs the body, which must leave the task as it found it.
+__attribute__((always_inline)) static inline int run(struct weft_task *task, const struct wf_level *outside,
+                                                     weft_fn *fn, void *arg)
+{
+    int result = fn(arg);
 
     if (wf_unlikely(wf_forked_in != NULL))
         wf_misuse("a task's body returned in a child of fork, which may only exec or _exit");
-    if (wf_unlikely(task->life.inner != outside))
-        wf_misuse("a task's body returned with a scope open: weft_scope_close waits for its children");
-    if (wf_unlikely(task->core.shields > 0))
-        wf_misuse("a task's body returned with a shield up: weft_shield_end is missing");
-    if (wf_unlikely(task->life.locals != NULL))
-        wf_locals_destroy(task);
+    if (wf_unlikely(task->life.inner != outside || task->core.shields > 0 || task->life.locals != NULL))
+        untidy(task, outside);
     return result;
 }
 
-static int run_child(struct weft_task *task, const struct wf_birth *birth)
+WF_NOINLINE static int run_child(struct weft_task *task, struct wf_scope *home, weft_fn *fn, void *arg)
 {
     struct wf_child child;
 
-    wf_scope_enter(birth->home, &child, task);
-    int result = run(task, birth);
-    wf_scope_leave(birth->home, &child, result);
+    wf_scope_enter(home, &child, task);
+    int result = run(task, &child.level, fn, arg);
+    wf_scope_leave(home, &child, result);
     return result;
 }
 
 int wf_task_body(struct wf_task *core)
 {
     struct weft_task *task = wf_weft_task(core);
-    struct wf_birth birth = task->birth;
+    struct wf_scope *home = task->birth.home;
+    weft_fn *fn = task->birth.fn;
+    void *arg = task->birth.arg;
 
     task->life = (struct wf_life){ 0 };
-    int result = wf_unlikely(birth.home != NULL) ? run_child(task, &birth) : run(task, &birth);
+    int result = wf_unlikely(home != NULL) ? run_child(task, home, fn, arg) : run(task, NULL, fn, arg);
     task->done.weft_value = result;
     return result;
 }
@@ -55,7 +66,7 @@ void wf_task_ended(struct wf_task *core)
 {
     struct weft_task *task = wf_weft_task(core);
 
-    if (task->core.detached)
+    if (wf_load_relaxed(&task->core.handle) == HANDLE_NEVER_WAS) // relaxed: that was so from the start
         wf_sched_task_free(core);
     else
         wf_cell_set(wf_future_cell(&task->done), 0, false); // [C1] the header may be gone after this
@@ -85,7 +96,8 @@ static bool valid(const weft_spawn_opts *o)
     return o->size == sizeof(*o) && wf_stack_class(o->stack_size) >= 0;
 }
 
-int wf_task_spawn(struct weft_rt *rt, struct weft_task **out, const struct wf_birth *birth, const weft_spawn_opts *opts)
+int wf_task_spawn(struct weft_rt *rt, struct weft_task **out, const weft_spawn_opts *opts, struct wf_scope *home,
+                  weft_fn *fn, void *arg)
 {
     int err;
 
@@ -99,12 +111,13 @@ int wf_task_spawn(struct weft_rt *rt, struct weft_task **out, const struct wf_bi
         apply(core, opts);
     weft_future_init(&task->done);
     task->rt = rt;
-    task->birth = *birth;
+    task->birth.fn = fn;
+    task->birth.arg = arg;
+    task->birth.home = home;
     task->core.shields = 0;
-    task->core.detached = out == NULL;
-    if (wf_unlikely(birth->home != NULL))
-        wf_scope_expect(birth->home);
-    wf_store_relaxed(&task->core.held, out != NULL); // relaxed: nobody else has it yet
+    if (wf_unlikely(home != NULL))
+        wf_scope_expect(home);
+    wf_store_relaxed(&task->core.handle, out ? HANDLE_HELD : HANDLE_NEVER_WAS); // relaxed: nobody else has it yet
     if (out)
         *out = task; // before it can run: a task may look at its own handle there
     wf_sched_submit(core);
@@ -121,22 +134,22 @@ static struct weft_rt *spawner(const char *call)
 
 int weft_spawn(weft_task **out, weft_fn *fn, void *arg)
 {
-    return wf_task_spawn(spawner("weft_spawn"), out, &(struct wf_birth){ .fn = fn, .arg = arg }, NULL);
+    return wf_task_spawn(spawner("weft_spawn"), out, NULL, NULL, fn, arg);
 }
 
 int weft_spawn_with(weft_task **out, const weft_spawn_opts *o, weft_fn *fn, void *arg)
 {
-    struct wf_birth birth = { fn, arg, o ? (struct wf_scope *)(void *)o->scope : NULL };
-    return wf_task_spawn(spawner("weft_spawn_with"), out, &birth, o);
+    struct wf_scope *home = o ? (struct wf_scope *)(void *)o->scope : NULL;
+    return wf_task_spawn(spawner("weft_spawn_with"), out, o, home, fn, arg);
 }
 
 // take_handle stops who gives a handle back twice, one after the other or while the first still waits, or one that
 // never was his. It cannot see it once the header is used again. relaxed: two that race for a handle are wrong both.
 static void take_handle(weft_task *t, const char *call)
 {
-    if (wf_unlikely(!wf_load_relaxed(&t->core.held)))
+    if (wf_unlikely(wf_load_relaxed(&t->core.handle) != HANDLE_HELD))
         wf_misuse("%s: there is no handle: the task was joined or detached before, or born detached", call);
-    wf_store_relaxed(&t->core.held, false); // relaxed: as above
+    wf_store_relaxed(&t->core.handle, HANDLE_GIVEN_BACK); // relaxed: as above
 }
 
 int weft_join(weft_task *t, int *result)
@@ -150,7 +163,7 @@ int weft_join(weft_task *t, int *result)
     if (wf_likely(!err))
         err = wf_wait_as(self, wf_future_cell(&t->done), "join task", (intptr_t)t->core.id);
     if (err) {
-        wf_store_relaxed(&t->core.held, true); // relaxed: the caller's again
+        wf_store_relaxed(&t->core.handle, HANDLE_HELD); // relaxed: the caller's again
         return err;
     }
     if (result)

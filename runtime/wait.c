@@ -147,15 +147,14 @@ int wf_wait_cells(struct wf_cell *const *c, int n, weft_time deadline, const cha
 int wf_wait_as(struct wf_task *task, struct wf_cell *c, const char *what, intptr_t on)
 {
     struct wf_cell_node node;
-    int err = 0;
 
     node.waker = waker_of(task);
     if (!wf_cell_push(c, &node))
         return 0;
     do {
         wf_wait_park(task, what, on);
-    } while (!wf_cell_chosen(&node) && !(err = wf_wait_cut(task)));
-    return end_wait(task, c, &node, what, on) ? 0 : err;
+    } while (!wf_cell_chosen(&node) && !wf_wait_cut(task));
+    return end_wait(task, c, &node, what, on) ? 0 : wf_wait_cut(task);
 }
 
 int wf_wait_cell(struct wf_cell *c, weft_time deadline, const char *what, intptr_t on)

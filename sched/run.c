@@ -180,10 +180,9 @@ static void wake_home(struct wf_worker *home)
         wf_sched_notify(s);
 }
 
-// send_home queues a pinned task on the one worker that may run it. `w` is the calling worker, NULL on other threads.
-static void send_home(struct wf_worker *w, struct wf_task *task)
+// send_home queues a task on the one worker that may run it, `home`. `w` is the calling worker, NULL on other threads.
+static void send_home(struct wf_worker *w, struct wf_worker *home, struct wf_task *task)
 {
-    struct wf_worker *home = task->worker;
     struct wf_chain chain = { 0 };
 
     wf_chain_append(&chain, task);
@@ -227,7 +226,11 @@ static void enqueue(struct wf_task *task)
     struct wf_worker *w = thread->worker;
 
     if (wf_unlikely(task->pinned && task->worker)) {
-        send_home(w, task);
+        send_home(w, task->worker, task);
+#ifdef WF_FAULTS
+    } else if (task->sched->scatter && task->worker) { // for tests: whoever wakes up does so on another worker
+        send_home(w, &task->sched->workers[(task->worker->index + 1) % task->sched->cfg.workers], task);
+#endif
     } else if (wf_unlikely(!w || w->sched != task->sched)) {
         enqueue_outside(task->sched, thread, task);
     } else if (w->polling) {
@@ -301,7 +304,7 @@ void wf_worker_arrive(struct wf_worker *w)
         break;
     case WF_LEFT_YIELDED:
         if (wf_unlikely(left->pinned))
-            send_home(w, left);
+            send_home(w, w, left);
         else if (wf_load_relaxed(&w->sched->injector.tail) &&
                  wf_ring_size(&w->ring) >= WF_RING_CAP / 2) // relaxed: a hint
             inject(w->sched, left);                         // behind those that found no room: they get as many turns

@@ -24,6 +24,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -92,6 +93,7 @@ int wf_sched_new(struct wf_sched **out, const struct wf_sched_config *cfg)
     s->cfg = *cfg;
     s->stack_class = (uint8_t)wf_stack_class(cfg->stack_size);
     snprintf(s->name, sizeof(s->name), "%s", cfg->name);
+    s->scatter = getenv("WEFT_SCATTER") != NULL;
     wf_headers_init(&s->headers, cfg->task_size);
     wf_depot_init(&s->depot);
     wf_idle_init(&s->idle, cfg->workers);

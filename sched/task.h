@@ -50,10 +50,9 @@ enum {
 struct wf_task {
     _Atomic uint32_t word;          // A
     uint8_t stack_class;            // I: log2 of the stack's size
-    bool pinned : 1;                // I: stays on the worker that first runs it
-    bool detached : 1;              // I: of runtime/, here because it is padding: born without a handle
-    uint8_t shields;                // T: of runtime/, as well: how many shields are up
-    _Atomic bool held;              // of runtime/, as well: who has the handle has not given it back
+    bool pinned;                    // I: stays on the worker that first runs it
+    uint8_t shields;                // T: of runtime/, here because it is padding: how many shields are up
+    _Atomic uint8_t handle;         // of runtime/, as well: what became of the handle (task.c)
     struct wf_context context;      // T
     _Atomic(struct wf_task *) next; // A: link in an injector (its J1), in a chain, or in a list of free headers
     struct wf_stack *stack;         // T: NULL until it first runs, and once it has ended

@@ -81,6 +81,7 @@ struct wf_sched {
     struct wf_sched_config cfg; // fixed
     uint8_t stack_class;        // fixed
     char name[16];              // fixed
+    bool scatter;               // fixed: for tests, WEFT_SCATTER is set: each wake takes the task to another worker
     struct wf_worker *workers;  // fixed
     unsigned started;           // of wf_sched_start and _stop: threads to join
     _Atomic uint32_t arrived;   // A: of those, how many have set themselves up; a futex
