@@ -132,6 +132,93 @@ static int sets_no_key(void *arg)
     return weft_local_set(4000000000u, arg);
 }
 
+// --- scopes ----------------------------------------------------------------------------------------------------------
+
+static int close_it(void *arg)
+{
+    return weft_scope_close(arg);
+}
+
+static int has_its_scope_closed(void *arg)
+{
+    weft_spawn_opts opts = WEFT_SPAWN_OPTS_INIT;
+    weft_scope s;
+    weft_task *t;
+    (void)arg;
+    weft_scope_open(&s, WEFT_SCOPE_FAIL_FAST);
+    opts.name = "the culprit";
+    assert_int_equal(weft_spawn_with(&t, &opts, close_it, &s), 0);
+    join(t);
+    return weft_scope_close(&s);
+}
+
+static int closes_twice(void *arg)
+{
+    weft_scope s;
+    (void)arg;
+    weft_scope_open(&s, WEFT_SCOPE_FAIL_FAST);
+    assert_int_equal(weft_scope_close(&s), 0);
+    return weft_scope_close(&s);
+}
+
+static int closes_the_outer_first(void *arg)
+{
+    weft_scope outer, inner;
+    (void)arg;
+    weft_scope_open(&outer, WEFT_SCOPE_FAIL_FAST);
+    weft_scope_open(&inner, WEFT_SCOPE_FAIL_FAST);
+    return weft_scope_close(&outer);
+}
+
+static int closes_behind_a_shield(void *arg)
+{
+    weft_scope s;
+    (void)arg;
+    weft_scope_open(&s, WEFT_SCOPE_FAIL_FAST);
+    weft_shield_begin(0);
+    return weft_scope_close(&s);
+}
+
+static int leaves_a_scope_open(void *arg)
+{
+    static weft_scope s;
+    (void)arg;
+    weft_scope_open(&s, WEFT_SCOPE_FAIL_FAST);
+    return 0;
+}
+
+static int leaves_a_shield_up(void *arg)
+{
+    (void)arg;
+    weft_shield_begin(WEFT_NEVER);
+    return 0;
+}
+
+static int ends_no_shield(void *arg)
+{
+    (void)arg;
+    weft_shield_end();
+    return 0;
+}
+
+static int ends_an_outer_shield(void *arg)
+{
+    weft_scope s;
+    (void)arg;
+    weft_shield_begin(WEFT_NEVER);
+    weft_scope_open(&s, WEFT_SCOPE_FAIL_FAST);
+    weft_shield_end();
+    return weft_scope_close(&s);
+}
+
+static int has_no_policy(void *arg)
+{
+    weft_scope s;
+    (void)arg;
+    weft_scope_open(&s, 3);
+    return weft_scope_close(&s);
+}
+
 struct misuse {
     weft_fn *fn;
     const char *words[2]; // the call, and the rule
@@ -153,6 +240,15 @@ static const struct misuse by_tasks[] = {
     { gets_no_key, { "weft_local_get", "127 is no key" } },
     { sets_no_key, { "weft_local_set", "4000000000 is no key" } },
     { joins_itself_cancelled, { "weft_join", "itself" } },
+    { has_its_scope_closed, { "weft_scope_close", "belongs to another task" } },
+    { closes_twice, { "weft_scope_close", "is not open" } },
+    { closes_the_outer_first, { "weft_scope_close", "inside it is still open" } },
+    { closes_behind_a_shield, { "weft_scope_close", "a shield that was begun inside it" } },
+    { leaves_a_scope_open, { "with a scope open", "weft_scope_close" } },
+    { leaves_a_shield_up, { "with a shield up", "weft_shield_end" } },
+    { ends_no_shield, { "weft_shield_end", "no shield was begun" } },
+    { ends_an_outer_shield, { "weft_shield_end", "no shield was begun" } },
+    { has_no_policy, { "weft_scope_open", "no policy 3" } },
 };
 
 static int spawn_culprit(void *arg)
@@ -279,7 +375,24 @@ static int spawns_with(void *arg)
     return weft_spawn_with(NULL, &opts, nothing, NULL);
 }
 
+static int opens_a_scope(void *arg)
+{
+    weft_scope s;
+    (void)arg;
+    weft_scope_open(&s, WEFT_SCOPE_FAIL_FAST);
+    return 0;
+}
+
+static int begins_a_shield(void *arg)
+{
+    (void)arg;
+    weft_shield_begin(0);
+    return 0;
+}
+
 static const struct misuse outside[] = {
+    { opens_a_scope, { "weft_scope_open", "only be called by a task" } },
+    { begins_a_shield, { "weft_shield_begin", "only be called by a task" } },
     { sleeps, { "weft_sleep", "only be called by a task" } },
     { yields, { "weft_yield", "only be called by a task" } },
     { awaits, { "weft_await", "only be called by a task" } },
