@@ -21,7 +21,7 @@ struct wf_idle_source {
     // on.
     void (*give_back)(void *self, bool handover);
 
-    // attend says that the first worker has woken up: the owner, if it polls by itself, must look at the workers again.
+    // attend says that a worker has woken up that had not borrowed: the owner must look at the workers again.
     // Called when the worker is counted as awake. Any worker.
     void (*attend)(void *self);
 

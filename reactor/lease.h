@@ -23,17 +23,18 @@
 //       all that the last holder did is visible to the next
 //   L2  no doze without somebody to end it. The reactor thread stops ticking while a worker waits in epoll (thread.c):
 //
-//         reactor thread (doze)               worker (give_back)
-//         [S] dozing = true                   [X] lease = FREE or HANDED
-//         [L] lease: still WORKER? sleep      [L] dozing? wake the reactor thread
+//         reactor thread (tick_once, doze)    worker (give_back)
+//         [S] unwatched = true                [X] lease = FREE or HANDED
+//         [L] lease: still WORKER? sleep      [L] unwatched? wake the reactor thread
 //
 //       All four are seq_cst, so at least one of the two sees the other's. If the word is WORKER only again (the loan
 //       ended, another began) the same holds for the end of that one.
-//   L3  no unbounded sleep of the reactor thread while a worker is awake:
+//   L3  no doze, and no unbounded sleep in epoll, while a worker is awake:
 //
-//         reactor thread (keep)               worker that wakes first (attend)
-//         [X] lease = REACTOR                 [X] it counts as awake
-//         [L] watch: all asleep? sleep        [L] lease: REACTOR? interrupt the sleep (E1)
+//         reactor thread (tick_once, keep)    worker that wakes up (attend)
+//         [S] unwatched = true                [X] it counts as awake
+//         [L] watch: all asleep? sleep        [L] unwatched? wake the reactor thread: from its futex, or,
+//                                                 if it has the lease, from epoll (E1)
 //
 //       All are seq_cst, so at least one of the two sees the other's.
 #ifndef WF_REACTOR_LEASE_H

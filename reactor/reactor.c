@@ -99,21 +99,30 @@ static unsigned poll_for(void *self, int64_t linger)
     return wf_turn(self, linger, NULL);
 }
 
+// watch_again tells whether the caller must wake the reactor thread, which sleeps without looking at the workers.
+static bool watch_again(struct wf_reactor *r)
+{
+    return wf_load_seq_cst(&r->unwatched) && wf_exchange_seq_cst(&r->unwatched, false); // [L2] [L3] one wake is enough
+}
+
 static void give_back(void *self, bool handover)
 {
     struct wf_reactor *r = self;
 
-    wf_lease_return(&r->lease, handover);                                               // [L1] [L2]
-    bool dozed = wf_load_seq_cst(&r->dozing) && wf_exchange_seq_cst(&r->dozing, false); // [L2] one wake is enough
-    if (handover || dozed)
+    wf_lease_return(&r->lease, handover); // [L1] [L2]
+    if (watch_again(r) || handover)
         wf_parker_wake(&r->parker);
 }
 
 static void attend(void *self)
 {
     struct wf_reactor *r = self;
-    if (wf_lease_state(&r->lease) == WF_LEASE_REACTOR) // [L3]
+    if (!watch_again(r))
+        return;
+    if (wf_lease_state(&r->lease) == WF_LEASE_REACTOR)
         wf_turn_interrupt(r);
+    else
+        wf_parker_wake(&r->parker);
 }
 
 static void interrupt(void *self)

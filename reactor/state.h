@@ -38,7 +38,7 @@ struct wf_reactor {
 
     _Alignas(WF_CACHE_LINE) struct wf_parker parker; // A: base/parker.h
     _Atomic int64_t resting;                         // A: timer.c, W2: until when the thread rests; 0: it does not
-    _Atomic bool dozing;                             // A: lease.h, L2
+    _Atomic bool unwatched;                          // A: lease.h, L2 L3: nobody looks at the workers until it is false
     _Atomic bool quit;                               // A: [E2], and the parker's [P1]
     _Atomic uint64_t ticks;                          // R
 };

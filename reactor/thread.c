@@ -20,9 +20,9 @@
 // and a timer is due, it runs a turn, too. For this it wakes between ticks; but it is told of a timer that is armed
 // meanwhile only if that would be late by more than a millisecond (timer.c, W2).
 //
-// DOZE, because a worker that waits in epoll runs no task, and sees every event and timer; there is nothing to tick
-// for. A wait that outlasts LINGER is ended by this thread. If another worker hogs (`watch` says so), the thread does
-// not doze. The lender's side of this is in lease.h, L2.
+// DOZE, because a worker that waits in epoll runs no task, and sees every event and timer; if the others sleep, too,
+// there is nothing to tick for. A wait that outlasts LINGER is ended by this thread. The first worker that wakes up ends
+// the doze. The workers' side of this is in lease.h, L2 and L3.
 //
 // Rejected: a timerfd in the set, for ticks while in KEEP (a system call for each change of the next deadline, where
 // epoll_pwait2 takes it for nothing); ticking by epoll's own time-out while a worker has the poll (two threads in
@@ -115,14 +115,19 @@ static void keep(struct wf_reactor *r, struct beat *b)
 {
     unsigned fired = 0;
 
-    b->next = 0; // look first: what was seen before the lease was taken may not be true any more [L3]
+    b->next = 0; // look first: what was seen before the lease was taken may not be true any more
     while (!fired && !quitting(r)) {
         int64_t now = wf_now();
-        if (now >= b->next)
+        if (now >= b->next) {
+            wf_store_seq_cst(&r->unwatched, true); // [L3]
             look(r, b, now);
+        }
+        if (!b->asleep)
+            wf_store_relaxed(&r->unwatched, false); // relaxed: who still sees it wakes a thread that is awake
         fired = harvest(r, b->asleep ? WF_NEVER : b->next - now);
         b->asleep = false; // no longer known
     }
+    wf_store_relaxed(&r->unwatched, false); // relaxed: who still sees it wakes a thread that is awake
     wf_lease_return(&r->lease, false);
 }
 
@@ -144,19 +149,17 @@ static int64_t rest(struct wf_reactor *r, const struct beat *b)
     return wf_now();
 }
 
-// doze is the state DOZE. wf_reactor_stop ends it, too. A poll that has lasted LINGER is ended: it is the worker that
+// doze is the state DOZE, entered when `unwatched` is set. wf_reactor_stop ends it, too. A poll that has lasted LINGER is ended: it is the worker that
 // lingers, but this thread that looks at the time, because to set a timer for each wait costs the worker more than all
 // else in it (a virtual machine has to leave to its host for that: 1 us of 8 a message with one connection).
 static void doze(struct wf_reactor *r, struct beat *b)
 {
     bool woken = true;
 
-    wf_store_seq_cst(&r->dozing, true); // [L2]
     if (wf_lease_state(&r->lease) == WF_LEASE_WORKER && wf_parker_prepare(&r->parker, WF_PARKER_IN_FUTEX)) {
         wf_parker_sleep(&r->parker, wf_after(wf_now(), LINGER));
         woken = wf_parker_finish(&r->parker);
     }
-    wf_store_relaxed(&r->dozing, false); // relaxed: who still sees it wakes a thread that is awake
     if (!woken && wf_lease_state(&r->lease) == WF_LEASE_WORKER)
         wf_turn_interrupt(r);
     b->next = wf_now() + TICK;
@@ -166,16 +169,21 @@ static void doze(struct wf_reactor *r, struct beat *b)
 // tick_once does what a tick is for.  Returns: true if the thread holds the lease now, for KEEP.
 static bool tick_once(struct wf_reactor *r, struct beat *b, int64_t now)
 {
+    bool may_doze = wf_lease_state(&r->lease) == WF_LEASE_WORKER && b->quiet + 1 >= QUIET_BEFORE_DOZE;
+
+    if (may_doze)
+        wf_store_seq_cst(&r->unwatched, true); // [L3]
     look(r, b, now);
     uint64_t polls = wf_load_relaxed(&r->polls); // relaxed: only its movement matters, and a tick late is early enough
     b->quiet = polls == b->polls ? b->quiet + 1 : 0;
     b->polls = polls;
 
-    if (wf_lease_state(&r->lease) == WF_LEASE_WORKER) {
-        if (b->quiet >= QUIET_BEFORE_DOZE && !b->stuck)
-            doze(r, b);
+    if (may_doze && b->asleep && b->quiet >= QUIET_BEFORE_DOZE)
+        doze(r, b);
+    if (may_doze)
+        wf_store_relaxed(&r->unwatched, false); // relaxed: as in keep
+    if (wf_lease_state(&r->lease) == WF_LEASE_WORKER)
         return false;
-    }
     if (b->asleep)
         return wf_lease_take(&r->lease);
     if (b->quiet >= (b->stuck ? 1 : QUIET_MAX)) {

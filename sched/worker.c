@@ -217,12 +217,11 @@ static unsigned rest(struct wf_worker *w, bool polling)
     return fired;
 }
 
-// attend tells the owner of the poll that workers are awake again, if this is the first: he may be asleep without
-// bound.
+// attend tells the owner of the poll that a worker is awake again: he may be asleep without bound.
 static void attend(struct wf_worker *w)
 {
     const struct wf_idle_source *source = &w->sched->cfg.idle;
-    if (source->attend && !wf_idle_others_awake(&w->sched->idle, w->index))
+    if (source->attend)
         source->attend(source->self);
 }
 

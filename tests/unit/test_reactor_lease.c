@@ -399,6 +399,15 @@ static void the_thread_harvests_for_workers_that_are_busy(void **state)
     harvest_while_nobody_polls(0);
 }
 
+// is_dozing: after it has set `unwatched` the thread sleeps on its futex only in a doze.
+static bool is_dozing(void)
+{
+    uint32_t before = wf_load_acquire(&looks);
+    bool sleeps = wf_load_acquire(&reactor->unwatched) &&
+                  wf_load_acquire(&reactor->parker.state) == WF_PARKER_IN_FUTEX && wf_load_acquire(&reactor->unwatched);
+    return sleeps && wf_load_acquire(&looks) == before;
+}
+
 static void doze(void)
 {
     struct line line;
@@ -408,7 +417,8 @@ static void doze(void)
     line_write(&line);
     borrow();
     line_close(&line);
-    while (!wf_load_acquire(&reactor->dozing))
+    wf_store_release(&says, WF_REACTOR_ALL_ASLEEP);
+    while (!is_dozing())
         sched_yield();
 }
 
@@ -416,8 +426,9 @@ static void the_thread_dozes_while_a_worker_waits_in_the_poll(void **state)
 {
     (void)state;
     doze();
+    wf_store_release(&says, 0u);
     idle.give_back(reactor, false);
-    assert_false(wf_load_acquire(&reactor->dozing));
+    assert_false(wf_load_acquire(&reactor->unwatched));
     wait_for_looks(3);
 }
 
@@ -430,17 +441,28 @@ static void a_handover_ends_the_doze(void **state)
     assert_kept();
 }
 
-static void the_thread_does_not_doze_while_a_worker_is_stuck(void **state)
+static void a_worker_that_wakes_up_ends_the_doze(void **state)
+{
+    (void)state;
+    doze();
+    wf_store_release(&says, WF_REACTOR_STUCK);
+    idle.attend(reactor);
+    assert_false(wf_load_acquire(&reactor->unwatched));
+    wait_for_looks(10); // far more than a doze of 20 ms, again and again, would let it: it ticks
+    idle.give_back(reactor, false);
+}
+
+static void the_thread_does_not_doze_while_a_worker_is_awake(void **state)
 {
     struct line line;
 
     (void)state;
     line_open(&line);
-    start(WF_REACTOR_STUCK);
+    start(0);
     line_write(&line);
     borrow();
-    wait_for_looks(10);
-    assert_false(wf_load_acquire(&reactor->dozing));
+    for (uint32_t from = wf_load_acquire(&looks); wf_load_acquire(&looks) - from < 20;)
+        assert_false(is_dozing());
     idle.give_back(reactor, false);
     line_close(&line);
 }
@@ -580,7 +602,8 @@ int main(void)
         FACT(the_thread_harvests_for_workers_that_are_busy),
         FACT(the_thread_dozes_while_a_worker_waits_in_the_poll),
         FACT(a_handover_ends_the_doze),
-        FACT(the_thread_does_not_doze_while_a_worker_is_stuck),
+        FACT(a_worker_that_wakes_up_ends_the_doze),
+        FACT(the_thread_does_not_doze_while_a_worker_is_awake),
         FACT(the_thread_stops_when_it_dozes),
         FACT(the_thread_stops_at_once),
         FACT(a_thread_that_is_refused_is_an_error),
