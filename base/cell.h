@@ -97,6 +97,13 @@ static inline uintptr_t wf_cell_value(const struct wf_cell *c)
     return word & WF_CELL_SET ? word : 0;
 }
 
+// wf_cell_awaited tells whether anybody waits; a hint if others push and set meanwhile.
+static inline bool wf_cell_awaited(const struct wf_cell *c)
+{
+    uintptr_t word = wf_load_relaxed(&c->word); // relaxed: a hint
+    return !(word & WF_CELL_SET) && (word & ~(uintptr_t)WF_CELL_FLAGS) != 0;
+}
+
 // wf_cell_prefetch fetches the node of who waits, if anybody, into the cache: a set is to come soon.
 static inline void wf_cell_prefetch(const struct wf_cell *c)
 {

@@ -1,36 +1,53 @@
 #include "base/clock.h"
 
-#include <stdbool.h>
-
 #include "base/atomic.h"
 #include "base/compiler.h"
 
-static _Atomic bool manual;
-static _Atomic int64_t manual_now;
+// A task that has a clock of its thread's own never leaves that thread (sched/draw.c). All others find NULL, whichever
+// thread they are on; and nothing here is inlined, so its address is not kept while a task changes threads.
+static _Thread_local struct wf_clock *used;
 
-int64_t wf_now(void)
+static struct wf_clock manual;
+
+WF_NOINLINE int64_t wf_now_real(void)
 {
     struct timespec ts;
 
-    // relaxed: set before other threads start
-    if (wf_unlikely(wf_load_relaxed(&manual)))
-        return wf_load_relaxed(&manual_now);
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
+WF_NOINLINE int64_t wf_now(void)
+{
+    if (wf_unlikely(used != NULL))
+        return wf_load_relaxed(&used->now); // relaxed: a clock, see its field
+    return wf_now_real();
+}
+
+WF_NOINLINE struct wf_clock *wf_clock_use(struct wf_clock *c)
+{
+    struct wf_clock *before = used;
+    used = c;
+    return before;
+}
+
+WF_NOINLINE struct wf_clock *wf_clock_used(void)
+{
+    return used;
+}
+
 void wf_clock_set_manual(int64_t now)
 {
-    wf_store_relaxed(&manual_now, now); // relaxed: as above
-    wf_store_relaxed(&manual, true);
+    wf_store_relaxed(&manual.now, now); // relaxed: a clock, see its field
+    wf_clock_use(&manual);
 }
 
 void wf_clock_advance(int64_t by)
 {
-    wf_fetch_add_relaxed(&manual_now, by); // relaxed: as above
+    wf_fetch_add_relaxed(&manual.now, by); // relaxed: as above
 }
 
 void wf_clock_set_real(void)
 {
-    wf_store_relaxed(&manual, false); // relaxed: as above
+    wf_clock_use(NULL);
 }

@@ -41,6 +41,23 @@ static inline void wf_lock_acquire(struct wf_lock *l)
             wf_relax(&turns);
 }
 
+// wf_lock_acquire_patiently is for a lock that whoever has it mostly takes again at once, over and over. Who finds it
+// taken stays away from its cache line for a while, at first some 20 operations long: so the two do many each with the
+// lines in their own caches, where who watches for the moment of release makes them take turns, and miss every time.
+static inline void wf_lock_acquire_patiently(struct wf_lock *l)
+{
+    enum { AWAY = 16, AWAY_MAX = 64 };
+
+    for (unsigned away = AWAY; wf_unlikely(!wf_lock_try(l)); away *= 2) {
+        for (unsigned i = 0; i < away; i++)
+            ck_pr_stall();
+        if (away == AWAY_MAX) { // the holder may have lost the processor
+            sched_yield();
+            away = AWAY;
+        }
+    }
+}
+
 static inline void wf_lock_release(struct wf_lock *l)
 {
     ck_spinlock_fas_unlock(&l->spin);

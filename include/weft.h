@@ -4,13 +4,18 @@
 #define WEFT_H
 
 #include <weft/blocking.h>
+#include <weft/cast.h>
+#include <weft/chan.h>
 #include <weft/error.h>
 #include <weft/future.h>
 #include <weft/io.h>
 #include <weft/net.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
+#include <weft/select.h>
+#include <weft/sync.h>
 #include <weft/task.h>
+#include <weft/test.h>
 #include <weft/time.h>
 
 #endif

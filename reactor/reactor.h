@@ -109,6 +109,26 @@ static inline bool wf_timer_fired(const struct wf_timer *t)
     return wf_load_acquire(&t->fired); // [W1] what was true when it fired is visible
 }
 
+// --- by hand ---------------------------------------------------------------------------------------------------------
+
+// For one thread that has a clock of its own (wf_clock_use) and moves it by hand: it makes the reactor and runs the
+// turns; wf_reactor_start is not called. The idle source's poll, without waiting, finds what has happened so far.
+
+// wf_reactor_rewind makes the wheels, on which no timer is armed, stand where the clock stands, which may be earlier.
+void wf_reactor_rewind(struct wf_reactor *r);
+
+// wf_reactor_next_timer is the earliest deadline of all timers, to the nanosecond; WF_NEVER if none is armed.
+// wf_reactor_expire fires those whose deadline has come, to the nanosecond, too.  Returns: how many.
+int64_t wf_reactor_next_timer(struct wf_reactor *r);
+unsigned wf_reactor_expire(struct wf_reactor *r);
+
+// wf_reactor_wait waits up to `wait` ns of real time (WF_NEVER: without bound), whatever timers there are, for events
+// or the idle source's interrupt, and fires the wakers of the events.  Returns: how many events.
+unsigned wf_reactor_wait(struct wf_reactor *r, int64_t wait);
+
+// wf_reactor_awaited tells whether anybody waits for a descriptor. O(descriptors that were ever registered).
+bool wf_reactor_awaited(const struct wf_reactor *r);
+
 // Counters for benchmarks, tests and dumps.
 struct wf_reactor_stats {
     uint64_t polls, events, expired, ticks, interrupts;

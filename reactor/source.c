@@ -250,3 +250,19 @@ bool wf_source_event(struct wf_reactor *r, uint64_t tag, bool readable, bool wri
         wf_cell_set(&s->ready[WF_WRITE], value, true);
     return true;
 }
+
+static bool is_awaited(const struct wf_source *s)
+{
+    return wf_cell_awaited(&s->ready[WF_READ]) || wf_cell_awaited(&s->ready[WF_WRITE]) || wf_cell_awaited(&s->changed);
+}
+
+bool wf_reactor_awaited(const struct wf_reactor *r)
+{
+    const struct wf_source_chunk *chunk = wf_load_acquire(&r->sources.newest); // acquire: from make_chunk
+
+    for (; chunk; chunk = chunk->older)
+        for (int i = 0; i < CHUNK; i++)
+            if (is_awaited(&chunk->slot[i].source))
+                return true;
+    return false;
+}

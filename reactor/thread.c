@@ -21,8 +21,8 @@
 // meanwhile only if that would be late by more than a millisecond (timer.c, W2).
 //
 // DOZE, because a worker that waits in epoll runs no task, and sees every event and timer; if the others sleep, too,
-// there is nothing to tick for. A wait that outlasts LINGER is ended by this thread. The first worker that wakes up ends
-// the doze. The workers' side of this is in lease.h, L2 and L3.
+// there is nothing to tick for. A wait that outlasts LINGER is ended by this thread. The first worker that wakes up
+// ends the doze. The workers' side of this is in lease.h, L2 and L3.
 //
 // Rejected: a timerfd in the set, for ticks while in KEEP (a system call for each change of the next deadline, where
 // epoll_pwait2 takes it for nothing); ticking by epoll's own time-out while a worker has the poll (two threads in
@@ -149,9 +149,10 @@ static int64_t rest(struct wf_reactor *r, const struct beat *b)
     return wf_now();
 }
 
-// doze is the state DOZE, entered when `unwatched` is set. wf_reactor_stop ends it, too. A poll that has lasted LINGER is ended: it is the worker that
-// lingers, but this thread that looks at the time, because to set a timer for each wait costs the worker more than all
-// else in it (a virtual machine has to leave to its host for that: 1 us of 8 a message with one connection).
+// doze is the state DOZE, entered when `unwatched` is set. wf_reactor_stop ends it, too. A poll that has lasted LINGER
+// is ended: it is the worker that lingers, but this thread that looks at the time, because to set a timer for each wait
+// costs the worker more than all else in it (a virtual machine has to leave to its host for that: 1 us of 8 a message
+// with one connection).
 static void doze(struct wf_reactor *r, struct beat *b)
 {
     bool woken = true;

@@ -39,6 +39,7 @@
 
 #include <errno.h>
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "reactor/state.h"
@@ -190,5 +191,64 @@ unsigned wf_timers_expire(struct wf_reactor *r, int64_t now)
             if (expire_some(&r->timers[i], &r->next[i], now, &fired))
                 break;
     }
+    return fired;
+}
+
+// --- By hand ---------------------------------------------------------------------------------------------------------
+
+void wf_reactor_rewind(struct wf_reactor *r)
+{
+    for (unsigned i = 0; i < r->wheels; i++) {
+        struct wf_wheel *wheel = &r->timers[i].wheel;
+        wf_assert(wheel->count == 0);
+        if (wheel->now > wf_now() >> WF_WHEEL_TICK_BITS)
+            wf_wheel_init(wheel, wf_now());
+        wf_store_relaxed(&r->next[i], WF_NEVER); // relaxed: no other thread reads it
+    }
+}
+
+int64_t wf_reactor_next_timer(struct wf_reactor *r)
+{
+    int64_t next = WF_NEVER;
+
+    for (unsigned i = 0; i < r->wheels; i++) {
+        wf_lock_acquire(&r->timers[i].lock);
+        int64_t first = wf_wheel_first(&r->timers[i].wheel);
+        wf_lock_release(&r->timers[i].lock);
+        if (first < next)
+            next = first;
+    }
+    return next;
+}
+
+// expire_early fires up to HOLD_MAX of the timers of a wheel whose deadline has come before its tick.
+static unsigned expire_early(struct wf_timers *t, int64_t now)
+{
+    struct wf_waker wakers[HOLD_MAX];
+    struct wf_list due;
+
+    wf_list_init(&due);
+    wf_lock_acquire(&t->lock);
+    wf_wheel_early(&t->wheel, now, HOLD_MAX, &due);
+    unsigned n = collect(&due, wakers);
+    wf_lock_release(&t->lock);
+
+    for (unsigned i = 0; i < n; i++)
+        wf_waker_fire(wakers[i]);
+    return n;
+}
+
+unsigned wf_reactor_expire(struct wf_reactor *r)
+{
+    int64_t now = wf_now();
+    unsigned fired = 0, more;
+
+    for (unsigned i = 0; i < r->wheels; i++) {
+        while (!expire_some(&r->timers[i], &r->next[i], now, &fired))
+            ;
+        while ((more = expire_early(&r->timers[i], now)) > 0)
+            fired += more;
+    }
+    wf_bump(&r->expired, fired); // relaxed: a counter
     return fired;
 }

@@ -111,6 +111,17 @@ unsigned wf_turn(struct wf_reactor *r, int64_t wait, const struct wf_reactor_hoo
     return ready + due;
 }
 
+unsigned wf_reactor_wait(struct wf_reactor *r, int64_t wait)
+{
+    struct wf_epoll_batch events;
+
+    wf_store_seq_cst(&r->until, WF_NEVER);               // [E1]
+    bool interrupted = wf_load_seq_cst(&r->interrupted); // [E1]
+    wf_epoll_wait(&r->epoll, interrupted ? 0 : wait, &events);
+    awake(r);
+    return dispatch(r, &events);
+}
+
 void wf_turn_interrupt(struct wf_reactor *r)
 {
     if (wf_exchange_seq_cst(&r->interrupted, true)) // [E1] [E2]

@@ -8,6 +8,8 @@
 //                         |
 //                         +---- the task is cancelled ----> (taken out: the task's again, fn never runs)
 //
+//   In a test run (weft/test.h) there is a state before: HELD, until wf_pool_release makes it QUEUED.
+//
 //   QUEUED turns BEGUN under the lock, so a cancelled task knows which of the two it was. A job that has begun may not
 //   be left alone: it works on the task's memory. So the task waits for it, whatever happens.
 //
@@ -35,28 +37,34 @@
 static const weft_time idle_max = WEFT_S(10);
 
 struct job {
-    struct wf_list link; // L, while queued
-    weft_fn *fn;         // I
-    void *arg;           // I
-    int result;          // of the thread until `done` is set
-    bool begun;          // L
-    struct wf_cell done; // A
+    struct wf_list link;    // L, while queued
+    weft_fn *fn;            // I
+    void *arg;              // I
+    int result;             // of the thread until `done` is set
+    bool begun;             // L
+    bool held;              // L: in `held`
+    struct wf_clock *clock; // I: of the thread that asked
+    struct wf_cell done;    // A
 };
 
 // I: fixed after wf_pool_new; L: under `lock`
 struct wf_pool {
     pthread_mutex_t lock;
-    pthread_cond_t work;  // L: a job was queued, or `stopping`
-    pthread_cond_t gone;  // L: no thread is left
-    struct wf_list queue; // L: of struct job, oldest first
-    unsigned queued;      // L: length of the queue
-    unsigned idle;        // L: threads that wait for work
-    unsigned threads;     // L: that take jobs
-    unsigned leaving;     // L: that do not any more
-    unsigned max;         // I
-    bool stopping;        // L
-    bool has_leaver;      // L
-    pthread_t leaver;     // L: has ended, or is about to
+    pthread_cond_t work;     // L: a job was queued, or `stopping`
+    pthread_cond_t gone;     // L: no thread is left
+    struct wf_list queue;    // L: of struct job, oldest first
+    struct wf_list held;     // L: the same: those that may not begin yet
+    unsigned holds;          // L: how many those are
+    bool hold;               // L: new ones are among them
+    unsigned queued;         // L: length of the queue
+    unsigned idle;           // L: threads that wait for work
+    unsigned threads;        // L: that take jobs
+    unsigned leaving;        // L: that do not any more
+    unsigned max;            // I
+    bool stopping;           // L
+    bool has_leaver;         // L
+    pthread_t leaver;        // L: has ended, or is about to
+    _Atomic unsigned asking; // A: tasks in wf_pool_run: a count
 };
 
 // --- the threads -----------------------------------------------------------------------------------------------------
@@ -109,7 +117,9 @@ static void *work(void *arg)
     pthread_mutex_lock(&p->lock);
     while ((job = take(p))) {
         pthread_mutex_unlock(&p->lock);
+        wf_clock_use(job->clock);
         job->result = job->fn(job->arg);
+        wf_clock_use(NULL);
         wf_cell_set(&job->done, 0, false); // from here on it may be gone
         pthread_mutex_lock(&p->lock);
     }
@@ -141,23 +151,47 @@ static int start(struct wf_pool *p)
 
 // --- the tasks -------------------------------------------------------------------------------------------------------
 
-// submit queues a job. Returns: 0; -EAGAIN if there is no thread, and none to be had.
+// enqueue queues a job. Returns: 0; -EAGAIN if there is no thread, and none to be had.  Context: under the lock, though
+// to make a thread takes some microseconds: else a job could rely on a thread that is refused just then.
+static int enqueue(struct wf_pool *p, struct job *job)
+{
+    int err = 0;
+
+    if (p->queued >= p->idle && p->threads < p->max) {
+        err = start(p);
+        p->threads += err == 0;
+    }
+    if (p->threads == 0)
+        return err;
+    wf_list_append(&p->queue, &job->link);
+    p->queued++;
+    pthread_cond_signal(&p->work);
+    return 0;
+}
+
+static void hold(struct wf_pool *p, struct job *job)
+{
+    job->held = true;
+    wf_list_append(&p->held, &job->link);
+    p->holds++;
+}
+
+static void let_go(struct wf_pool *p, struct job *job)
+{
+    job->held = false;
+    wf_list_remove(&job->link);
+    p->holds--;
+}
+
 static int submit(struct wf_pool *p, struct job *job)
 {
     int err = 0;
 
     pthread_mutex_lock(&p->lock);
-    // Under the lock, though it takes some microseconds: else a job could rely on a thread that is refused just then.
-    if (p->queued >= p->idle && p->threads < p->max) {
-        err = start(p);
-        p->threads += err == 0;
-    }
-    if (p->threads > 0) {
-        err = 0;
-        wf_list_append(&p->queue, &job->link);
-        p->queued++;
-        pthread_cond_signal(&p->work);
-    }
+    if (p->hold)
+        hold(p, job);
+    else
+        err = enqueue(p, job);
     pthread_mutex_unlock(&p->lock);
     return err;
 }
@@ -167,7 +201,9 @@ static bool withdraw(struct wf_pool *p, struct job *job)
 {
     pthread_mutex_lock(&p->lock);
     bool out = !job->begun;
-    if (out) {
+    if (out && job->held) {
+        let_go(p, job);
+    } else if (out) {
         wf_list_remove(&job->link);
         p->queued--;
     }
@@ -175,9 +211,9 @@ static bool withdraw(struct wf_pool *p, struct job *job)
     return out;
 }
 
-int wf_pool_run(struct wf_pool *p, weft_fn *fn, void *arg, const char *call)
+static int run(struct wf_pool *p, weft_fn *fn, void *arg, const char *call)
 {
-    struct job job = { .fn = fn, .arg = arg };
+    struct job job = { .fn = fn, .arg = arg, .clock = wf_clock_used() };
 
     wf_cell_init(&job.done);
     int err = submit(p, &job);
@@ -190,6 +226,51 @@ int wf_pool_run(struct wf_pool *p, weft_fn *fn, void *arg, const char *call)
         wf_wait_shielded(&job.done, call);
     }
     return job.result;
+}
+
+int wf_pool_run(struct wf_pool *p, weft_fn *fn, void *arg, const char *call)
+{
+    wf_fetch_add_relaxed(&p->asking, 1u); // relaxed, both: a count
+    int result = run(p, fn, arg, call);
+    wf_fetch_sub_relaxed(&p->asking, 1u);
+    return result;
+}
+
+// --- test runs -------------------------------------------------------------------------------------------------------
+
+void wf_pool_hold(struct wf_pool *p)
+{
+    p->hold = true;
+}
+
+unsigned wf_pool_held(struct wf_pool *p)
+{
+    pthread_mutex_lock(&p->lock);
+    unsigned n = p->holds;
+    pthread_mutex_unlock(&p->lock);
+    return n;
+}
+
+void wf_pool_release(struct wf_pool *p, unsigned number)
+{
+    pthread_mutex_lock(&p->lock);
+    struct wf_list *at = p->held.next;
+    while (number-- > 0)
+        at = at->next;
+    struct job *job = wf_container_of(at, struct job, link);
+    let_go(p, job);
+    int err = enqueue(p, job);
+    pthread_mutex_unlock(&p->lock);
+    if (err) {
+        job->begun = true; // nobody else has it, and its task cannot withdraw it: it is this thread's
+        job->result = err;
+        wf_cell_set(&job->done, 0, false);
+    }
+}
+
+unsigned wf_pool_asking(const struct wf_pool *p)
+{
+    return wf_load_relaxed(&p->asking); // relaxed: for the thread of all who ask
 }
 
 int weft_blocking(weft_fn *fn, void *arg)
@@ -215,6 +296,7 @@ int wf_pool_new(struct wf_pool **out, unsigned max)
     pthread_cond_init(&p->gone, NULL);
     pthread_condattr_destroy(&monotonic);
     wf_list_init(&p->queue);
+    wf_list_init(&p->held);
     p->max = max;
     *out = p;
     return 0;

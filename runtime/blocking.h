@@ -27,4 +27,13 @@ void wf_pool_abandon(struct wf_pool *p);
 // Context: task, after wf_wait_begin; it may continue on another thread.
 int wf_pool_run(struct wf_pool *p, weft_fn *fn, void *arg, const char *call);
 
+// For a test run, whose tasks are all of one thread, the one that calls these. wf_pool_hold, first of all, lets no job
+// begin by itself; wf_pool_held is how many wait for that; wf_pool_release lets one begin, from 0, the oldest.
+void wf_pool_hold(struct wf_pool *p);
+unsigned wf_pool_held(struct wf_pool *p);
+void wf_pool_release(struct wf_pool *p, unsigned number);
+
+// wf_pool_asking is how many tasks are in wf_pool_run.
+unsigned wf_pool_asking(const struct wf_pool *p);
+
 #endif

@@ -93,13 +93,15 @@ static bool is_shielded(const struct weft_task *task, int64_t now)
     return task->core.shields > 0 && now < task->life.shielded_until;
 }
 
-int wf_cancel_look(struct wf_task *self)
+static int look_at(struct weft_task *task, int64_t now)
 {
-    struct weft_task *task = wf_weft_task(self);
-    int64_t now = wf_now();
-
     pass_on(task, now);
     return is_shielded(task, now) ? 0 : look_up(task->life.inner, task, now);
+}
+
+int wf_cancel_look(struct wf_task *self)
+{
+    return look_at(wf_weft_task(self), wf_now());
 }
 
 void wf_cancel_refresh(struct weft_task *self)
@@ -119,9 +121,9 @@ static void sooner(int64_t *first, int64_t until, int64_t now)
 }
 
 // grace_ends is when the next of the task's shields stops protecting it, or the children of a scope that it has open.
-static int64_t grace_ends(const struct weft_task *task)
+static int64_t grace_ends(const struct weft_task *task, int64_t now)
 {
-    int64_t now = wf_now(), first = WEFT_NEVER;
+    int64_t first = WEFT_NEVER;
 
     if (task->core.shields > 0)
         sooner(&first, task->life.shielded_until, now);
@@ -130,11 +132,17 @@ static int64_t grace_ends(const struct weft_task *task)
     return first;
 }
 
-void wf_cancel_park(struct wf_task *self, const char *what, intptr_t on)
+// A grace may have ended since the caller looked. So this looks once more, and arms the timer by the same moment: what
+// has ended by then it sees, what has not the timer tells.
+void wf_cancel_park(struct wf_task *self, bool shielded, const char *what, intptr_t on)
 {
-    int64_t until = grace_ends(wf_weft_task(self));
+    struct weft_task *task = wf_weft_task(self);
+    int64_t now = wf_now();
     struct wf_timer timer;
 
+    if (look_at(task, now) && !shielded)
+        return;
+    int64_t until = grace_ends(task, now);
     if (until != WEFT_NEVER)
         wf_wait_arm(self, &timer, until, (struct wf_waker){ wf_task_wake, self });
     wf_park(self, what, on);

@@ -22,9 +22,9 @@ struct wf_level {
 // Context: the running task. Once not 0, it stays so until the task closes a scope or begins a shield.
 __attribute__((cold)) int wf_cancel_look(struct wf_task *self);
 
-// wf_cancel_park is wf_park for a task that bears the mark and is not to be cut short now: it also returns when a
-// shield's grace ends.
-__attribute__((cold)) void wf_cancel_park(struct wf_task *self, const char *what, intptr_t on);
+// wf_cancel_park is wf_park for a task that bears the mark: it also returns when a shield's grace ends; and at once if
+// the task is cancelled, unless the wait is `shielded`.
+__attribute__((cold)) void wf_cancel_park(struct wf_task *self, bool shielded, const char *what, intptr_t on);
 
 // wf_cancel_refresh is called when the task has closed a scope, or entered one: it sets the mark, or takes it back.
 void wf_cancel_refresh(struct weft_task *self);

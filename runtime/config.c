@@ -109,7 +109,7 @@ static unsigned usable_cpus(void)
     return n > WF_WORKERS_MAX ? WF_WORKERS_MAX : n;
 }
 
-static uint64_t random_seed(void)
+uint64_t wf_config_seed(void)
 {
     uint64_t seed = 0;
     if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != sizeof(seed))
@@ -140,7 +140,7 @@ int wf_config_read(weft_config *out, const weft_config *given)
     out->stack_size = stack;
     out->blocking_max = (unsigned)blocking;
     if (!out->seed)
-        out->seed = random_seed();
+        out->seed = wf_config_seed();
     if (!out->name)
         out->name = "weft";
     return 0;

@@ -87,7 +87,7 @@ _Static_assert((int)WF_WATCH_ASLEEP == (int)WF_REACTOR_ALL_ASLEEP && (int)WF_WAT
                    (int)WF_WATCH_BRISK == (int)WF_REACTOR_BRISK,
                "the scheduler answers in the reactor's words");
 
-static int new_sched(struct weft_rt *rt, const weft_config *cfg)
+static int new_sched(struct weft_rt *rt, const weft_config *cfg, const struct wf_idle_source *idle)
 {
     struct wf_sched_config sched = {
         .workers = cfg->workers,
@@ -99,7 +99,7 @@ static int new_sched(struct weft_rt *rt, const weft_config *cfg)
         .run = wf_task_body,
         .ended = wf_task_ended,
         .refused = wf_task_refused,
-        .idle = wf_reactor_idle_source(rt->reactor),
+        .idle = idle ? *idle : wf_reactor_idle_source(rt->reactor),
     };
     return wf_sched_new(&rt->sched, &sched);
 }
@@ -120,8 +120,8 @@ static int start(struct weft_rt *rt, const weft_config *cfg)
     return err;
 }
 
-// build makes the parts of `rt` and starts them. On error it leaves nothing behind but `rt` itself.
-static int build(struct weft_rt *rt, const weft_config *cfg)
+// make_parts makes the parts of `rt`. On error it leaves nothing behind.
+static int make_parts(struct weft_rt *rt, const weft_config *cfg, const struct wf_idle_source *idle)
 {
     int err = wf_reactor_new(&rt->reactor, cfg->workers + 1); // a wheel for each worker, and one for the rest
     if (err)
@@ -129,34 +129,25 @@ static int build(struct weft_rt *rt, const weft_config *cfg)
     err = wf_pool_new(&rt->blocking, cfg->blocking_max);
     if (err)
         goto no_pool;
-    err = new_sched(rt, cfg);
-    if (err)
-        goto no_sched;
-    err = start(rt, cfg);
+    err = new_sched(rt, cfg, idle);
     if (!err)
         return 0;
-    wf_sched_free(rt->sched);
-no_sched:
     wf_pool_free(rt->blocking);
 no_pool:
     wf_reactor_free(rt->reactor);
     return err;
 }
 
-int weft_rt_new(weft_rt **out, const weft_config *cfg)
+int wf_rt_make(weft_rt **out, const weft_config *full, const struct wf_idle_source *idle)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    weft_config full;
-    int err = wf_config_read(&full, cfg);
 
-    if (err)
-        return err;
     pthread_once(&once, watch_forks);
     struct weft_rt *rt = wf_alloc(sizeof(*rt));
     if (!rt)
         return -ENOMEM;
     rt->forks = wf_load_relaxed(&forks); // relaxed: changes only in a child
-    err = build(rt, &full);
+    int err = make_parts(rt, full, idle);
     if (err) {
         wf_free(rt);
         return err;
@@ -164,6 +155,24 @@ int weft_rt_new(weft_rt **out, const weft_config *cfg)
     enlist(rt);
     *out = rt;
     return 0;
+}
+
+int weft_rt_new(weft_rt **out, const weft_config *cfg)
+{
+    weft_config full;
+    weft_rt *rt;
+    int err = wf_config_read(&full, cfg);
+
+    if (!err)
+        err = wf_rt_make(&rt, &full, NULL);
+    if (err)
+        return err;
+    err = start(rt, &full);
+    if (err)
+        weft_rt_free(rt);
+    else
+        *out = rt;
+    return err;
 }
 
 // --- Using -----------------------------------------------------------------------------------------------------------

@@ -72,6 +72,11 @@ static inline struct weft_rt *wf_rt_current(void)
 // wf_forked_in is NULL but in a child of fork that a task has made: there it is the task's runtime.
 extern const struct weft_rt *wf_forked_in;
 
+// wf_rt_make makes a runtime whose threads do not run yet, by a configuration that wf_config_read has filled in; a dry
+// worker turns to `idle`, NULL: to the reactor. weft_rt_free ends it.
+// Returns: 0; -ENOMEM; -EMFILE and the like.
+WF_MUST_CHECK int wf_rt_make(weft_rt **out, const weft_config *full, const struct wf_idle_source *idle);
+
 // wf_rt_forget_fd takes `fd` out of every runtime's reactor, and wakes who waits on it there.  Context: any thread.
 void wf_rt_forget_fd(int fd);
 
@@ -91,5 +96,8 @@ void wf_locals_destroy(struct weft_task *task);
 // wf_config_read fills in the defaults: what the environment says, then what the machine says.
 // Returns: 0; -EINVAL, having said on stderr which setting is wrong.
 WF_MUST_CHECK int wf_config_read(weft_config *out, const weft_config *given);
+
+// wf_config_seed is a seed from the system, not 0.
+uint64_t wf_config_seed(void);
 
 #endif

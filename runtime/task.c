@@ -198,7 +198,7 @@ bool weft_task_done(const weft_task *t)
 int weft_yield(void)
 {
     struct wf_task *self = wf_wait_self("weft_yield");
-    int err = wf_wait_cut(self);
+    int err = wf_wait_would_cut(self);
     return wf_unlikely(err) ? err : wf_yield(self);
 }
 
@@ -220,5 +220,5 @@ const char *weft_task_name(const weft_task *t)
 bool weft_cancelled(void)
 {
     struct wf_task *self = wf_self();
-    return self && wf_wait_cut(self);
+    return self && wf_wait_would_cut(self);
 }

@@ -21,9 +21,10 @@ void wf_spend(void)
         wf_yield(self);
 }
 
-static struct wf_waker waker_of(struct wf_task *task)
+int wf_wait_look(struct wf_task *self)
 {
-    return (struct wf_waker){ wf_task_wake, task };
+    wf_draw_interrupt(self);
+    return wf_cancel_look(self);
 }
 
 void wf_wait_arm(struct wf_task *task, struct wf_timer *timer, weft_time deadline, struct wf_waker waker)
@@ -34,7 +35,7 @@ void wf_wait_arm(struct wf_task *task, struct wf_timer *timer, weft_time deadlin
 
 static void arm(struct wf_timer *timer, struct wf_task *task, weft_time deadline)
 {
-    wf_wait_arm(task, timer, deadline, waker_of(task));
+    wf_wait_arm(task, timer, deadline, wf_wait_waker(task));
 }
 
 // let_go waits until the setter that has chosen `node` is done with it: a few instructions, unless its wake has made
@@ -46,9 +47,8 @@ static void let_go(const struct wf_cell_node *node)
         sched_yield();
 }
 
-// end_wait takes `node` out of its cell, unless a setter has got hold of it: then completion wins, its wake on its way.
-// Returns: true if the cell was set.
-static bool end_wait(struct wf_task *task, struct wf_cell *c, struct wf_cell_node *node, const char *what, intptr_t on)
+// If a setter has got hold of the node, completion wins: its wake is on its way.
+bool wf_wait_leave(struct wf_task *task, struct wf_cell *c, struct wf_cell_node *node, const char *what, intptr_t on)
 {
     if (!wf_cell_chosen(node) && wf_cell_leave(c, node))
         return false;
@@ -76,7 +76,7 @@ struct wait {
 static bool push(struct wait *w, int n)
 {
     for (; w->pushed < n; w->pushed++) {
-        w->nodes[w->pushed].waker = waker_of(w->task);
+        w->nodes[w->pushed].waker = wf_wait_waker(w->task);
         if (!wf_cell_push(w->cells[w->pushed], &w->nodes[w->pushed]))
             return false;
     }
@@ -98,7 +98,7 @@ static bool leave(struct wait *w, const char *what, intptr_t on)
     bool set = false;
 
     for (int i = 0; i < w->pushed; i++)
-        set |= end_wait(w->task, w->cells[i], &w->nodes[i], what, on);
+        set |= wf_wait_leave(w->task, w->cells[i], &w->nodes[i], what, on);
     return set;
 }
 
@@ -148,13 +148,13 @@ int wf_wait_as(struct wf_task *task, struct wf_cell *c, const char *what, intptr
 {
     struct wf_cell_node node;
 
-    node.waker = waker_of(task);
+    node.waker = wf_wait_waker(task);
     if (!wf_cell_push(c, &node))
         return 0;
     do {
         wf_wait_park(task, what, on);
     } while (!wf_cell_chosen(&node) && !wf_wait_cut(task));
-    return end_wait(task, c, &node, what, on) ? 0 : wf_wait_cut(task);
+    return wf_wait_leave(task, c, &node, what, on) ? 0 : wf_wait_cut(task);
 }
 
 int wf_wait_cell(struct wf_cell *c, weft_time deadline, const char *what, intptr_t on)
@@ -169,7 +169,7 @@ int wf_wait_cell(struct wf_cell *c, weft_time deadline, const char *what, intptr
 void wf_wait_shielded(struct wf_cell *c, const char *what)
 {
     struct wf_task *task = wf_self();
-    struct wf_cell_node node = { .waker = waker_of(task) };
+    struct wf_cell_node node = { .waker = wf_wait_waker(task) };
 
     if (!wf_cell_push(c, &node))
         return;

@@ -24,10 +24,20 @@ static inline struct wf_task *wf_wait_self(const char *call)
     return self;
 }
 
+// wf_wait_look is the slow part of wf_wait_cut, for a task that bears the mark. In a test run it may let others run
+// first: so each call that may park is a place to do that, and elsewhere nobody pays for it.
+__attribute__((cold)) int wf_wait_look(struct wf_task *self);
+
 // wf_wait_cut tells whether the calling task's waits are to end. A task that was never cancelled pays for one look at
 // a word that is in its cache.
 // Returns: 0; -ECANCELED; -ETIMEDOUT if a scope's deadline did it.
 static inline int wf_wait_cut(struct wf_task *self)
+{
+    return wf_unlikely(wf_task_cancelled(self)) ? wf_wait_look(self) : 0;
+}
+
+// wf_wait_would_cut tells the same, for a call that does not wait, or is to yield in any case.
+static inline int wf_wait_would_cut(struct wf_task *self)
 {
     return wf_unlikely(wf_task_cancelled(self)) ? wf_cancel_look(self) : 0;
 }
@@ -43,7 +53,7 @@ static inline int wf_wait_begin(const char *call)
 static inline void wf_wait_park(struct wf_task *self, const char *what, intptr_t on)
 {
     if (wf_unlikely(wf_task_cancelled(self)))
-        wf_cancel_park(self, what, on);
+        wf_cancel_park(self, false, what, on);
     else
         wf_park(self, what, on);
 }
@@ -53,7 +63,10 @@ static inline void wf_wait_park(struct wf_task *self, const char *what, intptr_t
 static inline void wf_wait_park_shielded(struct wf_task *self, const char *what, intptr_t on)
 {
     wf_wait_cut(self);
-    wf_wait_park(self, what, on);
+    if (wf_unlikely(wf_task_cancelled(self)))
+        wf_cancel_park(self, true, what, on);
+    else
+        wf_park(self, what, on);
 }
 
 // wf_wait_cell parks the calling task until `c` is set.
@@ -68,6 +81,17 @@ int wf_wait_as(struct wf_task *self, struct wf_cell *c, const char *what, intptr
 
 // wf_wait_cells waits until any of `n` cells (at most 2) is set.
 int wf_wait_cells(struct wf_cell *const *c, int n, weft_time deadline, const char *what, intptr_t on);
+
+// wf_wait_leave takes `node`, which the calling task has pushed, out of its cell; if a setter has got hold of it, it
+// waits until that one is done with it.
+// Returns: true if the cell was set.
+bool wf_wait_leave(struct wf_task *self, struct wf_cell *c, struct wf_cell_node *node, const char *what, intptr_t on);
+
+// wf_wait_waker wakes the task.
+static inline struct wf_waker wf_wait_waker(struct wf_task *task)
+{
+    return (struct wf_waker){ wf_task_wake, task };
+}
 
 // wf_wait_sleep parks the calling task until `deadline`. Returns: 0 when it has come; -ECANCELED.
 int wf_wait_sleep(weft_time deadline);

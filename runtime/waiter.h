@@ -9,8 +9,8 @@
 // Joining, taking and leaving happen under the object's lock, so a cancelled waiter knows which of the two it was:
 // one that has been taken has what it waited for, and completion wins. Granting comes after the lock is released.
 //
-// The waiter of a select stands in many queues at a time. Its `choice` decides between them: wf_waiter_take gives only
-// to one whose choice it could win, by one compare-and-swap. A waiter whose choice another queue has won is dropped.
+// The waiter of a select stands in many queues at a time. Its choice (runtime/choice.h) decides between them:
+// wf_waiter_take gives only to one whose choice it could win. A waiter whose choice another queue has won is dropped.
 //
 // A granter marks the waiter CHOSEN, wakes its task, and marks it SIGNALLED: its last touch. Why that comes after the
 // wake is argued in base/cell.h.
@@ -18,20 +18,15 @@
 // Edges.
 //   Q1  wf_waiter_grant's CHOSEN (release) -> wf_waiter_chosen (acquire): what was given, and what the giver did before
 //   Q2  wf_waiter_grant's SIGNALLED (release) -> wf_waiter_wait (acquire): the granter is done with the waiter
-//   Q3  the compare-and-swap of `won` (acq_rel) -> the next one, and the select's look (acquire): one winner
 #ifndef WF_RUNTIME_WAITER_H
 #define WF_RUNTIME_WAITER_H
 
 #include "base/list.h"
 #include "base/lock.h"
+#include "runtime/choice.h"
 #include "runtime/wait.h"
 
 enum { WF_WAITER_WAITING, WF_WAITER_CHOSEN, WF_WAITER_SIGNALLED };
-
-// The choice of a select.
-struct wf_choice {
-    _Atomic uint32_t won; // A: [Q3] 0 while open; else 1 + the number of the case that happened
-};
 
 // L: under the lock of the object it is queued on; I: from wf_waiter_init on
 struct wf_waiter {
@@ -76,8 +71,7 @@ static inline void wf_waiter_drop(struct wf_waiter *w)
 // Context: under the object's lock. True at most once: the caller must take it and grant it.
 static inline bool wf_waiter_claim(struct wf_waiter *w)
 {
-    uint32_t open = 0;
-    return !w->choice || wf_cas_acq_rel(&w->choice->won, &open, w->number + 1); // [Q3]
+    return !w->choice || wf_choice_win(w->choice, w->number);
 }
 
 // wf_waiter_take takes the first one that can be claimed out of the queue.

@@ -102,6 +102,25 @@ void wf_headers_give(struct wf_headers *h, struct wf_header_list *local, struct 
     pthread_mutex_unlock(&h->lock);
 }
 
+static void put_back(struct wf_task *task, void *shared)
+{
+    push(shared, task);
+}
+
+void wf_headers_reclaim(struct wf_headers *h, struct wf_header_list *local)
+{
+    size_t all = 0;
+
+    pthread_mutex_lock(&h->lock);
+    for (struct wf_header_slab *slab = wf_load_relaxed(&h->slabs); slab; slab = slab->older) // relaxed: under the lock
+        all += slab->headers;
+    if (all > h->shared.count + local->count) {
+        *local = h->shared = (struct wf_header_list){ 0 };
+        wf_headers_each(h, put_back, &h->shared);
+    }
+    pthread_mutex_unlock(&h->lock);
+}
+
 void wf_headers_each(struct wf_headers *h, void (*fn)(struct wf_task *, void *), void *arg)
 {
     for (struct wf_header_slab *slab = wf_load_acquire(&h->slabs); slab; slab = slab->older) // [H1]

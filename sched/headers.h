@@ -34,6 +34,10 @@ void wf_headers_fini(struct wf_headers *h);
 WF_MUST_CHECK struct wf_task *wf_headers_take(struct wf_headers *h, struct wf_header_list *local);
 void wf_headers_give(struct wf_headers *h, struct wf_header_list *local, struct wf_task *task);
 
+// wf_headers_reclaim makes all headers free that are not yet: those whose handles nobody gave back. `local` is the only
+// list there is.  Context: no task lives, and nobody uses the handles of those that did.
+void wf_headers_reclaim(struct wf_headers *h, struct wf_header_list *local);
+
 // wf_headers_each calls fn for every header there is, free or not. Takes no lock.
 void wf_headers_each(struct wf_headers *h, void (*fn)(struct wf_task *, void *), void *arg);
 

@@ -385,7 +385,18 @@ int wf_yield(struct wf_task *self)
 bool wf_budget(struct wf_task *self)
 {
     struct wf_worker *w = self->worker;
-    return w->budget > 0 && --w->budget > 0;
+
+    if (wf_likely(w->budget > 1)) {
+        w->budget--;
+        return true;
+    }
+    w->spent = true;
+    return false;
+}
+
+uint64_t wf_random(struct wf_task *self)
+{
+    return wf_rand(&self->worker->rng);
 }
 
 unsigned wf_sched_worker_index(const struct wf_sched *s)

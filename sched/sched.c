@@ -15,7 +15,7 @@
 // Edges.
 //   S1  wf_sched_task_new counts (seq_cst), then loads `draining`; wf_sched_drain stores `draining`, then loads the
 //       counts (seq_cst): one of them sees the other
-//   S2  end_task's store of `ended` (release) -> living's load (acquire): what the task did is visible, the
+//   S2  end_task's store of `ended` (release) -> wf_sched_living's load (acquire): what the task did is visible, the
 //       tasks it made among it
 //   S3  wf_worker_main's count of `arrived` (release) -> await_arrivals (acquire): the thread's `stat` is visible, and
 //       by the creation of the watch's thread to that
@@ -75,6 +75,7 @@ static void in_child(void)
 static void once_for_all(void)
 {
     wf_arch_init();
+    wf_misuse_namer = name_task;
     pthread_atfork(NULL, NULL, in_child);
 }
 
@@ -99,7 +100,6 @@ int wf_sched_new(struct wf_sched **out, const struct wf_sched_config *cfg)
     wf_idle_init(&s->idle, cfg->workers);
     for (unsigned i = 0; i < cfg->workers; i++)
         init_worker(s, i);
-    wf_misuse_namer = name_task;
     *out = s;
     return 0;
 }
@@ -244,8 +244,8 @@ void wf_sched_each(struct wf_sched *s, void (*fn)(struct wf_task *, void *), voi
 
 // --- The end ---------------------------------------------------------------------------------------------------------
 
-// living is how many tasks were made and have not ended: 0 is final while draining (step 3).
-static uint64_t living(struct wf_sched *s)
+// 0 is final while draining (step 3).
+uint64_t wf_sched_living(struct wf_sched *s)
 {
     uint64_t ended = 0, made = 0;
 
@@ -259,7 +259,7 @@ static uint64_t living(struct wf_sched *s)
 static void cancel(struct wf_task *task, void *arg)
 {
     (void)arg;
-    if (!wf_task_cancelled(task))
+    if (!wf_task_doomed(task))
         wf_task_cancel(task);
 }
 
@@ -269,7 +269,7 @@ int wf_sched_drain(struct wf_sched *s, int64_t deadline)
     for (;;) {
         uint32_t seen = wf_load_seq_cst(&s->drained); // seq_cst: read before the count, so no end is slept over
         int64_t round = wf_after(wf_now(), DRAIN_ROUND_NS);
-        if (living(s) == 0)
+        if (wf_sched_living(s) == 0)
             return 0;
         if (wf_now() >= deadline)
             return -ETIMEDOUT;

@@ -78,6 +78,9 @@ int wf_yield(struct wf_task *self);
 // Returns: false when it is used up: the caller should wf_yield, which renews it.
 bool wf_budget(struct wf_task *self);
 
+// wf_random draws from the sequence of the worker that runs the calling task, `self`: for choices by lot.
+uint64_t wf_random(struct wf_task *self);
+
 // wf_task_wake makes a parked task runnable; a task that runs, or is queued, notes it and parks once less.
 // Context: any thread. The `wake` of a task's waker.
 void wf_task_wake(void *task);
@@ -89,6 +92,42 @@ void wf_task_cancel(struct wf_task *task);
 // one chain, with one wake for all.
 void wf_sched_batch_begin(struct wf_sched *s);
 void wf_sched_batch_flush(struct wf_sched *s);
+
+// --- by lot, for tests (draw.c) --------------------------------------------------------------------------------------
+
+// A scheduler of one worker that is not started: the calling thread runs its tasks, and a sequence that a seed fixes
+// says which of those that are ready is next, and when one that need not park yields all the same.
+struct wf_draw;
+
+// What is called on the worker's own stack, between the turns of tasks.
+struct wf_draw_hooks {
+    void *self;
+    bool (*go_on)(void *self);                                                     // before each draw; false: stop
+    void (*drawn)(void *self, struct wf_task *task, unsigned number, unsigned of); // `task` is next: it was that one
+    void (*pass_time)(void *self); // for long all that is ready has done nothing but yield: let time pass
+};
+
+// wf_draw_new makes the calling thread the worker of `s`, until wf_draw_free.  Returns: 0; -ENOMEM.
+WF_MUST_CHECK int wf_draw_new(struct wf_draw **out, struct wf_sched *s, const struct wf_draw_hooks *hooks);
+void wf_draw_free(struct wf_draw *d);
+
+// wf_draw_begin begins anew, no task being alive: by another seed, tasks counted from 1; handles that are left are
+// void.
+// wf_draw_run, when a first task has been submitted, runs tasks until go_on says no.
+void wf_draw_begin(struct wf_draw *d, uint64_t seed);
+void wf_draw_run(struct wf_draw *d);
+
+// wf_draw_interrupt is called by the running task `self`, which bears the mark, where it might park: it may yield here.
+// In half of the runs all tasks bear it, for that; so it tells nothing of a task but that it is to look.
+void wf_draw_interrupt(struct wf_task *self);
+
+// wf_draw_dismiss refuses new tasks and cancels every task, in the order of their birth.
+void wf_draw_dismiss(struct wf_draw *d);
+
+// wf_sched_living is how many tasks were made and have not ended.
+uint64_t wf_sched_living(struct wf_sched *s);
+
+// --- watching --------------------------------------------------------------------------------------------------------
 
 // wf_sched_watch is called now and then by one thread that is no worker (the reactor's), while the threads run. It
 // wakes a sleeping worker for work that waits behind a task that hogs its worker.

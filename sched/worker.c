@@ -225,8 +225,7 @@ static void attend(struct wf_worker *w)
         source->attend(source->self);
 }
 
-// idle waits until there may be something to do.
-static void idle(struct wf_worker *w)
+void wf_worker_idle(struct wf_worker *w)
 {
     // After a linger without events the poll is the reactor's, and the futex the worker's.
     bool polling = !w->lingered && borrow(w);
@@ -262,7 +261,7 @@ static struct wf_task *find(struct wf_worker *w)
         }
         if (wf_load_seq_cst(&w->sched->quitting)) // seq_cst: against wf_sched_stop's store
             return NULL;
-        idle(w);
+        wf_worker_idle(w);
     }
 }
 

@@ -1,6 +1,7 @@
-// The worker: one thread that runs tasks. What follows is shared by the two files of it:
+// The worker: one thread that runs tasks. What follows is shared by the files of it:
 //   run.c     what happens on a task's stack: choose the next task, switch to it, park, yield, wake, end
 //   worker.c  what happens on the worker's own stack, when there is no next task: search, poll, sleep
+//   draw.c    that, in a test on one thread: each choice is drawn by lot
 #ifndef WF_SCHED_WORKER_H
 #define WF_SCHED_WORKER_H
 
@@ -43,6 +44,8 @@ struct wf_worker {
     enum wf_left how;              // O: and how
     struct wf_stack *dead;         // O: the stack of a task that has ended, until nobody runs on it
     unsigned budget;               // O: what is left of the current task's
+    bool draws;                    // fixed: by lot (draw.c)
+    bool spent;                    // O: of draw.c: a task has used up its budget, since it looked last
     unsigned next_runs;            // O: tasks run in a row from the next slot
     uint32_t epoch;                // O: the sched->epoch that was last tended to
     uint32_t polled;               // O: the epoch at the last poll
@@ -108,6 +111,9 @@ struct wf_task *wf_worker_pick(struct wf_worker *w);
 // NULL: there is nothing, or another worker is taking.
 struct wf_task *wf_worker_take_share(struct wf_worker *w);
 struct wf_task *wf_worker_take_pinned(struct wf_worker *w);
+
+// wf_worker_idle waits, in the poll if it can have it, until there may be something to do.
+void wf_worker_idle(struct wf_worker *w);
 
 // wf_worker_ready gives a task that has not begun its stack. Returns: false if there is none: the task has been
 // refused.

@@ -207,6 +207,40 @@ int64_t wf_wheel_next(const struct wf_wheel *w)
     return tick_ns(turn.tick);
 }
 
+// The earliest deadline is in the slot that comes up first: all others come up after its last tick. So are all timers
+// of the next tick, which are those that may be early.
+int64_t wf_wheel_first(const struct wf_wheel *w)
+{
+    int64_t first = INT64_MAX;
+
+    if (w->count == 0)
+        return first;
+    struct turn turn = next_turn(w);
+    const struct wf_list *slot = &w->slots[turn.level][turn.slot];
+    for (const struct wf_list *at = slot->next; at != slot; at = at->next) {
+        int64_t deadline = wf_container_of(at, struct wf_wheel_node, link)->deadline;
+        if (deadline < first)
+            first = deadline;
+    }
+    return first;
+}
+
+void wf_wheel_early(struct wf_wheel *w, int64_t now, unsigned most, struct wf_list *expired)
+{
+    if (w->count == 0)
+        return;
+    struct turn turn = next_turn(w);
+    const struct wf_list *slot = &w->slots[turn.level][turn.slot];
+    for (struct wf_list *at = slot->next, *next; at != slot && most > 0; at = next) {
+        struct wf_wheel_node *node = wf_container_of(at, struct wf_wheel_node, link);
+        next = at->next;
+        if (node->deadline > now)
+            continue;
+        expire(w, node, expired);
+        most--;
+    }
+}
+
 static void check_node(const struct wf_wheel *w, const struct wf_wheel_node *node, unsigned level, unsigned slot)
 {
     int64_t tick = due_tick(node->deadline, w->now);

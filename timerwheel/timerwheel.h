@@ -66,6 +66,13 @@ bool wf_wheel_advance(struct wf_wheel *w, int64_t now, unsigned most, struct wf_
 // slot: one sleeper costs one wake-up. O(levels).
 int64_t wf_wheel_next(const struct wf_wheel *w);
 
+// wf_wheel_first is the earliest deadline of all timers, to the nanosecond; INT64_MAX if the wheel is empty.
+// wf_wheel_early takes out up to `most` of those whose deadline has come by `now` although their tick has not, as
+// wf_wheel_advance would later. Both are for a clock that is moved by hand from one deadline to the next; and only
+// right after wf_wheel_advance to the same moment is done. O(timers of one slot).
+int64_t wf_wheel_first(const struct wf_wheel *w);
+void wf_wheel_early(struct wf_wheel *w, int64_t now, unsigned most, struct wf_list *expired);
+
 // wf_wheel_check asserts the invariants: every node is in the slot that its deadline asks for, `occupied`, `count` and
 // the links agree, nothing lies in the past.
 void wf_wheel_check(const struct wf_wheel *w);

@@ -6,6 +6,10 @@
 //   - if something holds, but not what the caller wants (it waits for POLLRDHUP, say, while bytes lie unread), the cell
 //     stays, and there is no edge to wait for. Then it makes an epoll set of its own with just the events wanted, and
 //     waits for that. Rare, but libraries do it: POLLPRI alone is how files in /sys and /proc report changes.
+//
+// A select waits in the same way, but with nodes of its own that wake it: it joins, and looks again when it is woken.
+#include "runtime/io/poll.h"
+
 #include <poll.h>
 #include <unistd.h>
 #include <weft/io.h>
@@ -61,6 +65,13 @@ static bool clear(struct wf_cell *const *cells, const uintptr_t *seen, int n)
     return true;
 }
 
+// directions is everything that makes the same directions ready as the events do. For events of none: an error or a
+// hang-up makes either direction ready, so one is enough.
+static short directions(short events)
+{
+    return (short)((events & IN || !(events & OUT) ? IN : 0) | (events & OUT ? OUT : 0));
+}
+
 // wait_cells waits for the next edge of a descriptor of which nothing is ready. Returns: 0: look again.
 static int wait_cells(struct ask *a)
 {
@@ -88,14 +99,21 @@ static int wait_set(struct ask *a, struct wf_ready *set)
     return err;
 }
 
+static int open_set(const struct ask *a)
+{
+    int fd = wf_source_alone(a->r.fd, a->events);
+
+    if (fd >= 0)
+        wf_ready_fresh(fd);
+    return fd;
+}
+
 static int wait_apart(struct ask *a)
 {
-    struct wf_ready set = { .direction = WF_READ, .call = a->r.call };
+    struct wf_ready set = { .direction = WF_READ, .call = a->r.call, .fd = open_set(a) };
 
-    set.fd = wf_source_alone(a->r.fd, a->events);
     if (set.fd < 0)
         return set.fd;
-    wf_ready_fresh(set.fd);
     int result = wait_set(a, &set);
     weft_close(set.fd);
     return result;
@@ -116,14 +134,19 @@ static int attach(struct ask *a)
     return 0;
 }
 
+// poll_file is for what cannot be waited for: it is always ready for what poll(2) says, never for more.
+static int poll_file(const struct ask *a)
+{
+    int ready = sys_poll(a->r.fd, a->events);
+    return ready != 0 ? ready : -EPERM;
+}
+
 static int run(struct ask *a)
 {
     int err = attach(a);
 
-    if (err > 0) { // a file: always ready for what poll(2) says, never for more
-        int ready = sys_poll(a->r.fd, a->events);
-        return ready != 0 ? ready : -EPERM;
-    }
+    if (err > 0)
+        return poll_file(a);
     while (err == 0) {
         int ready = look(a);
         if (ready < 0 || ready & (a->events | ALWAYS))
@@ -140,10 +163,141 @@ int weft_poll(int fd, short events)
     int err = wf_ready_open(&a.r, fd, WF_READ, "weft_poll");
     if (err < 0)
         return err;
-    // For none of both: an error or a hang-up makes either direction ready, so one is enough.
-    a.all = (short)((events & IN || !(events & OUT) ? IN : 0) | (events & OUT ? OUT : 0));
+    a.all = directions(events);
     int ready = run(&a);
     if (!a.r.parked)
         wf_spend();
     return ready;
+}
+
+// --- For a select ----------------------------------------------------------------------------------------------------
+
+int wf_poll_look(int fd, short events)
+{
+    return sys_poll(fd, events);
+}
+
+bool wf_poll_may(int fd, short events)
+{
+    struct wf_ready r = { .fd = fd };
+    short all = directions(events);
+
+    wf_ready_find(&r);
+    if (!r.source)
+        return true;
+    return (all & IN && wf_cell_value(&r.source->ready[WF_READ])) ||
+           (all & OUT && wf_cell_value(&r.source->ready[WF_WRITE]));
+}
+
+// cells_of says what cells the nodes are for.  Returns: how many.
+static int cells_of(const struct wf_poll *p, int fd, short events, struct wf_cell *cells[2])
+{
+    struct wf_reactor *r = wf_rt_current()->reactor;
+    struct wf_source *s = wf_source_get(r, fd);
+    short all = directions(events);
+    int n = 0;
+
+    if (p->set >= 0) {
+        cells[0] = &wf_source_get(r, p->set)->ready[WF_READ];
+        cells[1] = &s->changed;
+        return 2;
+    }
+    if (all & IN)
+        cells[n++] = &s->ready[WF_READ];
+    if (all & OUT)
+        cells[n++] = &s->ready[WF_WRITE];
+    return n;
+}
+
+// pull takes the first `n` nodes out of their cells.
+static void pull(struct wf_poll *p, struct wf_cell *const *cells, int n)
+{
+    for (int i = 0; i < n; i++)
+        wf_wait_leave(wf_self(), cells[i], &p->nodes[i], "weft_select", 0);
+}
+
+// push enters the cells, all of them.  Returns: false if one of them is set: then none.
+static bool push(struct wf_poll *p, struct wf_cell *const *cells, int n)
+{
+    for (int i = 0; i < n; i++) {
+        p->nodes[i].waker = wf_wait_waker(wf_self());
+        if (!wf_cell_push(cells[i], &p->nodes[i])) {
+            pull(p, cells, i);
+            return false;
+        }
+    }
+    return true;
+}
+
+static int join_cells(struct wf_poll *p, struct ask *a)
+{
+    int ready;
+
+    while ((ready = look(a)) == 0) {
+        if (clear(a->cells, a->seen, a->n) && push(p, a->cells, a->n))
+            return 0;
+        int err = same(a);
+        if (err < 0)
+            return err;
+    }
+    return ready;
+}
+
+// join_set is wait_set for a select.
+static int join_set(struct wf_poll *p, struct ask *a)
+{
+    struct wf_ready set = { .direction = WF_READ, .call = a->r.call, .fd = p->set };
+    int err = wf_ready_attach_as(&set, WF_KIND_OTHER);
+
+    while (err == 0) {
+        struct wf_cell *cells[2] = { &set.source->ready[WF_READ], &a->r.source->changed };
+        uintptr_t seen[2] = { wf_cell_value(cells[0]), wf_cell_value(cells[1]) };
+        if ((err = same(a)) < 0 || (err = sys_poll(a->r.fd, a->events)) != 0)
+            return err;
+        if (clear(cells, seen, 2) && push(p, cells, 2))
+            return 0;
+    }
+    return err;
+}
+
+int wf_poll_join(struct wf_poll *p, int fd, short events)
+{
+    struct ask a = { .r = { .fd = fd, .call = "weft_select" }, .events = events, .all = directions(events) };
+
+    wf_ready_find(&a.r);
+    if (p->generation && (!a.r.source || a.r.generation != p->generation))
+        return -EBADF;
+    int ready = attach(&a);
+    if (ready != 0)
+        return ready > 0 ? poll_file(&a) : ready;
+    p->generation = a.r.generation;
+    if (p->set < 0) {
+        ready = join_cells(p, &a);
+        if (ready <= 0 || ready & (events | ALWAYS))
+            return ready < 0 ? ready : ready & (events | ALWAYS);
+        p->set = open_set(&a);
+        if (p->set < 0)
+            return p->set;
+    }
+    return join_set(p, &a);
+}
+
+bool wf_poll_chosen(const struct wf_poll *p, int fd, short events)
+{
+    struct wf_cell *cells[2];
+    int n = cells_of(p, fd, events, cells);
+
+    return wf_cell_chosen(&p->nodes[0]) || (n > 1 && wf_cell_chosen(&p->nodes[1]));
+}
+
+void wf_poll_leave(struct wf_poll *p, int fd, short events)
+{
+    struct wf_cell *cells[2];
+    pull(p, cells, cells_of(p, fd, events, cells));
+}
+
+void wf_poll_end(struct wf_poll *p)
+{
+    if (p->set >= 0)
+        weft_close(p->set);
 }

@@ -7,10 +7,12 @@ import tempfile
 import labels
 import layers
 import orders
+import parking
 import shape
 import sources
 from lint import Lint
 
+PAGE = "| `weft_a` | it may |\n## What is no cancellation point\n`weft_b`\n`weft_c`\n"
 BUILD = {
     "base/CMakeLists.txt": "wf_module(base\n    SOURCES a.c)\n",
     "timerwheel/CMakeLists.txt": "wf_module(timerwheel\n    SOURCES a.c\n    USES base)\n",
@@ -22,7 +24,11 @@ BUILD = {
                               "wf_module(runtime/net\n    SOURCES net/a.c\n    USES base runtime)\n",
     "examples/CMakeLists.txt": "wf_example(a)\n",
     "docs/memory-model.md": "| D1 | owner | thief |\n",
-    "tests/CMakeLists.txt": "wf_test(unit/a)\nwf_test(integration/a)\n",
+    "docs/cancellation.md": PAGE,
+    "include/weft/ab.h": "// May park.\nWEFT_API int weft_a(void);\n\n// Never parks.\nWEFT_API int weft_b(void);\n",
+    "include/weft/c.h": "WEFT_API int weft_c(void);\n",
+    "tests/integration/test_cancel_table_a.c": '    { "weft_a: in a way" },\n',
+    "tests/CMakeLists.txt": "wf_test(unit/a)\nwf_test(integration/a)\nwf_test(integration/test_cancel_table_a)\n",
 }
 GOOD = [
     (layers, "sched/a.c", '#include "sched/a.h"\n#include <errno.h>\n#include "base/list.h"\n'),
@@ -34,6 +40,8 @@ GOOD = [
     (orders, "base/a.c", "// [D1] the owner wrote it\nint x = wf_load_acquire(\n    &y);\n"),
     (orders, "base/a.c", "wf_store_relaxed(&x,\n    1); // relaxed: not shared yet\n"),
     (labels, "base/a.c", "//   D1  push -> steal\nf(); // [D1]\n"),
+    (parking, "docs/cancellation.md", PAGE.replace("`weft_b`", "- Others: `weft_b()`, say.")),
+    (parking, "include/weft/d.h", "// weft_a and weft_d are alike.\ntypedef int weft_d;\n"),
     (shape, "base/a.c", "int f(void)\n{\n" + "    g();\n" * 67 + "}\n"),
     (sources, "sched/arch/switch_aarch64.S", "\n"),
     (sources, "runtime/net/a.c", "\n"),
@@ -67,6 +75,13 @@ BAD = [  # check, file, its text, the line that must be reported
     (labels, "base/a.c", "//   D1  push -> steal\n", 1),
     (labels, "base/a.c", "//   D2  push -> steal\nf(); // [D2]\n", 1),
     (labels, "base/a.c", "//   D1  push -> steal\n//   D1  pop\nf(); // [D1]\n", 2),
+    (parking, "include/weft/d.h", "\nWEFT_API WEFT_MUST_CHECK int weft_d(void);\n", 2),
+    (parking, "include/weft/ab.h", "// Never parks.\nWEFT_API int weft_a(void);\nWEFT_API int weft_b(void);\n", 2),
+    (parking, "include/weft/ab.h", "WEFT_API int weft_a(void);\n// May park.\nWEFT_API int weft_b(void);\n", 3),
+    (parking, "docs/cancellation.md", PAGE + "`weft_d`\n", 5),
+    (parking, "docs/cancellation.md", PAGE + "`weft_a`\n", 5),
+    (parking, "docs/cancellation.md", PAGE.replace("`weft_c`", "").replace("a`", "a`, `weft_c`"), 1),
+    (parking, "tests/integration/test_cancel_table_b.c", '\n    { "weft_b", .set_up = f },\n', 2),
     (shape, "base/a.c", "int f(void)\n{\n" + "    g();\n" * 68 + "}\n", 1),
     (shape, "base/a.c", "// " + "x" * 118 + "\n", 1),
     (shape, "base/a.c", "// TO" + "DO: later\n", 1),

@@ -162,7 +162,7 @@ static inline void peer_nonblock(int fd)
 // peer_in_flight tells whether bytes of a TCP socket are on their way: when they arrive, there is room for more.
 static inline bool peer_in_flight(int fd)
 {
-    int unacknowledged, unsent;
+    int unacknowledged = 0, unsent = 0; // valgrind does not know that the second call fills it
     return ioctl(fd, SIOCOUTQ, &unacknowledged) == 0 && ioctl(fd, SIOCOUTQNSD, &unsent) == 0 &&
            unacknowledged != unsent;
 }

@@ -1,3 +1,5 @@
+#include <pthread.h>
+
 #include "base/clock.h"
 #include "base/compiler.h"
 #include "tests/support/harness.h"
@@ -49,6 +51,33 @@ static void the_real_clock_comes_back(void **state)
     assert_int_equal(wf_now(), 0);
     wf_clock_set_real();
     assert_true(wf_now() >= before);
+}
+
+static void *look_at_both_clocks(void *arg)
+{
+    (void)arg;
+    assert_null(wf_clock_used());
+    int64_t before = wf_now_real(), now = wf_now();
+    assert_true(before <= now && now <= wf_now_real());
+    return NULL;
+}
+
+static void a_clock_is_the_threads_own(void **state)
+{
+    struct wf_clock clock = { 77 }, other = { 88 };
+    pthread_t thread;
+    (void)state;
+
+    assert_null(wf_clock_use(&clock));
+    assert_ptr_equal(wf_clock_used(), &clock);
+    assert_int_equal(wf_now(), 77);
+    assert_true(wf_now_real() > 77);
+    assert_int_equal(pthread_create(&thread, NULL, look_at_both_clocks, NULL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_ptr_equal(wf_clock_use(&other), &clock);
+    assert_int_equal(wf_now(), 88);
+    assert_ptr_equal(wf_clock_use(NULL), &other);
+    look_at_both_clocks(NULL);
 }
 
 static void after_adds(void **state)
@@ -111,6 +140,7 @@ int main(void)
         cmocka_unit_test(the_real_clock_is_the_monotonic_one),
         cmocka_unit_test(a_manual_clock_stands_still_until_it_is_moved),
         cmocka_unit_test(the_real_clock_comes_back),
+        cmocka_unit_test(a_clock_is_the_threads_own),
         cmocka_unit_test(after_adds),
         cmocka_unit_test(after_saturates_in_both_directions),
         cmocka_unit_test(timespec_splits_seconds_from_the_rest),

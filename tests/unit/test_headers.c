@@ -149,6 +149,30 @@ static void without_memory_there_is_none_and_nothing_breaks(void **state)
     end();
 }
 
+static void what_nobody_gave_back_is_reclaimed(void **state)
+{
+    enum { N = 2000 };
+    struct wf_header_list local = { 0 };
+    (void)state;
+
+    begin();
+    wf_headers_reclaim(&headers, &local);
+    assert_int_equal(count_all(), 0);
+    for (unsigned i = 0; i < N; i++) {
+        struct user *user = take(&local);
+        if (i % 3 == 0)
+            wf_headers_give(&headers, &local, &user->core);
+    }
+    unsigned all = count_all();
+    wf_headers_reclaim(&headers, &local);
+    for (unsigned i = 0; i < all; i++) {
+        unsigned nobody = 0;
+        assert_true(wf_cas_relaxed(&take(&local)->owner, &nobody, 1)); // each comes up once
+    }
+    assert_int_equal(count_all(), all); // and no new one had to be made
+    end();
+}
+
 // --- threads ---------------------------------------------------------------------------------------------------------
 
 enum { THREADS = 3, HELD = 300 };
@@ -203,6 +227,7 @@ int main(void)
         cmocka_unit_test(what_one_gives_another_takes),
         cmocka_unit_test(a_header_stays_a_header),
         cmocka_unit_test(without_memory_there_is_none_and_nothing_breaks),
+        cmocka_unit_test(what_nobody_gave_back_is_reclaimed),
         cmocka_unit_test(no_header_is_given_to_two),
     };
     return wf_test_run(tests);

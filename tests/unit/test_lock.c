@@ -21,13 +21,20 @@ static void it_is_taken_by_one_at_a_time(void **state)
     wf_lock_acquire(&lock);
     assert_false(wf_lock_try(&lock));
     wf_lock_release(&lock);
+    wf_lock_acquire_patiently(&lock);
+    assert_false(wf_lock_try(&lock));
+    wf_lock_release(&lock);
     assert_true(wf_lock_try(&lock));
     wf_lock_release(&lock);
 }
 
 static void take_lock(unsigned round)
 {
-    if (round % 4 || !wf_lock_try(&lock))
+    if (round % 4 == 0 && wf_lock_try(&lock))
+        return;
+    if (round % 4 == 1)
+        wf_lock_acquire_patiently(&lock);
+    else
         wf_lock_acquire(&lock);
 }
 

@@ -436,6 +436,7 @@ static void a_handover_ends_the_doze(void **state)
 {
     (void)state;
     doze();
+    wf_store_release(&says, 0u);
     idle.give_back(reactor, true);
     wait_for_lease(WF_LEASE_REACTOR);
     assert_kept();

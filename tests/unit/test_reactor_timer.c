@@ -1,7 +1,9 @@
 // Timers, without the reactor thread: the test is the worker that has borrowed the poll. By the manual clock, but for
 // the tests in which another thread sleeps in the poll.
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "reactor/state.h"
@@ -251,6 +253,101 @@ static void a_time_out_that_never_comes_interrupts_once(void **state)
     assert_int_equal(interrupts(), 1);
 }
 
+// --- by hand ---------------------------------------------------------------------------------------------------------
+
+static void by_hand_timers_fire_to_the_nanosecond(void **state)
+{
+    struct wf_timer t[3];
+
+    (void)state;
+    assert_true(wf_reactor_next_timer(reactor) == WF_NEVER);
+    assert_int_equal(wf_reactor_expire(reactor), 0);
+    for (unsigned i = 0; i < 3; i++)
+        wf_timer_arm(reactor, i, &t[i], START + MS + i, bell_waker(&bell));
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(wf_reactor_next_timer(reactor) == START + MS + i);
+        wf_clock_advance(i == 0 ? MS - 1 : 0);
+        assert_int_equal(wf_reactor_expire(reactor), 0);
+        wf_clock_advance(1);
+        assert_int_equal(turn(), 0); // whose tick has not come
+        assert_int_equal(wf_reactor_expire(reactor), 1);
+        assert_true(wf_timer_fired(&t[i]));
+    }
+    assert_true(wf_reactor_next_timer(reactor) == WF_NEVER);
+    assert_int_equal(bell_count(&bell), 3);
+}
+
+static void by_hand_any_number_fires_at_once(void **state)
+{
+    enum { N = 3000 };
+    static struct wf_timer t[N];
+
+    (void)state;
+    for (unsigned i = 0; i < N; i++)
+        wf_timer_arm(reactor, i % WHEELS, &t[i], START + 70000 * MS + (i % 2 ? 0 : 10), bell_waker(&bell));
+    wf_clock_advance(70000 * MS);
+    assert_int_equal(wf_reactor_expire(reactor), N / 2);
+    assert_true(wf_reactor_next_timer(reactor) == START + 70000 * MS + 10);
+    wf_clock_advance(10);
+    assert_int_equal(wf_reactor_expire(reactor), N / 2);
+    assert_int_equal(bell_count(&bell), N);
+}
+
+static void a_clock_that_is_put_back_takes_the_wheels_with_it(void **state)
+{
+    struct wf_timer t;
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        wf_clock_set_manual(START);
+        wf_reactor_rewind(reactor);
+        arm(&t, START + 5000 * MS);
+        assert_int_equal(wf_reactor_expire(reactor), 0);
+        wf_clock_advance(5000 * MS);
+        assert_int_equal(wf_reactor_expire(reactor), 1);
+        arm(&t, START + 90000 * MS); // and one that is taken back leaves no trace
+        wf_timer_disarm(&t);
+    }
+}
+
+static void by_hand_a_wait_ends_by_an_interrupt_whatever_timers_there_are(void **state)
+{
+    struct wf_timer t;
+
+    (void)state;
+    arm(&t, START - MS); // due, but the clock stands
+    idle.interrupt(reactor);
+    assert_int_equal(wf_reactor_wait(reactor, WF_NEVER), 0); // one that came before
+    assert_int_equal(wf_reactor_wait(reactor, MS), 0);
+    assert_false(wf_timer_fired(&t));
+    wf_timer_disarm(&t);
+}
+
+static void it_tells_whether_anybody_waits_for_a_descriptor(void **state)
+{
+    struct wf_cell_node node = { .waker = bell_waker(&bell) };
+    struct wf_source *s;
+    int ends[2];
+
+    (void)state;
+    assert_false(wf_reactor_awaited(reactor));
+    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    assert_int_equal(wf_source_register(reactor, ends[0], &s), 0);
+    assert_false(wf_reactor_awaited(reactor));
+    assert_true(wf_cell_clear(&s->ready[WF_READ], wf_cell_value(&s->ready[WF_READ])));
+    assert_false(wf_reactor_awaited(reactor));
+    assert_true(wf_cell_push(&s->ready[WF_READ], &node));
+    assert_true(wf_reactor_awaited(reactor));
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    assert_int_equal(wf_reactor_wait(reactor, WF_NEVER), 1);
+    assert_int_equal(bell_count(&bell), 1);
+    assert_false(wf_reactor_awaited(reactor));
+    assert_int_equal(wf_source_close(reactor, ends[0]), 0);
+    close(ends[1]);
+}
+
+// --- two threads -----------------------------------------------------------------------------------------------------
+
 // Sleeps in the poll until the bell has rung `rounds` times.
 static void *sleeper(void *rounds)
 {
@@ -357,6 +454,11 @@ int main(void)
         FACT(a_waker_may_use_the_timer_and_its_wheel),
         FACT(who_sleeps_until_then_is_not_interrupted),
         FACT(a_time_out_that_never_comes_interrupts_once),
+        FACT(by_hand_timers_fire_to_the_nanosecond),
+        FACT(by_hand_any_number_fires_at_once),
+        FACT(a_clock_that_is_put_back_takes_the_wheels_with_it),
+        FACT(by_hand_a_wait_ends_by_an_interrupt_whatever_timers_there_are),
+        FACT(it_tells_whether_anybody_waits_for_a_descriptor),
         FACT_REAL(a_timer_armed_while_the_poller_goes_to_sleep_is_not_slept_over),
         FACT_REAL(every_waker_fires_at_most_once_whoever_wins),
     };

@@ -309,6 +309,92 @@ static void the_last_timer_of_a_slot_that_is_half_emptied_is_not_taken_for_the_n
     assert_int_equal(wf_wheel_next(&wheel), LEVEL(1) + 3 * TICK);
 }
 
+// --- to the nanosecond -----------------------------------------------------------------------------------------------
+
+static void the_earliest_deadline_is_told_to_the_nanosecond(void **state)
+{
+    static const int64_t deadlines[] = {
+        LEVEL(6) + 9, LEVEL(3) + 5, LEVEL(3) + 4, 5 * TICK + 2, 5 * TICK + 1, 77, 76, 3
+    };
+    struct wf_wheel_node nodes[wf_countof(deadlines)];
+    (void)state;
+
+    begin(0);
+    assert_true(wf_wheel_first(&wheel) == INT64_MAX);
+    for (size_t i = 0; i < wf_countof(deadlines); i++) {
+        wf_wheel_insert(&wheel, &nodes[i], deadlines[i]);
+        assert_true(wf_wheel_first(&wheel) == deadlines[i]);
+    }
+    for (size_t i = wf_countof(deadlines); i-- > 1;) {
+        wf_wheel_remove(&wheel, &nodes[i]);
+        assert_true(wf_wheel_first(&wheel) == deadlines[i - 1]);
+    }
+}
+
+static void who_is_due_before_the_tick_is_taken_out_alone(void **state)
+{
+    struct wf_wheel_node a, b, c, d;
+    (void)state;
+
+    begin(0);
+    wf_wheel_insert(&wheel, &a, 3 * TICK + 5);
+    wf_wheel_insert(&wheel, &b, 3 * TICK + 7);
+    wf_wheel_insert(&wheel, &c, 3 * TICK + 5);
+    wf_wheel_insert(&wheel, &d, 4 * TICK + 5);
+    assert_int_equal(advance_to(3 * TICK + 5), 0);
+    wf_wheel_early(&wheel, 3 * TICK + 4, ALL, &expired);
+    assert_null(take());
+    wf_wheel_early(&wheel, 3 * TICK + 5, 1, &expired);
+    assert_ptr_equal(take(), &a);
+    assert_null(take());
+    wf_wheel_early(&wheel, 3 * TICK + 6, ALL, &expired);
+    assert_ptr_equal(take(), &c);
+    assert_false(c.armed);
+    assert_null(take());
+    wf_wheel_check(&wheel);
+    assert_int_equal(advance_to(4 * TICK), 1); // b, by its tick
+    wf_wheel_early(&wheel, 4 * TICK + 4, ALL, &expired);
+    assert_null(take());
+    assert_int_equal(advance_to(5 * TICK), 1);
+    wf_wheel_early(&wheel, 9 * TICK, ALL, &expired); // of an empty wheel
+    assert_null(take());
+}
+
+static int by_deadline(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+// From deadline to deadline: each expires exactly then.
+static void a_clock_can_jump_from_deadline_to_deadline(void **state)
+{
+    enum { N = 200 };
+    static struct wf_wheel_node nodes[N];
+    int64_t sorted[N], now = 12345;
+    struct wf_test_rand r = wf_test_rand(4);
+    (void)state;
+
+    for (unsigned round = 0; round < wf_test_rounds(50); round++) {
+        begin(now);
+        for (int i = 0; i < N; i++) {
+            sorted[i] = wf_after(now, 1 + (int64_t)(wf_rand(&r.state) >> (2 + wf_test_below(&r, 60))));
+            wf_wheel_insert(&wheel, &nodes[i], sorted[i]);
+        }
+        qsort(sorted, N, sizeof(sorted[0]), by_deadline);
+        for (int i = 0; i < N;) {
+            int64_t at = wf_wheel_first(&wheel);
+            assert_true(at == sorted[i]);
+            assert_true(wf_wheel_advance(&wheel, at, ALL, &expired));
+            wf_wheel_early(&wheel, at, ALL, &expired);
+            wf_wheel_check(&wheel);
+            for (struct wf_wheel_node *node; (node = take()); i++)
+                assert_true(node->deadline == at);
+        }
+        assert_int_equal(wheel.count, 0);
+    }
+}
+
 static void most_bounds_what_one_call_touches(void **state)
 {
     enum { N = 100 };
@@ -568,6 +654,9 @@ int main(void)
         cmocka_unit_test(advancing_one_at_a_time_gives_the_same_as_at_once),
         cmocka_unit_test(a_stopped_advance_leaves_a_wheel_that_can_be_used),
         cmocka_unit_test(the_last_timer_of_a_slot_that_is_half_emptied_is_not_taken_for_the_next),
+        cmocka_unit_test(the_earliest_deadline_is_told_to_the_nanosecond),
+        cmocka_unit_test(who_is_due_before_the_tick_is_taken_out_alone),
+        cmocka_unit_test(a_clock_can_jump_from_deadline_to_deadline),
         cmocka_unit_test(most_bounds_what_one_call_touches),
         cmocka_unit_test(a_timer_cascades_at_most_once_a_level),
         cmocka_unit_test(following_next_makes_progress_and_misses_nothing),

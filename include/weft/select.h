@@ -1,0 +1,126 @@
+// Select: wait for whichever comes first of many things, of any kind, and do just that one.
+//
+//     weft_case c[] = {
+//         weft_on_recv(jobs, &job),
+//         weft_on_send(results, &result),
+//         weft_on_fd(control, POLLIN),
+//         weft_on_time(weft_after(WEFT_MS(100))),
+//     };
+//     switch (weft_select(c, 4)) { ... }
+//
+// The cases are storage of the caller's, hundreds of them if need be (128 bytes each, so put thousands on the heap): a
+// select allocates nothing. An array may be used for one select after another; change a case in between by assigning
+// it anew. Nobody else may use it meanwhile.
+//
+// A case whose object is NULL, or whose descriptor is negative, never happens: so a case can be switched off and keep
+// its place.
+#ifndef WEFT_SELECT_H
+#define WEFT_SELECT_H
+
+#include <weft/base.h>
+#include <weft/chan.h>
+#include <weft/future.h>
+
+WEFT_BEGIN_DECLS
+
+// weft_case is one thing to wait for. Only `result` and `value` are for the program to read, of the case that happened.
+typedef struct weft_case {
+    int result;
+    unsigned char weft_kind;
+    unsigned char weft_state;
+    short weft_events;
+    union {
+        intptr_t value;        // weft_on_future: the value
+        const void *weft_from; // weft_on_send: the message
+        void *weft_to;         // weft_on_recv: room for it
+    };
+    union {
+        weft_chan *weft_on_chan;
+        weft_future *weft_on_done;
+        weft_time weft_on_deadline;
+        int weft_on_ready;
+    };
+    uintptr_t weft_room[13]; // the runtime's, while a select waits; need not be initialised
+} weft_case;
+
+enum { WEFT_CASE_RECV, WEFT_CASE_SEND, WEFT_CASE_FUTURE, WEFT_CASE_FD, WEFT_CASE_TIME };
+
+// weft_on_recv: a message of `ch` has been received into `elem`, as by weft_chan_recv.
+// result: 0, or -EPIPE if the channel is closed and drained.
+static inline weft_case weft_on_recv(weft_chan *ch, void *elem)
+{
+    weft_case c;
+    c.result = 0;
+    c.weft_state = 0;
+    c.weft_kind = WEFT_CASE_RECV;
+    c.weft_to = elem;
+    c.weft_on_chan = ch;
+    return c;
+}
+
+// weft_on_send: the message at `elem`, as it is then, has been sent, as by weft_chan_send.
+// result: 0, -EPIPE if the channel is closed, or -ENOMEM from an unbounded one.
+static inline weft_case weft_on_send(weft_chan *ch, const void *elem)
+{
+    weft_case c;
+    c.result = 0;
+    c.weft_state = 0;
+    c.weft_kind = WEFT_CASE_SEND;
+    c.weft_from = elem;
+    c.weft_on_chan = ch;
+    return c;
+}
+
+// weft_on_future: `f` is completed.
+// result: 0 and the value in `value`, or the future's error, as of weft_await. (Of weft_task_future(t) the value is the
+// task's result; the handle is still to be joined or detached.)
+static inline weft_case weft_on_future(weft_future *f)
+{
+    weft_case c;
+    c.result = 0;
+    c.weft_state = 0;
+    c.weft_kind = WEFT_CASE_FUTURE;
+    c.value = 0;
+    c.weft_on_done = f;
+    return c;
+}
+
+// weft_on_fd: `fd` is ready for one of `events` (POLLIN, POLLOUT, ...). Nothing is read from it: do that next.
+// result: the revents of poll(2), above 0; or an error, as of weft_poll: -EBADF, -EPERM, -ENOMEM.
+static inline weft_case weft_on_fd(int fd, short events)
+{
+    weft_case c;
+    c.result = 0;
+    c.weft_state = 0;
+    c.weft_kind = WEFT_CASE_FD;
+    c.weft_events = events;
+    c.weft_on_ready = fd;
+    return c;
+}
+
+// weft_on_time: `deadline` has come, and nothing else has happened. With one in the past (0, say) a select only looks
+// whether anything is ready: time loses to all other cases.
+// result: 0.
+static inline weft_case weft_on_time(weft_time deadline)
+{
+    weft_case c;
+    c.result = 0;
+    c.weft_state = 0;
+    c.weft_kind = WEFT_CASE_TIME;
+    c.weft_on_deadline = deadline;
+    return c;
+}
+
+// weft_select waits until one of `n` cases happens. If several can, it picks one by lot, each as likely as the others.
+// The rest have no effect: no message is sent or taken, no place in a queue is kept. The same channel may appear any
+// number of times, both ways too: a select does not hand a message to itself.
+//
+// Returns: the index of the case that happened; -ECANCELED, -ETIMEDOUT (a scope's deadline): none has, and the cases
+//          are as before; -EINVAL if n is 0 or above INT_MAX.
+// Context: task. May park, so the caller may continue on another thread.
+// Cancel:  no case has happened. One that happens while the task is being cancelled is reported.
+WEFT_API int weft_select(weft_case *c, size_t n);
+
+WEFT_END_DECLS
+
+#endif

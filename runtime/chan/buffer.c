@@ -1,0 +1,125 @@
+#include "runtime/chan/buffer.h"
+
+#include <errno.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+enum { BLOCK = 4096 }; // bytes of a block, its head included, unless one message is larger
+
+static bool is_chain(const struct wf_buffer *b)
+{
+    return b->capacity == SIZE_MAX;
+}
+
+struct wf_block *wf_buffer_block(const struct wf_buffer *b)
+{
+    return wf_alloc(sizeof(struct wf_block) + b->room);
+}
+
+static void put_in(struct wf_buffer *b, struct wf_block *block)
+{
+    b->put = block->bytes;
+    b->put_end = b->put + b->room;
+}
+
+static void get_from(struct wf_buffer *b, struct wf_block *block)
+{
+    b->get = block->bytes;
+    b->get_end = b->get + b->room;
+}
+
+// count_only is for signals: places that are never used up.
+static void count_only(struct wf_buffer *b)
+{
+    b->put = b->get = (char *)b;
+    b->put_end = b->get_end = b->put + 1;
+}
+
+static int make_ring(struct wf_buffer *b)
+{
+    if (b->capacity > (SIZE_MAX / 2) / b->elem_size)
+        return -ENOMEM;
+    b->room = b->elem_size * b->capacity;
+    b->first = b->last = wf_buffer_block(b);
+    if (!b->first)
+        return -ENOMEM;
+    put_in(b, b->first);
+    get_from(b, b->first);
+    return 0;
+}
+
+int wf_buffer_init(struct wf_buffer *b, size_t elem_size, size_t capacity)
+{
+    *b = (struct wf_buffer){ .elem_size = elem_size, .capacity = capacity };
+    if (elem_size == 0)
+        count_only(b);
+    else if (elem_size > SIZE_MAX / 2)
+        return -ENOMEM;
+    else if (is_chain(b))
+        b->room = elem_size < BLOCK - sizeof(struct wf_block)
+                      ? (BLOCK - sizeof(struct wf_block)) / elem_size * elem_size
+                      : elem_size;
+    else if (capacity > 0)
+        return make_ring(b);
+    return 0;
+}
+
+void wf_buffer_fini(struct wf_buffer *b)
+{
+    for (struct wf_block *at = b->first, *next; at; at = next) {
+        next = at->next;
+        wf_free(at);
+    }
+    wf_free(b->spare);
+}
+
+struct wf_block *wf_buffer_grow(struct wf_buffer *b, struct wf_block *block)
+{
+    if (b->spare)
+        return block;
+    b->spare = block;
+    return NULL;
+}
+
+// append puts the spare block at the end of the chain. Returns: false if there is none.
+static bool append(struct wf_buffer *b)
+{
+    struct wf_block *block = b->spare;
+
+    if (!block)
+        return false;
+    b->spare = NULL;
+    block->next = NULL;
+    if (b->last)
+        b->last->next = block;
+    else
+        b->first = block;
+    b->last = block;
+    put_in(b, block);
+    return true;
+}
+
+bool wf_buffer_next_put(struct wf_buffer *b)
+{
+    if (is_chain(b) && (!b->first || !wf_buffer_empty(b)))
+        return append(b);
+    // A ring, or a chain that is empty and then has but one block: from the start again.
+    put_in(b, b->first);
+    if (is_chain(b))
+        get_from(b, b->first);
+    return true;
+}
+
+struct wf_block *wf_buffer_next_get(struct wf_buffer *b)
+{
+    struct wf_block *drained = NULL;
+
+    wf_debug_assert(!wf_buffer_empty(b));
+    if (is_chain(b) && b->get) {
+        drained = b->first;
+        b->first = drained->next;
+    }
+    get_from(b, b->first);
+    return drained ? wf_buffer_grow(b, drained) : NULL;
+}

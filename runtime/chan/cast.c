@@ -1,0 +1,131 @@
+#include "runtime/chan/cast.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+enum { WORD = sizeof(uint64_t) };
+
+// CLOSED is a value of `news` that no count has.
+#define CLOSED (UINTPTR_MAX & ~(uintptr_t)WF_CELL_SET)
+
+static uint64_t filling(uint64_t n)
+{
+    return 2 * n + 1;
+}
+
+static uint64_t full(uint64_t n)
+{
+    return 2 * n + 2;
+}
+
+static _Atomic uint64_t *slot_of(const struct wf_cast *c, uint64_t n)
+{
+    return c->ring + n % c->capacity * c->stride;
+}
+
+void *wf_cast_new(size_t size, size_t elem_size, uint64_t capacity)
+{
+    size_t head = (size + WF_CACHE_LINE - 1) / WF_CACHE_LINE * WF_CACHE_LINE;
+    size_t stride = 1 + elem_size / WORD + (elem_size % WORD != 0), bytes;
+
+    if (__builtin_mul_overflow(stride, WORD, &bytes) || __builtin_mul_overflow(bytes, capacity, &bytes) ||
+        __builtin_add_overflow(bytes, head, &bytes))
+        return NULL;
+    struct wf_cast *c = wf_alloc(bytes);
+    if (!c)
+        return NULL;
+    c->ring = (_Atomic uint64_t *)(void *)((char *)c + head);
+    c->capacity = capacity;
+    c->stride = stride;
+    c->elem_size = elem_size;
+    wf_lock_init(&c->lock);
+    wf_cell_init(&c->news);
+    return c;
+}
+
+// part is how many bytes of a message its word `i` has.
+static size_t part(const struct wf_cast *c, size_t i)
+{
+    size_t left = c->elem_size - i * WORD;
+    return left < WORD ? left : WORD;
+}
+
+static void fill(const struct wf_cast *c, _Atomic uint64_t *words, const char *elem)
+{
+    for (size_t i = 0; i < c->stride - 1; i++) {
+        uint64_t word = 0;
+        if (elem)
+            memcpy(&word, elem + i * WORD, part(c, i));
+        wf_store_release(&words[i], word); // [B2]
+    }
+}
+
+uint64_t wf_cast_put(struct wf_cast *c, const void *elem)
+{
+    uint64_t n = wf_load_relaxed(&c->count); // relaxed: written under the lock only
+    _Atomic uint64_t *slot = slot_of(c, n);
+
+    wf_store_release(&c->count, n + 1); // [B3]
+    wf_store_release(slot, filling(n)); // [B3]
+    fill(c, slot + 1, elem);
+    wf_store_release(slot, full(n)); // [B1]
+    return n + 1;
+}
+
+void wf_cast_tell(struct wf_cast *c, uint64_t count)
+{
+    wf_cell_set(&c->news, (uintptr_t)count << 1, true);
+}
+
+void wf_cast_close(struct wf_cast *c)
+{
+    wf_lock_acquire(&c->lock);
+    wf_store_release(&c->closed, true); // [B4]
+    wf_lock_release(&c->lock);
+    wf_cell_set(&c->news, CLOSED, true);
+}
+
+static void copy(const struct wf_cast *c, const _Atomic uint64_t *words, char *elem)
+{
+    for (size_t i = 0; i < c->stride - 1; i++) {
+        uint64_t word = wf_load_acquire(&words[i]); // [B2]
+        memcpy(elem + i * WORD, &word, part(c, i));
+    }
+}
+
+enum wf_cast_got wf_cast_get(const struct wf_cast *c, uint64_t n, void *elem)
+{
+    const _Atomic uint64_t *slot = slot_of(c, n);
+    uint64_t stamp = wf_load_acquire(slot); // [B1] [B3]
+
+    if (stamp < full(n))
+        return WF_CAST_NOT_YET;
+    if (stamp > full(n))
+        return WF_CAST_LOST;
+    copy(c, slot + 1, elem);
+    return wf_load_acquire(slot) == full(n) ? WF_CAST_GOT : WF_CAST_LOST; // [B2] [B3]
+}
+
+uint64_t wf_cast_oldest(const struct wf_cast *c)
+{
+    uint64_t count = wf_load_acquire(&c->count); // [B3]
+    return count > c->capacity ? count - c->capacity : 0;
+}
+
+uint64_t wf_cast_full(const struct wf_cast *c)
+{
+    uint64_t count = wf_load_acquire(&c->count); // [B3]
+    // acquire: [B1], as it tells that the message is there
+    return wf_load_acquire(slot_of(c, count - 1)) >= full(count - 1) ? count : count - 1;
+}
+
+int wf_cast_wait(struct wf_cast *c, struct wf_task *self, uintptr_t seen, const char *what)
+{
+    int err = wf_wait_cut(self); // an earlier wait may have used up the wake of a cancel
+    if (err)
+        return err;
+    if (seen && !wf_cell_clear(&c->news, seen))
+        return 0;
+    return wf_wait_as(self, &c->news, what, 0);
+}

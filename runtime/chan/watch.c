@@ -1,0 +1,116 @@
+// Watch: a cast that is read at its end. The version of a value is the number of messages up to it.
+#include <weft/cast.h>
+
+#include <errno.h>
+
+#include "base/mem.h"
+#include "runtime/chan/cast.h"
+
+// A reader that copies one value is overtaken when this many less one are set meanwhile: then it begins again.
+enum { VALUES_KEPT = 4 };
+
+// L: under cast.lock
+struct weft_watch {
+    struct wf_cast cast; // first
+    uint64_t refs;       // L
+};
+
+int weft_watch_new(weft_watch **out, size_t elem_size, const void *initial)
+{
+    weft_watch *w = wf_cast_new(sizeof(*w), elem_size, VALUES_KEPT);
+    if (!w)
+        return -ENOMEM;
+    w->refs = 1;
+    wf_lock_acquire(&w->cast.lock);
+    (void)wf_cast_put(&w->cast, initial);
+    wf_lock_release(&w->cast.lock);
+    *out = w;
+    return 0;
+}
+
+weft_watch *weft_watch_ref(weft_watch *w)
+{
+    wf_lock_acquire(&w->cast.lock);
+    w->refs++;
+    wf_lock_release(&w->cast.lock);
+    return w;
+}
+
+void weft_watch_unref(weft_watch *w)
+{
+    if (!w)
+        return;
+    wf_lock_acquire(&w->cast.lock);
+    bool last = --w->refs == 0;
+    wf_lock_release(&w->cast.lock);
+    if (last)
+        wf_free(w);
+}
+
+int weft_watch_set(weft_watch *w, const void *elem)
+{
+    uint64_t count = 0;
+
+    wf_lock_acquire(&w->cast.lock);
+    if (!wf_cast_closed(&w->cast))
+        count = wf_cast_put(&w->cast, elem);
+    wf_lock_release(&w->cast.lock);
+    if (!count)
+        return -EPIPE;
+    wf_cast_tell(&w->cast, count);
+    return 0;
+}
+
+void weft_watch_close(weft_watch *w)
+{
+    wf_cast_close(&w->cast);
+}
+
+// latest copies the latest value. Returns: its version.
+static uint64_t latest(const weft_watch *w, void *elem)
+{
+    uint64_t version;
+
+    do {
+        version = wf_cast_full(&w->cast);
+    } while (wf_cast_get(&w->cast, version - 1, elem) != WF_CAST_GOT);
+    return version;
+}
+
+void weft_watch_get(const weft_watch *w, void *elem, uint64_t *version)
+{
+    uint64_t v = latest(w, elem);
+    if (version)
+        *version = v;
+}
+
+// look copies the value if it is another than *version.
+static int look(const weft_watch *w, void *elem, uint64_t *version)
+{
+    bool closed = wf_cast_closed(&w->cast);
+
+    if (wf_cast_full(&w->cast) == *version)
+        return closed ? -EPIPE : -EAGAIN;
+    *version = latest(w, elem);
+    return 0;
+}
+
+int weft_watch_wait(weft_watch *w, void *elem, uint64_t *version)
+{
+    struct wf_task *self = wf_wait_self("weft_watch_wait");
+    int err = wf_wait_cut(self);
+    bool parked = false;
+
+    while (!err) {
+        uintptr_t seen = wf_cast_seen(&w->cast);
+        err = look(w, elem, version);
+        if (err != -EAGAIN) {
+            if (!parked)
+                wf_spend(); // who never has to wait must not keep the others waiting
+            return err;
+        }
+        err = wf_cast_wait(&w->cast, self, seen, "watch");
+        parked = true;
+    }
+    return err;
+}

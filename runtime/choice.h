@@ -1,0 +1,72 @@
+// The choice: what decides which one case of a select happens.
+//
+//                    wf_choice_win
+//            OPEN ------------------------------> 1 + the number of the case: for good
+//            |  ^                                          ^
+//            |  | (the other has gone elsewhere)           | (the other is won too)
+//            v  |                                          |
+//            HELD -----------------------------------------+          both by wf_choice_win_both
+//
+// Whoever has something for a select wins its choice first, by one compare-and-swap, and then must deliver. That is
+// enough where the other side is a buffer, or a task that waits for this only. At a rendezvous of two selects both
+// choices must be won, or neither: a choice cannot be given back once others have been turned away because of it. So
+// the select that finds the other one in a queue first holds its own choice, in which state others must wait to see
+// what becomes of it, and then wins the other's.
+//
+// Two that hold, and find each other held, would wait for ever. So who stands at the higher address lets go, and tries
+// again. Waiting goes upwards in addresses then, so not in a circle; and who holds never takes a lock or parks
+// meanwhile, so a hold lasts a few instructions.
+//
+// Edges.
+//   Q3  the compare-and-swap of `won` (acq_rel), and what ends a hold (release) -> the next one, and the select's look
+//       (acquire): one winner
+#ifndef WF_RUNTIME_CHOICE_H
+#define WF_RUNTIME_CHOICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/atomic.h"
+
+enum { WF_CHOICE_OPEN };
+#define WF_CHOICE_HELD UINT32_MAX
+
+struct wf_choice {
+    _Atomic uint32_t won; // A: [Q3]
+};
+
+static inline void wf_choice_init(struct wf_choice *c)
+{
+    wf_store_relaxed(&c->won, WF_CHOICE_OPEN); // relaxed: the lock of the first queue publishes it
+}
+
+// wf_choice_win tries to decide for the case `number`. Waits while the choice is held.
+// Returns: whether it did; false for good.
+// Context: any thread that may touch the choice; not who holds it.
+bool wf_choice_win(struct wf_choice *c, uint32_t number);
+
+// wf_choice_win_both tries to decide `mine` for the case `number`, and `other` for its case `other_number`.
+// Returns: 0: both; WF_CHOICE_LOST: mine was decided already; WF_CHOICE_GONE: the other was, and mine is open still.
+// Context: whose choice `mine` is. They must not be the same.
+enum { WF_CHOICE_LOST = 1, WF_CHOICE_GONE };
+int wf_choice_win_both(struct wf_choice *mine, uint32_t number, struct wf_choice *other, uint32_t other_number);
+
+// wf_choice_open tells whether it may still be won, as of a moment ago.  Context: any thread that may touch it.
+static inline bool wf_choice_open(const struct wf_choice *c)
+{
+    uint32_t won = wf_load_relaxed(&c->won); // relaxed: a hint, winning it looks again
+    return won == WF_CHOICE_OPEN || won == WF_CHOICE_HELD;
+}
+
+// wf_choice_won tells what has been decided.
+// Returns: true, and the case in *number; false if it is open.
+// Context: whose choice it is.
+static inline bool wf_choice_won(const struct wf_choice *c, uint32_t *number)
+{
+    uint32_t won = wf_load_acquire(&c->won); // [Q3]
+
+    *number = won - 1;
+    return won != WF_CHOICE_OPEN;
+}
+
+#endif

@@ -1,0 +1,94 @@
+// The condition: a queue, and a word that spares a signal the look into it.
+//
+// `waiting` is written under the queue's lock: 1 by who joins, 0 by who finds the queue empty. A signal that reads 0
+// has missed nobody: who waits has joined before he gave the mutex back, so before the signaller took it to change what
+// the wait is about.
+//
+// A waiter that is cancelled and still in the queue leaves it; a signal finds the next one. One that a signal has taken
+// out of the queue reports 0.
+#include "base/assert.h"
+#include "runtime/sync/mutex.h"
+#include "runtime/sync/queue.h"
+
+struct wf_cond {
+    struct wf_queue queue;
+    weft_mutex *with;       // L: of those in the queue
+    _Atomic size_t waiting; // A: written under the lock
+};
+
+_Static_assert(sizeof(struct wf_cond) == sizeof(weft_cond), "the condition is what the program reserves for it");
+
+static struct wf_cond *cond_of(weft_cond *c)
+{
+    return (struct wf_cond *)(void *)c;
+}
+
+void weft_cond_init(weft_cond *c)
+{
+    wf_queue_init(&cond_of(c)->queue);
+    wf_store_relaxed(&cond_of(c)->waiting, (size_t)0); // relaxed: not shared yet
+}
+
+void weft_cond_destroy(weft_cond *c)
+{
+    wf_queue_destroy(&cond_of(c)->queue, "weft_cond_destroy");
+}
+
+static void join(struct wf_cond *c, struct wf_waiter *w, weft_mutex *m)
+{
+    wf_queue_lock(&c->queue);
+    if (wf_unlikely(!wf_queue_empty(&c->queue) && c->with != m))
+        wf_misuse("weft_cond_wait: others wait with another mutex");
+    c->with = m;
+    wf_store_relaxed(&c->waiting, (size_t)1); // relaxed: whom it concerns sees it by the mutex
+    wf_queue_join(&c->queue, w);
+    wf_queue_unlock(&c->queue);
+}
+
+int weft_cond_wait(weft_cond *c, weft_mutex *m)
+{
+    struct wf_task *self = wf_wait_self("weft_cond_wait");
+    struct wf_cond *cond = cond_of(c);
+    struct wf_waiter w;
+    int err = wf_wait_cut(self);
+
+    if (wf_unlikely(!wf_mutex_held(m, self)))
+        wf_misuse("weft_cond_wait: the task does not hold the mutex");
+    if (err)
+        return err;
+    wf_waiter_init(&w, self);
+    join(cond, &w, m);
+    weft_mutex_unlock(m);
+    err = wf_queue_wait(&cond->queue, &w, "condition", c);
+    if (err < 0)
+        wf_queue_unlock(&cond->queue);
+    wf_mutex_lock_shielded(m, self);
+    return err;
+}
+
+static void signal(weft_cond *c, bool all)
+{
+    struct wf_cond *cond = cond_of(c);
+    struct wf_list taken;
+
+    if (!wf_load_relaxed(&cond->waiting)) // relaxed: see above
+        return;
+    wf_list_init(&taken);
+    wf_queue_lock(&cond->queue);
+    while (!wf_queue_empty(&cond->queue) && (all || wf_list_empty(&taken)))
+        wf_queue_take(&cond->queue, &taken);
+    if (wf_queue_empty(&cond->queue))
+        wf_store_relaxed(&cond->waiting, (size_t)0); // relaxed: under the lock
+    wf_queue_unlock(&cond->queue);
+    wf_queue_grant(&taken, 0);
+}
+
+void weft_cond_signal(weft_cond *c)
+{
+    signal(c, false);
+}
+
+void weft_cond_broadcast(weft_cond *c)
+{
+    signal(c, true);
+}

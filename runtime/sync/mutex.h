@@ -1,0 +1,15 @@
+// What conditions need of a mutex.
+#ifndef WF_RUNTIME_SYNC_MUTEX_H
+#define WF_RUNTIME_SYNC_MUTEX_H
+
+#include <weft/sync.h>
+
+#include "runtime/wait.h"
+
+// wf_mutex_held tells whether `self`, the calling task, holds `m`.
+bool wf_mutex_held(weft_mutex *m, const struct wf_task *self);
+
+// wf_mutex_lock_shielded takes it, come what may.
+void wf_mutex_lock_shielded(weft_mutex *m, struct wf_task *self);
+
+#endif

@@ -1,0 +1,55 @@
+#include "runtime/sync/queue.h"
+
+#include "base/assert.h"
+
+void wf_queue_grant(struct wf_list *taken, int result)
+{
+    while (!wf_list_empty(taken)) {
+        struct wf_waiter *w = wf_waiter_of(taken->next);
+        wf_list_remove(&w->link);
+        wf_waiter_grant(w, result);
+    }
+}
+
+// leave takes `w` out, and keeps the lock. Returns: false, without the lock: it was taken, its grant is on its way.
+static bool leave(struct wf_queue *q, struct wf_waiter *w)
+{
+    wf_queue_lock(q);
+    if (w->queued) {
+        wf_waiter_drop(w);
+        return true;
+    }
+    wf_queue_unlock(q);
+    return false;
+}
+
+int wf_queue_wait(struct wf_queue *q, struct wf_waiter *w, const char *what, const void *object)
+{
+    int err = 0;
+
+    while (!wf_waiter_chosen(w) && !(err = wf_wait_cut(w->task)))
+        wf_wait_park(w->task, what, (intptr_t)object);
+    if (err && leave(q, w))
+        return err;
+    return wf_waiter_wait_shielded(w, what, (intptr_t)object);
+}
+
+static void expect_nobody(bool waits, const char *call)
+{
+    if (waits)
+        wf_misuse("%s: somebody waits for it", call);
+}
+
+void wf_queue_destroy(struct wf_queue *q, const char *call)
+{
+    wf_queue_lock(q);
+    bool waits = !wf_queue_empty(q);
+    wf_queue_unlock(q);
+    expect_nobody(waits, call);
+}
+
+void wf_queue_destroy_cell(const struct wf_cell *c, const char *call)
+{
+    uintptr_t word = wf_load_relaxed(&c->word); // relaxed: a check for misuse
+    expect_nobody(word != 0 && !(word & WF_CELL_SET), call);
+}

@@ -1,0 +1,239 @@
+// The readers-writer lock: a word with its holders, and a queue in strict order.
+//
+//   The word: WRITER and the task that writes; or READER times the number of those who read. And QUEUED, if somebody is
+//   in the queue: then nobody takes the lock but from the queue.
+//
+//                 read_lock, read_unlock               write_lock, write_unlock
+//        n READERs <------------------> n+1 READERs    0 <--------------------> WRITER t
+//             |                                                                   |
+//             | lock, by one who must wait                                        | lock
+//             v                                                                   v
+//        n READERs | QUEUED                                                     WRITER t | QUEUED
+//             |     \     \                                                       |
+//             |      \     +-- read_unlock, not the last: n-1                     |
+//             |       +------- the head leaves, and readers stand behind it       |
+//             |                      (admit)                                      |
+//             +------------------------------------+------------------------------+
+//                        the last holder's unlock  |  (hand_over)
+//                                                  v
+//                         the head, if it writes; else all readers in front of the next writer
+//
+//   While QUEUED is set somebody holds the lock: only the last holder's unlock could change that, and it hands the lock
+//   over, under the queue's lock, where it sees that it still is the last. So no wake is lost. Readers that give the
+//   lock back, and are not the last, go on meanwhile with a compare-and-swap.
+//
+//   Nobody starves: the order of the queue is kept, and a batch of readers ends at the next writer.
+//
+// Edges.
+//   U1  unlock's compare-and-swap (release) -> the compare-and-swap of lock, and the last holder's exchange (acquire):
+//       what holders did before. The one who hands over passes it on by Q1
+#include "base/assert.h"
+#include "runtime/sync/queue.h"
+
+enum { QUEUED = 1, WRITER = 2, MARKS = QUEUED | WRITER, READER = 4 };
+
+struct wf_rwlock {
+    _Atomic uintptr_t word; // A: the diagram above
+    struct wf_queue queue;
+};
+
+_Static_assert(sizeof(struct wf_rwlock) == sizeof(weft_rwlock), "the lock is what the program reserves for it");
+_Static_assert(_Alignof(struct wf_task) > MARKS, "the marks lie below a task's address");
+
+// One who waits.
+struct claimant {
+    struct wf_waiter waiter;
+    bool writes; // I
+};
+
+static struct wf_rwlock *rwlock_of(weft_rwlock *l)
+{
+    return (struct wf_rwlock *)(void *)l;
+}
+
+static uintptr_t writer(const struct wf_task *task)
+{
+    return (uintptr_t)task | WRITER;
+}
+
+void weft_rwlock_init(weft_rwlock *l)
+{
+    wf_store_relaxed(&rwlock_of(l)->word, (uintptr_t)0); // relaxed: not shared yet
+    wf_queue_init(&rwlock_of(l)->queue);
+}
+
+void weft_rwlock_destroy(weft_rwlock *l)
+{
+    wf_queue_destroy(&rwlock_of(l)->queue, "weft_rwlock_destroy");
+    if (wf_load_relaxed(&rwlock_of(l)->word) != 0) // relaxed: a check for misuse
+        wf_misuse("weft_rwlock_destroy: somebody holds the lock");
+}
+
+// --- Lock ------------------------------------------------------------------------------------------------------------
+
+// with is the word once `self` has taken the lock, too; 0 if it must wait.
+static uintptr_t with(uintptr_t word, const struct wf_task *self, bool writes)
+{
+    if (writes)
+        return word == 0 ? writer(self) : 0;
+    return word & MARKS ? 0 : word + READER;
+}
+
+static bool try_lock(struct wf_rwlock *l, struct wf_task *self, bool writes)
+{
+    uintptr_t word = wf_load_relaxed(&l->word), want; // relaxed: the compare-and-swap confirms it
+
+    while ((want = with(word, self, writes)))
+        if (wf_likely(wf_cas_acquire(&l->word, &word, want))) // [U1]
+            return true;
+    return false;
+}
+
+// enter takes the lock after all, or queues. Returns: true if it has it.
+static bool enter(struct wf_rwlock *l, struct claimant *c)
+{
+    wf_queue_lock(&l->queue);
+    uintptr_t word = wf_load_relaxed(&l->word), want; // relaxed: the compare-and-swap confirms it
+    do {
+        want = with(word, c->waiter.task, c->writes);
+    } while (!wf_cas_acquire(&l->word, &word, want ? want : word | QUEUED)); // [U1]
+    if (!want)
+        wf_queue_join(&l->queue, &c->waiter);
+    wf_queue_unlock(&l->queue);
+    return want;
+}
+
+// take_readers takes those out of the queue who read and stand before the first one who writes.
+// Returns: what they add to the word.  Context: under the queue's lock.
+static uintptr_t take_readers(struct wf_rwlock *l, struct wf_list *taken)
+{
+    uintptr_t readers = 0;
+
+    while (!wf_queue_empty(&l->queue)) {
+        if (wf_container_of(wf_queue_head(&l->queue), struct claimant, waiter)->writes)
+            break;
+        wf_queue_take(&l->queue, taken);
+        readers += READER;
+    }
+    return readers;
+}
+
+// admit lets readers in who stood behind a writer that has left: others may be reading.
+// Context: under the queue's lock: releases it.
+static void admit(struct wf_rwlock *l)
+{
+    uintptr_t word = wf_load_relaxed(&l->word), want; // relaxed: the compare-and-swap confirms it
+    struct wf_list taken;
+
+    wf_list_init(&taken);
+    uintptr_t readers = word & WRITER ? 0 : take_readers(l, &taken);
+    do {
+        want = wf_queue_empty(&l->queue) ? (word & ~(uintptr_t)QUEUED) + readers : word + readers;
+    } while (!wf_cas_acq_rel(&l->word, &word, want)); // [U1] what those who have read did before goes by the word
+    wf_queue_unlock(&l->queue);
+    wf_queue_grant(&taken, 0);
+}
+
+static WF_NOINLINE int lock_slowly(struct wf_rwlock *l, struct wf_task *self, bool writes)
+{
+    struct claimant c = { .writes = writes };
+
+    // relaxed: nobody else writes `self` there
+    if ((wf_load_relaxed(&l->word) & ~(uintptr_t)QUEUED) == writer(self))
+        wf_misuse("weft_rwlock_%s_lock: the task holds the lock for writing", writes ? "write" : "read");
+    wf_waiter_init(&c.waiter, self);
+    if (enter(l, &c))
+        return 0;
+    int err = wf_queue_wait(&l->queue, &c.waiter, writes ? "write lock" : "read lock", l);
+    if (err < 0)
+        admit(l);
+    return err;
+}
+
+static inline int lock(weft_rwlock *l, bool writes, const char *call)
+{
+    struct wf_task *self = wf_wait_self(call);
+    int err = wf_wait_cut(self);
+
+    if (wf_unlikely(err))
+        return err;
+    return wf_likely(try_lock(rwlock_of(l), self, writes)) ? 0 : lock_slowly(rwlock_of(l), self, writes);
+}
+
+int weft_rwlock_read_lock(weft_rwlock *l)
+{
+    return lock(l, false, "weft_rwlock_read_lock");
+}
+
+int weft_rwlock_write_lock(weft_rwlock *l)
+{
+    return lock(l, true, "weft_rwlock_write_lock");
+}
+
+int weft_rwlock_try_read_lock(weft_rwlock *l)
+{
+    return try_lock(rwlock_of(l), wf_wait_self("weft_rwlock_try_read_lock"), false) ? 0 : -EBUSY;
+}
+
+int weft_rwlock_try_write_lock(weft_rwlock *l)
+{
+    return try_lock(rwlock_of(l), wf_wait_self("weft_rwlock_try_write_lock"), true) ? 0 : -EBUSY;
+}
+
+// --- Unlock ----------------------------------------------------------------------------------------------------------
+
+// hand_over gives the lock, of which `share` was the last one, to those whose turn it is.
+// Returns: false if that is not so any more: a writer in the queue has left, the last one there, or one in front of
+//          readers, who have been admitted. Then nothing has happened.
+static WF_NOINLINE bool hand_over(struct wf_rwlock *l, uintptr_t share)
+{
+    struct wf_list taken;
+
+    wf_list_init(&taken);
+    wf_queue_lock(&l->queue);
+    if (wf_load_relaxed(&l->word) != share + QUEUED) { // relaxed: while this is so, nobody else writes it
+        // Nor is it freed here: who takes the lock may free it, before the queue's lock is released.
+        wf_queue_unlock(&l->queue);
+        return false;
+    }
+    uintptr_t word = take_readers(l, &taken);
+    if (!word)
+        word = writer(wf_queue_take(&l->queue, &taken)->task);
+    // [U1] acquire: what other readers did; an exchange only for that, because nobody else writes now
+    wf_exchange_acq_rel(&l->word, word | (wf_queue_empty(&l->queue) ? 0 : QUEUED));
+    wf_queue_unlock(&l->queue);
+    wf_queue_grant(&taken, 0);
+    return true;
+}
+
+// unlock gives back `share`: READER, or the writer's word.
+static inline void unlock(struct wf_rwlock *l, uintptr_t share)
+{
+    uintptr_t word = wf_load_relaxed(&l->word); // relaxed: the compare-and-swap confirms it
+    bool reads = share == READER;
+
+    for (;;) {
+        if (wf_unlikely(reads ? word & WRITER || word < READER : (word & ~(uintptr_t)QUEUED) != share))
+            wf_misuse(reads ? "weft_rwlock_read_unlock: nobody holds the lock for reading"
+                            : "weft_rwlock_write_unlock: the task does not hold the lock for writing");
+        if (wf_likely(word - share != QUEUED)) {
+            if (wf_likely(wf_cas_release(&l->word, &word, word - share))) // [U1]
+                return;
+        } else if (hand_over(l, share)) {
+            return;
+        } else {
+            word = wf_load_relaxed(&l->word); // relaxed: as above
+        }
+    }
+}
+
+void weft_rwlock_read_unlock(weft_rwlock *l)
+{
+    wf_wait_self("weft_rwlock_read_unlock");
+    unlock(rwlock_of(l), READER);
+}
+
+void weft_rwlock_write_unlock(weft_rwlock *l)
+{
+    unlock(rwlock_of(l), writer(wf_wait_self("weft_rwlock_write_unlock")));
+}

@@ -1,0 +1,195 @@
+// The semaphore: a word with the permits, and a queue.
+//
+//   The word is twice the number of permits, plus QUEUED if somebody waits. While QUEUED is clear, permits are taken
+//   and added by one compare-and-swap. While it is set, only who holds the queue's lock writes the word: permits go to
+//   the head of the queue, if they are enough for it, and stay in the word until they are.
+//
+//                    acquire (not enough)                  release, or the head leaves:
+//        n permits ----------------------> QUEUED, n ----------------------------------+
+//          ^    ^                            |   ^      the head gets its, and the next |
+//          |    +-- the last one was served -+   +-------------------------------------+
+//          +--> acquire, release: compare-and-swap
+//
+//   No permit is lost or doubled: what is not in the word any more was taken by a compare-and-swap, or subtracted under
+//   the lock in the name of a waiter that was taken out of the queue at the same time. Such a waiter is granted,
+//   cancelled or not. One that leaves is still in the queue, so nothing has been subtracted for it.
+//
+//   No wake is lost: whenever the lock is released with somebody in the queue, there are fewer permits than the head
+//   asks for (`serve` sees to that: on release, and when the head leaves), and QUEUED is set, so the next release comes
+//   here.
+//
+// Edges.
+//   V1  release's compare-and-swap, and serve's store (release) -> the compare-and-swap of acquire, and the slow path's
+//       load (acquire): what was done before permits were released. Grants go by Q1
+#include "base/assert.h"
+#include "runtime/sync/queue.h"
+
+enum { QUEUED = 1, PERMIT = 2 };
+
+struct wf_sem {
+    _Atomic size_t word; // A: [V1]
+    struct wf_queue queue;
+};
+
+_Static_assert(sizeof(struct wf_sem) == sizeof(weft_sem), "the semaphore is what the program reserves for it");
+
+// One who waits, and for how many.
+struct request {
+    struct wf_waiter waiter;
+    size_t n; // I
+};
+
+static struct wf_sem *sem_of(weft_sem *s)
+{
+    return (struct wf_sem *)(void *)s;
+}
+
+static size_t check(size_t n, const char *call)
+{
+    if (wf_unlikely(n > WEFT_SEM_MAX))
+        wf_misuse("%s: %zu permits are more than WEFT_SEM_MAX", call, n);
+    return n;
+}
+
+void weft_sem_init(weft_sem *s, size_t n)
+{
+    struct wf_sem *sem = sem_of(s);
+
+    check(n, "weft_sem_init");
+    wf_store_relaxed(&sem->word, n * PERMIT); // relaxed: not shared yet
+    wf_queue_init(&sem->queue);
+}
+
+void weft_sem_destroy(weft_sem *s)
+{
+    wf_queue_destroy(&sem_of(s)->queue, "weft_sem_destroy");
+}
+
+static bool try_acquire(struct wf_sem *sem, size_t n)
+{
+    size_t word = wf_load_relaxed(&sem->word); // relaxed: the compare-and-swap confirms it
+
+    while (!(word & QUEUED) && word / PERMIT >= n)
+        if (wf_likely(wf_cas_acquire(&sem->word, &word, word - n * PERMIT))) // [V1]
+            return true;
+    return n == 0;
+}
+
+// join takes the permits after all, or queues `r`. Returns: true if it has them.
+static bool join(struct wf_sem *sem, struct request *r)
+{
+    size_t word = wf_load_relaxed(&sem->word), want; // relaxed: the compare-and-swap confirms it
+    bool enough;
+
+    do {
+        enough = !(word & QUEUED) && word / PERMIT >= r->n;
+        want = enough ? word - r->n * PERMIT : word | QUEUED;
+    } while (!wf_cas_acquire(&sem->word, &word, want)); // [V1]
+    if (!enough)
+        wf_queue_join(&sem->queue, &r->waiter);
+    return enough;
+}
+
+// serve gives the permits there are, and `more`, to those at the head of the queue. Context: under the lock, QUEUED.
+static void serve(struct wf_sem *sem, size_t more, struct wf_list *taken)
+{
+    size_t permits = wf_load_acquire(&sem->word) / PERMIT + more; // [V1] it passes on what earlier releases published
+
+    wf_list_init(taken);
+    while (!wf_queue_empty(&sem->queue)) {
+        struct request *r = wf_container_of(wf_queue_head(&sem->queue), struct request, waiter);
+        if (permits < r->n)
+            break;
+        permits -= r->n;
+        wf_queue_take(&sem->queue, taken);
+    }
+    wf_store_release(&sem->word, permits * PERMIT + !wf_queue_empty(&sem->queue)); // [V1]
+}
+
+static WF_NOINLINE int acquire_slowly(struct wf_sem *sem, size_t n, struct wf_task *self)
+{
+    struct request r = { .n = n };
+    struct wf_list taken;
+
+    wf_waiter_init(&r.waiter, self);
+    wf_queue_lock(&sem->queue);
+    bool enough = join(sem, &r);
+    wf_queue_unlock(&sem->queue);
+    if (enough)
+        return 0;
+    int err = wf_queue_wait(&sem->queue, &r.waiter, "semaphore", sem);
+    if (err < 0) {
+        serve(sem, 0, &taken); // those who stood behind a large request
+        wf_queue_unlock(&sem->queue);
+        wf_queue_grant(&taken, 0);
+    }
+    return err;
+}
+
+int weft_sem_acquire(weft_sem *s, size_t n)
+{
+    struct wf_task *self = wf_wait_self("weft_sem_acquire");
+    struct wf_sem *sem = sem_of(s);
+    int err = wf_wait_cut(self);
+
+    if (wf_unlikely(err))
+        return err;
+    if (wf_unlikely(!wf_budget(self)))
+        wf_yield(self); // who never has to wait must not keep the others waiting
+    return wf_likely(try_acquire(sem, check(n, "weft_sem_acquire"))) ? 0 : acquire_slowly(sem, n, self);
+}
+
+int weft_sem_try_acquire(weft_sem *s, size_t n)
+{
+    return try_acquire(sem_of(s), check(n, "weft_sem_try_acquire")) ? 0 : -EAGAIN;
+}
+
+static void check_room(size_t word, size_t n)
+{
+    if (wf_unlikely(n > WEFT_SEM_MAX - word / PERMIT))
+        wf_misuse("weft_sem_release: %zu permits and %zu more are beyond WEFT_SEM_MAX", word / PERMIT, n);
+}
+
+// release_to_waiters is release while somebody waits. Returns: false if nobody does any more: nothing has happened.
+static WF_NOINLINE bool release_to_waiters(struct wf_sem *sem, size_t n)
+{
+    struct wf_list taken;
+
+    wf_queue_lock(&sem->queue);
+    size_t word = wf_load_relaxed(&sem->word); // relaxed: only the lock's holder writes it while QUEUED
+    if (!(word & QUEUED)) {
+        // Not here: who takes the permits that are free may free the semaphore, before its lock is released.
+        wf_queue_unlock(&sem->queue);
+        return false;
+    }
+    check_room(word, n);
+    serve(sem, n, &taken);
+    wf_queue_unlock(&sem->queue);
+    wf_queue_grant(&taken, 0);
+    return true;
+}
+
+void weft_sem_release(weft_sem *s, size_t n)
+{
+    struct wf_sem *sem = sem_of(s);
+    size_t word = wf_load_relaxed(&sem->word); // relaxed: the compare-and-swap confirms it
+
+    if (wf_unlikely(n == 0))
+        return;
+    for (;;) {
+        check_room(word, n);
+        if (wf_unlikely(word & QUEUED)) {
+            if (release_to_waiters(sem, n))
+                return;
+            word = wf_load_relaxed(&sem->word);                                       // relaxed: as above
+        } else if (wf_likely(wf_cas_release(&sem->word, &word, word + n * PERMIT))) { // [V1]
+            return;
+        }
+    }
+}
+
+size_t weft_sem_available(const weft_sem *s)
+{
+    // acquire: whoever finds permits there may take their releaser to have come by
+    return wf_load_acquire(&((const struct wf_sem *)(const void *)s)->word) / PERMIT;
+}
