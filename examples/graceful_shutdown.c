@@ -43,12 +43,12 @@ static int serve(void *arg)
     return weft_close(fd);
 }
 
-// accept_all ends when the listener is closed.
+// accept_all ends when the listener is closed, or the grace is over: who tries again must look whether he may.
 static int accept_all(void *scope)
 {
     for (;;) {
         int fd = weft_accept(listener, NULL, NULL);
-        if (fd == -EBADF)
+        if (fd == -EBADF || (fd < 0 && weft_cancelled()))
             return 0;
         if (fd < 0)
             weft_sleep(WEFT_MS(10)); // no descriptors or no memory are left: not for ever

@@ -57,8 +57,8 @@ static void dump_task(struct wf_task *task, void *arg)
     int n = snprintf(line, sizeof(line), "  task %llu%s%s%s%s: %s%s%s", (unsigned long long)l.id, l.name ? " " : "",
                      quote, l.name ? l.name : "", quote, state, l.what ? ", waits for " : "", l.what ? l.what : "");
 
-    if (l.what && n < (int)sizeof(line))
-        n += snprintf(line + n, sizeof(line) - (size_t)n, " %lld", (long long)l.on);
+    if (l.what && n < (int)sizeof(line)) // a descriptor's number, a task's, or the address of an object
+        n += snprintf(line + n, sizeof(line) - (size_t)n, l.on >> 32 ? " %#llx" : " %lld", (long long)l.on);
     if (n < (int)sizeof(line))
         n += snprintf(line + n, sizeof(line) - (size_t)n, "%s\n", l.word & WF_TASK_CANCEL ? " (cancelled)" : "");
     print(d->fd, line, n, sizeof(line));

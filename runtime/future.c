@@ -54,7 +54,7 @@ int weft_await_until(weft_future *f, intptr_t *value, weft_time deadline)
 {
     int err = wf_wait_begin("weft_await");
     if (!err)
-        err = wf_wait_cell(wf_future_cell(f), deadline, "future", 0);
+        err = wf_wait_cell(wf_future_cell(f), deadline, "future", (intptr_t)f);
     return err ? err : outcome(f, value);
 }
 

@@ -88,8 +88,8 @@ static void cut_short(struct wf_scope *s, int err)
         return;
     wf_task_mark(opener);
     wf_scope_tell(s);
-    if (opener != wf_self())
-        wf_task_wake(opener);
+    // Even if that is the caller itself: a child that gets no stack may be found while the opener is about to park.
+    wf_task_wake(opener);
 }
 
 void weft_scope_cancel(weft_scope *scope)
@@ -128,7 +128,7 @@ static void disarm(struct wf_scope *s, struct wf_task *self)
     if (!wf_timer_fired(&s->timer))
         return;
     while (!wf_load_acquire(&s->expired)) // [K3]
-        wf_wait_park_shielded(self, "scope deadline", 0);
+        wf_wait_park_shielded(self, "scope deadline", (intptr_t)s);
 }
 
 // own stops a caller that is not the task which opened the scope.
@@ -231,6 +231,8 @@ void weft_scope_open(weft_scope *scope, int policy)
 
     if (policy < WEFT_SCOPE_FAIL_FAST || policy > WEFT_SCOPE_RACE)
         wf_misuse("weft_scope_open: there is no policy %d", policy);
+    if (self->life.inner == &s->level)
+        wf_misuse("weft_scope_open: the scope is open already, or one that lay in its place was never closed");
     s->level = (struct wf_level){ .outer = self->life.inner, .task = self, .is_scope = true };
     s->policy = policy;
     s->shields_before = self->core.shields;
@@ -284,7 +286,7 @@ int weft_scope_close(weft_scope *scope)
         wf_misuse("weft_scope_close: a shield that was begun inside it is still up");
     wf_fetch_sub_acq_rel(&s->alive, 1u);   // [K2]
     while (wf_load_acquire(&s->alive) > 0) // [K2]
-        wf_wait_park_shielded(&self->core, "scope", 0);
+        wf_wait_park_shielded(&self->core, "scope", (intptr_t)s);
     disarm(s, &self->core);
     int result = verdict(s, self);
     pop(s, self);

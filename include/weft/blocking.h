@@ -9,8 +9,8 @@ WEFT_BEGIN_DECLS
 // weft_blocking runs fn(arg) on a thread of the blocking pool and parks the calling task until it returns. Threads are
 // made on demand, up to weft_config.blocking_max, and leave after ten idle seconds; when all are busy, jobs queue.
 //
-// Returns: what fn returned; -ECANCELED if the task was cancelled before fn had begun (then it never runs); -EAGAIN if
-//          the pool has no thread and the system refuses one.
+// Returns: what fn returned; -ECANCELED, or -ETIMEDOUT by a scope's deadline, if the task was cancelled before fn had
+//          begun (then it never runs); -EAGAIN if the pool has no thread and the system refuses one.
 // Context: task. May park, so the caller may continue on another thread. fn runs outside any task: it must not park.
 // Cancel:  once fn has begun, the call waits for it and returns its result.
 WEFT_API int weft_blocking(weft_fn *fn, void *arg);

@@ -21,6 +21,7 @@ typedef struct weft_future {
 #define WEFT_FUTURE_INIT { { 0, 0 }, 0, 0, 0 }
 
 // weft_future_init makes `f` empty. WEFT_FUTURE_INIT does the same for a static one.
+// Context: any thread, while nobody else uses it. Never parks.
 WEFT_API void weft_future_init(weft_future *f);
 
 // weft_future_complete sets the value and wakes all who wait. What the caller wrote before is visible to them.
@@ -38,7 +39,8 @@ WEFT_API bool weft_future_done(const weft_future *f);
 
 // weft_await waits until `f` is completed; the value goes to *value (may be NULL).
 //
-// Returns: 0; the future's error; -ECANCELED if the calling task was cancelled before the future completed.
+// Returns: 0; the future's error; -ECANCELED, or -ETIMEDOUT by a scope's deadline, if the calling task was cancelled
+//          before the future completed.
 // Context: task. May park, so the caller may continue on another thread.
 // Cancel:  the future is untouched; await it again later if you like.
 WEFT_API int weft_await(weft_future *f, intptr_t *value);

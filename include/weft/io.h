@@ -10,9 +10,11 @@
 //
 // Common to all calls below, unless they say otherwise:
 // Returns: what the POSIX call of the same name returns, but a negative errno value for failure; never -EAGAIN and
-//          never -EINTR. -ECANCELED; -EBADF if the descriptor is closed meanwhile; -ENOMEM if it cannot be registered.
+//          never -EINTR. -ECANCELED, or -ETIMEDOUT by a scope's deadline (TCP has an -ETIMEDOUT of its own: in
+//          the scope, weft_cancelled() tells them apart); -EBADF if the descriptor is closed meanwhile; -ENOMEM if it
+//          cannot be registered.
 // Context: task. May park, so the caller may continue on another thread.
-// Cancel:  on -ECANCELED nothing was read, written or accepted.
+// Cancel:  nothing was read, written or accepted.
 #ifndef WEFT_IO_H
 #define WEFT_IO_H
 

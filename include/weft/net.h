@@ -20,7 +20,9 @@ WEFT_API WEFT_MUST_CHECK int weft_tcp_listen(const char *addr);
 
 // weft_tcp_dial connects to a TCP address, with TCP_NODELAY.
 //
-// Returns: a connected descriptor; -ECONNREFUSED, -ENETUNREACH, -ETIMEDOUT (the kernel's), ...; -ECANCELED.
+// Returns: a connected descriptor; -ECONNREFUSED, -ENETUNREACH, -ETIMEDOUT (the kernel's, or a scope's deadline), ...;
+//          -ECANCELED. All dial calls return the latter two.
+// Context: task. May park, so the caller may continue on another thread; weft_unix_dial too, weft_udp_dial does not.
 // Cancel:  the socket is closed.
 WEFT_API WEFT_MUST_CHECK int weft_tcp_dial(const char *addr);
 

@@ -8,14 +8,20 @@
 //     int err = weft_scope_close(&s);             // 0; the first error; -ETIMEDOUT
 //
 // What is inside a scope: its children, and all that the task that opened it does until it closes it; scopes that any
-// of these open are inside as well. Scopes nest: the one opened last is closed first, by the task that opened it.
+// of these open are inside as well. Scopes nest: the one opened last is closed first, by the task that opened it. A
+// task that weft_spawn starts is in no scope, wherever it is started.
 //
 // A scope is cut short by weft_scope_cancel, by its deadline, or by its policy. From then on, and until it is closed,
 // every call inside it that may park fails at once: with -ETIMEDOUT if the deadline did it, else with -ECANCELED. Calls
 // that are parked then fail too, unless they complete first. What is outside goes on. A task that is cancelled
 // (weft_task_cancel) takes the scopes that it has open with it, as soon as it makes a call that may park.
 //
-// If several scopes around a call have been cut short, the innermost of them says which of the two errors it is.
+// If several scopes around a call have been cut short, the innermost of them says which of the two errors it is. So the
+// error does not tell whose deadline it was. Who wants to try again closes its own scope, and asks weft_cancelled():
+// if that is true, what is around has been cut short too, and every further try would fail at once.
+//
+// What the task that opened the scope does itself is no child: its errors cut nothing short. If it gives up, it calls
+// weft_scope_cancel, or close waits until the children have ended by themselves.
 #ifndef WEFT_SCOPE_H
 #define WEFT_SCOPE_H
 
@@ -33,7 +39,8 @@ struct weft_scope {
 enum {
     WEFT_SCOPE_FAIL_FAST = 0, // the first child that returns < 0 cuts the scope short; close returns its error
     WEFT_SCOPE_COLLECT,       // children do not disturb each other; close returns the first error seen
-    WEFT_SCOPE_RACE,          // the first child that returns >= 0 cuts the scope short; close returns its result
+    WEFT_SCOPE_RACE,          // the first child that returns >= 0 cuts the scope short; close returns its result. What
+                              // the others return after that is not reported, also if they have succeeded
 };
 
 // weft_scope_open opens a scope in the calling task. It must be closed by the same task, before it ends.
@@ -43,7 +50,8 @@ WEFT_API void weft_scope_open(weft_scope *s, int policy);
 // weft_scope_deadline cuts the scope short at `when`: one timer, however many calls are made inside. It replaces the
 // deadline set before; WEFT_NEVER takes it back. A moment in the past cuts it short at once. The deadline of a scope
 // around it stays in force: the nearest one wins.
-// Context: the task that opened the scope, before it closes it.
+// Context: the task that opened the scope, before it closes it. Parks only if the deadline that it replaces passes at
+//          that very moment, and briefly; not a cancellation point.
 WEFT_API void weft_scope_deadline(weft_scope *s, weft_time when);
 
 // weft_scope_spawn starts fn(arg) as a child: a task that the scope waits for. A child of a scope that has been cut
@@ -71,8 +79,9 @@ WEFT_API void weft_scope_cancel(weft_scope *s);
 WEFT_API int weft_scope_close(weft_scope *s);
 
 // weft_shield_begin protects what the calling task does from here to weft_shield_end: clean-up that must not be cut
-// short. A cancel, or a deadline, of what is around the shield waits until it ends, but for `grace` (a duration) at
-// most: from then on calls fail as if there were no shield. WEFT_NEVER: however long it takes.
+// short. A cancel, or a deadline, of what is around the shield waits until it ends, or until `grace` (a duration, which
+// begins here, not with the cancel) is over: from then on calls fail as if there were no shield. WEFT_NEVER: however
+// long it takes.
 //
 // Scopes that are opened behind a shield work as ever, and their children are behind it too. Shields nest; the longest
 // grace of those begun in the same scope holds for all.

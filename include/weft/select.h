@@ -1,4 +1,4 @@
-// Select: wait for whichever comes first of many things, of any kind, and do just that one.
+// Select: wait for whichever comes first of many things, of five kinds in any mix, and do just that one.
 //
 //     weft_case c[] = {
 //         weft_on_recv(jobs, &job),
@@ -14,6 +14,9 @@
 //
 // A case whose object is NULL, or whose descriptor is negative, never happens: so a case can be switched off and keep
 // its place.
+//
+// What is no case (a broadcast, a watch, a lock) a task waits for, a child of a scope say, and completes a future or
+// sends to a channel that is one. A task's end is a case by weft_task_future.
 #ifndef WEFT_SELECT_H
 #define WEFT_SELECT_H
 
@@ -43,6 +46,7 @@ typedef struct weft_case {
     uintptr_t weft_room[13]; // the runtime's, while a select waits; need not be initialised
 } weft_case;
 
+// What weft_kind may be: the runtime's, set by the functions below.
 enum { WEFT_CASE_RECV, WEFT_CASE_SEND, WEFT_CASE_FUTURE, WEFT_CASE_FD, WEFT_CASE_TIME };
 
 // weft_on_recv: a message of `ch` has been received into `elem`, as by weft_chan_recv.

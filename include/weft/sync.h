@@ -8,7 +8,9 @@
 // that were let go on by it. Whoever was let go on may free the object, even if the call that let it go has not
 // returned yet, as long as no other call on it is under way: a semaphore or a latch may lie on the waiter's stack.
 //
-// Waiters are served in the order in which they came (FIFO).
+// Waiters are served in the order in which they came (FIFO); the mutex bends that a little, see there.
+//
+// Init: any thread, while nobody else uses the object. Destroy: any thread. Neither parks.
 //
 // Common to all calls below that return int and may park:
 // Returns: 0; -ECANCELED, or -ETIMEDOUT by a scope's deadline.
@@ -141,7 +143,7 @@ typedef struct weft_sem {
 WEFT_API void weft_sem_init(weft_sem *s, size_t n);
 WEFT_API void weft_sem_destroy(weft_sem *s);
 
-// weft_sem_acquire takes `n` permits, all at the same moment. None can always be had.
+// weft_sem_acquire takes `n` permits, all at the same moment; 0 permits can always be had.
 WEFT_API WEFT_MUST_CHECK int weft_sem_acquire(weft_sem *s, size_t n);
 
 // weft_sem_try_acquire takes them if they are there and nobody waits.

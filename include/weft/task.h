@@ -18,8 +18,9 @@
 WEFT_BEGIN_DECLS
 
 // weft_spawn starts fn(arg) as a task of the calling task's runtime. The child runs when the caller parks, or when
-// another worker takes it. Its stack is allocated when it first runs; if that fails, the task ends at once with the
-// result -ENOMEM and fn is not called.
+// another worker takes it. It is in no scope, even if the caller is: weft_scope_spawn, or weft_spawn_opts.scope, make
+// a child that a scope waits for. Its stack is allocated when it first runs; if that fails, the task ends at once with
+// the result -ENOMEM and fn is not called.
 //
 // `out` == NULL detaches the task. `arg` is the caller's and must live as long as the task needs it.
 //
@@ -50,7 +51,7 @@ WEFT_API WEFT_MUST_CHECK int weft_spawn_with(weft_task **out, const weft_spawn_o
 
 // weft_join waits until `t` has ended, stores what its body returned in *result (may be NULL), and frees the handle.
 //
-// Returns: 0; -ECANCELED if the calling task was cancelled: then the handle is still the caller's.
+// Returns: 0; -ECANCELED, -ETIMEDOUT if the calling task was cancelled: then the handle is still the caller's.
 // Context: task. May park, so the caller may continue on another thread.
 // Cancel:  `t` goes on; join or detach it later.
 WEFT_API int weft_join(weft_task *t, int *result);
@@ -70,12 +71,13 @@ WEFT_API bool weft_task_done(const weft_task *t);
 
 // weft_yield lets every task that is ready to run on this worker go first. N tasks that only yield make equal progress.
 //
-// Returns: 0; -ECANCELED (without yielding).
+// Returns: 0; -ECANCELED, -ETIMEDOUT (without yielding).
 // Context: task. The caller may continue on another thread.
 WEFT_API int weft_yield(void);
 
 // weft_self is the calling task; NULL outside a task. The pointer is no new handle: do not join or detach it unless the
 // handle is yours.
+// Context: any thread. Never parks.
 WEFT_API weft_task *weft_self(void);
 
 // weft_task_id is a number that no other task of the process has had.
@@ -85,8 +87,8 @@ WEFT_API uint64_t weft_task_id(const weft_task *t);
 // weft_task_name is the name given at spawn, "" without one.
 WEFT_API const char *weft_task_name(const weft_task *t);
 
-// weft_cancelled tells whether the next call that may park would fail, because the task or a scope it is in was
-// cancelled: for loops that only compute.
+// weft_cancelled tells whether the next call that may park would fail, because the task was cancelled or a scope it is
+// in was cut short: for loops that only compute, and for loops that try again after errors.
 // Context: task (false elsewhere). Never parks.
 WEFT_API bool weft_cancelled(void);
 

@@ -22,7 +22,7 @@ WEFT_API weft_time weft_after(weft_time duration);
 
 // weft_sleep parks the calling task for at least `duration`; zero or less only looks whether the task was cancelled.
 //
-// Returns: 0 when the time is over; -ECANCELED.
+// Returns: 0 when the time is over; -ECANCELED, -ETIMEDOUT (a scope's deadline).
 // Context: task. May park, so the caller may continue on another thread.
 // Cancel:  ends the sleep at once; nothing is left behind.
 WEFT_API int weft_sleep(weft_time duration);

@@ -99,11 +99,13 @@ static bool wait_outside(struct wf_test *t)
     return wf_reactor_wait(t->rt->reactor, wait) > 0 || wf_now_real() - begun < wait; // it may have been interrupted
 }
 
-// unmark takes the mark off a parked task that is not cancelled (wf_draw_interrupt), for the dump.
+// unmark takes the mark off a parked task that is not cancelled (wf_draw_interrupt), for the dump. One that another
+// thread has spawned just now has not begun: it has no levels to look at yet.
 static void unmark(struct wf_task *task, void *arg)
 {
     (void)arg;
-    wf_cancel_refresh(wf_weft_task(task));
+    if (task->stack)
+        wf_cancel_refresh(wf_weft_task(task));
 }
 
 static void report(struct wf_test *t, const char *what)

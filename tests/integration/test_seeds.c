@@ -466,7 +466,7 @@ static void a_deadlock_is_found_and_says_who_waits_for_what(void **state)
     child_run(&c, locks_in_the_wrong_order_are_found, NULL);
     child_expect_exit(&c, 0);
     child_expect_said(&c, "weft: deadlock: all tasks are parked");
-    child_expect_said(&c, "  task 1: parked, waits for scope 0\n");
+    child_expect_said(&c, "  task 1: parked, waits for scope ");
     child_expect_said(&c, "  task 2: parked, waits for mutex ");
     child_expect_said(&c, "  task 3: parked, waits for mutex ");
 }
