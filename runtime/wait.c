@@ -16,9 +16,7 @@ void wf_wait_no_task(const char *call)
 
 void wf_spend(void)
 {
-    struct wf_task *self = wf_self();
-    if (wf_unlikely(!wf_budget(self)))
-        wf_yield(self);
+    wf_wait_spend(wf_self());
 }
 
 int wf_wait_look(struct wf_task *self)
@@ -160,7 +158,7 @@ int wf_wait_as(struct wf_task *task, struct wf_cell *c, const char *what, intptr
 int wf_wait_cell(struct wf_cell *c, weft_time deadline, const char *what, intptr_t on)
 {
     if (wf_cell_value(c)) {
-        wf_spend(); // who never has to wait must not keep the others waiting
+        wf_spend();
         return 0;
     }
     return deadline == WEFT_NEVER ? wf_wait_as(wf_self(), c, what, on) : wf_wait_cells(&c, 1, deadline, what, on);

@@ -105,7 +105,14 @@ int wf_wait_thread(struct wf_cell *c, weft_time deadline);
 // wf_wait_arm arms a timer on the wheel of the worker that the calling task `self` runs on.
 void wf_wait_arm(struct wf_task *self, struct wf_timer *timer, weft_time deadline, struct wf_waker waker);
 
-// wf_spend takes one unit of the calling task's budget, and yields if it is used up: after a call that did not park.
+// wf_wait_spend takes one unit of the budget of the calling task, `self`, and yields if it is used up: for a call that
+// does not park, after it, or before it if it takes what others wait for. Who never has to wait must not keep others
+// waiting. wf_spend is the same for who does not know the task.
+static inline void wf_wait_spend(struct wf_task *self)
+{
+    if (wf_unlikely(!wf_budget(self)))
+        wf_yield(self);
+}
 void wf_spend(void);
 
 #endif

@@ -26,18 +26,20 @@ int wf_waiter_wait_shielded(struct wf_waiter *w, const char *what, intptr_t on)
     return w->result;
 }
 
-// leave takes `w` out of its queue. Returns: false if somebody has taken it: then the grant is on its way.
+// leave takes `w` out of its queue, and keeps the lock.
+// Returns: false, without the lock: somebody has taken it, and the grant is on its way.
 static bool leave(struct wf_waiter *w, struct wf_lock *lock)
 {
     wf_lock_acquire(lock);
     bool out = w->queued;
     if (out)
         wf_waiter_drop(w);
-    wf_lock_release(lock);
+    else
+        wf_lock_release(lock);
     return out;
 }
 
-int wf_waiter_wait(struct wf_waiter *w, struct wf_lock *lock, const char *what, intptr_t on)
+int wf_waiter_await(struct wf_waiter *w, struct wf_lock *lock, const char *what, intptr_t on)
 {
     int err = 0;
 
@@ -45,5 +47,16 @@ int wf_waiter_wait(struct wf_waiter *w, struct wf_lock *lock, const char *what, 
         wf_wait_park(w->task, what, on);
     if (err && leave(w, lock))
         return err;
-    return wf_waiter_wait_shielded(w, what, on);
+    wf_waiter_wait_shielded(w, what, on);
+    return 0;
+}
+
+int wf_waiter_wait(struct wf_waiter *w, struct wf_lock *lock, const char *what, intptr_t on)
+{
+    int err = wf_waiter_await(w, lock, what, on);
+
+    if (!err)
+        return w->result;
+    wf_lock_release(lock);
+    return err;
 }

@@ -4,7 +4,7 @@
 //                  wf_waiter_join           wf_waiter_take             wf_waiter_grant
 //        (made) ------------------> QUEUED ---------------> TAKEN -----------------------> CHOSEN --> SIGNALLED
 //                                     |
-//                                     +--- wf_waiter_wait: cancelled ---> (out: as if it had never been there)
+//                                     +--- wf_waiter_await: cancelled --> (out: as if it had never been there)
 //
 // Joining, taking and leaving happen under the object's lock, so a cancelled waiter knows which of the two it was:
 // one that has been taken has what it waited for, and completion wins. Granting comes after the lock is released.
@@ -17,7 +17,7 @@
 //
 // Edges.
 //   Q1  wf_waiter_grant's CHOSEN (release) -> wf_waiter_chosen (acquire): what was given, and what the giver did before
-//   Q2  wf_waiter_grant's SIGNALLED (release) -> wf_waiter_wait (acquire): the granter is done with the waiter
+//   Q2  wf_waiter_grant's SIGNALLED (release) -> wf_waiter_let_go (acquire): the granter is done with the waiter
 #ifndef WF_RUNTIME_WAITER_H
 #define WF_RUNTIME_WAITER_H
 
@@ -102,6 +102,10 @@ static inline bool wf_waiter_chosen(const struct wf_waiter *w)
 // Returns: the result that it was granted with; -ECANCELED, -ETIMEDOUT: it has left the queue, and was given nothing.
 // Context: its task, without the lock. Not for a select.
 int wf_waiter_wait(struct wf_waiter *w, struct wf_lock *lock, const char *what, intptr_t on);
+
+// wf_waiter_await is the same for who has to put something in order if the waiter leaves.
+// Returns: 0: granted, with w->result; -ECANCELED, -ETIMEDOUT: it has left, and `lock` is held: release it.
+int wf_waiter_await(struct wf_waiter *w, struct wf_lock *lock, const char *what, intptr_t on);
 
 // wf_waiter_wait_shielded waits for the grant, come what may.
 int wf_waiter_wait_shielded(struct wf_waiter *w, const char *what, intptr_t on);

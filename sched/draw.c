@@ -192,11 +192,11 @@ static bool run_turn(struct wf_draw *d, struct wf_task *task)
 
     if (d->marks && !wf_task_cancelled(task))
         wf_task_mark(task);
-    w->spent = false;
+    w->turn.spent = false;
     wf_worker_begin_turn(w, task);
-    w->budget = 1 + wf_rand_below(&d->rng, d->patience);
+    w->turn.budget = 1 + wf_rand_below(&d->rng, d->patience);
     wf_context_switch(&w->loop, &task->context, w, false);
-    bool yielded = w->how == WF_LEFT_YIELDED && !w->spent;
+    bool yielded = w->how == WF_LEFT_YIELDED && !w->turn.spent;
     wf_worker_arrive(w);
     if (!yielded)
         return false;

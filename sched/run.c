@@ -321,7 +321,7 @@ void wf_worker_arrive(struct wf_worker *w)
 void wf_worker_begin_turn(struct wf_worker *w, struct wf_task *task)
 {
     w->thread->current = task;
-    w->budget = WF_BUDGET;
+    w->turn.budget = WF_BUDGET;
     if (task)
         task->worker = w;
 }
@@ -375,23 +375,11 @@ int wf_yield(struct wf_task *self)
     if (!next && wf_load_relaxed(&w->ticks) % WF_FAIR_TICKS != 0 && // relaxed: the worker's own
         wf_load_relaxed(&w->sched->epoch) == w->epoch &&            // relaxed: a hint, as above
         !wf_load_relaxed(&w->sched->injector.tail)) {               // relaxed: as above
-        w->budget = WF_BUDGET;
+        w->turn.budget = WF_BUDGET;
         return 0;
     }
     leave(w, self, WF_LEFT_YIELDED, next);
     return 0;
-}
-
-bool wf_budget(struct wf_task *self)
-{
-    struct wf_worker *w = self->worker;
-
-    if (wf_likely(w->budget > 1)) {
-        w->budget--;
-        return true;
-    }
-    w->spent = true;
-    return false;
 }
 
 uint64_t wf_random(struct wf_task *self)

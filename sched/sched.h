@@ -74,9 +74,25 @@ void wf_park(struct wf_task *self, const char *what, intptr_t on);
 // each return is predicted wrong.
 int wf_yield(struct wf_task *self);
 
+// The turn of the running task: what a worker begins with, and this much of it is for the task to touch.
+struct wf_turn {
+    unsigned budget; // what is left of it
+    bool spent;      // of draw.c: a task has used its budget up, since it looked last
+};
+
 // wf_budget takes one unit of the running task's budget, for a call that did not have to wait.
 // Returns: false when it is used up: the caller should wf_yield, which renews it.
-bool wf_budget(struct wf_task *self);
+static inline bool wf_budget(struct wf_task *self)
+{
+    struct wf_turn *turn = (struct wf_turn *)(void *)self->worker;
+
+    if (wf_likely(turn->budget > 1)) {
+        turn->budget--;
+        return true;
+    }
+    turn->spent = true;
+    return false;
+}
 
 // wf_random draws from the sequence of the worker that runs the calling task, `self`: for choices by lot.
 uint64_t wf_random(struct wf_task *self);

@@ -37,15 +37,14 @@ enum {
 
 // O: the worker itself, whatever stack it is on; A: atomic
 struct wf_worker {
+    struct wf_turn turn;           // O: first (wf_budget)
     struct wf_sched *sched;        // fixed
     unsigned index;                // fixed
     struct wf_thread *thread;      // fixed: the thread's own words; `current` in it is the task that runs
     struct wf_task *left;          // O: who left last, for wf_worker_arrive
     enum wf_left how;              // O: and how
     struct wf_stack *dead;         // O: the stack of a task that has ended, until nobody runs on it
-    unsigned budget;               // O: what is left of the current task's
     bool draws;                    // fixed: by lot (draw.c)
-    bool spent;                    // O: of draw.c: a task has used up its budget, since it looked last
     unsigned next_runs;            // O: tasks run in a row from the next slot
     uint32_t epoch;                // O: the sched->epoch that was last tended to
     uint32_t polled;               // O: the epoch at the last poll

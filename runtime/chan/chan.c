@@ -207,11 +207,10 @@ WF_NOINLINE static int grow(weft_chan *c)
     return 0;
 }
 
-// spend ends a call that did not park: who never has to wait must not keep the others waiting.
+// spend ends a call that did not park.
 static inline int spend(struct wf_task *self, int result)
 {
-    if (wf_unlikely(!wf_budget(self)))
-        wf_yield(self);
+    wf_wait_spend(self);
     return result;
 }
 

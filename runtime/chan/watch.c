@@ -106,7 +106,7 @@ int weft_watch_wait(weft_watch *w, void *elem, uint64_t *version)
         err = look(w, elem, version);
         if (err != -EAGAIN) {
             if (!parked)
-                wf_spend(); // who never has to wait must not keep the others waiting
+                wf_spend();
             return err;
         }
         err = wf_cast_wait(&w->cast, self, seen, "watch");

@@ -61,6 +61,7 @@ int weft_barrier_wait(weft_barrier *b)
 
     if (err)
         return err;
+    wf_wait_spend(self);
     wf_waiter_init(&w, self);
     wf_list_init(&taken);
     if (arrive(barrier, &w, &taken)) {

@@ -186,6 +186,7 @@ int weft_mutex_lock(weft_mutex *m)
 
     if (wf_unlikely(err))
         return err;
+    wf_wait_spend(self);
     return wf_likely(take(mutex_of(m), self, 0)) ? 0 : lock_slowly(mutex_of(m), self, false);
 }
 

@@ -104,6 +104,7 @@ int weft_once_do(weft_once *o, weft_fn *fn, void *arg)
 
     if (wf_unlikely(err))
         return err;
+    wf_wait_spend(self);
     if (wf_likely(wf_load_acquire(&once_of(o)->word) == DONE)) // [O1]
         return 0;
     return do_slowly(once_of(o), self, fn, arg);

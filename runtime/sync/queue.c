@@ -11,27 +11,10 @@ void wf_queue_grant(struct wf_list *taken, int result)
     }
 }
 
-// leave takes `w` out, and keeps the lock. Returns: false, without the lock: it was taken, its grant is on its way.
-static bool leave(struct wf_queue *q, struct wf_waiter *w)
-{
-    wf_queue_lock(q);
-    if (w->queued) {
-        wf_waiter_drop(w);
-        return true;
-    }
-    wf_queue_unlock(q);
-    return false;
-}
-
 int wf_queue_wait(struct wf_queue *q, struct wf_waiter *w, const char *what, const void *object)
 {
-    int err = 0;
-
-    while (!wf_waiter_chosen(w) && !(err = wf_wait_cut(w->task)))
-        wf_wait_park(w->task, what, (intptr_t)object);
-    if (err && leave(q, w))
-        return err;
-    return wf_waiter_wait_shielded(w, what, (intptr_t)object);
+    int err = wf_waiter_await(w, &q->lock, what, (intptr_t)object);
+    return err ? err : w->result;
 }
 
 static void expect_nobody(bool waits, const char *call)

@@ -157,6 +157,7 @@ static inline int lock(weft_rwlock *l, bool writes, const char *call)
 
     if (wf_unlikely(err))
         return err;
+    wf_wait_spend(self);
     return wf_likely(try_lock(rwlock_of(l), self, writes)) ? 0 : lock_slowly(rwlock_of(l), self, writes);
 }
 

@@ -134,8 +134,7 @@ int weft_sem_acquire(weft_sem *s, size_t n)
 
     if (wf_unlikely(err))
         return err;
-    if (wf_unlikely(!wf_budget(self)))
-        wf_yield(self); // who never has to wait must not keep the others waiting
+    wf_wait_spend(self);
     return wf_likely(try_acquire(sem, check(n, "weft_sem_acquire"))) ? 0 : acquire_slowly(sem, n, self);
 }
 

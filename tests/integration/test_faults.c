@@ -244,6 +244,31 @@ static void a_task_without_header_or_stack_is_refused_and_others_go_on(void **st
     assert_int_equal(run_tasks(fill_up, &opts), 0);
 }
 
+// The refusal may be found out by the opener itself, on its way to park: it must not sleep through its own scope's end.
+static int wait_for_a_child_without_stack(void *arg)
+{
+    weft_spawn_opts opts = WEFT_SPAWN_OPTS_INIT;
+    weft_scope s;
+    (void)arg;
+
+    assert_int_equal(join(spawn(nothing, NULL)), 0); // headers are there
+    weft_scope_open(&s, WEFT_SCOPE_FAIL_FAST);
+    opts.stack_size = 4 << 20;
+    opts.scope = &s;
+    assert_int_equal(weft_spawn_with(NULL, &opts, nothing, NULL), 0);
+    wf_mem_fail_at(1, true);
+    assert_int_equal(weft_sleep(WEFT_NEVER), -ECANCELED);
+    wf_mem_fail_at(0, false);
+    assert_int_equal(weft_scope_close(&s), -ENOMEM);
+    return 0;
+}
+
+static void a_child_that_gets_no_stack_cuts_its_scope_short(void **state)
+{
+    (void)state;
+    assert_int_equal(run_tasks(wait_for_a_child_without_stack, NULL), 0);
+}
+
 static void refused_detached_tasks_leave_nothing(void **state)
 {
     weft_rt *rt;
@@ -435,6 +460,7 @@ int main(void)
         left_test(without_descriptors_there_is_no_runtime),
         left_test(without_threads_there_is_no_runtime),
         left_test(a_task_without_header_or_stack_is_refused_and_others_go_on),
+        left_test(a_child_that_gets_no_stack_cuts_its_scope_short),
         left_test(refused_detached_tasks_leave_nothing),
         left_test(block_on_reports_that_there_is_no_memory),
         left_test(a_local_that_cannot_be_set_is_unchanged),

@@ -179,6 +179,15 @@ static int closes_behind_a_shield(void *arg)
     return weft_scope_close(&s);
 }
 
+static int opens_twice(void *arg)
+{
+    weft_scope s;
+    (void)arg;
+    weft_scope_open(&s, WEFT_SCOPE_FAIL_FAST);
+    weft_scope_open(&s, WEFT_SCOPE_FAIL_FAST);
+    return weft_scope_close(&s);
+}
+
 static int leaves_a_scope_open(void *arg)
 {
     static weft_scope s;
@@ -240,6 +249,7 @@ static const struct misuse by_tasks[] = {
     { gets_no_key, { "weft_local_get", "127 is no key" } },
     { sets_no_key, { "weft_local_set", "4000000000 is no key" } },
     { joins_itself_cancelled, { "weft_join", "itself" } },
+    { opens_twice, { "weft_scope_open", "is open already" } },
     { has_its_scope_closed, { "weft_scope_close", "belongs to another task" } },
     { closes_twice, { "weft_scope_close", "is not open" } },
     { closes_the_outer_first, { "weft_scope_close", "inside it is still open" } },

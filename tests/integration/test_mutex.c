@@ -1,5 +1,6 @@
 // The mutex: exclusion, the order of those who wait, nobody starves, and who is cancelled leaves no trace. Each body
 // runs on workers, and in many orders by virtual time.
+#include "base/atomic.h"
 #include "tests/support/left.h"
 #include "tests/support/locks.h"
 #include "tests/support/seeds.h"
@@ -407,6 +408,79 @@ static void a_deadline_ends_the_wait(void **state)
     run_both(out_of_time);
 }
 
+// --- turns -----------------------------------------------------------------------------------------------------------
+
+struct flag {
+    weft_mutex mutex;
+    weft_rwlock rwlock;
+    weft_sem sem;
+    weft_once once;
+    weft_barrier alone;
+    _Atomic bool set;
+};
+
+static int set_flag(void *arg)
+{
+    wf_store_release(&((struct flag *)arg)->set, true); // release: to the task that looks
+    return 0;
+}
+
+static int nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+// take_and_give_back is one call that need not wait, of each kind in turn.
+static void take_and_give_back(struct flag *f, int kind)
+{
+    switch (kind) {
+    case 0:
+        lock(&f->mutex);
+        weft_mutex_unlock(&f->mutex);
+        return;
+    case 1:
+        assert_int_equal(weft_rwlock_read_lock(&f->rwlock), 0);
+        weft_rwlock_read_unlock(&f->rwlock);
+        return;
+    case 2:
+        assert_int_equal(weft_rwlock_write_lock(&f->rwlock), 0);
+        weft_rwlock_write_unlock(&f->rwlock);
+        return;
+    case 3:
+        assert_int_equal(weft_sem_acquire(&f->sem, 1), 0);
+        weft_sem_release(&f->sem, 1);
+        return;
+    case 4:
+        assert_int_equal(weft_once_do(&f->once, nothing, NULL), 0);
+        return;
+    default:
+        assert_int_equal(weft_barrier_wait(&f->alone), 1);
+    }
+}
+
+// With one worker the flag can only be set if these calls yield now and then.
+static int look_again_and_again(void *arg)
+{
+    (void)arg;
+    for (int kind = 0; kind < 6; kind++) {
+        struct flag f = {
+            WEFT_MUTEX_INIT, WEFT_RWLOCK_INIT, WEFT_SEM_INIT(1), WEFT_ONCE_INIT, WEFT_BARRIER_INIT(1), 0
+        };
+        weft_task *t = spawn(set_flag, &f);
+        while (!wf_load_acquire(&f.set)) // acquire: from set_flag
+            take_and_give_back(&f, kind);
+        join(t);
+    }
+    return 0;
+}
+
+static void who_never_has_to_wait_lets_others_run(void **state)
+{
+    (void)state;
+    run_both(look_again_and_again);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -421,6 +495,7 @@ int main(void)
         left_test(who_was_handed_it_before_the_cancel_has_it),
         left_test(a_cancelled_task_does_not_get_it_free_or_not),
         left_test(a_deadline_ends_the_wait),
+        left_test(who_never_has_to_wait_lets_others_run),
     };
     return wf_test_run(tests);
 }

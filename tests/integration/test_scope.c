@@ -546,6 +546,23 @@ TEST(a_cancel_gets_through_when_the_grace_ends)
     return 0;
 }
 
+// A grace that ends between the last look and the park was once not noticed: then this sleeps for ever.
+TEST(no_grace_ends_between_a_look_and_a_park)
+{
+    weft_scope s;
+    (void)arg;
+
+    weft_scope_open(&s, WEFT_SCOPE_COLLECT);
+    weft_scope_cancel(&s);
+    for (int i = 0; i < 4000; i++) {
+        weft_shield_begin(20 + i);
+        assert_int_equal(weft_sleep(WEFT_NEVER), -ECANCELED);
+        weft_shield_end();
+    }
+    assert_int_equal(weft_scope_close(&s), -ECANCELED);
+    return 0;
+}
+
 TEST(who_is_not_cancelled_does_not_notice_the_end_of_a_grace)
 {
     (void)arg;
@@ -713,6 +730,7 @@ int main(void)
         left_test(the_innermost_says_which_error_it_is),
         left_test(a_shield_hides_the_cancel_until_it_ends),
         left_test(a_cancel_gets_through_when_the_grace_ends),
+        left_test(no_grace_ends_between_a_look_and_a_park),
         left_test(who_is_not_cancelled_does_not_notice_the_end_of_a_grace),
         left_test(children_are_behind_the_shield_until_its_grace_ends),
         left_test(a_scope_behind_a_shield_can_be_cut_short),
