@@ -111,15 +111,19 @@ static bool shows(weft_task *t, const char *what, bool marked)
     return found;
 }
 
-static void await_shown(weft_task *t, const char *what, bool marked)
+void cancel_await_parked(weft_task *t, const char *what)
 {
-    while (!weft_task_done(t) && !shows(t, what, marked))
+    while (!weft_task_done(t) && !shows(t, what, false))
         assert_int_equal(weft_sleep(WEFT_US(50)), 0);
 }
 
-void cancel_await_parked(weft_task *t, const char *what)
+// await_shown waits until the subject is parked in its call, or has left it: one that waits for time may, on a machine
+// that is slow.
+static void await_shown(struct subject *s, bool marked)
 {
-    await_shown(t, what, false);
+    // acquire: from call
+    while (!wf_load_acquire(&s->c->ended) && !shows(s->task, s->c->row->what, marked))
+        assert_int_equal(weft_sleep(WEFT_US(50)), 0);
 }
 
 static void await_flag(_Atomic bool *flag)
@@ -131,7 +135,7 @@ static void await_flag(_Atomic bool *flag)
 static void await_parked(struct subject *s)
 {
     if (s->c->row->what)
-        await_shown(s->task, s->c->row->what, false);
+        await_shown(s, false);
     else
         await_flag(&s->c->begun);
     if (s->c->row->follow)
@@ -142,7 +146,7 @@ static void await_parked(struct subject *s)
 static void await_still_parked(struct subject *s)
 {
     if (s->c->row->what)
-        await_shown(s->task, s->c->row->what, true);
+        await_shown(s, true);
 }
 
 // --- the modes -------------------------------------------------------------------------------------------------------
