@@ -151,7 +151,11 @@ int wf_wait_as(struct wf_task *task, struct wf_cell *c, const char *what, intptr
         return 0;
     do {
         wf_wait_park(task, what, on);
-    } while (!wf_cell_chosen(&node) && !wf_wait_cut(task));
+        if (wf_likely(wf_cell_chosen(&node))) {
+            let_go(&node);
+            return 0;
+        }
+    } while (!wf_wait_cut(task));
     return wf_wait_leave(task, c, &node, what, on) ? 0 : wf_wait_cut(task);
 }
 
