@@ -40,6 +40,8 @@ enum {
     BRISK_CPU_NS = 50000,  // each of at most so much CPU time
 };
 
+_Static_assert(WF_WORKERS_MAX == WF_IDLE_WORDS * 64, "a bit for each worker");
+
 static _Atomic uint64_t ids; // task numbers given out in this process
 
 // --- Making ----------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@
 enum wf_left { WF_LEFT_NOTHING, WF_LEFT_PARKED, WF_LEFT_YIELDED, WF_LEFT_ENDED };
 
 enum {
-    WF_BUDGET = 128,      // calls on descriptors in a row that need not wait, before a task yields (Tokio's number)
+    WF_BUDGET = 128,      // calls in a row that need not wait, before a task yields (Tokio's number)
     WF_FAIR_TICKS = 64,   // every so many tasks the oldest work is looked at first (Go: 61)
     WF_TURN_TICKS = 8,    // and every so many, the inbox and the injector; divides WF_FAIR_TICKS
     WF_NEXT_RUNS = 16,    // tasks in a row from the next slot, while others wait
