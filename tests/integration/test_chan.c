@@ -524,12 +524,21 @@ static void a_cancelled_task_neither_sends_nor_receives(void **state)
 
 // --- from outside ----------------------------------------------------------------------------------------------------
 
+// many is how many numbers threads outside send or receive.
+static int many(void)
+{
+    return (int)wf_test_rounds(3000);
+}
+
 static void *feed(void *arg)
 {
     weft_chan *c = arg;
 
-    for (int i = 0; i < 3000;)
-        i += try_send(c, i) == 0;
+    for (int i = 0, n = many(); i < n;)
+        if (try_send(c, i) == 0)
+            i++;
+        else
+            sched_yield(); // valgrind runs one thread at a time
     weft_chan_close(c);
     weft_chan_unref(c);
     return NULL;
@@ -542,7 +551,7 @@ static int take_from_a_thread(void *arg)
         pthread_t thread;
         weft_chan *c = new_numbers(capacities[i]);
         assert_int_equal(pthread_create(&thread, NULL, feed, weft_chan_ref(c)), 0);
-        for (int n = 0; n < 3000; n++)
+        for (int n = 0; n < many(); n++)
             assert_int_equal(recv_number(c), n);
         assert_int_equal(recv_number(c), -EPIPE);
         weft_chan_unref(c);
@@ -559,6 +568,8 @@ static void *drain(void *arg)
     while ((got = try_recv(c)) != -EPIPE)
         if (got != -EAGAIN)
             assert_int_equal(got, n++);
+        else
+            sched_yield(); // as above
     weft_chan_unref(c);
     return (void *)(intptr_t)n;
 }
@@ -571,12 +582,12 @@ static int give_to_a_thread(void *arg)
         void *got;
         weft_chan *c = new_numbers(capacities[i]);
         assert_int_equal(pthread_create(&thread, NULL, drain, weft_chan_ref(c)), 0);
-        for (int n = 0; n < 3000; n++)
+        for (int n = 0; n < many(); n++)
             assert_int_equal(send_number(c, n), 0);
         weft_chan_close(c);
         weft_chan_unref(c);
         assert_int_equal(pthread_join(thread, &got), 0);
-        assert_int_equal((intptr_t)got, 3000);
+        assert_int_equal((intptr_t)got, many());
     }
     return 0;
 }
