@@ -186,7 +186,8 @@ static void a_select_reports_want_of_memory(void **state)
     assert_int_equal(weft_run(&cfg, select_without_memory, NULL), 0);
 }
 
-// Of a descriptor that cannot be registered, or cannot have an epoll set of its own, the error is what happens.
+// Of a descriptor that cannot be registered, or cannot have an epoll set of its own, the error is what happens. The last
+// select is refused nothing, and waits until its time has come.
 static int wait_in_vain(void *arg)
 {
     long refused = 0;
@@ -197,7 +198,7 @@ static int wait_in_vain(void *arg)
         char c;
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
         assert_int_equal(write(fd[1], "x", 1), 1); // which is not what it waits for
-        weft_case cases[] = { weft_on_fd(fd[0], POLLRDHUP), weft_on_time(weft_after(WEFT_MS(1))) };
+        weft_case cases[] = { weft_on_fd(fd[0], POLLRDHUP), weft_on_time(weft_after(WEFT_S(1))) };
         wf_mem_fail_at(refused + 1, false);
         i = weft_select(cases, 2);
         wf_mem_fail_at(0, false);
