@@ -186,8 +186,8 @@ static void a_select_reports_want_of_memory(void **state)
     assert_int_equal(weft_run(&cfg, select_without_memory, NULL), 0);
 }
 
-// Of a descriptor that cannot be registered, or cannot have an epoll set of its own, the error is what happens. The last
-// select is refused nothing, and waits until its time has come.
+// Of a descriptor that cannot be registered, or cannot have an epoll set of its own, the error is what happens. The
+// last select is refused nothing, and waits until its time has come.
 static int wait_in_vain(void *arg)
 {
     long refused = 0;
