@@ -12,7 +12,8 @@ void wf_waiter_grant(struct wf_waiter *w, int result)
     wf_store_release(&w->state, WF_WAITER_SIGNALLED); // [Q2]
 }
 
-void wf_waiter_let_go(const struct wf_waiter *w)
+// let_go waits until the granter of a waiter that is CHOSEN is done with it: a few instructions.
+static void let_go(const struct wf_waiter *w)
 {
     while (wf_unlikely(wf_load_acquire(&w->state) != WF_WAITER_SIGNALLED)) // [Q2]
         sched_yield(); // the wake may have made this worker's thread preempt the granter's
@@ -22,7 +23,7 @@ int wf_waiter_wait_shielded(struct wf_waiter *w, const char *what, intptr_t on)
 {
     while (!wf_waiter_chosen(w))
         wf_wait_park_shielded(w->task, what, on);
-    wf_waiter_let_go(w);
+    let_go(w);
     return w->result;
 }
 

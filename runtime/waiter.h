@@ -17,7 +17,7 @@
 //
 // Edges.
 //   Q1  wf_waiter_grant's CHOSEN (release) -> wf_waiter_chosen (acquire): what was given, and what the giver did before
-//   Q2  wf_waiter_grant's SIGNALLED (release) -> wf_waiter_let_go (acquire): the granter is done with the waiter
+//   Q2  wf_waiter_grant's SIGNALLED (release) -> let_go (acquire): the granter is done with the waiter
 #ifndef WF_RUNTIME_WAITER_H
 #define WF_RUNTIME_WAITER_H
 
@@ -109,8 +109,5 @@ int wf_waiter_await(struct wf_waiter *w, struct wf_lock *lock, const char *what,
 
 // wf_waiter_wait_shielded waits for the grant, come what may.
 int wf_waiter_wait_shielded(struct wf_waiter *w, const char *what, intptr_t on);
-
-// wf_waiter_let_go waits until the granter of a waiter that is CHOSEN is done with it: a few instructions.
-void wf_waiter_let_go(const struct wf_waiter *w);
 
 #endif

@@ -49,14 +49,21 @@ typedef struct weft_case {
 // What weft_kind may be: the runtime's, set by the functions below.
 enum { WEFT_CASE_RECV, WEFT_CASE_SEND, WEFT_CASE_FUTURE, WEFT_CASE_FD, WEFT_CASE_TIME };
 
-// weft_on_recv: a message of `ch` has been received into `elem`, as by weft_chan_recv.
-// result: 0, or -EPIPE if the channel is closed and drained.
-static inline weft_case weft_on_recv(weft_chan *ch, void *elem)
+// weft_case_of is what all cases begin with: for the functions below.
+static inline weft_case weft_case_of(unsigned char kind)
 {
     weft_case c;
     c.result = 0;
     c.weft_state = 0;
-    c.weft_kind = WEFT_CASE_RECV;
+    c.weft_kind = kind;
+    return c;
+}
+
+// weft_on_recv: a message of `ch` has been received into `elem`, as by weft_chan_recv.
+// result: 0, or -EPIPE if the channel is closed and drained.
+static inline weft_case weft_on_recv(weft_chan *ch, void *elem)
+{
+    weft_case c = weft_case_of(WEFT_CASE_RECV);
     c.weft_to = elem;
     c.weft_on_chan = ch;
     return c;
@@ -66,10 +73,7 @@ static inline weft_case weft_on_recv(weft_chan *ch, void *elem)
 // result: 0, -EPIPE if the channel is closed, or -ENOMEM from an unbounded one.
 static inline weft_case weft_on_send(weft_chan *ch, const void *elem)
 {
-    weft_case c;
-    c.result = 0;
-    c.weft_state = 0;
-    c.weft_kind = WEFT_CASE_SEND;
+    weft_case c = weft_case_of(WEFT_CASE_SEND);
     c.weft_from = elem;
     c.weft_on_chan = ch;
     return c;
@@ -80,10 +84,7 @@ static inline weft_case weft_on_send(weft_chan *ch, const void *elem)
 // task's result; the handle is still to be joined or detached.)
 static inline weft_case weft_on_future(weft_future *f)
 {
-    weft_case c;
-    c.result = 0;
-    c.weft_state = 0;
-    c.weft_kind = WEFT_CASE_FUTURE;
+    weft_case c = weft_case_of(WEFT_CASE_FUTURE);
     c.value = 0;
     c.weft_on_done = f;
     return c;
@@ -93,10 +94,7 @@ static inline weft_case weft_on_future(weft_future *f)
 // result: the revents of poll(2), above 0; or an error, as of weft_poll: -EBADF, -EPERM, -ENOMEM.
 static inline weft_case weft_on_fd(int fd, short events)
 {
-    weft_case c;
-    c.result = 0;
-    c.weft_state = 0;
-    c.weft_kind = WEFT_CASE_FD;
+    weft_case c = weft_case_of(WEFT_CASE_FD);
     c.weft_events = events;
     c.weft_on_ready = fd;
     return c;
@@ -107,10 +105,7 @@ static inline weft_case weft_on_fd(int fd, short events)
 // result: 0.
 static inline weft_case weft_on_time(weft_time deadline)
 {
-    weft_case c;
-    c.result = 0;
-    c.weft_state = 0;
-    c.weft_kind = WEFT_CASE_TIME;
+    weft_case c = weft_case_of(WEFT_CASE_TIME);
     c.weft_on_deadline = deadline;
     return c;
 }
