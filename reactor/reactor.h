@@ -22,7 +22,8 @@ struct wf_reactor_hooks {
     void (*batch_flush)(void *self); // and has fired them
     unsigned (*watch)(void *self);   // see wf_sched_watch; called about once a tick (thread.c) while tasks run
 };
-enum { WF_REACTOR_ALL_ASLEEP = 1, WF_REACTOR_STUCK = 2, WF_REACTOR_BRISK = 4 }; // what watch returns
+// What watch returns.
+enum { WF_REACTOR_ALL_ASLEEP = 1, WF_REACTOR_STUCK = 2, WF_REACTOR_BRISK = 4, WF_REACTOR_AGAIN = 8 };
 
 // wf_reactor_new makes a reactor with `wheels` timer wheels; wf_reactor_start starts its thread, named `name`.
 // Returns: 0; -ENOMEM; -EMFILE and the like; -EAGAIN if the thread is refused.

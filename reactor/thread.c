@@ -10,7 +10,7 @@
 //     start                                                                    +-----------> DOZE --------+ gives back
 //                                                                                  sleeps on its futex
 //
-// KEEP sleeps without bound if all workers are asleep: then all that can happen is an event, a timer, or a push from
+// KEEP sleeps without bound if all workers are asleep (and `watch` has nothing left to do): then all that can happen is an event, a timer, or a push from
 // another thread, which should interrupt the poll if it wakes the first worker. While some worker is awake, it sleeps a
 // tick at most, to call `watch` as TICK does.
 //
@@ -43,6 +43,7 @@
 #define TICK INT64_C(500000)
 #define TICK_MAX INT64_C(8000000)
 #define LINGER INT64_C(20000000)
+#define AGAIN INT64_C(50000000) // how long KEEP sleeps if `watch` wants to be called again
 
 enum { QUIET_MAX = 64 /* ticks */, QUIET_BEFORE_DOZE = 3 /* ticks */, TURNS_MAX = 16 /* full ones, in a row */ };
 
@@ -71,6 +72,7 @@ struct beat {
     uint64_t polls;     // r->polls at the last one
     unsigned quiet;     // for how many ticks nobody has polled
     bool asleep, stuck; // what `watch` said, no more than a tick ago
+    int64_t nap;        // how long to sleep if all are asleep
 };
 
 static bool quitting(const struct wf_reactor *r)
@@ -84,6 +86,7 @@ static void look(struct wf_reactor *r, struct beat *b, int64_t now)
 
     b->asleep = seen & WF_REACTOR_ALL_ASLEEP;
     b->stuck = seen & WF_REACTOR_STUCK;
+    b->nap = seen & WF_REACTOR_AGAIN ? AGAIN : WF_NEVER;
     b->tick = (seen & (WF_REACTOR_BRISK | WF_REACTOR_STUCK)) == WF_REACTOR_BRISK ? 2 * b->tick : TICK;
     if (b->tick > TICK_MAX)
         b->tick = TICK_MAX;
@@ -124,7 +127,7 @@ static void keep(struct wf_reactor *r, struct beat *b)
         }
         if (!b->asleep)
             wf_store_relaxed(&r->unwatched, false); // relaxed: who still sees it wakes a thread that is awake
-        fired = harvest(r, b->asleep ? WF_NEVER : b->next - now);
+        fired = harvest(r, b->asleep ? b->nap : b->next - now);
         b->asleep = false; // no longer known
     }
     wf_store_relaxed(&r->unwatched, false); // relaxed: who still sees it wakes a thread that is awake

@@ -84,7 +84,7 @@ static unsigned watch(void *sched)
 }
 
 _Static_assert((int)WF_WATCH_ASLEEP == (int)WF_REACTOR_ALL_ASLEEP && (int)WF_WATCH_STUCK == (int)WF_REACTOR_STUCK &&
-                   (int)WF_WATCH_BRISK == (int)WF_REACTOR_BRISK,
+                   (int)WF_WATCH_BRISK == (int)WF_REACTOR_BRISK && (int)WF_WATCH_AGAIN == (int)WF_REACTOR_AGAIN,
                "the scheduler answers in the reactor's words");
 
 static int new_sched(struct weft_rt *rt, const weft_config *cfg, const struct wf_idle_source *idle)

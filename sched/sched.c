@@ -360,7 +360,9 @@ unsigned wf_sched_watch(struct wf_sched *s)
     s->watched = now;
     if (waiting)
         wf_sched_notify(s);
-    return seen | (wf_idle_all_asleep(&s->idle) ? WF_WATCH_ASLEEP : 0);
+    if (wf_idle_all_asleep(&s->idle)) // first: what was given back by who sleeps now is seen by wf_depot_cool
+        seen |= WF_WATCH_ASLEEP;
+    return seen | (wf_depot_cool(&s->depot, now) ? WF_WATCH_AGAIN : 0);
 }
 
 unsigned wf_sched_workers(const struct wf_sched *s)

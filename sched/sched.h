@@ -152,6 +152,7 @@ enum {
     WF_WATCH_ASLEEP = 1, // no worker is awake
     WF_WATCH_STUCK = 2,  // one has computed, or was blocked, in the same task since the last look
     WF_WATCH_BRISK = 4,  // one runs many short tasks: no need to look so often
+    WF_WATCH_AGAIN = 8,  // something is to be done when some time has passed, even if no worker wakes up
 };
 unsigned wf_sched_watch(struct wf_sched *s);
 

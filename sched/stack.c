@@ -24,8 +24,12 @@
 enum {
     SLAB_BYTES = 64 << 20,
     SLAB_STACKS_MAX = 1024,
-    CARVE = 16, // stacks made ready at a time
+    CARVE = 16,       // stacks made ready at a time
+    COOL_AT_ONCE = 4, // slabs whose memory goes back in one call: 16 MiB of it take the kernel a millisecond or two
 };
+
+#define COOL_AFTER INT64_C(2000000000)   // ns that a slab lies in the depot before its memory goes back
+#define LOOK_INTERVAL INT64_C(100000000) // ns between two looks at the slabs
 
 // All under the depot's lock, but for what is fixed.
 struct wf_slab {
@@ -36,7 +40,9 @@ struct wf_slab {
     unsigned stacks;       // fixed: how many there is room for
     unsigned carved;       // how many have been made ready
     unsigned out;          // how many are not in the depot
-    bool cold;             // its memory was given back since it was last used
+    bool used;             // some were taken or given since wf_depot_cool looked last
+    bool cold;             // what is in the depot was given back to the system
+    int64_t quiet_since;   // by the clock of wf_depot_cool: none were
     struct wf_stack all[]; // the stacks themselves
 };
 
@@ -197,24 +203,15 @@ static void depot_take(struct wf_depot *d, struct wf_stack_pool *to, uint8_t siz
             struct wf_stack *stack = from->free;
             from->free = stack->next;
             from->count--;
+            stack->in_depot = false;
             stack->slab->out++;
-            stack->slab->cold = false;
+            stack->slab->used = true;
             stack->next = to->free;
             to->free = stack;
             to->count++;
         }
     }
     pthread_mutex_unlock(&d->lock);
-}
-
-// cool gives a slab's memory back to the system when all its stacks are in the depot, and as many others are too: what
-// is used again soon stays. The guards survive this.
-static void cool(struct wf_slab *slab, unsigned in_depot)
-{
-    if (slab->out == 0 && !slab->cold && slab->carved == slab->stacks && in_depot >= 2 * slab->stacks) {
-        (void)madvise(slab->memory, slab->bytes, MADV_DONTNEED); // if not, the memory stays: no harm
-        slab->cold = true;
-    }
 }
 
 static void depot_give(struct wf_depot *d, struct wf_stack_pool *from, uint8_t size_class, unsigned n)
@@ -229,10 +226,79 @@ static void depot_give(struct wf_depot *d, struct wf_stack_pool *from, uint8_t s
         stack->next = to->free;
         to->free = stack;
         to->count++;
+        stack->in_depot = true;
         stack->slab->out--;
-        cool(stack->slab, to->count);
+        stack->slab->used = true;
+        stack->slab->cold = false;
     }
+    wf_store_relaxed(&d->warm, true); // relaxed: see wf_depot_cool
     pthread_mutex_unlock(&d->lock);
+}
+
+// give_back gives the memory of the stacks that are in the depot back, each row of neighbours by one call; their guards
+// survive that. If the system refuses, the memory stays: no harm.
+static void give_back(struct wf_slab *slab)
+{
+    for (unsigned i = 0, n; i < slab->carved; i += n + 1) {
+        for (n = 0; i + n < slab->carved && slab->all[i + n].in_depot; n++)
+            ;
+        if (n > 0)
+            (void)madvise(slab->all[i].base, n << slab->size_class, MADV_DONTNEED);
+    }
+    slab->cold = true;
+}
+
+// keeps tells whether `slab` is the first of its size that has something in the depot: that stays, for who comes soon.
+static bool keeps(const struct wf_slab *slab, uint32_t *kept)
+{
+    uint32_t bit = 1u << (slab->size_class - WF_STACK_CLASS_MIN);
+    bool first = !(*kept & bit);
+
+    *kept |= bit;
+    return first;
+}
+
+// is_quiet tells whether the slab has not been used for long.
+static bool is_quiet(struct wf_slab *slab, int64_t now)
+{
+    if (slab->used)
+        slab->quiet_since = now;
+    slab->used = false;
+    return now - slab->quiet_since >= COOL_AFTER;
+}
+
+// cool_slabs returns: true if there is more to do, now or later.
+static bool cool_slabs(struct wf_depot *d, int64_t now)
+{
+    unsigned left = COOL_AT_ONCE;
+    uint32_t kept = 0;
+    bool more = false;
+
+    for (struct wf_list *at = d->slabs.next; at != &d->slabs; at = at->next) {
+        struct wf_slab *slab = wf_container_of(at, struct wf_slab, link);
+        bool quiet = is_quiet(slab, now);
+        if (slab->cold || slab->out == slab->carved || keeps(slab, &kept))
+            continue;
+        if (quiet && left > 0) {
+            give_back(slab);
+            left--;
+        } else {
+            more = true;
+        }
+    }
+    return more;
+}
+
+// relaxed: `warm` is a hint while others give. Who has given and gone to sleep has done so before its sleep was seen.
+bool wf_depot_cool(struct wf_depot *d, int64_t now)
+{
+    if (now - d->looked >= LOOK_INTERVAL && wf_load_relaxed(&d->warm)) {
+        pthread_mutex_lock(&d->lock);
+        d->looked = now;
+        wf_store_relaxed(&d->warm, cool_slabs(d, now)); // relaxed: as above
+        pthread_mutex_unlock(&d->lock);
+    }
+    return wf_load_relaxed(&d->warm); // relaxed: as above
 }
 
 void wf_stack_refill(struct wf_stack_pool *pool, struct wf_depot *d, uint8_t size_class)

@@ -3,7 +3,9 @@
 //   worker's pool  (no lock; the most recently used first)  <->  depot  (one for the scheduler, a mutex)  <-  slabs
 //
 // A slab is one mapping, without reserved memory and without huge pages (a huge page would make each stack cost 60
-// KiB). Stacks go back to the system when a whole slab is free and the depot has others: one madvise for all of it.
+// KiB). The memory of free stacks goes back to the system when their slab has not been used for two seconds: one
+// madvise for each row of neighbours. Not at once: what comes in waves would pay for each page in each wave (a million
+// tasks that sleep, again and again: 4.2 s of CPU time a round instead of 1.4).
 //
 // The guard is MADV_GUARD_INSTALL where the kernel has it (Linux 6.13: a million stacks stay one mapping), else
 // mprotect (two mappings a stack: vm.max_map_count of 65530 allows about 32 000 stacks; beyond, making one fails,
@@ -32,6 +34,7 @@ struct wf_stack {
     char *base;            // fixed: the guard's first byte
     void *top;             // fixed: where the first frame goes
     uint8_t size_class;    // fixed
+    bool in_depot;         // under the depot's lock
 #ifdef WF_TSAN
     void *fiber;   // O: fibers are slow to make, so each stack keeps its own for many tasks
     unsigned uses; // O
@@ -52,11 +55,18 @@ struct wf_depot {
     struct wf_stack_pool pools[WF_STACK_CLASSES]; // under lock
     struct wf_list slabs;                         // under lock
     bool mprotect_guards;                         // under lock: the kernel has no MADV_GUARD_INSTALL
+    int64_t looked;                               // of wf_depot_cool: when it last looked at the slabs
+    _Atomic bool warm;                            // A: written under lock: there may be memory to give back, some time
 };
 
 // wf_depot_init makes an empty depot of zeroed memory.
 void wf_depot_init(struct wf_depot *d);
 void wf_depot_fini(struct wf_depot *d); // unmaps everything
+
+// wf_depot_cool gives the memory of stacks back that have not been used for long, some at a time.
+// Returns: true if it should be called again.
+// Context: one thread, which calls it now and then; `now` is its clock.
+bool wf_depot_cool(struct wf_depot *d, int64_t now);
 
 // wf_stack_refill moves stacks from the depot to `pool`, a worker's own, which is empty; it stays so when the system
 // has no memory, or no more mappings. wf_stack_spill moves half of them back.

@@ -529,6 +529,60 @@ static void a_dump_may_be_made_at_any_time(void **state)
     free_runtime(rt);
 }
 
+// --- memory ----------------------------------------------------------------------------------------------------------
+
+enum { WAVE = 16384, WAVE_BYTES = WAVE * 4096 };
+
+static long resident_bytes(void)
+{
+    long pages = -1;
+    FILE *f = fopen("/proc/self/statm", "re");
+
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%*d %ld", &pages), 1);
+    fclose(f);
+    return pages * sysconf(_SC_PAGESIZE);
+}
+
+static _Atomic unsigned in_wave;
+
+static int join_wave(void *arg)
+{
+    wf_fetch_add_relaxed(&in_wave, 1u); // relaxed: a counter
+    return until_cancelled(arg);
+}
+
+// spawn_wave has all tasks alive at once. Returns the memory they have, more or less.
+static int spawn_wave(void *arg)
+{
+    weft_task **tasks = calloc(WAVE, sizeof(*tasks));
+
+    assert_non_null(tasks);
+    for (int i = 0; i < WAVE; i++)
+        tasks[i] = spawn(join_wave, NULL);
+    while (wf_load_relaxed(&in_wave) < WAVE) // relaxed: a counter
+        assert_int_equal(weft_sleep(WEFT_MS(1)), 0);
+    *(long *)arg = resident_bytes();
+    for (int i = 0; i < WAVE; i++) {
+        weft_task_cancel(tasks[i]);
+        assert_int_equal(join(tasks[i]), -ECANCELED);
+    }
+    free(tasks);
+    return 0;
+}
+
+static void the_memory_of_a_wave_of_tasks_goes_back_though_nothing_runs_any_more(void **state)
+{
+    long crest;
+    weft_rt *rt = new_runtime();
+    (void)state;
+
+    assert_int_equal(weft_rt_block_on(rt, spawn_wave, &crest), 0);
+    while (resident_bytes() > crest - WAVE_BYTES / 4) // nobody calls the runtime; the test ends by its timeout, else
+        usleep(1000);
+    free_runtime(rt);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -543,6 +597,7 @@ int main(void)
         left_test(a_stop_under_load_ends_everything),
         left_test(the_dump_has_a_line_for_each_task),
         left_test(a_dump_may_be_made_at_any_time),
+        left_test(the_memory_of_a_wave_of_tasks_goes_back_though_nothing_runs_any_more),
     };
     return wf_test_run(tests);
 }

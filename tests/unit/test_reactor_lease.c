@@ -294,6 +294,15 @@ static void the_thread_keeps_the_poll_and_harvests(void **state)
     line_close(&line);
 }
 
+static void the_thread_looks_again_while_all_are_asleep_if_it_was_asked_to(void **state)
+{
+    (void)state;
+    start(WF_REACTOR_ALL_ASLEEP | WF_REACTOR_AGAIN);
+    uint32_t before = wf_load_acquire(&looks);
+    while (wf_load_acquire(&looks) < before + 3)
+        sched_yield();
+}
+
 static void the_thread_wakes_for_a_timer_that_is_armed_while_it_sleeps(void **state)
 {
     struct bell bell = { 0 };
@@ -594,6 +603,7 @@ int main(void)
         FACT(a_wait_that_was_interrupted_is_announced_no_more),
         FACT(an_interrupt_while_the_poller_goes_to_sleep_ends_the_wait),
         FACT(the_thread_keeps_the_poll_and_harvests),
+        FACT(the_thread_looks_again_while_all_are_asleep_if_it_was_asked_to),
         FACT(the_thread_wakes_for_a_timer_that_is_armed_while_it_sleeps),
         FACT(after_an_event_the_workers_may_have_the_poll),
         FACT(the_thread_takes_the_poll_when_all_are_asleep),

@@ -195,23 +195,53 @@ static void of_large_stacks_a_pool_keeps_one(void **state)
     assert_int_equal(pool.count, 1);
 }
 
-static void memory_that_nobody_has_used_for_long_goes_back_and_the_guard_stays(void **state)
+enum { WAVE = 5 };
+
+static void use_many(struct wf_stack **stacks)
 {
-    enum { N = 5 };
-    struct wf_stack *stacks[N];
-    int cold = 0;
-    (void)state;
-    for (int i = 0; i < N; i++) {
+    for (int i = 0; i < WAVE; i++) {
         stacks[i] = take(&pool, LARGE);
         stacks[i]->base[page()] = 1;
     }
-    for (int i = 0; i < N; i++)
+    for (int i = 0; i < WAVE; i++)
         wf_stack_give(&pool, &depot, stacks[i]);
-    for (int i = 0; i < N; i++) {
+}
+
+static int count_cold(struct wf_stack **stacks)
+{
+    int cold = 0;
+    for (int i = 0; i < WAVE; i++)
         cold += stacks[i]->base[page()] == 0;
+    return cold;
+}
+
+static void memory_that_nobody_has_used_for_long_goes_back_and_the_guard_stays(void **state)
+{
+    const int64_t second = 1000000000;
+    struct wf_stack *stacks[WAVE];
+    (void)state;
+
+    use_many(stacks);
+    assert_true(wf_depot_cool(&depot, 10 * second));
+    assert_true(wf_depot_cool(&depot, 11 * second)); // not yet
+    assert_int_equal(count_cold(stacks), 0);
+    assert_false(wf_depot_cool(&depot, 12 * second));
+    assert_in_range(count_cold(stacks), 1, WAVE - 2); // some stay, for who comes soon
+    for (int i = 0; i < WAVE; i++)
         assert_int_equal(signal_of_touching(stacks[i]->base), SIGSEGV);
+}
+
+static void memory_that_is_used_meanwhile_stays(void **state)
+{
+    const int64_t second = 1000000000;
+    struct wf_stack *stacks[WAVE];
+    (void)state;
+
+    for (int wave = 1; wave < 10; wave++) {
+        use_many(stacks);
+        assert_true(wf_depot_cool(&depot, wave * second));
+        assert_int_equal(count_cold(stacks), 0);
     }
-    assert_in_range(cold, 1, N - 2); // what is used again soon stays
 }
 
 // Wherever the system says no, there is no stack, or one; later there is one again; and nothing leaks.
@@ -261,6 +291,7 @@ int main(void)
         FACT(a_pool_keeps_so_many_and_the_depot_serves_others_with_the_rest),
         FACT(of_large_stacks_a_pool_keeps_one),
         FACT(memory_that_nobody_has_used_for_long_goes_back_and_the_guard_stays),
+        FACT(memory_that_is_used_meanwhile_stays),
         FACT(without_memory_there_is_none_and_nothing_breaks),
         FACT(a_guard_that_is_refused_later_leaves_those_that_were_made),
     };
