@@ -27,13 +27,15 @@ struct micro_bench {
 
 // A run of one benchmark, in its own process.
 struct micro {
-    unsigned workers;              // 0: the runtime's default
+    unsigned workers;              // above 0
     int reps;                      // above 0
     double value[MICRO_LINES_MAX]; // of each line: what the run is for
 };
 
 // The benchmarks; the comment at each says what one run does.
 void micro_switch(struct micro *m);
+void micro_switch_bare(struct micro *m);
+void micro_timer_bare(struct micro *m);
 void micro_timer_cancel(struct micro *m);
 void micro_timer_cancel_all(struct micro *m);
 void micro_yield_1(struct micro *m);
@@ -51,7 +53,6 @@ void micro_mpsc_8p(struct micro *m);
 void micro_mpmc_8x8(struct micro *m);
 void micro_mutex_1(struct micro *m);
 void micro_mutex_8(struct micro *m);
-void micro_scope_open_close(struct micro *m);
 void micro_scope_100k(struct micro *m);
 void micro_select_2(struct micro *m);
 void micro_select_64(struct micro *m);

@@ -1,13 +1,13 @@
-// Scopes: an empty one, and a large one.
+// Scopes: their deadlines, and a large one.
+#include <sched.h>
 #include <stdlib.h>
 
 #include "bench/micro.h"
 
-// scope_open_close: 1M times: open a scope, arm a deadline an hour away, close it. Reading the clock is not part of it.
-static double scope_open_close_once(struct micro *m)
+// timer_cancel: 1M times: open a scope, arm a deadline an hour away, close it.
+static weft_time arm_and_cancel(void)
 {
     weft_scope s;
-    (void)m;
 
     const weft_time start = weft_now(), deadline = start + WEFT_S(3600);
     for (int i = 0; i < MICRO_MILLION; i++) {
@@ -15,12 +15,65 @@ static double scope_open_close_once(struct micro *m)
         weft_scope_deadline(&s, deadline + WEFT_US(i));
         micro_expect(weft_scope_close(&s), 0, "how an empty scope ends");
     }
-    return (double)(weft_now() - start) / MICRO_MILLION;
+    return weft_now() - start;
 }
 
-void micro_scope_open_close(struct micro *m)
+static double timer_cancel_once(struct micro *m)
 {
-    m->value[0] = micro_task_median(m, scope_open_close_once);
+    (void)m;
+    return (double)arm_and_cancel() / MICRO_MILLION;
+}
+
+void micro_timer_cancel(struct micro *m)
+{
+    m->value[0] = micro_task_median(m, timer_cancel_once);
+}
+
+// timer_cancel_all: the same on every worker at once. As none of the tasks parks before all have begun, each has a
+// worker for itself. The figure is the time that one timer takes on one worker: as alone, if they do not disturb
+// each other.
+struct member {
+    struct member *all;
+    unsigned size; // of the crowd
+    weft_future here;
+    weft_time took;
+};
+
+static int cancel_with_others(void *arg)
+{
+    struct member *me = arg;
+
+    weft_future_complete(&me->here, 0);
+    for (unsigned i = 0; i < me->size; i++)
+        while (!weft_future_done(&me->all[i].here))
+            sched_yield();
+    me->took = arm_and_cancel();
+    return 0;
+}
+
+static double timer_cancel_all_once(struct micro *m)
+{
+    const unsigned n = m->workers;
+    struct member *members = micro_alloc(n, sizeof *members);
+    weft_task **tasks = micro_alloc(n, sizeof *tasks);
+    weft_time sum = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        members[i] = (struct member){ .all = members, .size = n, .here = WEFT_FUTURE_INIT };
+    for (unsigned i = 0; i < n; i++)
+        tasks[i] = micro_spawn(cancel_with_others, &members[i]);
+    for (unsigned i = 0; i < n; i++) {
+        micro_join(tasks[i]);
+        sum += members[i].took;
+    }
+    free(tasks);
+    free(members);
+    return (double)sum / n / MICRO_MILLION;
+}
+
+void micro_timer_cancel_all(struct micro *m)
+{
+    m->value[0] = micro_task_median(m, timer_cancel_all_once);
 }
 
 enum { CHILDREN = 100000 };

@@ -17,6 +17,25 @@ static int yields(void *arg)
     return 0;
 }
 
+// switch: two tasks on one worker that yield to each other: the way of a task to the next one through the scheduler.
+static double switch_once(struct micro *m)
+{
+    long n = MICRO_MILLION;
+    (void)m;
+
+    const weft_time start = weft_now();
+    weft_task *a = micro_spawn(yields, &n), *b = micro_spawn(yields, &n);
+    micro_join(a);
+    micro_join(b);
+    return (double)(weft_now() - start) / (2 * MICRO_MILLION);
+}
+
+void micro_switch(struct micro *m)
+{
+    m->workers = 1;
+    m->value[0] = micro_task_median(m, switch_once);
+}
+
 static double yield_1_once(struct micro *m)
 {
     long n = MICRO_MILLION;

@@ -2,6 +2,7 @@
 #include <argp.h>
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 
 static const struct micro_bench benches[] = {
     { "switch", 5, micro_switch, { { "", "ns/switch" } } },
+    { "switch_bare", 5, micro_switch_bare, { { "", "ns/switch" } } },
     { "yield_1", 5, micro_yield_1, { { "", "ns/yield" } } },
     { "yield_1000", 5, micro_yield_1000, { { "", "ns/yield" } } },
     { "spawn_join_seq", 5, micro_spawn_join_seq, { { "", "ns/task" } } },
@@ -30,13 +32,13 @@ static const struct micro_bench benches[] = {
     { "mpmc_8x8", 5, micro_mpmc_8x8, { { "", "Mmsg/s" } } },
     { "mutex_1", 5, micro_mutex_1, { { "", "ns/lock" } } },
     { "mutex_8", 5, micro_mutex_8, { { "", "ns/lock" } } },
-    { "scope_open_close", 5, micro_scope_open_close, { { "", "ns" } } },
     { "scope_100k", 5, micro_scope_100k, { { "", "ns/child" } } },
     { "select_2", 5, micro_select_2, { { "", "ns" } } },
     { "select_64", 5, micro_select_64, { { "", "ns" } } },
     { "sleep_1m", 3, micro_sleep_1m, { { ".wall", "ms" }, { ".cpu", "ms" }, { ".rss", "MiB" } } },
     { "timer_cancel", 5, micro_timer_cancel, { { "", "ns/timer" } } },
     { "timer_cancel_all", 5, micro_timer_cancel_all, { { "", "ns/timer" } } },
+    { "timer_bare", 5, micro_timer_bare, { { "", "ns/timer" } } },
     { "timer_late", 1, micro_timer_late, { { ".p50", "us" }, { ".p99", "us" } } },
     { "idle_task", 1, micro_idle_task, { { "", "bytes/task" } } },
     { "wake_idle", 1, micro_wake_idle, { { ".p50", "us" }, { ".p99", "us" } } },
@@ -260,7 +262,9 @@ int main(int argc, char **argv)
                "the beginning of several (timer); without one, all run.",
     };
     static struct options o;
+    cpu_set_t usable;
 
+    o.workers = sched_getaffinity(0, sizeof usable, &usable) == 0 ? (unsigned)CPU_COUNT(&usable) : 1;
     argp_err_exit_status = 2;
     if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
         return 2;

@@ -7,7 +7,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-enum { KEY_STALL = 1000, KEY_HOG, KEY_DRAIN, KEY_TIMERS };
+enum { KEY_STALL = 1000, KEY_HOG, KEY_DRAIN, KEY_WAIT_FIRST, KEY_TIMERS };
 
 static const struct argp_option keys[] = {
     { "listen", 'l', "HOST:PORT", 0, "where to listen (127.0.0.1:0, a free port)", 0 },
@@ -16,6 +16,7 @@ static const struct argp_option keys[] = {
     { "stall", KEY_STALL, NULL, 0, "every 50 ms compute for 20 ms without a pause", 0 },
     { "hog", KEY_HOG, NULL, 0, "on every thread, compute 1 ms at a time all the time", 0 },
     { "drain", KEY_DRAIN, NULL, 0, "(echo-epoll) read until EAGAIN, even after a short read", 0 },
+    { "wait-first", KEY_WAIT_FIRST, NULL, 0, "(echo-weft) hold no buffer while there is nothing to read", 0 },
     { "timers", KEY_TIMERS, "N", 0, "(echo-weft) so many tasks that sleep for an hour", 0 },
     { 0 },
 };
@@ -48,6 +49,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         break;
     case KEY_DRAIN:
         opt->drain = true;
+        break;
+    case KEY_WAIT_FIRST:
+        opt->wait_first = true;
         break;
     case KEY_TIMERS:
         opt->timers = parse_count(state, "timers", arg, 10000000);

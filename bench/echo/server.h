@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 enum {
-    SERVER_BUFFER = 2048, // for one read; small enough to share a stack's first page with a task's frames
+    SERVER_BUFFER = 4096, // for one read, the same on every server: a page, as programs tend to take
     STALL_PERIOD_MS = 50, // --stall: so often ...
     STALL_MS = 20,        // ... somebody computes for so long without a pause
     HOG_MS = 1,           // --hog: everybody computes for so long at a time
@@ -18,6 +18,7 @@ struct server_options {
     bool stall;
     bool hog;
     bool drain;      // read again until EAGAIN, even after a short read
+    bool wait_first; // take a buffer only when there is something to read
     unsigned timers; // armed for an hour, and never fired
 };
 
