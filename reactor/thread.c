@@ -10,9 +10,9 @@
 //     start                                                                    +-----------> DOZE --------+ gives back
 //                                                                                  sleeps on its futex
 //
-// KEEP sleeps without bound if all workers are asleep (and `watch` has nothing left to do): then all that can happen is an event, a timer, or a push from
-// another thread, which should interrupt the poll if it wakes the first worker. While some worker is awake, it sleeps a
-// tick at most, to call `watch` as TICK does.
+// KEEP sleeps without bound if all workers are asleep, and `watch` has nothing left to do: then all that can happen is
+// an event, a timer, or a push from another thread, which should interrupt the poll if it wakes the first worker. While
+// some worker is awake, it sleeps a tick at most, to call `watch` as TICK does.
 //
 // TICK is there for the workers that poll by themselves. Each tick it calls `watch`. If the lease is free and nobody
 // has polled for a tick although a task hogs its worker, or for 64 ticks in any case, it runs a turn, and what is ready

@@ -1,0 +1,541 @@
+// guard-ops: one operation of weft's, over and over, on one worker, for tests/guard/run to count what it takes.
+//
+//   guard-ops --list    the operations, each with how often it is done; before them, what compiled this
+//   guard-ops NAME      warms up, then does it that often between guard_begin and guard_end
+//
+// What is counted is the worker's thread between the two. So the shapes are those in which one worker alone decides
+// what happens next, and time does not.
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <weft.h>
+
+// callgrind sets its counters to zero where the one begins, and writes them down where the other does. In strace's log
+// the call that nobody else makes marks the two places.
+void guard_begin(void);
+void guard_end(void);
+
+__attribute__((noinline)) void guard_begin(void)
+{
+    (void)getppid();
+}
+
+__attribute__((noinline)) void guard_end(void)
+{
+    (void)getppid();
+}
+
+// What goes wrong shall not pass for an operation that became cheap.
+static void ok(long result, const char *what)
+{
+    if (result >= 0)
+        return;
+    fprintf(stderr, "guard-ops: %s: %s\n", what, weft_strerror((int)result));
+    abort();
+}
+
+static weft_task *spawn(weft_fn *fn, void *arg)
+{
+    weft_task *t;
+    ok(weft_spawn(&t, fn, arg), "spawn");
+    return t;
+}
+
+static int join(weft_task *t)
+{
+    int result;
+    ok(weft_join(t, &result), "join");
+    ok(result, "a task's result");
+    return result;
+}
+
+enum { CROWD = 1000, PARTIES = 8, CONNECTIONS = 128, MESSAGE = 64 };
+
+// together runs fn(arg) as `tasks` tasks, and waits for them.
+static void together(int tasks, weft_fn *fn, void *arg)
+{
+    static weft_task *crowd[CROWD];
+    for (int i = 0; i < tasks; i++)
+        crowd[i] = spawn(fn, arg);
+    for (int i = 0; i < tasks; i++)
+        join(crowd[i]);
+}
+
+static weft_chan *chan(size_t capacity)
+{
+    weft_chan *c;
+    ok(weft_chan_new(&c, sizeof(long), capacity), "make a channel");
+    return c;
+}
+
+// --- tasks -----------------------------------------------------------------------------------------------------------
+
+static int empty(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static int yields(void *arg)
+{
+    const long n = *(const long *)arg;
+    for (long i = 0; i < n; i++)
+        ok(weft_yield(), "yield");
+    return 0;
+}
+
+static void yield(long n)
+{
+    yields(&n);
+}
+
+static void yield_crowd(long n)
+{
+    together(CROWD, yields, &n);
+}
+
+// slower is not an operation to be guarded: it is `yield` with something planted, which the guard must find.
+static void slower(long n)
+{
+    for (long i = 0; i < n; i++) {
+        ok(weft_yield(), "yield");
+        (void)getuid();
+        for (int planted = 0; planted < 10; planted++)
+            __asm__ volatile("" ::: "memory");
+    }
+}
+
+static void spawn_join(long n)
+{
+    for (long i = 0; i < n; i++)
+        join(spawn(empty, NULL));
+}
+
+static void spawn_crowd(long n)
+{
+    for (long i = 0; i < n; i++)
+        together(CROWD, empty, NULL);
+}
+
+struct chain {
+    long left;
+    weft_future end;
+};
+
+static int spawns_next(void *arg)
+{
+    struct chain *c = arg;
+    if (--c->left > 0)
+        ok(weft_spawn(NULL, spawns_next, c), "spawn the next");
+    else
+        weft_future_complete(&c->end, 0);
+    return 0;
+}
+
+static void spawn_chain(long n)
+{
+    struct chain c = { .left = n, .end = WEFT_FUTURE_INIT };
+    ok(weft_spawn(NULL, spawns_next, &c), "spawn the first");
+    ok(weft_await(&c.end, NULL), "await the last");
+}
+
+// A spawn for each call above 1, and no cut-off.
+static int fib_of(void *arg)
+{
+    const intptr_t n = (intptr_t)arg;
+    if (n < 2)
+        return (int)n;
+    weft_task *other = spawn(fib_of, (void *)(n - 1));
+    const int mine = fib_of((void *)(n - 2));
+    return mine + join(other);
+}
+
+enum { FIB_N = 18, FIB_SPAWNS = 4180 };
+
+static void fib(long n)
+{
+    for (long i = 0; i < n; i++)
+        fib_of((void *)(intptr_t)FIB_N);
+}
+
+// --- channels, futures, select ---------------------------------------------------------------------------------------
+
+struct pair {
+    weft_chan *there, *back;
+    long n;
+};
+
+static int answers(void *arg)
+{
+    const struct pair *p = arg;
+    for (long i = 0, message; i < p->n; i++) {
+        ok(weft_chan_recv(p->there, &message), "receive a ping");
+        ok(weft_chan_send(p->back, &message), "send a pong");
+    }
+    return 0;
+}
+
+static void pingpong(long n)
+{
+    struct pair p = { chan(1), chan(1), n };
+    weft_task *other = spawn(answers, &p);
+
+    for (long i = 0, message; i < n; i++) {
+        ok(weft_chan_send(p.there, &i), "send a ping");
+        ok(weft_chan_recv(p.back, &message), "receive a pong");
+    }
+    join(other);
+    weft_chan_unref(p.there);
+    weft_chan_unref(p.back);
+}
+
+static int produces(void *arg)
+{
+    const struct pair *p = arg;
+    for (long i = 0; i < p->n; i++)
+        ok(weft_chan_send(p->there, &i), "send");
+    return 0;
+}
+
+static void mpsc(long n)
+{
+    struct pair p = { .there = chan(64), .n = n };
+    weft_task *producers[PARTIES];
+
+    for (int i = 0; i < PARTIES; i++)
+        producers[i] = spawn(produces, &p);
+    for (long i = 0, message; i < PARTIES * n; i++)
+        ok(weft_chan_recv(p.there, &message), "receive");
+    for (int i = 0; i < PARTIES; i++)
+        join(producers[i]);
+    weft_chan_unref(p.there);
+}
+
+struct futures {
+    weft_future there, back;
+    long n;
+};
+
+// Each makes the future that it has awaited anew before the other one can know.
+static int completes(void *arg)
+{
+    struct futures *f = arg;
+    for (long i = 0; i < f->n; i++) {
+        ok(weft_await(&f->there, NULL), "await");
+        weft_future_init(&f->there);
+        weft_future_complete(&f->back, i);
+    }
+    return 0;
+}
+
+static void future(long n)
+{
+    struct futures f = { WEFT_FUTURE_INIT, WEFT_FUTURE_INIT, n };
+    weft_task *other = spawn(completes, &f);
+
+    for (long i = 0; i < n; i++) {
+        weft_future_complete(&f.there, i);
+        ok(weft_await(&f.back, NULL), "await");
+        weft_future_init(&f.back);
+    }
+    join(other);
+}
+
+// Both channels hold a message; the one that is taken is replaced.
+static void select_ready(long n)
+{
+    long got[2], put = 0;
+    weft_chan *chans[2] = { chan(1), chan(1) };
+    weft_case c[2] = { weft_on_recv(chans[0], &got[0]), weft_on_recv(chans[1], &got[1]) };
+
+    for (int i = 0; i < 2; i++)
+        ok(weft_chan_try_send(chans[i], &put), "fill a channel");
+    for (; put < n; put++) {
+        const int i = weft_select(c, 2);
+        ok(i, "select");
+        ok(weft_chan_try_send(chans[i], &put), "replace what was taken");
+    }
+    for (int i = 0; i < 2; i++)
+        weft_chan_unref(chans[i]);
+}
+
+static int sends_in_turn(void *arg)
+{
+    const struct pair *p = arg;
+    for (long i = 0; i < p->n; i++)
+        ok(weft_chan_send(i % 2 ? p->there : p->back, &i), "send");
+    return 0;
+}
+
+// Nothing is there: the select waits until a message is brought.
+static void select_wait(long n)
+{
+    long got[2];
+    struct pair p = { chan(0), chan(0), n };
+    weft_case c[2] = { weft_on_recv(p.there, &got[0]), weft_on_recv(p.back, &got[1]) };
+    weft_task *sender = spawn(sends_in_turn, &p);
+
+    for (long i = 0; i < n; i++)
+        ok(weft_select(c, 2), "select");
+    join(sender);
+    weft_chan_unref(p.there);
+    weft_chan_unref(p.back);
+}
+
+// --- locks and scopes ------------------------------------------------------------------------------------------------
+
+static void mutex(long n)
+{
+    weft_mutex m = WEFT_MUTEX_INIT;
+    for (long i = 0; i < n; i++) {
+        ok(weft_mutex_lock(&m), "lock");
+        weft_mutex_unlock(&m);
+    }
+    weft_mutex_destroy(&m);
+}
+
+struct lockers {
+    weft_mutex mutex;
+    long n;
+};
+
+static int locks_and_yields(void *arg)
+{
+    struct lockers *l = arg;
+    for (long i = 0; i < l->n; i++) {
+        ok(weft_mutex_lock(&l->mutex), "lock");
+        ok(weft_yield(), "yield");
+        weft_mutex_unlock(&l->mutex);
+    }
+    return 0;
+}
+
+// Whoever has the lock lets the others run, so that they wait for it.
+static void mutex_wait(long n)
+{
+    struct lockers l = { WEFT_MUTEX_INIT, n };
+    together(PARTIES, locks_and_yields, &l);
+    weft_mutex_destroy(&l.mutex);
+}
+
+static void sem(long n)
+{
+    weft_sem s = WEFT_SEM_INIT(1);
+    for (long i = 0; i < n; i++) {
+        ok(weft_sem_acquire(&s, 1), "acquire");
+        weft_sem_release(&s, 1);
+    }
+    weft_sem_destroy(&s);
+}
+
+// Reading the clock is not part of it.
+static void scope(long n)
+{
+    weft_scope s;
+    const weft_time deadline = weft_after(WEFT_S(3600));
+
+    for (long i = 0; i < n; i++) {
+        weft_scope_open(&s, WEFT_SCOPE_FAIL_FAST);
+        weft_scope_deadline(&s, deadline + WEFT_US(i));
+        ok(weft_scope_close(&s), "close an empty scope");
+    }
+}
+
+static void scope_crowd(long n)
+{
+    weft_scope s;
+
+    for (long i = 0; i < n; i++) {
+        weft_scope_open(&s, WEFT_SCOPE_FAIL_FAST);
+        for (int child = 0; child < CROWD; child++)
+            ok(weft_scope_spawn(&s, empty, NULL), "spawn a child");
+        ok(weft_scope_close(&s), "close a scope");
+    }
+}
+
+// --- time, descriptors -----------------------------------------------------------------------------------------------
+
+static int sleeps(void *arg)
+{
+    ok(weft_sleep_until(*(const weft_time *)arg), "sleep");
+    return 0;
+}
+
+// All sleep before the first one wakes, however slow this machine is: a fifth of a second is long.
+static void sleep_crowd(long n)
+{
+    for (long i = 0; i < n; i++) {
+        weft_time until = weft_after(WEFT_MS(200));
+        together(CROWD, sleeps, &until);
+    }
+}
+
+static int echoes(void *arg)
+{
+    char buf[4096];
+    const int fd = (int)(intptr_t)arg;
+    ssize_t n;
+
+    while ((n = weft_read(fd, buf, sizeof(buf))) > 0)
+        ok(weft_write_all(fd, buf, (size_t)n, NULL), "echo");
+    return weft_close(fd);
+}
+
+// A server on a free port of this machine, and the address to dial.
+struct server {
+    int fd;
+    char addr[64];
+    long n; // how many connections it takes
+};
+
+static struct server listens(long n)
+{
+    struct server s = { .fd = weft_tcp_listen("127.0.0.1:0"), .n = n };
+    ok(s.fd, "listen");
+    ok(weft_local_addr(s.fd, s.addr, sizeof(s.addr)), "find out the address");
+    return s;
+}
+
+// A client of the echo server, and how many messages it sends.
+struct client {
+    int fd;
+    long n;
+};
+
+static int asks(void *arg)
+{
+    char buf[MESSAGE] = { 0 };
+    const struct client *c = arg;
+
+    for (long i = 0; i < c->n; i++) {
+        ok(weft_write_all(c->fd, buf, sizeof(buf), NULL), "ask");
+        ok(weft_read_full(c->fd, buf, sizeof(buf), NULL), "read the answer");
+    }
+    return 0;
+}
+
+static void connect_all(struct client *clients)
+{
+    const struct server s = listens(CONNECTIONS);
+    for (int i = 0; i < CONNECTIONS; i++) {
+        clients[i].fd = weft_tcp_dial(s.addr);
+        ok(clients[i].fd, "dial");
+        const int fd = weft_accept(s.fd, NULL, NULL);
+        ok(fd, "accept");
+        ok(weft_spawn(NULL, echoes, (void *)(intptr_t)fd), "spawn");
+    }
+    weft_close(s.fd);
+}
+
+// The connections are made by the warm-up, and stay: what is counted is messages, of both sides.
+static void echo(long n)
+{
+    static struct client clients[CONNECTIONS];
+    weft_task *tasks[CONNECTIONS];
+
+    if (clients[0].n == 0)
+        connect_all(clients);
+    for (int i = 0; i < CONNECTIONS; i++) {
+        clients[i].n = n;
+        tasks[i] = spawn(asks, &clients[i]);
+    }
+    for (int i = 0; i < CONNECTIONS; i++)
+        join(tasks[i]);
+}
+
+static int accepts(void *arg)
+{
+    const struct server *s = arg;
+    for (long i = 0; i < s->n; i++) {
+        const int fd = weft_accept(s->fd, NULL, NULL);
+        ok(fd, "accept");
+        weft_close(fd);
+    }
+    return 0;
+}
+
+// The client resets its connection: no port is left in TIME_WAIT.
+static void connect_close(long n)
+{
+    const struct linger at_once = { .l_onoff = 1 };
+    struct server s = listens(n);
+    weft_task *server = spawn(accepts, &s);
+
+    for (long i = 0; i < n; i++) {
+        const int fd = weft_tcp_dial(s.addr);
+        ok(fd, "dial");
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+        weft_close(fd);
+    }
+    join(server);
+    weft_close(s.fd);
+}
+
+// --- the program -----------------------------------------------------------------------------------------------------
+
+static const struct op {
+    const char *name;
+    void (*run)(long n);
+    long n;    // enough for the worker's looks at the clock to be lost in it, no more: callgrind is fifty times slower
+    long each; // of these, one run of `run(1)` does so many
+} ops[] = {
+    { "yield", yield, 100000, 1 },
+    { "yield-crowd", yield_crowd, 100, CROWD },
+    { "slower", slower, 10000, 1 },
+    { "spawn-join", spawn_join, 20000, 1 },
+    { "spawn-crowd", spawn_crowd, 20, CROWD },
+    { "spawn-chain", spawn_chain, 20000, 1 },
+    { "fib", fib, 5, FIB_SPAWNS },
+    { "pingpong", pingpong, 20000, 1 },
+    { "mpsc", mpsc, 5000, PARTIES },
+    { "future", future, 20000, 1 },
+    { "select-ready", select_ready, 20000, 1 },
+    { "select-wait", select_wait, 20000, 1 },
+    { "mutex", mutex, 100000, 1 },
+    { "mutex-wait", mutex_wait, 2000, PARTIES },
+    { "sem", sem, 100000, 1 },
+    { "scope", scope, 50000, 1 },
+    { "scope-crowd", scope_crowd, 20, CROWD },
+    { "sleep-crowd", sleep_crowd, 5, CROWD },
+    { "echo", echo, 40, CONNECTIONS },
+    { "connect", connect_close, 500, 1 },
+};
+
+static int measure(void *arg)
+{
+    const struct op *op = arg;
+    op->run(op->n / 5 + 1);
+    guard_begin();
+    op->run(op->n);
+    guard_end();
+    return 0;
+}
+
+static int list(void)
+{
+    printf("%s\n", GUARD_BUILT_BY);
+    for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
+        printf("%s %ld\n", ops[i].name, ops[i].n * ops[i].each);
+    return 0;
+}
+
+static int run(const struct op *op)
+{
+    weft_config cfg = WEFT_CONFIG_INIT;
+    cfg.workers = 1;
+    cfg.seed = 1;
+    return weft_run(&cfg, measure, (void *)op);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "--list") == 0)
+        return list();
+    for (size_t i = 0; argc == 2 && i < sizeof(ops) / sizeof(ops[0]); i++)
+        if (strcmp(argv[1], ops[i].name) == 0)
+            return run(&ops[i]);
+    fprintf(stderr, "usage: guard-ops --list | NAME\n");
+    return 2;
+}
