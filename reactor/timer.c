@@ -46,7 +46,7 @@
 #include "reactor/turn.h"
 
 enum { HOLD_MAX = 64 /* timers a hold of the lock */, HOLDS_MAX = 16 /* a wheel and turn: I/O must have its turn */ };
-enum { LATE_MAX = 1000000 /* ns */ };
+enum { AHEAD = 8 /* wakers */, LATE_MAX = 1000000 /* ns */ };
 
 int wf_timers_init(struct wf_reactor *r)
 {
@@ -175,8 +175,10 @@ static bool expire_some(struct wf_timers *t, _Atomic int64_t *next, int64_t now,
     unsigned n = collect(&due, wakers);
     wf_lock_release(&t->lock);
 
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n; i++) {
+        __builtin_prefetch(wakers[i + AHEAD < n ? i + AHEAD : i].arg, 1); // what the waker is going to write
         wf_waker_fire(wakers[i]);
+    }
     *fired += n;
     return done;
 }

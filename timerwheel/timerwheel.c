@@ -54,6 +54,34 @@ static int64_t turn_digits(int64_t now, int64_t tick, unsigned level)
     return digits < farthest ? digits : farthest;
 }
 
+static struct wf_wheel_node *node_of(struct wf_list *link)
+{
+    return wf_container_of(link, struct wf_wheel_node, link);
+}
+
+static void enter_slot(struct wf_wheel_slot *slot, struct wf_wheel_node *node)
+{
+    node->ahead = NULL;
+    wf_list_append(&slot->timers, &node->link);
+    if (!slot->untold) {
+        slot->untold = node;
+        slot->behind = 0;
+    } else if (++slot->behind >= WF_WHEEL_AHEAD) {
+        slot->untold->ahead = node;
+        slot->untold = node_of(slot->untold->link.next); // there is one: `node` at the latest
+        slot->behind--;
+    }
+}
+
+static void leave_slot(struct wf_wheel_slot *slot, struct wf_wheel_node *node)
+{
+    if (slot->untold == node) {
+        slot->untold = node->link.next == &slot->timers ? NULL : node_of(node->link.next);
+        slot->behind -= slot->behind > 0;
+    }
+    wf_list_remove(&node->link);
+}
+
 static void place(struct wf_wheel *w, struct wf_wheel_node *node)
 {
     int64_t tick = due_tick(node->deadline, w->now);
@@ -62,14 +90,16 @@ static void place(struct wf_wheel *w, struct wf_wheel_node *node)
 
     node->level = (uint8_t)level;
     node->slot = (uint8_t)slot;
-    wf_list_append(&w->slots[level][slot], &node->link);
+    enter_slot(&w->slots[level][slot], node);
     w->occupied[level] |= (uint64_t)1 << slot;
 }
 
 static void displace(struct wf_wheel *w, struct wf_wheel_node *node)
 {
-    wf_list_remove(&node->link);
-    if (wf_list_empty(&w->slots[node->level][node->slot]))
+    struct wf_wheel_slot *slot = &w->slots[node->level][node->slot];
+
+    leave_slot(slot, node);
+    if (wf_list_empty(&slot->timers))
         w->occupied[node->level] &= ~((uint64_t)1 << node->slot);
 }
 
@@ -113,7 +143,7 @@ static struct turn next_turn(const struct wf_wheel *w)
 
 static struct wf_wheel_node *first_node(const struct wf_wheel *w, struct turn turn)
 {
-    return wf_container_of(w->slots[turn.level][turn.slot].next, struct wf_wheel_node, link);
+    return node_of(w->slots[turn.level][turn.slot].timers.next);
 }
 
 static void expire(struct wf_wheel *w, struct wf_wheel_node *node, struct wf_list *expired)
@@ -133,14 +163,17 @@ static bool empty_slot(struct wf_wheel *w, struct turn turn, unsigned *most, str
 {
     // Nothing comes back into this slot: what is left of its timers' ticks is lower digits, and a timer that was only
     // parked here goes to another slot of the top level.
-    while (!wf_list_empty(&w->slots[turn.level][turn.slot])) {
+    while (!wf_list_empty(&w->slots[turn.level][turn.slot].timers)) {
+        struct wf_wheel_node *node = first_node(w, turn);
         if (*most == 0)
             return false;
         --*most;
+        __builtin_prefetch(node->ahead, 1);
+        __builtin_prefetch(node->ahead + 1, 1); // a node may lie across two lines
         if (turn.level == 0)
-            expire(w, first_node(w, turn), expired);
+            expire(w, node, expired);
         else
-            cascade(w, first_node(w, turn));
+            cascade(w, node);
     }
     return true;
 }
@@ -151,7 +184,7 @@ void wf_wheel_init(struct wf_wheel *w, int64_t now)
     *w = (struct wf_wheel){ .now = now >> WF_WHEEL_TICK_BITS };
     for (unsigned level = 0; level < WF_WHEEL_LEVELS; level++)
         for (unsigned slot = 0; slot < WF_WHEEL_SLOTS; slot++)
-            wf_list_init(&w->slots[level][slot]);
+            wf_list_init(&w->slots[level][slot].timers);
 }
 
 void wf_wheel_insert(struct wf_wheel *w, struct wf_wheel_node *node, int64_t deadline)
@@ -201,7 +234,7 @@ int64_t wf_wheel_next(const struct wf_wheel *w)
     // parked here.
     struct wf_wheel_node *node = first_node(w, turn);
     int64_t tick = due_tick(node->deadline, w->now);
-    bool alone = node->link.next == &w->slots[turn.level][turn.slot];
+    bool alone = node->link.next == &w->slots[turn.level][turn.slot].timers;
     if (alone && tick >> level_shift(turn.level) == turn.tick >> level_shift(turn.level))
         return tick_ns(tick);
     return tick_ns(turn.tick);
@@ -216,7 +249,7 @@ int64_t wf_wheel_first(const struct wf_wheel *w)
     if (w->count == 0)
         return first;
     struct turn turn = next_turn(w);
-    const struct wf_list *slot = &w->slots[turn.level][turn.slot];
+    const struct wf_list *slot = &w->slots[turn.level][turn.slot].timers;
     for (const struct wf_list *at = slot->next; at != slot; at = at->next) {
         int64_t deadline = wf_container_of(at, struct wf_wheel_node, link)->deadline;
         if (deadline < first)
@@ -230,7 +263,7 @@ void wf_wheel_early(struct wf_wheel *w, int64_t now, unsigned most, struct wf_li
     if (w->count == 0)
         return;
     struct turn turn = next_turn(w);
-    const struct wf_list *slot = &w->slots[turn.level][turn.slot];
+    const struct wf_list *slot = &w->slots[turn.level][turn.slot].timers;
     for (struct wf_list *at = slot->next, *next; at != slot && most > 0; at = next) {
         struct wf_wheel_node *node = wf_container_of(at, struct wf_wheel_node, link);
         next = at->next;
@@ -255,12 +288,18 @@ static void check_node(const struct wf_wheel *w, const struct wf_wheel_node *nod
 
 static uint64_t check_slot(const struct wf_wheel *w, unsigned level, unsigned slot)
 {
-    const struct wf_list *head = &w->slots[level][slot];
+    const struct wf_list *head = &w->slots[level][slot].timers;
     uint64_t n = wf_list_check(head);
 
+    const struct wf_wheel_node *untold = w->slots[level][slot].untold;
+    bool untold_is_here = !untold;
+
     wf_assert((n > 0) == (w->occupied[level] >> slot & 1));
-    for (struct wf_list *at = head->next; at != head; at = at->next)
-        check_node(w, wf_container_of(at, struct wf_wheel_node, link), level, slot);
+    for (struct wf_list *at = head->next; at != head; at = at->next) {
+        check_node(w, node_of(at), level, slot);
+        untold_is_here |= node_of(at) == untold;
+    }
+    wf_assert(untold_is_here);
     return n;
 }
 

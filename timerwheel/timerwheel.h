@@ -28,20 +28,30 @@
 
 #include "base/list.h"
 
-enum { WF_WHEEL_LEVELS = 8, WF_WHEEL_SLOTS = 64, WF_WHEEL_SLOT_BITS = 6, WF_WHEEL_TICK_BITS = 14 };
+enum { WF_WHEEL_LEVELS = 8, WF_WHEEL_SLOTS = 64, WF_WHEEL_SLOT_BITS = 6, WF_WHEEL_TICK_BITS = 14, WF_WHEEL_AHEAD = 12 };
 
 struct wf_wheel_node {
-    struct wf_list link; // in a slot, or in the list that wf_wheel_advance made
-    int64_t deadline;    // ns
+    struct wf_list link;         // in a slot, or in the list that wf_wheel_advance made
+    struct wf_wheel_node *ahead; // one that came WF_WHEEL_AHEAD later, or whatever is there now: only to be prefetched
+    int64_t deadline;            // ns
     uint8_t level, slot; // where it is, while it is in the wheel
     bool armed;          // is it in the wheel?
+};
+
+// A slot's timers lie anywhere, and a list is walked no faster than one cache miss after the other. So each node is told
+// of one that came WF_WHEEL_AHEAD later; who walks the list fetches those ahead of time. (A million tasks that sleep a
+// second at once, two workers: all are back after 1.86 s without this, 1.32 with it.)
+struct wf_wheel_slot {
+    struct wf_list timers;
+    struct wf_wheel_node *untold; // of those not told yet the first, NULL if there are none
+    unsigned behind;              // how far that is behind the last; less if some in between were removed
 };
 
 struct wf_wheel {
     int64_t now;                        // ticks: what wf_wheel_advance has reached
     uint64_t count;                     // timers in the wheel
     uint64_t occupied[WF_WHEEL_LEVELS]; // bit s: slot s of the level is not empty
-    struct wf_list slots[WF_WHEEL_LEVELS][WF_WHEEL_SLOTS];
+    struct wf_wheel_slot slots[WF_WHEEL_LEVELS][WF_WHEEL_SLOTS];
 };
 
 // wf_wheel_init makes an empty wheel that stands at `now` (ns, 0 or more).

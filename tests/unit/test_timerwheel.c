@@ -472,6 +472,28 @@ static void following_next_makes_progress_and_misses_nothing(void **state)
     assert_true(steps <= allowed);
 }
 
+// Whoever walks a slot can fetch ahead of time what comes later in it, whether some in between are gone or not.
+static void a_timer_knows_one_that_comes_later_in_its_slot(void **state)
+{
+    enum { N = 4 * WF_WHEEL_AHEAD };
+    struct wf_wheel_node nodes[N];
+    (void)state;
+
+    begin(0);
+    for (int i = 0; i < N; i++) {
+        wf_wheel_insert(&wheel, &nodes[i], LEVEL(2));
+        wf_wheel_check(&wheel);
+    }
+    for (int i = 0; i < N - WF_WHEEL_AHEAD; i++)
+        assert_ptr_equal(nodes[i].ahead, &nodes[i + WF_WHEEL_AHEAD]);
+    for (int i = N - WF_WHEEL_AHEAD; i < N; i++)
+        assert_null(nodes[i].ahead);
+    for (int i = 0; i < N; i++) { // the one that is to be told next among them
+        wf_wheel_remove(&wheel, &nodes[i]);
+        wf_wheel_check(&wheel);
+    }
+}
+
 static void a_million_timers_are_cancelled_at_once(void **state)
 {
     enum { N = 1000000 };
@@ -660,6 +682,7 @@ int main(void)
         cmocka_unit_test(most_bounds_what_one_call_touches),
         cmocka_unit_test(a_timer_cascades_at_most_once_a_level),
         cmocka_unit_test(following_next_makes_progress_and_misses_nothing),
+        cmocka_unit_test(a_timer_knows_one_that_comes_later_in_its_slot),
         cmocka_unit_test(a_million_timers_are_cancelled_at_once),
         cmocka_unit_test(it_agrees_with_a_list_that_is_searched),
     };
