@@ -110,7 +110,7 @@ static int open_set(const struct ask *a)
 
 static int wait_apart(struct ask *a)
 {
-    struct wf_ready set = { .direction = WF_READ, .call = a->r.call, .fd = open_set(a) };
+    struct wf_ready set = { .self = a->r.self, .direction = WF_READ, .call = a->r.call, .fd = open_set(a) };
 
     if (set.fd < 0)
         return set.fd;
@@ -179,7 +179,7 @@ int wf_poll_look(int fd, short events)
 
 bool wf_poll_may(int fd, short events)
 {
-    struct wf_ready r = { .fd = fd };
+    struct wf_ready r = { .self = wf_self(), .fd = fd };
     short all = directions(events);
 
     wf_ready_find(&r);
@@ -246,7 +246,7 @@ static int join_cells(struct wf_poll *p, struct ask *a)
 // join_set is wait_set for a select.
 static int join_set(struct wf_poll *p, struct ask *a)
 {
-    struct wf_ready set = { .direction = WF_READ, .call = a->r.call, .fd = p->set };
+    struct wf_ready set = { .self = a->r.self, .direction = WF_READ, .call = a->r.call, .fd = p->set };
     int err = wf_ready_attach_as(&set, WF_KIND_OTHER);
 
     while (err == 0) {
@@ -262,7 +262,9 @@ static int join_set(struct wf_poll *p, struct ask *a)
 
 int wf_poll_join(struct wf_poll *p, int fd, short events)
 {
-    struct ask a = { .r = { .fd = fd, .call = "weft_select" }, .events = events, .all = directions(events) };
+    struct ask a = { .events = events, .all = directions(events) };
+
+    a.r = (struct wf_ready){ .self = wf_self(), .fd = fd, .call = "weft_select" };
 
     wf_ready_find(&a.r);
     if (p->generation && (!a.r.source || a.r.generation != p->generation))

@@ -12,9 +12,10 @@
 
 static int park(struct wf_ready *r, struct wf_cell *cell)
 {
-    int err = wf_wait_cell(cell, WEFT_NEVER, r->call, r->fd);
-
+    if (wf_cell_value(cell)) // another edge
+        return 0;
     r->parked = true;
+    int err = wf_wait_as(r->self, cell, r->call, r->fd);
     if (err < 0)
         return err;
     // acquire: pairs with the reactor's new generation, which it makes before it wakes those who wait
@@ -53,7 +54,7 @@ WF_NOINLINE static int sys_is_tcp(int fd)
 
 int wf_ready_attach_as(struct wf_ready *r, enum wf_kind kind)
 {
-    int err = wf_source_register(wf_rt_current()->reactor, r->fd, &r->source);
+    int err = wf_source_register(wf_weft_task(r->self)->rt->reactor, r->fd, &r->source);
     if (err < 0) {
         r->source = NULL;
         return err;
@@ -131,7 +132,7 @@ static int run_job(void *arg)
 static ssize_t run_in_pool(struct wf_ready *r, wf_ready_try *try, void *args)
 {
     struct job job = { .try = try, .args = args, .fd = r->fd };
-    int err = wf_pool_run(wf_rt_current()->blocking, run_job, &job, r->call);
+    int err = wf_pool_run(wf_weft_task(r->self)->rt->blocking, run_job, &job, r->call);
 
     if (err == -EAGAIN)
         run_job(&job); // not one thread to be had: better late for the others than never

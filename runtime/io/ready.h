@@ -49,6 +49,7 @@ enum wf_kind {
 
 // One call on one direction of a descriptor.
 struct wf_ready {
+    struct wf_task *self;     // who calls
     struct wf_source *source; // NULL: not registered
     uint32_t generation;      // the source's when the call began
     enum wf_kind kind;
@@ -77,7 +78,7 @@ static inline enum wf_kind wf_kind_of(struct wf_source *s, uint32_t generation)
 // wf_ready_find looks for the descriptor among the registered ones.
 static inline void wf_ready_find(struct wf_ready *r)
 {
-    struct wf_source *s = wf_source_get(wf_rt_current()->reactor, r->fd);
+    struct wf_source *s = wf_source_get(wf_weft_task(r->self)->rt->reactor, r->fd);
     if (!s)
         return;
     r->generation = wf_load_acquire(&s->generation); // acquire: the cells are as registering it left them, or newer
@@ -91,8 +92,8 @@ static inline void wf_ready_find(struct wf_ready *r)
 // Returns: 0; -ECANCELED.
 static inline int wf_ready_open(struct wf_ready *r, int fd, enum wf_direction direction, const char *call)
 {
-    *r = (struct wf_ready){ .fd = fd, .direction = direction, .call = call };
-    int err = wf_wait_begin(call);
+    *r = (struct wf_ready){ .self = wf_wait_self(call), .fd = fd, .direction = direction, .call = call };
+    int err = wf_wait_cut(r->self);
     if (wf_likely(err == 0))
         wf_ready_find(r);
     return err;
@@ -128,7 +129,7 @@ __attribute__((always_inline)) static inline ssize_t wf_ready_run(struct wf_read
     if (result > 0 && (size_t)result < full)
         wf_ready_short(r);
     if (!r->parked)
-        wf_spend();
+        wf_wait_spend(r->self);
     return result;
 }
 

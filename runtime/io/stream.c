@@ -5,11 +5,11 @@
 // that is registered remembers what it is.
 #include <limits.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 #include <weft/io.h>
 
+#include "base/syscall.h"
 #include "runtime/io/ready.h"
 
 // What the system calls of this file work on: one buffer, or a vector.
@@ -23,20 +23,17 @@ struct vec {
     int n;
 };
 
-// The two that every message comes through are made without the C library's wrappers: those are cancellation points,
-// and in a program of several threads each passage costs them two locked instructions (measured: 0.1 us a message). A
-// worker is never cancelled.
-WF_NOINLINE static ssize_t sys_recv(int fd, void *args)
+// The two that every message comes through go without the C library, and so without errno.
+static inline ssize_t sys_recv(int fd, void *args)
 {
     struct span *s = args;
-    return wf_result(TEMP_FAILURE_RETRY(syscall(SYS_recvfrom, fd, s->base, s->n, MSG_DONTWAIT, NULL, NULL)));
+    return wf_syscall_retry(SYS_recvfrom, fd, (long)s->base, (long)s->n, MSG_DONTWAIT, 0, 0);
 }
 
-WF_NOINLINE static ssize_t sys_send(int fd, void *args)
+static inline ssize_t sys_send(int fd, void *args)
 {
     struct span *s = args;
-    return wf_result(
-        TEMP_FAILURE_RETRY(syscall(SYS_sendto, fd, s->base, s->n, MSG_DONTWAIT | MSG_NOSIGNAL, NULL, (size_t)0)));
+    return wf_syscall_retry(SYS_sendto, fd, (long)s->base, (long)s->n, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0);
 }
 
 WF_NOINLINE static ssize_t sys_read(int fd, void *args)
@@ -110,7 +107,8 @@ static ssize_t write_nothing(int fd, struct span *none)
     return put == -ENOTSOCK ? sys_write(fd, none) : put;
 }
 
-ssize_t weft_write(int fd, const void *buf, size_t n)
+// write_some is weft_write, also where weft_write_all does it: inline, so that fewer calls return (base/syscall.h).
+__attribute__((always_inline)) static inline ssize_t write_some(int fd, const void *buf, size_t n)
 {
     struct span span = { (void *)buf, n };
     struct wf_ready r;
@@ -124,6 +122,11 @@ ssize_t weft_write(int fd, const void *buf, size_t n)
             return put;
     }
     return run(&r, sys_send, sys_write, &span, n);
+}
+
+ssize_t weft_write(int fd, const void *buf, size_t n)
+{
+    return write_some(fd, buf, n);
 }
 
 // total adds up a vector. Returns: -EINVAL if it is too long, as the system says.
@@ -186,7 +189,7 @@ int weft_write_all(int fd, const void *buf, size_t n, size_t *done)
     size_t at = 0;
     ssize_t put = 1;
 
-    while (at < n && (put = weft_write(fd, (const char *)buf + at, n - at)) > 0)
+    while (at < n && (put = write_some(fd, (const char *)buf + at, n - at)) > 0)
         at += (size_t)put;
     if (done)
         *done = at;
