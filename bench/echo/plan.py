@@ -1,16 +1,9 @@
 """What is measured: cases, each of which is run on every server, in turn, for several rounds."""
 import dataclasses
 
-SERVERS = {"weft": "echo-weft", "epoll": "echo-epoll"}
+from bench.lib.case import Case
 
-# How server and client share the machine. On two CPUs a client and two workers are three busy threads, so the free
-# figures depend on the kernel's scheduler as well: the pinned ones stand beside them.
-REGIMES = {
-    "one": "server and client on one CPU, 1 worker",
-    "own": "server and client on a CPU each, 1 worker",
-    "free": "server and client free on 2 CPUs, 2 workers",
-    "all": "server and client free on all CPUs",
-}
+SERVERS = {"weft": "echo-weft", "epoll": "echo-epoll"}
 
 EXPERIMENTS = {
     "one": "echo, server and client pinned to one CPU",
@@ -24,53 +17,6 @@ EXPERIMENTS = {
     "churn": "a connection for each message",
     "idle": "idle connections: memory, CPU time",
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Case:
-    experiment: str
-    regime: str
-    workers: int
-    connections: int
-    size: int = 64
-    depth: int = 1
-    idle: int = 0
-    rate: int = 0
-    churn: bool = False
-    count_syscalls: bool = False
-    server_args: tuple = ()
-    servers: tuple = ("weft", "epoll")
-    seconds: float = 1.0
-    warmup: float = 0.2
-
-    @property
-    def name(self):
-        """Says what is run, and nothing about why: cases of two experiments with one name are run once."""
-        words = [self.regime, f"w{self.workers}", f"c{self.connections}"]
-        words += [f"{self.size}B"] if self.size != 64 else []
-        words += [f"deep{self.depth}"] if self.depth > 1 else []
-        words += [f"idle{self.idle}"] if self.idle else []
-        words += [f"rate{self.rate}"] if self.rate else []
-        words += ["churn"] if self.churn else []
-        words += ["syscalls"] if self.count_syscalls else []
-        return "-".join(words + [arg.lstrip("-") for arg in self.server_args])
-
-    @property
-    def descriptors(self):
-        return self.connections + self.idle + 64
-
-    def load_args(self):
-        args = [f"--connections={self.connections}", f"--size={self.size}", f"--depth={self.depth}",
-                f"--seconds={self.seconds}", f"--warmup={self.warmup}"]
-        args += [f"--idle={self.idle}"] if self.idle else []
-        args += [f"--rate={self.rate}"] if self.rate else []
-        args += ["--churn"] if self.churn else []
-        args += ["--count-syscalls"] if self.count_syscalls else []
-        return args
-
-    def estimate_s(self):
-        """How long one run takes, about: with starting, connecting and stopping."""
-        return self.seconds + self.warmup + 0.15 + (self.connections + self.idle) * 1e-4
 
 
 @dataclasses.dataclass(frozen=True)

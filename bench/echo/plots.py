@@ -1,37 +1,11 @@
 """The plots of the report, each as one piece of SVG. Needs matplotlib."""
-import io
-import re
-
-import matplotlib
-
-matplotlib.use("svg")
-import matplotlib.pyplot as plt     # noqa: E402 (the backend comes first)
-
-from results import plain           # noqa: E402
+from bench.echo.results import plain
+from bench.lib.svg import counts_axis, curve_points, nines, plt, svg
 
 COLOURS = {"weft": "#c2410c", "epoll": "#475569"}
 LABELS = {"weft": "weft", "epoll": "bare epoll"}
 WORKERS = {"one": 1, "own": 1, "free": 2}
 TITLES = {"one": "one CPU for both, 1 worker", "own": "a CPU each, 1 worker", "free": "free on 2 CPUs, 2 workers"}
-
-plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "weft", "font.family": "sans-serif", "font.size": 9,
-                     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#e2e8f0",
-                     "axes.axisbelow": True, "figure.constrained_layout.use": True, "legend.frameon": False})
-
-
-def svg(figure):
-    """The figure as an <svg> element, with ids of its own, so that several fit in one page."""
-    out = io.StringIO()
-    figure.savefig(out, format="svg", metadata={"Date": None})
-    plt.close(figure)
-    text = out.getvalue()
-    svg.count += 1
-    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>f{svg.count}-", text[text.index("<svg"):])
-    return re.sub(r'<svg ([^>]*?)width="[^"]*" height="[^"]*"', r'<svg \1 class="plot"', text, count=1)
-
-
-svg.count = 0
-
 
 def error_bar(axis, xs, results, names, server, figure, scale=1.0, **style):
     """Medians as a line, the smallest and largest round as bars."""
@@ -66,9 +40,8 @@ def by_connections(results, figure, scale, label):
         xs, names = zip(*found)
         for server in COLOURS:
             error_bar(axis, xs, results, names, server, figure, scale)
-        axis.set(xscale="log", xticks=xs, title=TITLES[regime], xlabel="connections")
-        axis.set_xticks([], minor=True)
-        axis.set_xticklabels([str(x) for x in xs])
+        counts_axis(axis, xs)
+        axis.set(title=TITLES[regime], xlabel="connections")
     axes[0][0].set(ylabel=label, ylim=(0, None))    # last: it ends the automatic scaling, which is common to all panels
     axes[0][0].legend()
     return svg(fig)
@@ -93,20 +66,9 @@ def ratios(results):
 
 
 def curve(axis, results, name, server, **style):
-    """Latency by percentile, of the round with the median p99. The axis counts nines."""
-    runs = sorted(results.of(name, server), key=lambda r: r["latency_us"].get("p99", 0))
-    if not runs or not runs[0]["latency_us"]["count"]:
-        return
-    run = runs[len(runs) // 2]
-    last = 1 / run["latency_us"]["count"]
-    points = [(1 / max(1 - p / 100, last), us) for p, us in run["latency_curve"]]
-    axis.plot(*zip(*points), color=COLOURS[server], **style)
-
-
-def nines(axis):
-    axis.set(xscale="log", yscale="log", xlabel="percentile", xticks=[1, 10, 100, 1000, 10000])
-    axis.set_xticks([], minor=True)
-    axis.set_xticklabels(["0", "90", "99", "99.9", "99.99"])
+    points = curve_points(results.of(name, server))
+    if points:
+        axis.plot(*zip(*points), color=COLOURS[server], **style)
 
 
 def latency_curves(results):

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """The echo benchmark: runs weft and a bare epoll loop a thread on the same load, in turn, and compares.
 
 scripts/echo-bench builds what is needed and calls this.
@@ -7,17 +6,17 @@ import argparse
 import dataclasses
 import json
 import pathlib
-import shutil
 import signal
 import sys
 import time
 
-import machine
-import plan
-import procs
-import report
-import table
-from results import FIGURES, Results, targets
+from bench.echo import plan, report, table
+from bench.echo.results import Results, targets
+from bench.lib import machine, procs
+from bench.lib.case import placements
+from bench.lib.figures import FIGURES
+from bench.lib.progress import Progress
+from bench.lib.text import latency, number, thousands
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -62,12 +61,6 @@ def make_plan(args, cpus):
     return cases, args.rounds or scope.rounds
 
 
-def placements(cpus_all, two):
-    """{regime: (CPUs of the server, CPUs of the client)}"""
-    return {"one": ({two[0]}, {two[0]}), "own": ({two[0]}, {two[-1]}), "free": (set(two), set(two)),
-            "all": (set(cpus_all), set(cpus_all))}
-
-
 def check_limits(cases):
     need, limit = max(case.descriptors for case in cases), machine.descriptor_limit()
     if need > limit:
@@ -83,58 +76,27 @@ def check_programs(folder, cases):
         sys.exit(f"echo-bench: {folder} has no {', '.join(missing)}. scripts/echo-bench builds them.")
 
 
-class Progress:
-    """One line on stderr: rewritten in a terminal, else a new one for each run."""
-
-    def __init__(self, count, estimate_s):
-        self.count, self.left_s, self.done = count, estimate_s, 0
-        self.tty = sys.stderr.isatty()
-        self.began = time.monotonic()
-
-    def say(self, words):
-        end = "\n" if not self.tty else ""
-        start = "\r\033[K" if self.tty else ""
-        width = shutil.get_terminal_size().columns - 1 if self.tty else 200
-        print(start + words[:width], end=end, file=sys.stderr, flush=True)
-
-    def step(self, case, server, result):
-        self.done += 1
-        self.left_s -= case.estimate_s()
-        rate, cpu = FIGURES["rate"](result), FIGURES["cpu_us"](result)
-        p99 = FIGURES["p99"](result)
-        words = f"{table.thousands(rate)} msg/s, {table.number(cpu)} us CPU, p99 {table.latency(p99)}" if rate else ""
-        gone_s, left_s = time.monotonic() - self.began, max(self.left_s, 0)
-        self.say(f"[{self.done}/{self.count}] {gone_s:4.0f} s, about {left_s:.0f} s left   "
-                 f"{case.name}  {server}  {words}")
-
-    def finish(self):
-        if self.tty:
-            self.say("")
-
-
 class Bench:
-    """Runs the cases; keeps whether system calls can be counted by tracepoints."""
+    """Runs the cases, with the programs of a folder."""
 
-    def __init__(self, folder, where):
-        self.folder, self.where = folder, where
-        self.tracepoints = True
-
-    def count(self, server, case):
-        """System calls by tracepoint, else by strace, else not at all."""
-        program, placement = plan.SERVERS[server], self.where[case.regime]
-        if self.tracepoints:
-            try:
-                return procs.run_case(self.folder, program, case, placement) | {"counted_by": "tracepoints"}
-            except procs.NoCounter:
-                self.tracepoints = False
-        if shutil.which("strace"):
-            return procs.count_by_strace(self.folder, program, case, placement)
-        return None
+    def __init__(self, folder):
+        self.folder, self.loader, self.where = folder, f"{folder}/echo-load", placements()
+        self.counter = procs.Counter(self.loader)
 
     def run(self, server, case):
+        command, placement = [f"{self.folder}/{plan.SERVERS[server]}"], self.where[case.regime]
         if case.count_syscalls:
-            return self.count(server, case)
-        return procs.run_case(self.folder, plan.SERVERS[server], case, self.where[case.regime])
+            return self.counter.count(command, case, placement)
+        return procs.run_case(self.loader, command, case, placement)
+
+
+def outcome(case, server, result):
+    """A run in a few words."""
+    rate = FIGURES["rate"](result) if result else None
+    if not rate:
+        return f"{case.name}  {server}"
+    return (f"{case.name}  {server}  {thousands(rate)} msg/s, {number(FIGURES['cpu_us'](result))} us CPU, "
+            f"p99 {latency(FIGURES['p99'](result))}")
 
 
 def run_all(bench, cases, rounds):
@@ -152,7 +114,7 @@ def run_all(bench, cases, rounds):
             if result:
                 described = dataclasses.asdict(case) | {"name": case.name}
                 entries.append({"round": i, "case": described, "server": server, "result": result})
-            progress.step(case, server, result or {"messages": 0})
+            progress.step(case.estimate_s(), outcome(case, server, result))
     except KeyboardInterrupt:
         interrupted = True
         print("\ninterrupted: the figures so far", file=sys.stderr)
@@ -181,7 +143,7 @@ def main():
     about = machine.describe()
     began = time.time()
     try:
-        entries, interrupted = run_all(Bench(args.bin, placements(cpus, machine.two_cpus())), cases, rounds)
+        entries, interrupted = run_all(Bench(args.bin), cases, rounds)
     except procs.Failed as e:
         sys.exit(f"echo-bench: {e}")
     if not entries:

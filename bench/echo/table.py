@@ -1,43 +1,7 @@
 """The results as text, for the terminal."""
-from plan import EXPERIMENTS, REGIMES
-
-
-def number(value, unit=""):
-    """Three significant digits, and no exponent."""
-    if value is None:
-        return "-"
-    if value == 0:
-        return "0" + unit
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 0.1 else 3
-    return f"{value:.{digits}f}{unit}"
-
-
-def thousands(value):
-    return "-" if value is None else number(value / 1000, "k")
-
-
-def latency(us):
-    """Microseconds below a millisecond, milliseconds above."""
-    return "-" if us is None else number(us, " us") if us < 1000 else number(us / 1000, " ms")
-
-
-def align(rows, left):
-    """Text columns, as wide as their widest cell; the first `left` ones flush left."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        cells = [c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths))]
-        yield "  ".join(cells).rstrip()
-
-
-def load_words(case):
-    """The load of a case, short."""
-    words = [f"{case['connections']} conn."] if case["connections"] else []
-    words += [f"{case['idle']} idle"] if case["idle"] else []
-    words += [f"{case['size']} B"] if case["size"] != 64 else []
-    words += [f"{case['depth']} deep"] if case["depth"] > 1 else []
-    words += [f"{case['rate']}/s"] if case["rate"] else []
-    words += ["churn"] if case["churn"] else []
-    return ", ".join(words + [arg.lstrip("-") for arg in case["server_args"]])
+from bench.echo.plan import EXPERIMENTS
+from bench.lib.case import REGIMES
+from bench.lib.text import align, latency, load_words, number, thousands, without_empty_columns
 
 
 HEAD = ("regime", "workers", "load", "server", "msg/s", "CPU us/msg", "client us", "switches/msg", "p50", "p99",
@@ -52,12 +16,6 @@ def row(results, name, case, server):
             number(get("cpu_us")), number(get("client_us")), number(get("switches")), latency(get("p50")),
             latency(get("p99")), latency(get("p999")), number(get("syscalls")), number(get("futex")),
             number(idle and get("idle_kib")), number(get("cpus")))
-
-
-def without_empty_columns(rows):
-    """The head, and of the columns those in which something stands."""
-    keep = [i for i in range(len(rows[0])) if any(r[i] not in ("-", "") for r in rows[1:])]
-    return [tuple(r[i] for i in keep) for r in rows]
 
 
 def case_rows(results, names):

@@ -5,6 +5,7 @@ import os
 import re
 import resource
 import select
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -100,16 +101,24 @@ def run_load(program, server, args, cpus, timeout_s):
     raise Failed(errors.strip() + (f"\nThe server said: {said}" if said else ""))
 
 
-def run_case(folder, server_program, case, placement):
-    """Starts a server, loads it as `case` says, stops it."""
+def server_command(command, case):
+    return [*command, "--listen=127.0.0.1:0", f"--workers={case.workers}", *case.server_args]
+
+
+def run_case(loader, command, case, placement, patience_s=120):
+    """Starts a server, loads it as `case` says, stops it. `command`: the server's, without options of the case."""
     server_cpus, client_cpus = placement
-    command = [f"{folder}/{server_program}", "--listen=127.0.0.1:0", f"--workers={case.workers}", *case.server_args]
-    with Server(command, server_cpus) as server:
+    with Server(server_command(command, case), server_cpus) as server:
         args = [*case.load_args(), f"--server-pid={server.process.pid}"]
-        return run_load(f"{folder}/echo-load", server, args, client_cpus, case.seconds + case.warmup + 120)
+        return run_load(loader, server, args, client_cpus, case.seconds + case.warmup + patience_s)
 
 
 # --- where tracepoints cannot be used: strace ------------------------------------------------------------------------
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as f:
+        return [int(child) for child in f.read().split()]
+
 
 def strace_counts(text):
     """{name: calls} of a table of strace -c; 'total' among them."""
@@ -121,25 +130,40 @@ def strace_counts(text):
     return counts
 
 
-def run_straced(folder, server_program, case, placement, seconds):
+def run_straced(loader, command, case, placement, seconds):
     """All calls of a server from start to end, and all messages that it echoed."""
     server_cpus, client_cpus = placement
     with tempfile.NamedTemporaryFile("r") as table:
-        command = ["strace", "-f", "-c", "-o", table.name, f"{folder}/{server_program}", "--listen=127.0.0.1:0",
-                   f"--workers={case.workers}", *case.server_args]
-        with Server(command, server_cpus | client_cpus) as server:
+        straced = ["strace", "-f", "-c", "-o", table.name, *server_command(command, case)]
+        with Server(straced, server_cpus | client_cpus) as server:
             args = [f"--connections={case.connections}", f"--seconds={seconds}", "--warmup=0"]
-            result = run_load(f"{folder}/echo-load", server, args, client_cpus, seconds + 120)
-            with open(f"/proc/{server.process.pid}/task/{server.process.pid}/children") as f:
-                for child in f.read().split():
-                    os.kill(int(child), signal.SIGTERM)
+            result = run_load(loader, server, args, client_cpus, seconds + 120)
+            for child in children(server.process.pid):
+                os.kill(child, signal.SIGTERM)
             server.process.wait(10)
         return strace_counts(table.read()), result["messages_total"]
 
 
-def count_by_strace(folder, server_program, case, placement):
+def count_by_strace(loader, command, case, placement):
     """{name: calls} and messages of the steady state: a long run less a short one, so that setting up cancels out."""
-    short, few = run_straced(folder, server_program, case, placement, 0.3)
-    long, many = run_straced(folder, server_program, case, placement, 2.0)
+    short, few = run_straced(loader, command, case, placement, 0.3)
+    long, many = run_straced(loader, command, case, placement, 2.0)
     calls = {name: long[name] - short.get(name, 0) for name in long}
     return {"messages": many - few, "syscalls": calls, "counted_by": "strace"}
+
+
+class Counter:
+    """System calls by tracepoint; where that cannot be, by strace; else not at all."""
+
+    def __init__(self, loader):
+        self.loader, self.tracepoints = loader, True
+
+    def count(self, command, case, placement):
+        if self.tracepoints:
+            try:
+                return run_case(self.loader, command, case, placement) | {"counted_by": "tracepoints"}
+            except NoCounter:
+                self.tracepoints = False
+        if shutil.which("strace"):
+            return count_by_strace(self.loader, command, case, placement)
+        return None

@@ -1,0 +1,67 @@
+"""One way to load an echo server: what is asked of echo-load, and on which CPUs."""
+import dataclasses
+
+from bench.lib import machine
+
+# How server and client share the machine. On two CPUs a client and two workers are three busy threads, so the free
+# figures depend on the kernel's scheduler as well: the pinned ones stand beside them.
+REGIMES = {
+    "one": "server and client on one CPU, 1 worker",
+    "own": "server and client on a CPU each, 1 worker",
+    "free": "server and client free on 2 CPUs, 2 workers",
+    "all": "server and client free on all CPUs",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    experiment: str
+    regime: str
+    workers: int
+    connections: int
+    size: int = 64
+    depth: int = 1
+    idle: int = 0
+    rate: int = 0
+    churn: bool = False
+    count_syscalls: bool = False
+    server_args: tuple = ()
+    servers: tuple = ("weft", "epoll")
+    seconds: float = 1.0
+    warmup: float = 0.2
+
+    @property
+    def name(self):
+        """Says what is run, and nothing about why: cases of two experiments with one name are run once."""
+        words = [self.regime, f"w{self.workers}", f"c{self.connections}"]
+        words += [f"{self.size}B"] if self.size != 64 else []
+        words += [f"deep{self.depth}"] if self.depth > 1 else []
+        words += [f"idle{self.idle}"] if self.idle else []
+        words += [f"rate{self.rate}"] if self.rate else []
+        words += ["churn"] if self.churn else []
+        words += ["syscalls"] if self.count_syscalls else []
+        return "-".join(words + [arg.lstrip("-") for arg in self.server_args])
+
+    @property
+    def descriptors(self):
+        return self.connections + self.idle + 64
+
+    def load_args(self):
+        args = [f"--connections={self.connections}", f"--size={self.size}", f"--depth={self.depth}",
+                f"--seconds={self.seconds}", f"--warmup={self.warmup}"]
+        args += [f"--idle={self.idle}"] if self.idle else []
+        args += [f"--rate={self.rate}"] if self.rate else []
+        args += ["--churn"] if self.churn else []
+        args += ["--count-syscalls"] if self.count_syscalls else []
+        return args
+
+    def estimate_s(self):
+        """How long one run takes, about: with starting, connecting and stopping."""
+        return self.seconds + self.warmup + 0.15 + (self.connections + self.idle) * 1e-4
+
+
+def placements():
+    """{regime: (CPUs of the server, CPUs of the client)}"""
+    every, two = machine.usable_cpus(), machine.two_cpus()
+    return {"one": ({two[0]}, {two[0]}), "own": ({two[0]}, {two[-1]}), "free": (set(two), set(two)),
+            "all": (set(every), set(every))}

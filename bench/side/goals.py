@@ -1,0 +1,175 @@
+"""What weft must reach: ratios of medians in one run, weft over the best peer (floors apart)."""
+import dataclasses
+
+from bench.side import plan
+from bench.side.results import plain
+from bench.side.table import named
+
+RUNTIMES = ("tokio", "tokio-unstable", "go", "onetbb", "rayon")
+TOKIO = ("tokio", "tokio-unstable")
+NOT_AMONG_ALL = ("fib32", "skynet", "idle_task")
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """One figure of a goal. `against`: whose; empty for a figure that stands for itself."""
+    where: str
+    against: str
+    value: float
+    low: float
+    high: float
+    wanted: float
+    at_least: bool
+
+    @property
+    def met(self):
+        return self.value >= self.wanted if self.at_least else self.value <= self.wanted
+
+    @property
+    def unclear(self):
+        """Rounds on both sides of what is wanted."""
+        return self.low < self.wanted < self.high
+
+    @property
+    def margin(self):
+        """Below 1: missed by so much."""
+        if not self.value:
+            return float("inf")
+        return self.value / self.wanted if self.at_least else self.wanted / self.value
+
+
+@dataclasses.dataclass(frozen=True)
+class Goal:
+    what: str
+    wanted: str
+    points: list
+
+    @property
+    def worst(self):
+        return min(self.points, key=lambda p: p.margin)
+
+    @property
+    def met(self):
+        return sum(p.met for p in self.points)
+
+    @property
+    def verdict(self):
+        if not self.points:
+            return "not measured"
+        return "met" if self.met == len(self.points) else "MISSED"
+
+
+# --- points ----------------------------------------------------------------------------------------------------------
+
+def compared(results, case, figure, among, wanted, where, at_least=False, who="weft"):
+    """[the figure of `who` over the best of `among`], or [] if that was not measured."""
+    best = results.best(case, figure, among)
+    # a goal with "at most" is about costs: of what is the better the more there is, the cost is the inverse
+    inverse = not at_least and results.more_is_better(case, figure)
+    ratio = best and results.ratio(case, figure, who, best, inverse)
+    if not ratio:
+        return []
+    return [Point(where, results.label(best), ratio.value, ratio.low, ratio.high, wanted, at_least)]
+
+
+def absolute(results, case, figure, wanted, where):
+    values = results.by_round(case, "weft", figure).values()
+    return [Point(where, "", results.median(case, "weft", figure), min(values), max(values), wanted,
+                  False)] if values else []
+
+
+def echo_points(results, figure, among, wanted):
+    """At every point of the echo, as it is planned."""
+    points = []
+    for regime in plan.WORKERS:
+        for name in plain(results, regime=regime, workers=results.workers(regime)):
+            where = named("echo", results.cases[name])
+            points += compared(results, name, figure, among, wanted, where, at_least=True)
+    return points
+
+
+def of_experiment(results, experiment, figures, among, wanted, **more):
+    return [point for name in results.select(experiment=experiment) for figure, where in figures.items()
+            for point in compared(results, name, figure, among, wanted, where, **more)]
+
+
+def micro_points(results, lines, among, wanted):
+    """`lines`: says whether one is meant."""
+    points = []
+    for name in results.select(experiment="micro", workers=results.workers("free")):
+        for line in results.lines(name):
+            if lines(line):
+                points += compared(results, name, line, [w for w in among if w in results.who()], wanted, line)
+    return points
+
+
+def every_micro(line):
+    bench, _, part = line.partition(".")
+    return bench not in NOT_AMONG_ALL and line != "sleep_1m.wall" and part != "rss"
+
+
+def speedup(results, bench):
+    """From one worker to two, or how many there are."""
+    names = [results.select(bench=bench, workers=n) for n in (1, results.workers("free"))]
+    ratio = names[0] != names[1] and all(names) and results.speedup(names[0][0], names[1][0], bench, "weft")
+    return [Point(bench, "", ratio.value, ratio.low, ratio.high, 1.8, True)] if ratio else []
+
+
+# --- the table -------------------------------------------------------------------------------------------------------
+
+def here(results, names):
+    return [name for name in names if name in results.who()]
+
+
+def echo_goals(results):
+    peers, floors, tokio = results.who(("peer",)), results.who(("floor",)), here(results, TOKIO)
+    thousand = plain(results, regime="free", workers=results.workers("free"), connections=1000, size=64)
+    tail = [p for name in thousand for among, wanted in ((tokio, 0.5), (floors, 1.1))
+            for p in compared(results, name, "p999", among, wanted, "64 B")]
+    return [
+        Goal("echo, messages per server CPU-second, against the best peer", ">= 1.03 x at every point",
+             echo_points(results, "per_cpu", peers, 1.03)),
+        Goal("echo, messages per server CPU-second, against the better floor", ">= 0.97 x at every point",
+             echo_points(results, "per_cpu", floors, 0.97)),
+        Goal("echo, messages a second, against the best peer", ">= 1.0 x at every point",
+             echo_points(results, "rate", peers, 1.0)),
+        Goal("echo at half the peak, 128 conn., p99 and p99.9, against the best peer", "<= 0.9 x",
+             of_experiment(results, "rate", {"p99": "p99", "p999": "p99.9"}, peers, 0.9)),
+        Goal("echo, 1000 conn., closed loop, free, p99.9", "<= 0.5 x Tokio's, <= 1.1 x the floor's", tail),
+        Goal("stall, p99.9, against Tokio", "<= 0.25 x",
+             of_experiment(results, "stall", {"p999": "p99.9"}, tokio, 0.25)),
+        Goal("hog, p99, against Tokio", "<= 1.0 x", of_experiment(results, "hog", {"p99": "p99"}, tokio, 1.0)),
+        Goal("churn, messages a second, against the best peer", ">= 1.0 x",
+             of_experiment(results, "churn", {"rate": "msg/s"}, peers, 1.0, at_least=True)),
+    ]
+
+
+def cost_goals(results):
+    heavy = here(results, (*TOKIO, "go"))
+    calls = [p for name in results.select(experiment="syscalls")
+             for p in absolute(results, name, "syscalls", 2.03, "128 conn.")]
+    return [
+        Goal("memory per idle connection, against the best of Tokio and Go", "<= 1.0 x",
+             of_experiment(results, "idle", {"served_kib": "KiB"}, heavy, 1.0)),
+        Goal("the same, waiting before taking a buffer", "<= 0.6 x",
+             of_experiment(results, "idle", {"served_kib": "KiB"}, heavy, 0.6, who="weft-wait")),
+        Goal("system calls a message at 128 conn.", "<= 2.03", calls),
+    ]
+
+
+def micro_goals(results):
+    trees = [p for among, wanted in ((TOKIO, 0.2), (("onetbb",), 1.0))
+             for p in micro_points(results, lambda line: line in plan.TREES, among, wanted)]
+    return [
+        Goal("every micro benchmark but the ones below, idle_task and memory", "<= 0.7 x the best runtime's",
+             micro_points(results, every_micro, RUNTIMES, 0.7)),
+        Goal("skynet and fib32", "<= 0.2 x Tokio's, <= 1.0 x oneTBB's", trees),
+        Goal("sleep_1m.wall", "<= 1.0 x the best peer's",
+             micro_points(results, lambda line: line == "sleep_1m.wall", RUNTIMES, 1.0)),
+        Goal("from 1 worker to 2 on skynet and fib32", ">= 1.8 x",
+             [p for bench in plan.TREES for p in speedup(results, bench)]),
+    ]
+
+
+def goals(results):
+    return echo_goals(results) + cost_goals(results) + micro_goals(results)

@@ -1,0 +1,129 @@
+"""The report. From the repository's root: `python3 -B -m bench.side.report results.json > report.html`."""
+import html
+import json
+import sys
+
+from bench.lib.case import REGIMES
+from bench.lib.page import circumstances, document, plot_parts, text_table
+from bench.side import glance, table
+from bench.side.goals import goals
+from bench.side.results import Results
+
+STYLE = """
+body { max-width: 78rem; } p, ul, svg.plot { max-width: 66rem; } svg.plot { display: block; }
+td.own { color: #b91c1c; font-weight: 600; } td.floor { color: #64748b; } td.first { border-top: 1px solid #94a3b8; }
+td.wrap { white-space: normal; min-width: 7rem; } summary { cursor: pointer; margin: .4rem 0; }
+summary h3 { display: inline; font-size: 1rem; } h4 { margin: 1rem 0 .2rem; font-size: .9rem; }
+td.better { background: #fee2e2; } td.worse { background: #f0fdf4; } .glance th { white-space: normal; }
+"""
+
+INTRODUCTION = """
+<p><b>weft</b> is a work-stealing runtime for C: tasks are written as straight-line code, and a few threads share them.
+This page compares it with what one would use instead, all on one machine, in one hour, under the same load.</p>
+"""
+
+READING = """
+<h2>How to read this</h2>
+<ul>
+<li><b>Only ratios count.</b> All participants run each case in turn, round after round; a figure is the median of its
+rounds. The machine's speed drifts, for all alike, so an absolute time says little, and a ratio from one run much.</li>
+<li>{convention} If that range has 1 in it, this machine could not tell the two apart.</li>
+<li><b>The echo server</b> sends back what it gets. Each is written as its own community would write it, with the same
+buffer size, TCP_NODELAY and number of workers. The load comes from a process of its own with one thread, which checks
+every byte. <i>Closed loop</i>: a connection sends its next message when one has come back. <i>At a rate</i>:
+a latency counts from when its message was due, so a server that stands still cannot hide it.</li>
+<li><b>CPU us/msg</b> is the CPU time of all threads of the server, kernel included, for a message. Nine tenths of it
+are the kernel's, and nobody can save those; the floors show how many.</li>
+<li><b>Floors</b> are no runtimes: the least that a program can do to echo, a bare loop a thread. They are no peers, and
+"the best peer" is never one of them.</li>
+<li><b>Regimes.</b> <i>one</i>: {one}; it shows most clearly what a message costs. <i>free</i>: server and client free
+on {cpus} CPUs, {workers} workers; with more busy threads than CPUs the kernel's scheduler has a say.</li>
+<li><b>Micro benchmarks</b> measure one thing each, by the same shape and counts in every language; each is run in a
+process of its own. Who has no such shape is not in that row.</li>
+</ul>
+"""
+
+
+def reading(data):
+    return READING.format(convention=html.escape(table.CONVENTION), one=REGIMES["one"], cpus=data["cpus"],
+                          workers=data["workers"])
+
+
+def verdict_class(row, i):
+    if row[i].startswith("met"):
+        return "yes"
+    return "no" if row[i].startswith("MISSED") else ""
+
+
+def goal_class(row, i):
+    return "wrap" if i in (0, 4) else verdict_class(row, i)
+
+
+def goal_part(found):
+    rows = table.goal_rows(found)
+    points = "".join(f"<h4>{html.escape(g.what)}, {html.escape(g.wanted)}: {g.met} of {len(g.points)}</h4>"
+                     f"{text_table(table.point_rows(g), 2, verdict_class)}" for g in found if g.points)
+    return (f"<h2>What weft set itself as goals: {table.summary(found)}</h2><p class=small>Each goal with the point at "
+            "which weft is worst; a ratio here is weft's figure over the other's, so &gt;= is about speed, &lt;= about "
+            "time, memory or calls. Rounds: the smallest and the largest that one round gave.</p>"
+            f"{text_table(rows, 2, goal_class)}<details><summary>All points of each goal</summary>{points}</details>")
+
+
+def glance_part(results):
+    rows = glance.rows(results)
+
+    def shade(row, i):
+        if i == 0 or row[i] == "-" or row is rows[0]:
+            return ""
+        return "better" if float(row[i]) > 1.03 else "worse" if float(row[i]) < 0.97 else ""
+    return ("<h2>At a glance</h2><p class=small>How good each is with weft = 1, whatever is counted; the geometric "
+            "mean where there are several cases. Red: better than weft by more than 3 %; green: worse by more "
+            f"than that.</p><div class=glance>{text_table(rows, 1, shade)}</div>")
+
+
+def participant_part(data):
+    rows = [("participant", "kind", "version", "how it is built and how it works")]
+    kinds = {"weft": "weft", "variant": "weft, used differently", "peer": "peer", "floor": "floor, no runtime"}
+    for peer in data["participants"].values():
+        rows.append((peer["label"], kinds[peer["kind"]], peer.get("version", ""), peer["options"]))
+    return "<h2>Who takes part</h2>" + text_table(rows, 4, lambda row, i: "wrap" if i >= 2 else "")
+
+
+def absent_part(data):
+    lines = "".join(f"<li>{html.escape(line)}</li>" for line in table.absences(data))
+    return f"<h2>What was left out, and other remarks</h2><ul class=small>{lines}</ul>" if lines else ""
+
+
+def figure_part(results):
+    labels = {results.label(who): results.kind(who) for who in results.who()}
+
+    def looks(row, i):
+        names = ["first"] if row[0] else []
+        kind = labels.get(row[1])
+        names += ["own"] if kind == "weft" and i else ["floor"] if kind == "floor" and i else []
+        return " ".join(names)
+    parts = ["<h2>All figures</h2>"]
+    for title, rows in table.sections(results):
+        parts.append(f"<details open><summary><h3>{html.escape(title)}</h3></summary>{text_table(rows, 2, looks)}"
+                     "</details>")
+    return "".join(parts)
+
+
+def all_plots(results):
+    from bench.side import plots
+    return plots.all_plots(results)
+
+
+def page(data):
+    """The whole page for the contents of results.json."""
+    results = Results(data)
+    where = circumstances(data, f"{data['scope']} run, {data['rounds']} rounds, {data['workers']} workers")
+    body = (f"<h1>weft and its peers, side by side</h1><p class=small>{where}</p>{INTRODUCTION}"
+            f"{glance_part(results)}{goal_part(goals(results))}{reading(data)}{plot_parts(lambda: all_plots(results))}"
+            f"{participant_part(data)}{absent_part(data)}{figure_part(results)}")
+    return document("weft: comparison", body, STYLE)
+
+
+if __name__ == "__main__":
+    with open(sys.argv[1]) as f:
+        sys.stdout.write(page(json.load(f)))

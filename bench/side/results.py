@@ -1,0 +1,129 @@
+"""The runs as figures: medians, and ratios of medians with their spread over the rounds."""
+import dataclasses
+
+from bench.lib.figures import FIGURES, median
+
+MORE_IS_BETTER = {"rate", "per_cpu", "Mmsg/s"}      # figures and units; of all others less is better
+
+
+def per_cpu(result):
+    """Messages for a second of the server's CPU time."""
+    us = FIGURES["cpu_us"](result)
+    return 1e6 / us if us else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Ratio:
+    """Of two medians; `low` and `high` are the smallest and the largest ratio that one round gave."""
+    value: float
+    low: float
+    high: float
+
+
+def divide(a, b):
+    """The ratio of two {round: value}, over the rounds that both have; or None."""
+    both = [i for i in a if b.get(i)]
+    if not both:
+        return None
+    rounds = [a[i] / b[i] for i in both]
+    return Ratio(median(a[i] for i in both) / median(b[i] for i in both), min(rounds), max(rounds))
+
+
+class Results:
+    """The contents of results.json."""
+
+    def __init__(self, data):
+        self.data = data
+        self.cases, self.found = {}, {}
+        gone = {(f["case"], f["who"]) for f in data["failures"]}    # who failed once has no figures in that case
+        for run in data["runs"]:
+            name = run["case"]["name"]
+            self.cases.setdefault(name, run["case"])
+            if (name, run["who"]) not in gone:
+                self.found.setdefault((name, run["who"]), {})[run["round"]] = run["result"]
+
+    def workers(self, regime):
+        """How many workers the cases of a regime have, unless they are about the number of workers."""
+        return 1 if regime == "one" else self.data["workers"]
+
+    def who(self, kinds=("weft", "variant", "peer", "floor")):
+        """The names of the participants, in the order of the tables."""
+        return [name for name, peer in self.data["participants"].items() if peer["kind"] in kinds]
+
+    def label(self, name):
+        return self.data["participants"][name]["label"]
+
+    def kind(self, name):
+        return self.data["participants"][name]["kind"]
+
+    def runs(self, case, who):
+        """{round: result}"""
+        return self.found.get((case, who), {})
+
+    def by_round(self, case, who, figure):
+        """{round: value}. A figure is one of an echo run, or a line of a micro benchmark."""
+        values = {}
+        for at, result in self.runs(case, who).items():
+            if "bench" in self.cases[case]:
+                value = result.get(figure, {}).get("value")
+            else:
+                value = per_cpu(result) if figure == "per_cpu" else FIGURES[figure](result)
+            if value is not None:
+                values[at] = value
+        return values
+
+    def median(self, case, who, figure):
+        return median(self.by_round(case, who, figure).values())
+
+    def unit(self, case, line):
+        for who in self.who():
+            for result in self.runs(case, who).values():
+                if line in result:
+                    return result[line]["unit"]
+        return ""
+
+    def more_is_better(self, case, figure):
+        return (self.unit(case, figure) if "bench" in self.cases[case] else figure) in MORE_IS_BETTER
+
+    def ratio(self, case, figure, above, below, inverse=False):
+        """The figure of `above` over that of `below`, or the other way round; None if one of them has none."""
+        if inverse:
+            above, below = below, above
+        return divide(self.by_round(case, above, figure), self.by_round(case, below, figure))
+
+    def speedup(self, one, more, figure, who):
+        """How many times as good it is in the case `more` as in the case `one`."""
+        a, b = self.by_round(more, who, figure), self.by_round(one, who, figure)
+        return divide(a, b) if self.more_is_better(one, figure) else divide(b, a)
+
+    def goodness(self, case, figure, who):
+        """How good it is, with weft = 1: above 1 is better than weft, whatever the figure counts."""
+        return self.ratio(case, figure, who, "weft", inverse=not self.more_is_better(case, figure))
+
+    def best(self, case, figure, among):
+        """The best of some participants, or None if none has the figure."""
+        having = [(m, who) for who in among if (m := self.median(case, who, figure)) is not None]
+        if not having:
+            return None
+        return (max if self.more_is_better(case, figure) else min)(having)[1]
+
+    def select(self, **wanted):
+        """Names of the cases with these settings."""
+        return [name for name, case in self.cases.items()
+                if all(key in case and case[key] == value for key, value in wanted.items())]
+
+    def lines(self, case):
+        """The lines that a micro benchmark has, such as sleep_1m.wall."""
+        found = {}
+        for who in self.who():
+            for result in self.runs(case, who).values():
+                found.update(dict.fromkeys(result))
+        return list(found)
+
+
+PLAIN = {"depth": 1, "idle": 0, "rate": 0, "churn": False, "count_syscalls": False, "server_args": []}
+
+
+def plain(results, **wanted):
+    """The names of the plain echo cases with these settings."""
+    return results.select(**PLAIN, **wanted)

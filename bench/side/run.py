@@ -1,0 +1,92 @@
+"""Compares weft with what its users would pick instead: builds all that can be built, runs it in turn, and reports."""
+import argparse
+import json
+import os
+import pathlib
+import signal
+import sys
+import time
+
+from bench.lib import machine
+from bench.peers import peers
+from bench.side import build, plan, report, table
+from bench.side.comparison import Comparison
+from bench.side.goals import goals
+from bench.side.results import Results
+
+
+def parse_args():
+    names = ", ".join(p.name for p in peers.ALL)
+    parser = argparse.ArgumentParser(prog="bench/compare", description=__doc__,
+                                     epilog="Experiments: " + "; ".join(f"{k}: {v}" for k, v in
+                                                                        plan.EXPERIMENTS.items()) +
+                                     f". Participants: {names}.")
+    parser.add_argument("--quick", dest="scope", action="store_const", const="quick", default="default",
+                        help="a part of it, in under five minutes after building")
+    parser.add_argument("--only", action="append", choices=list(plan.EXPERIMENTS), metavar="EXPERIMENT",
+                        help="only this experiment; may be repeated")
+    parser.add_argument("--peers", metavar="NAMES", help="only these participants, separated by commas, and weft")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="how often each case is run (%(default)s)")
+    parser.add_argument("--workers", type=int, default=2, metavar="N",
+                        help="workers where server and client are free (%(default)s)")
+    parser.add_argument("--out", default="build/compare", metavar="DIR", help="where the results go (%(default)s)")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--build-only", action="store_true", help="build, say who is missing, and stop")
+    how.add_argument("--no-build", action="store_true", help="run what is already built")
+    args = parser.parse_args()
+    if not 1 <= args.rounds <= 1000:
+        parser.error("--rounds: not from 1 to 1000")
+    if not 1 <= args.workers <= 256:
+        parser.error("--workers: not from 1 to 256")
+    if args.peers and (unknown := set(args.peers.split(",")) - {p.name for p in peers.ALL}):
+        parser.error(f"--peers: {', '.join(sorted(unknown))}: there is no such participant, only {names}")
+    return args
+
+
+def chosen(args):
+    """weft takes part in any case."""
+    wanted = set(args.peers.split(",")) if args.peers else {p.name for p in peers.ALL}
+    return [p for p in peers.ALL if p.name in wanted or p.kind in ("weft", "variant")]
+
+
+def write(out, data, lines):
+    out = pathlib.Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "results.json").write_text(json.dumps(data, indent=1))
+    (out / "table.txt").write_text("\n".join(lines) + "\n")
+    (out / "report.html").write_text(report.page(data))
+    return out
+
+
+def main():
+    args = parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)    # so that children end in this case, too
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"                  # of the peers in Python: the sources stay as they are
+    about = machine.describe()      # before building: that is a load, too
+    able, absent = build.gather(chosen(args), not args.no_build)
+    if "weft" in absent:
+        sys.exit(f"bench/compare: weft itself is missing: {absent['weft']}")
+    if args.build_only:
+        return 0
+    began = time.time()
+    comparison = Comparison(able, plan.SCOPES[args.scope], args.rounds, args.workers)
+    if about["load_before"] > 0.5 * about["cpus_usable"]:
+        comparison.remark(f"the machine had something else to do at the start: load average {about['load_before']}")
+    complete = comparison.run([e for e in plan.EXPERIMENTS if e in (args.only or plan.EXPERIMENTS)])
+    data = comparison.data() | {"machine": about, "began": began, "seconds": time.time() - began, "scope": args.scope,
+                                "rounds": args.rounds, "absent": absent}
+    for peer in able:
+        data["participants"][peer.name]["version"] = build.version(peer)
+    results = Results(data)
+    lines = list(table.show(results, goals(results))) + ["", machine.sentence(about)]
+    print(*lines, sep="\n")
+    out = write(args.out, data, lines)
+    print(f"{out}/results.json\n{out}/table.txt\n{out}/report.html")
+    return 0 if complete else 130
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
