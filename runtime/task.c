@@ -160,7 +160,7 @@ int weft_join(weft_task *t, int *result)
         wf_misuse("weft_join: a task cannot join itself");
     take_handle(t, "weft_join");
     int err = wf_wait_cut(self);
-    if (wf_likely(!err))
+    if (wf_likely(!err) && !wf_cell_value(wf_future_cell(&t->done)))
         err = wf_wait_as(self, wf_future_cell(&t->done), "join task", (intptr_t)t->core.id);
     if (err) {
         wf_store_relaxed(&t->core.handle, HANDLE_HELD); // relaxed: the caller's again

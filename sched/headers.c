@@ -33,25 +33,10 @@ static struct wf_task *header(struct wf_headers *h, struct wf_header_slab *slab,
     return (struct wf_task *)(void *)(slab->memory + i * h->size);
 }
 
-static struct wf_task *pop(struct wf_header_list *list)
-{
-    struct wf_task *task = list->free;
-    list->free = wf_load_relaxed(&task->next); // relaxed: free headers are the list owner's
-    list->count--;
-    return task;
-}
-
-static void push(struct wf_header_list *list, struct wf_task *task)
-{
-    wf_store_relaxed(&task->next, list->free); // relaxed: as above
-    list->free = task;
-    list->count++;
-}
-
 static void move(struct wf_header_list *from, struct wf_header_list *to, unsigned n)
 {
     for (; n > 0 && from->free; n--)
-        push(to, pop(from));
+        wf_header_push(to, wf_header_pop(from));
 }
 
 // grow adds a slab of headers to the shared list. Under the lock.
@@ -64,22 +49,20 @@ static bool grow(struct wf_headers *h)
     for (size_t i = slab->headers; i-- > 0;) {
         struct wf_task *task = header(h, slab, i);
         wf_task_end(task); // a stale wake finds an ended task, from the first on
-        push(&h->shared, task);
+        wf_header_push(&h->shared, task);
     }
     slab->older = wf_load_relaxed(&h->slabs); // relaxed: only written under the lock
     wf_store_release(&h->slabs, slab);        // [H1]
     return true;
 }
 
-struct wf_task *wf_headers_take(struct wf_headers *h, struct wf_header_list *local)
+struct wf_task *wf_headers_refill(struct wf_headers *h, struct wf_header_list *local)
 {
     struct wf_task *task = NULL;
 
-    if (wf_likely(local && local->free))
-        return pop(local);
     pthread_mutex_lock(&h->lock);
     if (h->shared.free || grow(h)) {
-        task = pop(&h->shared);
+        task = wf_header_pop(&h->shared);
         if (local)
             move(&h->shared, local, WF_HEADERS_BATCH);
     }
@@ -87,24 +70,23 @@ struct wf_task *wf_headers_take(struct wf_headers *h, struct wf_header_list *loc
     return task;
 }
 
-void wf_headers_give(struct wf_headers *h, struct wf_header_list *local, struct wf_task *task)
+void wf_headers_spill(struct wf_headers *h, struct wf_header_list *local)
 {
-    if (wf_likely(local)) {
-        push(local, task);
-        if (wf_likely(local->count <= 2 * WF_HEADERS_BATCH))
-            return;
-        pthread_mutex_lock(&h->lock);
-        move(local, &h->shared, WF_HEADERS_BATCH);
-    } else {
-        pthread_mutex_lock(&h->lock);
-        push(&h->shared, task);
-    }
+    pthread_mutex_lock(&h->lock);
+    move(local, &h->shared, WF_HEADERS_BATCH);
+    pthread_mutex_unlock(&h->lock);
+}
+
+void wf_headers_return(struct wf_headers *h, struct wf_task *task)
+{
+    pthread_mutex_lock(&h->lock);
+    wf_header_push(&h->shared, task);
     pthread_mutex_unlock(&h->lock);
 }
 
 static void put_back(struct wf_task *task, void *shared)
 {
-    push(shared, task);
+    wf_header_push(shared, task);
 }
 
 void wf_headers_reclaim(struct wf_headers *h, struct wf_header_list *local)

@@ -30,9 +30,44 @@ struct wf_headers {
 void wf_headers_init(struct wf_headers *h, size_t size);
 void wf_headers_fini(struct wf_headers *h);
 
+// A list is its owner's alone: a worker's, or the shared one under the lock.
+static inline struct wf_task *wf_header_pop(struct wf_header_list *list)
+{
+    struct wf_task *task = list->free;
+    list->free = wf_load_relaxed(&task->next); // relaxed: free headers are the list owner's
+    list->count--;
+    return task;
+}
+
+static inline void wf_header_push(struct wf_header_list *list, struct wf_task *task)
+{
+    wf_store_relaxed(&task->next, list->free); // relaxed: as above
+    list->free = task;
+    list->count++;
+}
+
+// The seldom parts of take and give: from the shared list, with a batch for `local`; a batch of `local` back to it; one
+// header back to it.
+WF_MUST_CHECK struct wf_task *wf_headers_refill(struct wf_headers *h, struct wf_header_list *local);
+void wf_headers_spill(struct wf_headers *h, struct wf_header_list *local);
+void wf_headers_return(struct wf_headers *h, struct wf_task *task);
+
 // wf_headers_take takes one from `local`, the calling worker's (NULL: not a worker). Returns: NULL for want of memory.
-WF_MUST_CHECK struct wf_task *wf_headers_take(struct wf_headers *h, struct wf_header_list *local);
-void wf_headers_give(struct wf_headers *h, struct wf_header_list *local, struct wf_task *task);
+WF_MUST_CHECK static inline struct wf_task *wf_headers_take(struct wf_headers *h, struct wf_header_list *local)
+{
+    return wf_likely(local && local->free) ? wf_header_pop(local) : wf_headers_refill(h, local);
+}
+
+static inline void wf_headers_give(struct wf_headers *h, struct wf_header_list *local, struct wf_task *task)
+{
+    if (wf_unlikely(!local)) {
+        wf_headers_return(h, task);
+        return;
+    }
+    wf_header_push(local, task);
+    if (wf_unlikely(local->count > 2 * WF_HEADERS_BATCH))
+        wf_headers_spill(h, local);
+}
 
 // wf_headers_reclaim makes all headers free that are not yet: those whose handles nobody gave back. `local` is the only
 // list there is.  Context: no task lives, and nobody uses the handles of those that did.

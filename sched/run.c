@@ -150,11 +150,17 @@ static void push_deque(struct wf_worker *w, struct wf_task *task)
     wf_worker_hint(w);
 }
 
-// put_next makes `task` the next to run; who was that before queues: begun tasks in the ring, others in the deque.
+// put_next makes `task` the next to run, if it is a woken one or nobody is; who was that before queues: begun tasks in
+// the ring, others in the deque. A new task finds the place taken and goes to the deque itself: that spares all but the
+// first of several children an exchange (fib32, two workers: 131 ms with, 113 without).
 static void put_next(struct wf_worker *w, struct wf_task *task)
 {
     if (!wf_load_relaxed(&w->next)) {     // relaxed: only the owner fills it
         wf_store_release(&w->next, task); // [N1] wakes nobody: the owner is about to run it
+        return;
+    }
+    if (!task->stack) {
+        push_deque(w, task);
         return;
     }
     struct wf_task *old = wf_exchange_acq_rel(&w->next, task); // [N1]

@@ -32,7 +32,7 @@ enum { WF_WHEEL_LEVELS = 8, WF_WHEEL_SLOTS = 64, WF_WHEEL_SLOT_BITS = 6, WF_WHEE
 
 struct wf_wheel_node {
     struct wf_list link;         // in a slot, or in the list that wf_wheel_advance made
-    struct wf_wheel_node *ahead; // one that came WF_WHEEL_AHEAD later, or whatever is there now: only to be prefetched
+    struct wf_wheel_node *ahead; // one that came WF_WHEEL_AHEAD later, or whatever is there now: to be prefetched
     int64_t deadline;            // ns
     uint8_t level, slot; // where it is, while it is in the wheel
     bool armed;          // is it in the wheel?

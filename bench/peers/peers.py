@@ -121,7 +121,8 @@ ALL = (
           f"{CC_CXX} {BOOST_HERE} -o {OUT}/asio/echo-asio bench/peers/asio/echo_asio.cpp "
           f"{OUT}/asio/server.o -pthread"),
          f"{OUT}/asio/echo-asio",
-         version="echo '#include <boost/version.hpp>\nBOOST_LIB_VERSION' | c++ -x c++ -E -P {BOOST_HERE} - | tail -n 1 | "
+         version="echo '#include <boost/version.hpp>\nBOOST_LIB_VERSION' | "
+                 f"c++ -x c++ -E -P {BOOST_HERE} - | tail -n 1 | "
                  "sed 's/\"//g; s/_/./g; s/^/Boost /'"),
     Peer("asyncio", "asyncio", "peer", PYTHON_OPTIONS, (PYTHON,),
          echo="python3 bench/peers/python/echo_python.py --loop=asyncio", version="python3 --version", processes=True),
