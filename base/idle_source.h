@@ -21,8 +21,8 @@ struct wf_idle_source {
     // on.
     void (*give_back)(void *self, bool handover);
 
-    // attend says that a worker has woken up that had not borrowed: the owner must look at the workers again.
-    // Called when the worker is counted as awake. Any worker.
+    // attend says that a worker has woken up that had not borrowed, and that something waits behind what it runs: the
+    // owner must look at the workers again. Called when the worker is counted as awake. Any worker.
     void (*attend)(void *self);
 
     // interrupt makes a poll that waits, or the next one that would, return at once. Any thread.

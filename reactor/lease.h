@@ -29,9 +29,9 @@
 //
 //       All four are seq_cst, so at least one of the two sees the other's. If the word is WORKER only again (the loan
 //       ended, another began) the same holds for the end of that one.
-//   L3  no doze, and no unbounded sleep in epoll, while a worker is awake:
+//   L3  no doze, and no unbounded sleep in epoll, while something waits behind what an awake worker runs:
 //
-//         reactor thread (tick_once, keep)    worker that wakes up (attend)
+//         reactor thread (tick_once, keep)    worker that wakes up (attend, when something waits)
 //         [S] unwatched = true                [X] it counts as awake
 //         [L] watch: all asleep? sleep        [L] unwatched? wake the reactor thread: from its futex, or,
 //                                                 if it has the lease, from epoll (E1)

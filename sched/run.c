@@ -243,6 +243,8 @@ static void enqueue(struct wf_task *task)
         push_ring(w, task); // a batch of the poll: in order
     } else {
         put_next(w, task);
+        if (wf_unlikely(w->unattended))
+            wf_worker_attend(w);
     }
 }
 

@@ -111,10 +111,21 @@ static struct wf_task *search(struct wf_worker *w)
     return steal(w);
 }
 
+void wf_worker_attend(struct wf_worker *w)
+{
+    const struct wf_idle_source *source = &w->sched->cfg.idle;
+
+    w->unattended = false;
+    if (source->attend)
+        source->attend(source->self);
+}
+
 // found ends the search of a worker that is about to run something. The last searcher passes the duty on.
 static void found(struct wf_worker *w)
 {
     w->lingered = false;
+    if (w->unattended && (wf_ring_size(&w->ring) > 0 || wf_deque_size(&w->deque) > 0))
+        wf_worker_attend(w);
     if (!w->searching)
         return;
     w->searching = false;
@@ -217,14 +228,6 @@ static unsigned rest(struct wf_worker *w, bool polling)
     return fired;
 }
 
-// attend tells the owner of the poll that a worker is awake again: he may be asleep without bound.
-static void attend(struct wf_worker *w)
-{
-    const struct wf_idle_source *source = &w->sched->cfg.idle;
-    if (source->attend)
-        source->attend(source->self);
-}
-
 void wf_worker_idle(struct wf_worker *w)
 {
     // After a linger without events the poll is the reactor's, and the futex the worker's.
@@ -236,7 +239,7 @@ void wf_worker_idle(struct wf_worker *w)
         fired = rest(w, polling);
     wf_bump(&w->parks, 1);
     if (!polling) {
-        attend(w);
+        w->unattended = true;
         return;
     }
     w->lingered = rested && fired == 0 && !w->searching && nothing_queued(w);

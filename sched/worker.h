@@ -55,6 +55,7 @@ struct wf_worker {
     bool searching;                // O: counted in idle.searching
     bool polling;                  // O: inside the idle source's poll
     bool lingered;                 // O: the last linger ended without an event
+    bool unattended;               // O: it has woken up from its futex, and wf_worker_attend is still to be called
     struct wf_context loop;        // O: the worker's own stack, while a task runs
     struct wf_header_list headers; // O
     struct wf_stack_pool stacks[WF_STACK_CLASSES]; // O
@@ -123,6 +124,12 @@ void wf_worker_begin_turn(struct wf_worker *w, struct wf_task *task);
 
 // wf_worker_arrive finishes what the one who left the worker last could not do himself. First thing after each switch.
 void wf_worker_arrive(struct wf_worker *w);
+
+// wf_worker_attend tells the owner of the poll that this worker is awake again: he may be asleep without bound. It is due
+// when something waits behind the task that runs, and not before: most that wake up run one task and sleep again, and to
+// wake another thread first would delay that task (from a thread outside that completes a future to the task that
+// awaits it: 16.4 us, and 8.3 without; Tokio's 12.8).
+void wf_worker_attend(struct wf_worker *w);
 
 // wf_worker_hint wakes a sleeping worker for work in this one's own queues, if there is one and nobody searches.
 void wf_worker_hint(struct wf_worker *w);

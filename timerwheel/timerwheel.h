@@ -38,9 +38,9 @@ struct wf_wheel_node {
     bool armed;          // is it in the wheel?
 };
 
-// A slot's timers lie anywhere, and a list is walked no faster than one cache miss after the other. So each node is told
-// of one that came WF_WHEEL_AHEAD later; who walks the list fetches those ahead of time. (A million tasks that sleep a
-// second at once, two workers: all are back after 1.86 s without this, 1.32 with it.)
+// A slot's timers lie anywhere, and a list is walked no faster than one cache miss after the other. So each node is
+// told of one that came WF_WHEEL_AHEAD later; who walks the list fetches those ahead of time. (A million tasks that
+// sleep a second at once, two workers: all are back after 1.86 s without this, 1.32 with it.)
 struct wf_wheel_slot {
     struct wf_list timers;
     struct wf_wheel_node *untold; // of those not told yet the first, NULL if there are none

@@ -1,6 +1,7 @@
 // Runtimes: started, used from outside, stopped in the middle of things, several at a time, one after another.
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -529,6 +530,46 @@ static void a_dump_may_be_made_at_any_time(void **state)
     free_runtime(rt);
 }
 
+// --- all asleep ------------------------------------------------------------------------------------------------------
+
+static int say_so(void *arg)
+{
+    wf_store_release((_Atomic bool *)arg, true);
+    return 0;
+}
+
+// spawn_and_compute leaves a task behind itself in its worker's queue, and computes until that has run.
+static int spawn_and_compute(void *arg)
+{
+    _Atomic bool ran = false;
+    weft_task *t = spawn(say_so, (void *)&ran);
+    (void)arg;
+
+    while (!wf_load_acquire(&ran)) // not a call that parks
+        sched_yield();
+    return join(t);
+}
+
+static bool has_several_workers(void)
+{
+    const char *workers = getenv("WEFT_WORKERS");
+    return workers ? atoi(workers) > 1 : sysconf(_SC_NPROCESSORS_ONLN) > 1;
+}
+
+// Nobody looks at the workers when all sleep for long. A task that wakes one up, and then computes, must not keep those
+// waiting that are queued behind it: another worker is woken for them, or the task computes for ever.
+static void behind_a_task_that_wakes_a_sleeping_runtime_nobody_waits_for_ever(void **state)
+{
+    weft_rt *rt = new_runtime();
+    (void)state;
+
+    for (unsigned i = wf_test_rounds(20); i > 0 && has_several_workers(); i--) {
+        usleep(60000); // longer than any linger; a shorter one tests less
+        assert_int_equal(weft_rt_block_on(rt, spawn_and_compute, NULL), 0);
+    }
+    free_runtime(rt);
+}
+
 // --- memory ----------------------------------------------------------------------------------------------------------
 
 enum { WAVE = 16384, WAVE_BYTES = WAVE * 4096 };
@@ -597,6 +638,7 @@ int main(void)
         left_test(a_stop_under_load_ends_everything),
         left_test(the_dump_has_a_line_for_each_task),
         left_test(a_dump_may_be_made_at_any_time),
+        left_test(behind_a_task_that_wakes_a_sleeping_runtime_nobody_waits_for_ever),
         left_test(the_memory_of_a_wave_of_tasks_goes_back_though_nothing_runs_any_more),
     };
     return wf_test_run(tests);
