@@ -8,11 +8,6 @@ enum { LOCKED = 1, EPOCH = 2 }; // of `leavers`
 
 _Static_assert(_Alignof(struct wf_cell_node) > WF_CELL_FLAGS, "the flags lie below a node's address");
 
-static struct wf_cell_node *nodes(uintptr_t word)
-{
-    return (struct wf_cell_node *)(word & ~(uintptr_t)WF_CELL_FLAGS);
-}
-
 // oldest_first turns a stack that the caller has taken into a queue.
 static struct wf_cell_node *oldest_first(struct wf_cell_node *stack)
 {
@@ -49,21 +44,7 @@ bool wf_cell_set(struct wf_cell *c, uintptr_t value, bool again)
         // acq_rel: [C1] for who finds it set, [C2] [C3] for the nodes
     } while (!wf_cas_acq_rel(&c->word, &word, value | WF_CELL_SET));
     if (!(word & WF_CELL_SET))
-        signal_all(nodes(word));
-    return true;
-}
-
-bool wf_cell_push(struct wf_cell *c, struct wf_cell_node *node)
-{
-    uintptr_t word = wf_load_acquire(&c->word); // [C1] the caller may go on to read what the setter wrote
-
-    wf_store_relaxed(&node->state, WF_CELL_WAITING); // relaxed: published by the compare-and-swap
-    node->epoch = 0;
-    do {
-        if (word & WF_CELL_SET)
-            return false;
-        node->next = nodes(word);
-    } while (!wf_cas_acq_rel(&c->word, &word, (uintptr_t)node | (word & WF_CELL_FLAGS))); // [C1] [C2]
+        signal_all(wf_cell_nodes(word));
     return true;
 }
 
@@ -139,7 +120,7 @@ static struct wf_cell_node *put_back(struct wf_cell *c, struct wf_cell_node *res
     uintptr_t word = WF_CELL_AWAY;
 
     while ((word & (WF_CELL_SET | WF_CELL_AWAY)) == WF_CELL_AWAY) {
-        struct wf_cell_node *newer = nodes(word);
+        struct wf_cell_node *newer = wf_cell_nodes(word);
         uintptr_t want = newer ? (uintptr_t)WF_CELL_AWAY : rest ? (uintptr_t)rest | WF_CELL_KNOWN : 0;
         // acq_rel: [C3] for the next leaver, [C2] for newer nodes, [C1] if AWAY is gone
         if (!wf_cas_acq_rel(&c->word, &word, want))
@@ -165,9 +146,9 @@ bool wf_cell_leave(struct wf_cell *c, struct wf_cell_node *node)
     }
     if (!(word & WF_CELL_KNOWN))
         epoch += EPOCH;
-    stamp(nodes(word), epoch);
+    stamp(wf_cell_nodes(word), epoch);
     bool here = node->epoch == epoch;
-    struct wf_cell_node *rest = here ? cut(nodes(word), node) : nodes(word);
+    struct wf_cell_node *rest = here ? cut(wf_cell_nodes(word), node) : wf_cell_nodes(word);
     rest = put_back(c, rest);
     unlock(c, epoch);
     signal_all(rest);

@@ -118,9 +118,27 @@ static inline bool wf_cell_clear(struct wf_cell *c, uintptr_t seen)
     return wf_cas_acquire(&c->word, &seen, (uintptr_t)0); // acquire: no later read may move before the check
 }
 
+// wf_cell_nodes is the stack in a word that is not SET.
+static inline struct wf_cell_node *wf_cell_nodes(uintptr_t word)
+{
+    return (struct wf_cell_node *)(word & ~(uintptr_t)WF_CELL_FLAGS);
+}
+
 // wf_cell_push adds `node`, whose waker is set, to those who wait.
 // Returns: false if the cell is set: then the node was not used.
-bool wf_cell_push(struct wf_cell *c, struct wf_cell_node *node);
+static inline bool wf_cell_push(struct wf_cell *c, struct wf_cell_node *node)
+{
+    uintptr_t word = wf_load_acquire(&c->word); // [C1] the caller may go on to read what the setter wrote
+
+    wf_store_relaxed(&node->state, WF_CELL_WAITING); // relaxed: published by the compare-and-swap
+    node->epoch = 0;
+    do {
+        if (word & WF_CELL_SET)
+            return false;
+        node->next = wf_cell_nodes(word);
+    } while (!wf_cas_acq_rel(&c->word, &word, (uintptr_t)node | (word & WF_CELL_FLAGS))); // [C1] [C2]
+    return true;
+}
 
 // wf_cell_leave takes `node`, which was pushed, out again.
 // Returns: true when it is out: its waker will not fire. False if somebody has set the cell: await wf_cell_chosen, then

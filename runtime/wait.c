@@ -1,7 +1,6 @@
 #include "runtime/wait.h"
 
 #include <errno.h>
-#include <sched.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -36,15 +35,6 @@ static void arm(struct wf_timer *timer, struct wf_task *task, weft_time deadline
     wf_wait_arm(task, timer, deadline, wf_wait_waker(task));
 }
 
-// let_go waits until the setter that has chosen `node` is done with it: a few instructions, unless its wake has made
-// this worker's thread preempt it on the same CPU. Then it needs the CPU, so this thread offers it before anything
-// else.
-static void let_go(const struct wf_cell_node *node)
-{
-    while (wf_unlikely(!wf_cell_signalled(node)))
-        sched_yield();
-}
-
 // If a setter has got hold of the node, completion wins: its wake is on its way.
 bool wf_wait_leave(struct wf_task *task, struct wf_cell *c, struct wf_cell_node *node, const char *what, intptr_t on)
 {
@@ -52,7 +42,7 @@ bool wf_wait_leave(struct wf_task *task, struct wf_cell *c, struct wf_cell_node 
         return false;
     while (!wf_cell_chosen(node))
         wf_wait_park_shielded(task, what, on);
-    let_go(node);
+    wf_wait_let_go(node);
     return true;
 }
 
@@ -141,24 +131,6 @@ int wf_wait_cells(struct wf_cell *const *c, int n, weft_time deadline, const cha
     return leave(&w, what, on) ? 0 : err;
 }
 
-// The common case by itself, because every message of a server comes here: one cell, no deadline.
-int wf_wait_as(struct wf_task *task, struct wf_cell *c, const char *what, intptr_t on)
-{
-    struct wf_cell_node node;
-
-    node.waker = wf_wait_waker(task);
-    if (!wf_cell_push(c, &node))
-        return 0;
-    do {
-        wf_wait_park(task, what, on);
-        if (wf_likely(wf_cell_chosen(&node))) {
-            let_go(&node);
-            return 0;
-        }
-    } while (!wf_wait_cut(task));
-    return wf_wait_leave(task, c, &node, what, on) ? 0 : wf_wait_cut(task);
-}
-
 int wf_wait_cell(struct wf_cell *c, weft_time deadline, const char *what, intptr_t on)
 {
     if (wf_cell_value(c)) {
@@ -177,7 +149,7 @@ void wf_wait_shielded(struct wf_cell *c, const char *what)
         return;
     while (!wf_cell_chosen(&node))
         wf_wait_park_shielded(task, what, 0);
-    let_go(&node);
+    wf_wait_let_go(&node);
 }
 
 // --- Time ------------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
 #define WF_RUNTIME_WAIT_H
 
 #include <errno.h>
+#include <sched.h>
 #include <weft/base.h>
 
 #include "base/cell.h"
@@ -76,9 +77,6 @@ static inline void wf_wait_park_shielded(struct wf_task *self, const char *what,
 // Cancel:  the cell is as if nobody had waited.
 int wf_wait_cell(struct wf_cell *c, weft_time deadline, const char *what, intptr_t on);
 
-// wf_wait_as is wf_wait_cell without a deadline, for who knows the calling task already.
-int wf_wait_as(struct wf_task *self, struct wf_cell *c, const char *what, intptr_t on);
-
 // wf_wait_cells waits until any of `n` cells (at most 2) is set.
 int wf_wait_cells(struct wf_cell *const *c, int n, weft_time deadline, const char *what, intptr_t on);
 
@@ -87,10 +85,38 @@ int wf_wait_cells(struct wf_cell *const *c, int n, weft_time deadline, const cha
 // Returns: true if the cell was set.
 bool wf_wait_leave(struct wf_task *self, struct wf_cell *c, struct wf_cell_node *node, const char *what, intptr_t on);
 
+// wf_wait_let_go waits until the setter that has chosen `node` is done with it: a few instructions, unless its wake has
+// made this worker's thread preempt it on the same CPU. Then it needs the CPU, so this thread offers it before anything
+// else.
+static inline void wf_wait_let_go(const struct wf_cell_node *node)
+{
+    while (wf_unlikely(!wf_cell_signalled(node)))
+        sched_yield();
+}
+
 // wf_wait_waker wakes the task.
 static inline struct wf_waker wf_wait_waker(struct wf_task *task)
 {
     return (struct wf_waker){ wf_task_wake, task };
+}
+
+// wf_wait_as is wf_wait_cell without a deadline, for who knows the calling task already. Inline, because every message
+// of a server comes through here, and what it returns to is predicted wrong (base/syscall.h).
+static inline int wf_wait_as(struct wf_task *task, struct wf_cell *c, const char *what, intptr_t on)
+{
+    struct wf_cell_node node;
+
+    node.waker = wf_wait_waker(task);
+    if (!wf_cell_push(c, &node))
+        return 0;
+    do {
+        wf_wait_park(task, what, on);
+        if (wf_likely(wf_cell_chosen(&node))) {
+            wf_wait_let_go(&node);
+            return 0;
+        }
+    } while (!wf_wait_cut(task));
+    return wf_wait_leave(task, c, &node, what, on) ? 0 : wf_wait_cut(task);
 }
 
 // wf_wait_sleep parks the calling task until `deadline`. Returns: 0 when it has come; -ECANCELED.

@@ -29,7 +29,7 @@ enum {
     WF_TURN_TICKS = 8,    // and every so many, the inbox and the injector; divides WF_FAIR_TICKS
     WF_NEXT_RUNS = 16,    // tasks in a row from the next slot, while others wait
     WF_AGE_EPOCHS = 20,   // epochs, 10 ms or more, that a spawned task may be the oldest without a turn
-    WF_AHEAD_LINES = 8,   // of a stack that are fetched ahead: what a task that waits for a descriptor touches
+    WF_AHEAD_LINES = 8,    // of a stack that are fetched ahead: what a task that waits for a descriptor touches
     WF_SHARE = 32,        // tasks taken from the injector at a time
     WF_STEAL_SPAWNED = 8, // spawned tasks stolen at a time
     WF_WAKE_BACKLOG = 16, // woken tasks that may wait on one worker before a second one is woken for them
@@ -125,10 +125,10 @@ void wf_worker_begin_turn(struct wf_worker *w, struct wf_task *task);
 // wf_worker_arrive finishes what the one who left the worker last could not do himself. First thing after each switch.
 void wf_worker_arrive(struct wf_worker *w);
 
-// wf_worker_attend tells the owner of the poll that this worker is awake again: he may be asleep without bound. It is due
-// when something waits behind the task that runs, and not before: most that wake up run one task and sleep again, and to
-// wake another thread first would delay that task (from a thread outside that completes a future to the task that
-// awaits it: 16.4 us, and 8.3 without; Tokio's 12.8).
+// wf_worker_attend tells the owner of the poll that this worker is awake again: he may be asleep without bound. It is
+// due when something waits behind the task that runs, and not before: most that wake up run one task and sleep again,
+// and to wake another thread first would delay that task (from a thread outside that completes a future to the task
+// that awaits it: 16.4 us, and 8.3 without; Tokio's 12.8).
 void wf_worker_attend(struct wf_worker *w);
 
 // wf_worker_hint wakes a sleeping worker for work in this one's own queues, if there is one and nobody searches.
