@@ -315,7 +315,11 @@ void *wf_worker_main(void *arg)
         if (!wf_worker_ready(w, task))
             continue;
         wf_worker_begin_turn(w, task);
-        wf_worker_arrive(wf_context_switch(&w->loop, &task->context, w, false));
+        wf_context_switch(&w->loop, &task->context, w, false);
+        // Who yields goes behind what has happened meanwhile, too: so it is not queued before that is.
+        if (w->how == WF_LEFT_YIELDED && wf_load_relaxed(&w->sched->epoch) != w->epoch) // relaxed: a clock
+            tend(w);
+        wf_worker_arrive(w);
     }
     w->thread->worker = NULL;
     wf_overflow_leave(w);
