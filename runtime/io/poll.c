@@ -7,6 +7,9 @@
 //     stays, and there is no edge to wait for. Then it makes an epoll set of its own with just the events wanted, and
 //     waits for that. Rare, but libraries do it: POLLPRI alone is how files in /sys and /proc report changes.
 //
+// A task that waits for POLLIN alone, reads what is there and waits again, asks poll(2) only the first time: that the
+// direction is drained the cell knows, and what ends the wait the edge says.
+//
 // A select waits in the same way, but with nodes of its own that wake it: it joins, and looks again when it is woken.
 #include "runtime/io/poll.h"
 
@@ -141,14 +144,35 @@ static int poll_file(const struct ask *a)
     return ready != 0 ? ready : -EPERM;
 }
 
+// drained tells whether the cells say that nothing is ready, so that poll(2) need not be asked.
+static bool drained(struct ask *a)
+{
+    for (int i = 0; i < a->n; i++)
+        if ((a->seen[i] = wf_cell_value(a->cells[i])))
+            return false;
+    return true;
+}
+
+// told is what the edge that ended a wait for POLLIN alone says by itself: bytes, if it is not about an end, an error or
+// urgent data.
+static int told(const struct ask *a)
+{
+    uintptr_t edge = a->r.parked && a->events == POLLIN ? wf_cell_value(a->cells[0]) : 0;
+    return edge && !(edge & WF_EDGE_LAST) ? POLLIN : 0;
+}
+
 static int run(struct ask *a)
 {
     int err = attach(a);
 
     if (err > 0)
         return poll_file(a);
+    if (err == 0 && drained(a))
+        err = wait_cells(a);
     while (err == 0) {
-        int ready = look(a);
+        int ready = told(a);
+        if (!ready)
+            ready = look(a);
         if (ready < 0 || ready & (a->events | ALWAYS))
             return ready < 0 ? ready : ready & (a->events | ALWAYS);
         err = ready != 0 ? wait_apart(a) : wait_cells(a);
