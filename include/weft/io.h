@@ -63,8 +63,8 @@ WEFT_API int weft_connect(int fd, const struct sockaddr *sa, socklen_t len);
 // weft_poll parks until `fd` is ready for one of `events` (POLLIN, POLLOUT, POLLPRI, POLLRDHUP, ...): how libraries
 // that do their own non-blocking I/O plug in.
 //
-// Returns: the revents of poll(2), above 0, as of a moment during the call: if several tasks read from `fd`, another may
-//          have been faster. -EPERM for a file that is not ready: it never will be. -EMFILE, -ENFILE,
+// Returns: the revents of poll(2), above 0, as of a moment during the call: of several tasks that read from `fd`,
+//          another may have been faster. -EPERM for a file that is not ready: it never will be. -EMFILE, -ENFILE,
 //          -ENOSPC: a call that waits for less than what makes a direction ready (POLLPRI alone, say) needs a
 //          descriptor of its own meanwhile.
 WEFT_API int weft_poll(int fd, short events);

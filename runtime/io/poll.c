@@ -126,7 +126,9 @@ static int wait_apart(struct ask *a)
 static int attach(struct ask *a)
 {
     if (!a->r.source) {
-        int err = wf_ready_attach_as(&a->r, WF_KIND_UNKNOWN);
+        int err = wf_ready_attach(&a->r);
+        if (err == -ENOTSOCK)
+            err = wf_ready_attach_as(&a->r, WF_KIND_UNKNOWN);
         if (err < 0)
             return err == -EPERM ? 1 : err;
     }
@@ -153,8 +155,8 @@ static bool drained(struct ask *a)
     return true;
 }
 
-// told is what the edge that ended a wait for POLLIN alone says by itself: bytes, if it is not about an end, an error or
-// urgent data.
+// told is what the edge that ended a wait for POLLIN alone says by itself: bytes, if it is not about an end, an error
+// or urgent data.
 static int told(const struct ask *a)
 {
     uintptr_t edge = a->r.parked && a->events == POLLIN ? wf_cell_value(a->cells[0]) : 0;

@@ -6,6 +6,7 @@
 // What is counted is the worker's thread between the two. So the shapes are those in which one worker alone decides
 // what happens next, and time does not.
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -383,6 +384,19 @@ static int echoes(void *arg)
     return weft_close(fd);
 }
 
+// The same for who has many idle connections: it waits first, and has a buffer only while there is something to read.
+static int echoes_when_told(void *arg)
+{
+    char buf[MESSAGE + 1];
+    const int fd = (int)(intptr_t)arg;
+    ssize_t n = 1;
+
+    while (n > 0 && weft_poll(fd, POLLIN) > 0)
+        if ((n = weft_read(fd, buf, sizeof(buf))) > 0)
+            ok(weft_write_all(fd, buf, (size_t)n, NULL), "echo");
+    return weft_close(fd);
+}
+
 // A server on a free port of this machine, and the address to dial.
 struct server {
     int fd;
@@ -416,7 +430,7 @@ static int asks(void *arg)
     return 0;
 }
 
-static void connect_all(struct client *clients)
+static void connect_all(struct client *clients, weft_fn *serve)
 {
     const struct server s = listens(CONNECTIONS);
     for (int i = 0; i < CONNECTIONS; i++) {
@@ -424,25 +438,36 @@ static void connect_all(struct client *clients)
         ok(clients[i].fd, "dial");
         const int fd = weft_accept(s.fd, NULL, NULL);
         ok(fd, "accept");
-        ok(weft_spawn(NULL, echoes, (void *)(intptr_t)fd), "spawn");
+        ok(weft_spawn(NULL, serve, (void *)(intptr_t)fd), "spawn");
     }
     weft_close(s.fd);
 }
 
 // The connections are made by the warm-up, and stay: what is counted is messages, of both sides.
-static void echo(long n)
+static void talk(struct client *clients, weft_fn *serve, long n)
 {
-    static struct client clients[CONNECTIONS];
     weft_task *tasks[CONNECTIONS];
 
     if (clients[0].n == 0)
-        connect_all(clients);
+        connect_all(clients, serve);
     for (int i = 0; i < CONNECTIONS; i++) {
         clients[i].n = n;
         tasks[i] = spawn(asks, &clients[i]);
     }
     for (int i = 0; i < CONNECTIONS; i++)
         join(tasks[i]);
+}
+
+static void echo(long n)
+{
+    static struct client clients[CONNECTIONS];
+    talk(clients, echoes, n);
+}
+
+static void echo_when_told(long n)
+{
+    static struct client clients[CONNECTIONS];
+    talk(clients, echoes_when_told, n);
 }
 
 static int accepts(void *arg)
@@ -500,6 +525,7 @@ static const struct op {
     { "scope-crowd", scope_crowd, 20, CROWD },
     { "sleep-crowd", sleep_crowd, 5, CROWD },
     { "echo", echo, 40, CONNECTIONS },
+    { "echo-told", echo_when_told, 40, CONNECTIONS },
     { "connect", connect_close, 500, 1 },
 };
 
