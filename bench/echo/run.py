@@ -36,7 +36,7 @@ def parse_args():
     parser.add_argument("--seconds", type=float, metavar="S", help="measured time of each run")
     parser.add_argument("--servers", default=",".join(plan.SERVERS), metavar="NAMES",
                         help="which servers, separated by commas (%(default)s)")
-    parser.add_argument("--bin", default=ROOT / "build/release/bench", metavar="DIR", help="where the programs are")
+    parser.add_argument("--bin", default=ROOT / "build/bench/bench", metavar="DIR", help="where the programs are")
     parser.add_argument("--out", default=ROOT / "build/echo-bench", metavar="DIR", help="where the results go")
     args = parser.parse_args()
     if args.rounds is not None and not 1 <= args.rounds <= 1000:

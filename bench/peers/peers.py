@@ -3,11 +3,11 @@ import dataclasses
 import shlex
 import subprocess
 
-BIN = "build/release/bench"
+BIN = "build/bench/bench"
 OUT = "build/peers"
 VENV = f"{OUT}/python/venv/bin"
-CC_C = "cc -std=gnu11 -O2 -D_GNU_SOURCE -I."
-CC_CXX = "c++ -std=c++20 -O2 -DNDEBUG -I."
+CC_C = "cc -std=gnu11 -O3 -D_GNU_SOURCE -I."
+CC_CXX = "c++ -std=c++20 -O3 -DNDEBUG -I."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,8 +52,8 @@ CXX = Need("command -v c++", "apt-get install build-essential")
 PKG_CONFIG = Need("command -v pkg-config", "apt-get install pkg-config")
 CMAKE = Need(newer("cmake --version", "3.25"), "apt-get install cmake   # 3.25 or later; else: pip install cmake")
 CARGO = Need(newer("cargo --version", "1.85"), "apt-get install cargo-web   # Debian 12; later ones: cargo")
-GO = Need(newer("go version", "1.21"),
-          "apt-get install -t bookworm-backports golang-go   # Debian 12; later ones: without -t")
+GO = Need(newer("go version", "1.25"),
+          "apt-get install golang-go   # 1.25 or later: go.dev has it where the distribution does not")
 PYTHON = Need(newer("python3 --version", "3.11"), "apt-get install python3   # 3.11 or later")
 PYTHON_VENV = Need("python3 -c 'import ensurepip, venv'", "apt-get install python3-venv")
 
@@ -78,20 +78,21 @@ def cargo(manifest, target, flags=""):
 # weft's build makes the load generator and the epoll floor, too.
 WEFT_NEEDS = (CC, CMAKE, PKG_CONFIG, library("ck", "libck-dev"), library("libcjson", "libcjson-dev"),
               library("gsl", "libgsl-dev"))
-WEFT_BUILD = ("cmake --preset release -DWEFT_BENCH=ON",
-              'cmake --build --preset release -j "$(nproc)" --target echo-load echo-epoll echo-weft weft-bench')
+WEFT_BUILD = ("cmake --preset release -B build/bench -DWEFT_TESTS=OFF -DWEFT_EXAMPLES=OFF",
+              'cmake --build build/bench -j "$(nproc)" --target echo-load echo-epoll echo-weft weft-bench')
 CC_VERSION = "cc --version | head -n 1"
 WEFT_VERSION = "git describe --always --dirty --abbrev=10 2>/dev/null; " + CC_VERSION
 CRATE = "sed -n '/^name = \"{0}\"$/{{n;s/version = \"\\(.*\\)\"/{0} \\1/p}}' bench/peers/{1}/Cargo.lock"
 TOKIO_VERSION = CRATE.format("tokio", "tokio") + "; rustc --version"
-TOKIO_OPTIONS = ("release: opt-level 3, LTO, one codegen unit, panic=abort; multi_thread runtime with so many workers; "
-                 "one accepting task, a spawned task for each connection with its buffer inside")
+TOKIO_OPTIONS = ("release: opt-level 3, LTO, one codegen unit, panic=abort, parking_lot, system allocator; "
+                 "multi_thread runtime with so many workers; one accepting task, a spawned task for each connection "
+                 "with its buffer inside")
 PYTHON_OPTIONS = ("BufferedProtocol, one buffer a process; N workers are N processes, one listener each, SO_REUSEPORT. "
                   "CPU time, memory and system calls are those of one process, so they are given for one worker only")
 
 ALL = (
     Peer("weft", "weft", "weft",
-         "-O2, default configuration; a task for each connection with its buffer on the stack",
+         "-O3 -fno-plt, static library, default configuration; a task for each connection with its buffer on the stack",
          WEFT_NEEDS, WEFT_BUILD, f"{BIN}/echo-weft", f"{BIN}/weft-bench", WEFT_VERSION),
     Peer("weft-wait", "weft (wait first)", "variant",
          "the same, but a connection waits for its next message before it takes a buffer (--wait-first)",
@@ -104,17 +105,18 @@ ALL = (
          cargo("bench/peers/tokio/Cargo.toml", f"{OUT}/tokio-unstable", 'RUSTFLAGS="--cfg tokio_unstable"'),
          f"{OUT}/tokio-unstable/release/echo-tokio", f"{OUT}/tokio-unstable/release/bench-tokio", TOKIO_VERSION),
     Peer("go", "Go", "peer",
-         "-trimpath, GOMAXPROCS = workers, default garbage collector; a goroutine for each connection with its buffer",
+         "-trimpath, GOMAXPROCS = workers, default garbage collector, neither keep-alive nor multipath TCP; a "
+         "goroutine for each connection with its buffer",
          (GO,), ("cd bench/peers/go && go build -trimpath -o ../../../build/peers/go/ ./cmd/...",),
          f"{OUT}/go/echo-go", f"{OUT}/go/bench-go", "cd bench/peers/go && go version"),
     Peer("libuv", "libuv", "peer",
-         "-O2; a loop and a listener a thread, SO_REUSEPORT; uv_try_write first; one buffer a loop",
+         "-O3; a loop and a listener a thread, SO_REUSEPORT; uv_try_write first; one buffer a loop",
          (CC, PKG_CONFIG, library("libuv", "libuv1-dev")),
          (f"{CC_C} -o {OUT}/libuv/echo-libuv bench/peers/libuv/echo_libuv.c bench/echo/server.c "
           "$(pkg-config --cflags --libs libuv) -pthread",),
          f"{OUT}/libuv/echo-libuv", version="echo libuv $(pkg-config --modversion libuv)"),
     Peer("asio", "Boost.Asio", "peer",
-         "-O2, C++20 coroutines; an io_context (concurrency hint 1) and a listener a thread, SO_REUSEPORT; a buffer a "
+         "-O3, C++20 coroutines; an io_context (concurrency hint 1) and a listener a thread, SO_REUSEPORT; a buffer a "
          "connection in its coroutine",
          (CC, CXX, BOOST),
          (f"{CC_C} -c -o {OUT}/asio/server.o bench/echo/server.c",
@@ -133,19 +135,20 @@ ALL = (
          version=f"{VENV}/python -c 'import sys, uvloop; print(\"uvloop\", uvloop.__version__, \"on Python\", "
                  "sys.version.split()[0])'", processes=True),
     Peer("onetbb", "oneTBB", "peer",
-         "-O2; tasks of task_group, global_control with so many threads; fork-join shapes only",
+         "-O3; tasks of task_group, global_control with so many threads; fork-join shapes only",
          (CXX, PKG_CONFIG, library("tbb", "libtbb-dev")),
          (f"{CC_CXX} -o {OUT}/onetbb/bench-onetbb bench/peers/onetbb/bench_onetbb.cpp "
           "$(pkg-config --cflags --libs tbb) -pthread",),
          micro=f"{OUT}/onetbb/bench-onetbb", version="echo oneTBB $(pkg-config --modversion tbb)"),
-    Peer("rayon", "Rayon", "peer", "release: opt-level 3, LTO, one codegen unit; join in a pool of so many threads; "
-         "fork-join shapes only", (CARGO,), cargo("bench/peers/rayon/Cargo.toml", f"{OUT}/rayon"),
+    Peer("rayon", "Rayon", "peer", "release: opt-level 3, LTO, one codegen unit, panic=abort; fib by join, the rest by "
+         "scopes, in a pool of so many threads; fork-join shapes only",
+         (CARGO,), cargo("bench/peers/rayon/Cargo.toml", f"{OUT}/rayon"),
          micro=f"{OUT}/rayon/release/bench-rayon", version=CRATE.format("rayon", "rayon") + "; rustc --version"),
     Peer("epoll", "bare epoll", "floor",
-         "-O2; an edge-triggered loop a thread, connections dealt out in turn, one buffer a thread",
+         "-O3; an edge-triggered loop a thread, connections dealt out in turn, one buffer a thread",
          WEFT_NEEDS, WEFT_BUILD, f"{BIN}/echo-epoll", version=CC_VERSION),
     Peer("uring", "bare io_uring", "floor",
-         "-O2; a ring a thread, connections dealt out in turn; direct descriptors, multishot receives into "
+         "-O3; a ring a thread, connections dealt out in turn; direct descriptors, multishot receives into "
          "a ring of buffers",
          (CC, PKG_CONFIG, library("liburing", "liburing-dev")),
          (f"{CC_C} -o {OUT}/uring/echo-uring bench/peers/uring/echo_uring.c bench/echo/server.c "

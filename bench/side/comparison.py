@@ -1,6 +1,7 @@
 """Runs the experiments one after the other, each round after round, in each round all participants in turn."""
 import dataclasses
 import json
+import subprocess
 
 from bench.lib import machine, procs
 from bench.lib.case import Case, placements
@@ -103,7 +104,7 @@ class Comparison:
         program = "micro" if is_micro else "echo"
         try:
             result = (self.run_micro if is_micro else self.run_echo)(peer, case)
-        except (procs.Failed, OSError) as e:
+        except (procs.Failed, OSError, ValueError, subprocess.SubprocessError) as e:     # all that a child may do
             self.fail(at, case, peer, program, brief(str(e)))
             return None
         self.in_a_row[peer.name, program] = 0
@@ -158,8 +159,8 @@ class Comparison:
                 self.remark(f"rate: {able[who].label} cannot carry that, and is left out")
         return self.run_cases([at_rate])
 
-    def run(self, experiments):
-        """Returns whether it came to its end."""
+    def run(self, experiments, save):
+        """`save` is called after each experiment. Returns whether it came to its end."""
         steps = [case for e in experiments for case in self.cases(e)
                  for _ in self.participants(case) * plan.rounds_of(self.scope, e, self.rounds)]
         estimate_s = sum(self.cost_s(case) for case in steps)
@@ -171,6 +172,7 @@ class Comparison:
                     self.run_rate()
                 else:
                     self.run_cases(self.possible(self.cases(experiment)))
+                save()
         except KeyboardInterrupt:
             say("\ninterrupted: the figures so far")
             return False

@@ -56,7 +56,10 @@ class Goal:
     def verdict(self):
         if not self.points:
             return "not measured"
-        return "met" if self.met == len(self.points) else "MISSED"
+        missed = [p for p in self.points if not p.met]
+        decides = missed or self.points
+        words = "MISSED" if missed else "met"
+        return words + (", unclear" if all(p.unclear for p in decides) else "")
 
 
 # --- points ----------------------------------------------------------------------------------------------------------
@@ -79,7 +82,7 @@ def absolute(results, case, figure, wanted, where):
 
 
 def echo_points(results, figure, among, wanted):
-    """At every point of the echo, as it is planned."""
+    """At every point of the echo that was measured."""
     points = []
     for regime in plan.WORKERS:
         for name in plain(results, regime=regime, workers=results.workers(regime)):

@@ -49,13 +49,30 @@ def chosen(args):
     return [p for p in peers.ALL if p.name in wanted or p.kind in ("weft", "variant")]
 
 
-def write(out, data, lines):
-    out = pathlib.Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "results.json").write_text(json.dumps(data, indent=1))
-    (out / "table.txt").write_text("\n".join(lines) + "\n")
-    (out / "report.html").write_text(report.page(data))
-    return out
+class Output:
+    """The folder where the results go."""
+
+    def __init__(self, folder, comparison, facts):
+        self.folder, self.comparison, self.facts = pathlib.Path(folder), comparison, facts
+        self.began = time.time()
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def save(self):
+        """What there is so far, in case that something goes wrong later. Returns it."""
+        data = self.comparison.data() | self.facts | {"began": self.began, "seconds": time.time() - self.began}
+        for peer in self.comparison.able:
+            data["participants"][peer.name]["version"] = build.version(peer)
+        (self.folder / "results.json").write_text(json.dumps(data, indent=1))
+        return data
+
+    def report(self):
+        data = self.save()
+        results = Results(data)
+        lines = list(table.show(results, goals(results))) + ["", machine.sentence(data["machine"])]
+        print(*lines, sep="\n")
+        (self.folder / "table.txt").write_text("\n".join(lines) + "\n")
+        (self.folder / "report.html").write_text(report.page(data))
+        print(*(f"{self.folder}/{name}" for name in ("results.json", "table.txt", "report.html")), sep="\n")
 
 
 def main():
@@ -68,20 +85,13 @@ def main():
         sys.exit(f"bench/compare: weft itself is missing: {absent['weft']}")
     if args.build_only:
         return 0
-    began = time.time()
     comparison = Comparison(able, plan.SCOPES[args.scope], args.rounds, args.workers)
     if about["load_before"] > 0.5 * about["cpus_usable"]:
         comparison.remark(f"the machine had something else to do at the start: load average {about['load_before']}")
-    complete = comparison.run([e for e in plan.EXPERIMENTS if e in (args.only or plan.EXPERIMENTS)])
-    data = comparison.data() | {"machine": about, "began": began, "seconds": time.time() - began, "scope": args.scope,
-                                "rounds": args.rounds, "absent": absent}
-    for peer in able:
-        data["participants"][peer.name]["version"] = build.version(peer)
-    results = Results(data)
-    lines = list(table.show(results, goals(results))) + ["", machine.sentence(about)]
-    print(*lines, sep="\n")
-    out = write(args.out, data, lines)
-    print(f"{out}/results.json\n{out}/table.txt\n{out}/report.html")
+    output = Output(args.out, comparison, {"machine": about, "scope": args.scope, "rounds": args.rounds,
+                                           "absent": absent})
+    complete = comparison.run([e for e in plan.EXPERIMENTS if e in (args.only or plan.EXPERIMENTS)], output.save)
+    output.report()
     return 0 if complete else 130
 
 

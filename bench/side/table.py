@@ -152,7 +152,7 @@ def point_rows(goal):
 def missed(found):
     """The points at which a goal is missed, below its name."""
     for g in found:
-        if g.verdict == "MISSED":
+        if g.verdict.startswith("MISSED"):
             yield f"{g.what}, {g.wanted}"
             rows = [(point_words(p), number(p.value), f"({number(p.low)} .. {number(p.high)})")
                     for p in g.points if not p.met]
@@ -160,7 +160,7 @@ def missed(found):
 
 
 def summary(found):
-    met = sum(g.verdict == "met" for g in found)
+    met = sum(g.verdict.startswith("met") for g in found)
     unmeasured = sum(not g.points for g in found)
     return f"{met} of {len(found)} goals met" + (f", {unmeasured} not measured" if unmeasured else "")
 

@@ -6,6 +6,7 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"net"
@@ -81,7 +82,10 @@ func main() {
 	for i := 0; *hogs && i < runtime.GOMAXPROCS(0); i++ {
 		go hog()
 	}
-	listener, err := net.Listen("tcp", *address)
+	// What nobody else sets, and Go does by default: keep-alive on each connection, and multipath TCP.
+	config := net.ListenConfig{KeepAlive: -1}
+	config.SetMultipathTCP(false)
+	listener, err := config.Listen(context.Background(), "tcp", *address)
 	if err != nil {
 		peer.Die("%v", err)
 	}
