@@ -43,7 +43,7 @@
 #define TICK INT64_C(500000)
 #define TICK_MAX INT64_C(8000000)
 #define LINGER INT64_C(20000000)
-#define AGAIN INT64_C(50000000) // how long KEEP sleeps if `watch` wants to be called again
+#define AGAIN INT64_C(25000000) // how long KEEP sleeps if `watch` wants to be called again
 
 enum { QUIET_MAX = 64 /* ticks */, QUIET_BEFORE_DOZE = 3 /* ticks */, TURNS_MAX = 16 /* full ones, in a row */ };
 

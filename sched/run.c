@@ -44,6 +44,8 @@ struct wf_task *wf_worker_take_share(struct wf_worker *w)
     for (unsigned i = 1; i < n; i++)
         if (!wf_ring_push(&w->ring, share[i]))
             wf_panic("a ring with room is full");
+    if (wf_unlikely(w->unattended) && n > 1)
+        wf_worker_attend(w);
     return n > 0 ? share[0] : NULL;
 }
 
@@ -318,6 +320,8 @@ void wf_worker_arrive(struct wf_worker *w)
             inject(w->sched, left);                         // behind those that found no room: they get as many turns
         else
             push_ring(w, left);
+        if (wf_unlikely(w->unattended) && w->thread->current) // it waits behind that one
+            wf_worker_attend(w);
         break;
     case WF_LEFT_ENDED:
         wf_stack_give(&w->stacks[w->dead->size_class - WF_STACK_CLASS_MIN], &w->sched->depot, w->dead);

@@ -25,11 +25,11 @@ enum {
     SLAB_BYTES = 64 << 20,
     SLAB_STACKS_MAX = 1024,
     CARVE = 16,       // stacks made ready at a time
-    COOL_AT_ONCE = 4, // slabs whose memory goes back in one call: 16 MiB of it take the kernel a millisecond or two
+    COOL_AT_ONCE = 1, // slabs whose memory goes back in one call: if all 64 MiB were touched, the lock is held for 4 ms
 };
 
-#define COOL_AFTER INT64_C(2000000000)   // ns that a slab lies in the depot before its memory goes back
-#define LOOK_INTERVAL INT64_C(100000000) // ns between two looks at the slabs
+#define COOL_AFTER INT64_C(2000000000)  // ns that a slab lies in the depot before its memory goes back
+#define LOOK_INTERVAL INT64_C(25000000) // ns between two looks at the slabs
 
 // All under the depot's lock, but for what is fixed.
 struct wf_slab {
@@ -231,7 +231,10 @@ static void depot_give(struct wf_depot *d, struct wf_stack_pool *from, uint8_t s
         stack->slab->used = true;
         stack->slab->cold = false;
     }
-    wf_store_relaxed(&d->warm, true); // relaxed: see wf_depot_cool
+    if (!wf_load_relaxed(&d->warm)) { // relaxed, all three: see wf_depot_cool
+        wf_store_relaxed(&d->warm, true);
+        wf_store_relaxed(&d->news, true);
+    }
     pthread_mutex_unlock(&d->lock);
 }
 
@@ -289,9 +292,12 @@ static bool cool_slabs(struct wf_depot *d, int64_t now)
     return more;
 }
 
-// relaxed: `warm` is a hint while others give. Who has given and gone to sleep has done so before its sleep was seen.
+// relaxed: `warm` is a hint while others give. Who has given and gone to sleep has done so before its sleep was seen;
+// and if the caller sleeps already, since it was told nothing of a wake for one task (wf_worker_attend), who has given
+// tells it of the news.
 bool wf_depot_cool(struct wf_depot *d, int64_t now)
 {
+    wf_store_relaxed(&d->news, false); // relaxed: before `warm` is read
     if (now - d->looked >= LOOK_INTERVAL && wf_load_relaxed(&d->warm)) {
         pthread_mutex_lock(&d->lock);
         d->looked = now;

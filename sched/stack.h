@@ -57,6 +57,7 @@ struct wf_depot {
     bool mprotect_guards;                         // under lock: the kernel has no MADV_GUARD_INSTALL
     int64_t looked;                               // of wf_depot_cool: when it last looked at the slabs
     _Atomic bool warm;                            // A: written under lock: there may be memory to give back, some time
+    _Atomic bool news;                            // A: that has become so, and wf_depot_cool does not know yet
 };
 
 // wf_depot_init makes an empty depot of zeroed memory.
@@ -67,6 +68,13 @@ void wf_depot_fini(struct wf_depot *d); // unmaps everything
 // Returns: true if it should be called again.
 // Context: one thread, which calls it now and then; `now` is its clock.
 bool wf_depot_cool(struct wf_depot *d, int64_t now);
+
+// wf_depot_has_news tells whether wf_depot_cool, having said that it need not be called again, should be after all.
+// Context: any thread.
+static inline bool wf_depot_has_news(const struct wf_depot *d)
+{
+    return wf_load_relaxed(&d->news); // relaxed: who has given asks afterwards himself
+}
 
 // wf_stack_refill moves stacks from the depot to `pool`, a worker's own, which is empty; it stays so when the system
 // has no memory, or no more mappings. wf_stack_spill moves half of them back.

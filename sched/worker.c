@@ -230,6 +230,8 @@ static unsigned rest(struct wf_worker *w, bool polling)
 
 void wf_worker_idle(struct wf_worker *w)
 {
+    if (w->unattended && wf_depot_has_news(&w->sched->depot)) // which only who looks at the workers sees to
+        wf_worker_attend(w);
     // After a linger without events the poll is the reactor's, and the futex the worker's.
     bool polling = !w->lingered && borrow(w);
     unsigned fired = 0;

@@ -78,6 +78,8 @@ static void leave_slot(struct wf_wheel_slot *slot, struct wf_wheel_node *node)
     if (slot->untold == node) {
         slot->untold = node->link.next == &slot->timers ? NULL : node_of(node->link.next);
         slot->behind -= slot->behind > 0;
+    } else if (node->link.next == &slot->timers) { // the last: armed and cancelled, as most are
+        slot->behind -= slot->behind > 0;
     }
     wf_list_remove(&node->link);
 }
@@ -158,6 +160,14 @@ static void cascade(struct wf_wheel *w, struct wf_wheel_node *node)
     place(w, node);
 }
 
+static void look_ahead(const struct wf_wheel_node *node)
+{
+    if (!node->ahead)
+        return;
+    __builtin_prefetch(node->ahead, 1);
+    __builtin_prefetch(node->ahead + 1, 1); // a node may lie across two lines
+}
+
 // empty_slot empties the slot whose turn is now. Returns: false if *most did not suffice.
 static bool empty_slot(struct wf_wheel *w, struct turn turn, unsigned *most, struct wf_list *expired)
 {
@@ -168,8 +178,7 @@ static bool empty_slot(struct wf_wheel *w, struct turn turn, unsigned *most, str
         if (*most == 0)
             return false;
         --*most;
-        __builtin_prefetch(node->ahead, 1);
-        __builtin_prefetch(node->ahead + 1, 1); // a node may lie across two lines
+        look_ahead(node);
         if (turn.level == 0)
             expire(w, node, expired);
         else

@@ -57,7 +57,7 @@ class Scope:
 
 SCOPES = {
     "default": Scope(0.7, 0.2, tuple((regime, size, count) for regime in ("one", "free") for size in (64, 4096)
-                                     for count in (16, 128, 1000, 10000)), 3.0, 10000, 3, MICRO, TREES),
+                                     for count in (16, 128, 1000, 10000)), 3.0, 10000, 2, MICRO, TREES),
     "quick": Scope(0.2, 0.05, (("one", 64, 128), ("free", 64, 128), ("free", 64, 1000), ("free", 4096, 128)), 0.4,
                    2000, 1, ("switch", "spawn_join_batch", "pingpong_1", "skynet", "mpsc_8p", "mutex_8"), (),
                    ("idle", "syscalls", "scaling")),

@@ -10,16 +10,20 @@
 
 // --- waiting ---------------------------------------------------------------------------------------------------------
 
-static int park(struct wf_ready *r, struct wf_cell *cell)
+// same tells whether the descriptor is still the one that the call was made for.
+static int same(const struct wf_ready *r)
 {
-    if (wf_cell_value(cell)) // another edge
-        return 0;
-    r->parked = true;
-    int err = wf_wait_as(r->self, cell, r->call, r->fd);
-    if (err < 0)
-        return err;
     // acquire: pairs with the reactor's new generation, which it makes before it wakes those who wait
     return wf_load_acquire(&r->source->generation) == r->generation ? 0 : -EBADF;
+}
+
+static int park(struct wf_ready *r, struct wf_cell *cell)
+{
+    if (wf_cell_value(cell)) // another edge, or another descriptor
+        return same(r);
+    r->parked = true;
+    int err = wf_wait_as(r->self, cell, r->call, r->fd);
+    return err < 0 ? err : same(r);
 }
 
 int wf_ready_wait(struct wf_ready *r)
@@ -29,7 +33,7 @@ int wf_ready_wait(struct wf_ready *r)
 
     struct wf_cell *cell = &r->source->ready[r->direction];
     if (r->edge && !wf_cell_clear(cell, r->edge))
-        return 0; // there was another edge, or somebody else has cleared it
+        return same(r); // there was another edge, or somebody else has cleared it
     return park(r, cell);
 }
 
