@@ -44,13 +44,6 @@ struct ask {
     uintptr_t seen[2];
 };
 
-// same tells whether the descriptor is still the one that the call was made for.
-static int same(struct ask *a)
-{
-    // acquire: as in wf_ready_wait
-    return wf_load_acquire(&a->r.source->generation) == a->r.generation ? 0 : -EBADF;
-}
-
 // look asks poll(2), having noted what the cells say. Returns: what is ready of `all`.
 static int look(struct ask *a)
 {
@@ -82,7 +75,7 @@ static int wait_cells(struct ask *a)
         return 0;
     int err = wf_wait_cells(a->cells, a->n, WEFT_NEVER, a->r.call, a->r.fd);
     a->r.parked = true;
-    return err < 0 ? err : same(a);
+    return err < 0 ? err : wf_ready_same(&a->r);
 }
 
 // wait_set waits for the events alone, by an epoll set that nobody else uses, or for the end of the descriptor.
@@ -93,7 +86,7 @@ static int wait_set(struct ask *a, struct wf_ready *set)
     while (err == 0) {
         struct wf_cell *cells[2] = { &set->source->ready[WF_READ], &a->r.source->changed };
         uintptr_t seen[2] = { wf_cell_value(cells[0]), wf_cell_value(cells[1]) };
-        if ((err = same(a)) < 0 || (err = sys_poll(a->r.fd, a->events)) != 0)
+        if ((err = wf_ready_same(&a->r)) < 0 || (err = sys_poll(a->r.fd, a->events)) != 0)
             return err;
         if (clear(cells, seen, 2))
             err = wf_wait_cells(cells, 2, WEFT_NEVER, a->r.call, a->r.fd);
@@ -262,7 +255,7 @@ static int join_cells(struct wf_poll *p, struct ask *a)
     while ((ready = look(a)) == 0) {
         if (clear(a->cells, a->seen, a->n) && push(p, a->cells, a->n))
             return 0;
-        int err = same(a);
+        int err = wf_ready_same(&a->r);
         if (err < 0)
             return err;
     }
@@ -278,7 +271,7 @@ static int join_set(struct wf_poll *p, struct ask *a)
     while (err == 0) {
         struct wf_cell *cells[2] = { &set.source->ready[WF_READ], &a->r.source->changed };
         uintptr_t seen[2] = { wf_cell_value(cells[0]), wf_cell_value(cells[1]) };
-        if ((err = same(a)) < 0 || (err = sys_poll(a->r.fd, a->events)) != 0)
+        if ((err = wf_ready_same(&a->r)) < 0 || (err = sys_poll(a->r.fd, a->events)) != 0)
             return err;
         if (clear(cells, seen, 2) && push(p, cells, 2))
             return 0;

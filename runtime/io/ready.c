@@ -10,20 +10,13 @@
 
 // --- waiting ---------------------------------------------------------------------------------------------------------
 
-// same tells whether the descriptor is still the one that the call was made for.
-static int same(const struct wf_ready *r)
-{
-    // acquire: pairs with the reactor's new generation, which it makes before it wakes those who wait
-    return wf_load_acquire(&r->source->generation) == r->generation ? 0 : -EBADF;
-}
-
 static int park(struct wf_ready *r, struct wf_cell *cell)
 {
     if (wf_cell_value(cell)) // another edge, or another descriptor
-        return same(r);
+        return wf_ready_same(r);
     r->parked = true;
     int err = wf_wait_as(r->self, cell, r->call, r->fd);
-    return err < 0 ? err : same(r);
+    return err < 0 ? err : wf_ready_same(r);
 }
 
 int wf_ready_wait(struct wf_ready *r)
@@ -33,7 +26,7 @@ int wf_ready_wait(struct wf_ready *r)
 
     struct wf_cell *cell = &r->source->ready[r->direction];
     if (r->edge && !wf_cell_clear(cell, r->edge))
-        return same(r); // there was another edge, or somebody else has cleared it
+        return wf_ready_same(r); // there was another edge, or somebody else has cleared it
     return park(r, cell);
 }
 

@@ -99,6 +99,13 @@ static inline int wf_ready_open(struct wf_ready *r, int fd, enum wf_direction di
     return err;
 }
 
+// wf_ready_same tells whether the descriptor is still the one that the call was made for. Returns: 0; -EBADF.
+static inline int wf_ready_same(const struct wf_ready *r)
+{
+    // acquire: pairs with the reactor's new generation, which it makes before it wakes those who wait
+    return wf_load_acquire(&r->source->generation) == r->generation ? 0 : -EBADF;
+}
+
 // wf_ready_wait is for a call that got EAGAIN, or found the cell empty.
 // Returns: 0: look again; -ECANCELED; -EBADF if the descriptor was closed; what wf_source_register returns.
 int wf_ready_wait(struct wf_ready *r);
