@@ -30,38 +30,29 @@
 #include "reactor/thread.h"
 
 #include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/slice.h"
 #include "reactor/state.h"
 #include "reactor/turn.h"
 
 // A tick lasts TICK; longer and longer, up to TICK_MAX, while the workers run many short tasks: they tend to themselves
 // then, and a thread that wakes on a busy processor costs more than its own time (2000 wakes a second took a seventh of
-// a server that shared one CPU with its client).
+// a server that shared one CPU with its client). The same, up to TICK_STUCK, while one is stuck but another waits in
+// epoll: that one misses nothing, and each tick may come just in its way.
 #define TICK INT64_C(500000)
 #define TICK_MAX INT64_C(8000000)
+#define TICK_STUCK INT64_C(2000000)
 #define LINGER INT64_C(20000000)
 #define AGAIN INT64_C(25000000) // how long KEEP sleeps if `watch` wants to be called again
 
 enum { QUIET_MAX = 64 /* ticks */, QUIET_BEFORE_DOZE = 3 /* ticks */, TURNS_MAX = 16 /* full ones, in a row */ };
 
-// ask_for_promptness asks the kernel for short slices, so that this thread, which seldom runs and never for long, is
-// let on a CPU at once when others compute there (measured, a neighbour that computes 20 ms at a time: p99 of the
-// others 3.4 ms without, 1.0 with). Kernels before 6.12 take no notice.
+// ask_for_promptness: this thread, which seldom runs and never for long, wants to be let on a CPU at once when others
+// compute there (measured, a neighbour that computes 20 ms at a time: p99 of the others 3.4 ms without, 1.0 with).
 static void ask_for_promptness(void)
 {
-    const struct {
-        uint32_t size, policy;
-        uint64_t flags;
-        int32_t nice;
-        uint32_t priority;
-        uint64_t runtime, deadline, period;
-    } attr = { .size = sizeof(attr), .runtime = 100000 };
-    _Static_assert(sizeof(attr) == 48, "the first version of struct sched_attr, which glibc does not declare");
-
-    (void)syscall(SYS_sched_setattr, 0, &attr, 0); // without it: as it was
+    wf_slice_ask(WF_SLICE_SHORT);
     (void)prctl(PR_SET_TIMERSLACK, 1ul); // ns: the kernel's default is 50 us, three times what the wheel resolves
 }
 
@@ -80,6 +71,17 @@ static bool quitting(const struct wf_reactor *r)
     return wf_load_seq_cst(&r->quit); // seq_cst: seldom read, so the strongest will do; [E2] or [P1] came before
 }
 
+// next_tick is how long the next tick lasts, given what `watch` has seen, and whether a worker waits in epoll.
+static int64_t next_tick(const struct beat *b, unsigned seen, bool polled)
+{
+    bool stuck = seen & WF_REACTOR_STUCK, brisk = seen & WF_REACTOR_BRISK;
+    int64_t most = stuck ? TICK_STUCK : TICK_MAX;
+
+    if (stuck ? !polled : !brisk)
+        return TICK;
+    return 2 * b->tick < most ? 2 * b->tick : most;
+}
+
 static void look(struct wf_reactor *r, struct beat *b, int64_t now)
 {
     unsigned seen = r->hooks.watch(r->hooks.self);
@@ -87,9 +89,7 @@ static void look(struct wf_reactor *r, struct beat *b, int64_t now)
     b->asleep = seen & WF_REACTOR_ALL_ASLEEP;
     b->stuck = seen & WF_REACTOR_STUCK;
     b->nap = seen & WF_REACTOR_AGAIN ? AGAIN : WF_NEVER;
-    b->tick = (seen & (WF_REACTOR_BRISK | WF_REACTOR_STUCK)) == WF_REACTOR_BRISK ? 2 * b->tick : TICK;
-    if (b->tick > TICK_MAX)
-        b->tick = TICK_MAX;
+    b->tick = next_tick(b, seen, wf_lease_state(&r->lease) == WF_LEASE_WORKER);
     b->next = now + b->tick;
     wf_bump(&r->ticks, 1u); // relaxed: a counter, of this thread
 }

@@ -330,20 +330,43 @@ void wf_worker_arrive(struct wf_worker *w)
     w->how = WF_LEFT_NOTHING;
 }
 
-void wf_worker_begin_turn(struct wf_worker *w, struct wf_task *task)
+void wf_worker_ask_for(struct wf_worker *w, uint64_t slice)
 {
-    w->thread->current = task;
-    w->turn.budget = WF_BUDGET;
-    if (task)
-        task->worker = w;
+    int32_t ways = (slice == WF_SLICE_LONG) - (w->slice == WF_SLICE_LONG);
+
+    if (slice == w->slice)
+        return;
+    w->slice = slice;
+    wf_slice_ask(slice);
+    if (ways)
+        wf_fetch_add_relaxed(&w->sched->ways, ways); // relaxed: a hint
+}
+
+void wf_worker_make_way(struct wf_worker *w)
+{
+    wf_worker_ask_for(w, WF_SLICE_LONG);
+    wf_worker_hint(w);
+}
+
+// note_turn remembers it if the watch has found that the running task, about to leave, did not let go of the worker.
+WF_NOINLINE static void note_turn(struct wf_worker *w)
+{
+    struct wf_task *task = w->thread->current;
+
+    wf_worker_ask_for(w, WF_SLICE_USUAL);
+    if (task && wf_load_relaxed(&w->overdue)) { // relaxed: a hint
+        wf_store_relaxed(&w->overdue, false);   // relaxed: as above
+        wf_task_note_long(task);
+    }
 }
 
 // pick_in_time is wf_worker_pick, unless it is time to look around, on the worker's own stack: NULL.
 static struct wf_task *pick_in_time(struct wf_worker *w)
 {
-    if (wf_unlikely(wf_load_relaxed(&w->sched->epoch) != w->epoch)) // relaxed: a hint that time has passed
-        return NULL;
-    return wf_worker_pick(w);
+    if (wf_likely(wf_load_relaxed(&w->sched->epoch) == w->epoch)) // relaxed: a hint that time has passed
+        return wf_worker_pick(w);
+    note_turn(w);
+    return NULL;
 }
 
 // next_ready picks a task that can be switched to, NULL if there is none.

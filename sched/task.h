@@ -43,7 +43,8 @@ enum {
     WF_TASK_WOKEN = 2,
     WF_TASK_CANCEL = 4, // it, or a scope it is in, was cancelled: look closer. Cleared by the task itself
     WF_TASK_LIVE = 8,   // from submit to end
-    WF_TASK_DOOMED = 16 // wf_task_cancel: the task itself was; for good
+    WF_TASK_DOOMED = 16, // wf_task_cancel: the task itself was; for good
+    WF_TASK_LONG = 32,   // its last turn was long: so may be the next one. Set and cleared by the running task
 };
 
 // I: fixed at spawn; T: whoever has the task (its queue, its worker, itself); A: atomic
@@ -138,6 +139,21 @@ static inline void wf_task_unmark(struct wf_task *t)
 static inline bool wf_task_cancelled(const struct wf_task *t)
 {
     return wf_load_acquire(&t->word) & WF_TASK_CANCEL; // [T3]
+}
+
+// wf_task_note_long remembers that the running task has computed for long in this turn. wf_task_was_long tells whether
+// the one that is about to run did so in its last turn, and forgets it: one bit, as the simplest branch predictor.
+static inline void wf_task_note_long(struct wf_task *t)
+{
+    wf_fetch_or_relaxed(&t->word, (uint32_t)WF_TASK_LONG); // relaxed: the task's own bit, moved with it by [T2]
+}
+
+static inline bool wf_task_was_long(struct wf_task *t)
+{
+    if (wf_likely(!(wf_load_relaxed(&t->word) & WF_TASK_LONG))) // relaxed: as above
+        return false;
+    wf_fetch_and_relaxed(&t->word, ~(uint32_t)WF_TASK_LONG); // relaxed: as above
+    return true;
 }
 
 // wf_task_doomed tells whether the task itself was cancelled.

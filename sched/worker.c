@@ -232,6 +232,7 @@ void wf_worker_idle(struct wf_worker *w)
 {
     if (w->unattended && wf_depot_has_news(&w->sched->depot)) // which only who looks at the workers sees to
         wf_worker_attend(w);
+    wf_worker_ask_for(w, wf_load_relaxed(&w->sched->ways) > 0 ? WF_SLICE_SHORT : WF_SLICE_USUAL); // relaxed: a hint
     // After a linger without events the poll is the reactor's, and the futex the worker's.
     bool polling = !w->lingered && borrow(w);
     unsigned fired = 0;
@@ -242,6 +243,7 @@ void wf_worker_idle(struct wf_worker *w)
     wf_bump(&w->parks, 1);
     if (!polling) {
         w->unattended = true;
+        w->lingered = false; // whoever woke it may want somebody to poll
         return;
     }
     w->lingered = rested && fired == 0 && !w->searching && nothing_queued(w);

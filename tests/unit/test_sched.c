@@ -8,7 +8,8 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "sched/sched.h"
+
+#include "sched/worker.h"
 #include "tests/support/bell.h"
 #include "tests/support/harness.h"
 #include "tests/support/threads.h"
@@ -350,6 +351,82 @@ static void who_waits_in_the_next_slot_of_a_hog_is_taken_once(void **state)
     stop();
 }
 
+// --- long turns ------------------------------------------------------------------------------------------------------
+
+struct worker_bee {
+    struct wf_task *_Atomic task; // A: set by itself
+    struct bell begun, go;        // rung at the beginning of a turn; to end it
+    uint64_t slice;               // of its thread, in its last turn
+};
+
+// toil has three turns, each as long as the test wants.
+static void toil(struct job *job)
+{
+    struct worker_bee *bee = job->arg;
+
+    wf_store_release(&bee->task, &job->core);
+    for (unsigned turn = 1; turn <= 3; turn++) {
+        struct wf_sched_attr attr = { 0 };
+        bee->slice = wf_slice_read(&attr) ? attr.runtime : 0;
+        bell_ring(&bee->begun);
+        while (bell_count(&bee->go) < turn)
+            ;
+        if (turn < 3)
+            wf_park(&job->core, "the next turn", 0);
+    }
+}
+
+// turn begins a bee's next one, with all workers asleep. Returns: how many wakes by workers it took.
+static uint64_t begin_turn(struct worker_bee *bee, unsigned turn)
+{
+    struct wf_sched_stats before, after;
+
+    while (!wf_idle_all_asleep(&sched->idle))
+        sched_yield();
+    wf_sched_stats(sched, &before);
+    if (turn == 1)
+        spawn(toil, bee, NULL);
+    else
+        wf_task_wake(wf_load_acquire(&bee->task));
+    bell_wait(&bee->begun, turn);
+    wf_sched_stats(sched, &after);
+    return after.wakes - before.wakes;
+}
+
+// longest_slice is what the kernel makes of WF_SLICE_LONG: 0 if it takes no notice.
+static uint64_t longest_slice(void)
+{
+    struct wf_sched_attr attr = { 0 };
+
+    wf_slice_ask(WF_SLICE_LONG);
+    bool read = wf_slice_read(&attr);
+    wf_slice_ask(WF_SLICE_USUAL);
+    return read && attr.runtime == WF_SLICE_LONG ? WF_SLICE_LONG : 0;
+}
+
+static void a_task_whose_last_turn_was_long_makes_way_for_others(void **state)
+{
+    struct worker_bee bee = { 0 };
+    uint64_t longest = longest_slice();
+    (void)state;
+
+    start(2);
+    assert_int_equal(begin_turn(&bee, 1), 0);
+    assert_true(bee.slice < WF_SLICE_LONG);
+    while (!(wf_sched_watch(sched) & WF_WATCH_STUCK))
+        usleep(1000); // it computes meanwhile
+    bell_ring(&bee.go);
+
+    assert_int_equal(begin_turn(&bee, 2), 1); // the other worker is sent to poll
+    assert_true(longest == 0 || bee.slice == longest);
+    bell_ring(&bee.go); // at once: nobody has seen this turn to be long
+
+    assert_int_equal(begin_turn(&bee, 3), 0);
+    assert_true(bee.slice < WF_SLICE_LONG);
+    bell_ring(&bee.go);
+    stop();
+}
+
 // --- the end ---------------------------------------------------------------------------------------------------------
 
 static void park_until_cancelled(struct job *job)
@@ -445,6 +522,7 @@ int main(void)
         cmocka_unit_test(what_the_queues_do_not_hold_is_not_lost),
         cmocka_unit_test(tasks_that_yield_make_equal_progress),
         cmocka_unit_test(who_waits_in_the_next_slot_of_a_hog_is_taken_once),
+        cmocka_unit_test(a_task_whose_last_turn_was_long_makes_way_for_others),
         cmocka_unit_test(a_drain_cancels_all_and_refuses_new_ones),
         cmocka_unit_test(a_drain_gives_up_at_its_deadline_and_may_be_called_again),
         cmocka_unit_test(a_task_that_gets_no_stack_is_refused),
