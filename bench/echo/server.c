@@ -2,9 +2,13 @@
 
 #include <argp.h>
 #include <errno.h>
+#include <netdb.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <sysexits.h>
 #include <time.h>
 
 enum { KEY_STALL = 1000, KEY_HOG, KEY_DRAIN, KEY_WAIT_FIRST, KEY_TIMERS };
@@ -77,6 +81,57 @@ void server_options_parse(struct server_options *opt, const char *doc, int argc,
     *opt = (struct server_options){ .listen = "127.0.0.1:0" };
     argp_parse(&parser, argc, argv, 0, NULL, opt);
     raise_descriptor_limit();
+}
+
+__attribute__((noreturn)) static void die(int status, const char *what, const char *why)
+{
+    fprintf(stderr, "%s: %s: %s\n", program_invocation_short_name, what, why);
+    exit(status);
+}
+
+socklen_t server_address(const char *text, struct sockaddr_storage *addr)
+{
+    const struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM };
+    struct addrinfo *found = NULL;
+    char host[128];
+    const char *colon = strrchr(text, ':'), *from = text;
+    size_t len = colon ? (size_t)(colon - text) : 0;
+    if (len > 1 && text[0] == '[' && text[len - 1] == ']') {
+        from++;
+        len -= 2;
+    }
+    if (len == 0 || len >= sizeof(host) || snprintf(host, sizeof(host), "%.*s", (int)len, from) < 0 ||
+        getaddrinfo(host, colon + 1, &hints, &found) != 0)
+        die(EX_USAGE, text, "not a numeric HOST:PORT");
+    socklen_t addr_len = found->ai_addrlen;
+    memcpy(addr, found->ai_addr, addr_len);
+    freeaddrinfo(found);
+    return addr_len;
+}
+
+int server_listen(const char *text, int flags)
+{
+    int on = 1;
+    struct sockaddr_storage addr;
+    socklen_t len = server_address(text, &addr);
+    int fd = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+        bind(fd, (struct sockaddr *)&addr, len) < 0 || listen(fd, 65535) < 0)
+        die(1, text, strerror(errno));
+    return fd;
+}
+
+void server_announce(int listener)
+{
+    struct sockaddr_storage addr;
+    socklen_t len = sizeof(addr);
+    char host[64], port[8];
+    if (getsockname(listener, (struct sockaddr *)&addr, &len) < 0 ||
+        getnameinfo((struct sockaddr *)&addr, len, host, sizeof(host), port, sizeof(port),
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        die(1, "getsockname", strerror(errno));
+    printf(addr.ss_family == AF_INET6 ? "listening on [%s]:%s\n" : "listening on %s:%s\n", host, port);
+    fflush(stdout);
 }
 
 unsigned server_cpus(void)

@@ -1,9 +1,11 @@
-// What the echo servers of the benchmark have in common: their command line, and work that keeps a CPU busy.
+// What the echo servers of the benchmark have in common: their command line, the listening socket of those that are bare
+// loops, and work that keeps a CPU busy.
 #ifndef BENCH_ECHO_SERVER_H
 #define BENCH_ECHO_SERVER_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 enum {
     SERVER_BUFFER = 4096, // for one read, the same on every server: a page, as programs tend to take
@@ -25,6 +27,15 @@ struct server_options {
 // server_options_parse reads the command line and raises the descriptor limit as far as it goes. It prints and exits by
 // itself on --help and on what it cannot read.
 void server_options_parse(struct server_options *opt, const char *doc, int argc, char **argv);
+
+// server_address reads a numeric HOST:PORT, or [HOST]:PORT; it prints and exits if `text` is none. Returns: its length.
+socklen_t server_address(const char *text, struct sockaddr_storage *addr);
+
+// server_listen makes a socket that listens there; `flags`: SOCK_NONBLOCK, or 0. It prints and exits if it cannot.
+int server_listen(const char *text, int flags);
+
+// server_announce says on stdout where `listener` listens; who started the server waits for that line.
+void server_announce(int listener);
 
 // server_cpus is the number of CPUs that this process may run on.
 unsigned server_cpus(void);

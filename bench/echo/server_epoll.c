@@ -11,9 +11,7 @@
 // gone.
 #include "bench/echo/server.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -198,52 +196,7 @@ static int start_stalls(void)
     return fd;
 }
 
-// --- the listening socket --------------------------------------------------------------------------------------------
-
-static struct addrinfo *resolve(const char *addr)
-{
-    const struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM };
-    struct addrinfo *found = NULL;
-    char host[128];
-    const char *colon = strrchr(addr, ':');
-    size_t len = colon ? (size_t)(colon - addr) : 0;
-    if (len > 1 && addr[0] == '[' && addr[len - 1] == ']') {
-        addr++;
-        len -= 2;
-    }
-    if (!colon || len == 0 || len >= sizeof(host) || snprintf(host, sizeof(host), "%.*s", (int)len, addr) < 0 ||
-        getaddrinfo(host, colon + 1, &hints, &found) != 0) {
-        fprintf(stderr, "echo-epoll: --listen %s: not a numeric HOST:PORT\n", addr);
-        exit(64);
-    }
-    return found;
-}
-
-static int listen_on(const char *addr)
-{
-    int on = 1;
-    struct addrinfo *a = resolve(addr);
-    int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-        bind(fd, a->ai_addr, a->ai_addrlen) < 0 || listen(fd, 65535) < 0)
-        die(addr);
-    freeaddrinfo(a);
-    return fd;
-}
-
-static void announce(int fd)
-{
-    struct sockaddr_storage addr;
-    socklen_t len = sizeof(addr);
-    char host[64];
-    char port[8];
-    if (getsockname(fd, (struct sockaddr *)&addr, &len) < 0 ||
-        getnameinfo((struct sockaddr *)&addr, len, host, sizeof(host), port, sizeof(port),
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-        die("getsockname");
-    printf(addr.ss_family == AF_INET6 ? "listening on [%s]:%s\n" : "listening on %s:%s\n", host, port);
-    fflush(stdout);
-}
+// --- the threads ------------------------------------------------------------------------------------------------------
 
 static void start(struct loop *loops, unsigned count, const struct server_options *opt)
 {
@@ -270,12 +223,12 @@ int main(int argc, char **argv)
     if (!loops)
         die("calloc");
     start(loops, count, &opt);
-    loops[0].listener = listen_on(opt.listen);
+    loops[0].listener = server_listen(opt.listen, SOCK_NONBLOCK);
     watch(&loops[0], &loops[0].listener);
     if (opt.stall) {
         loops[0].stall = start_stalls();
         watch(&loops[0], &loops[0].stall);
     }
-    announce(loops[0].listener);
+    server_announce(loops[0].listener);
     run(&loops[0]);
 }

@@ -165,26 +165,11 @@ static void start_hog(struct loop *l)
 
 // --- listeners and loops ---------------------------------------------------------------------------------------------
 
-static struct sockaddr_storage parse_address(const char *text)
+static int descriptor(const struct loop *l)
 {
-    struct sockaddr_storage addr;
-    char host[64];
-    const char *colon = strrchr(text, ':');
-    size_t len = colon ? (size_t)(colon - text) : 0;
-    const char *from = text;
-    if (len > 1 && text[0] == '[' && text[len - 1] == ']') {
-        from++;
-        len -= 2;
-    }
-    snprintf(host, sizeof(host), "%.*s", (int)len, from);
-    int port = colon ? atoi(colon + 1) : -1;
-    if (port < 0 || port > 65535 || len >= sizeof(host) ||
-        (uv_ip4_addr(host, port, (struct sockaddr_in *)&addr) < 0 &&
-         uv_ip6_addr(host, port, (struct sockaddr_in6 *)&addr) < 0)) {
-        fprintf(stderr, "echo-libuv: --listen %s: not a numeric HOST:PORT\n", text);
-        exit(64);
-    }
-    return addr;
+    uv_os_fd_t fd;
+    check("uv_fileno", uv_fileno((const uv_handle_t *)&l->listener, &fd));
+    return fd;
 }
 
 // listen_on puts the address that it got into `addr`, so that the next one takes the same port.
@@ -192,28 +177,12 @@ static void listen_on(struct loop *l, struct sockaddr_storage *addr)
 {
     int on = 1;
     int len = sizeof(*addr);
-    uv_os_fd_t fd;
-    uv_stream_t *listener = (uv_stream_t *)&l->listener;
     check("uv_tcp_init_ex", uv_tcp_init_ex(&l->uv, &l->listener, addr->ss_family));
-    check("uv_fileno", uv_fileno((uv_handle_t *)listener, &fd));
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0)
+    if (setsockopt(descriptor(l), SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0)
         die("SO_REUSEPORT", -errno);
     check("uv_tcp_bind", uv_tcp_bind(&l->listener, (const struct sockaddr *)addr, 0));
-    check("uv_listen", uv_listen(listener, BACKLOG, on_connection));
+    check("uv_listen", uv_listen((uv_stream_t *)&l->listener, BACKLOG, on_connection));
     check("uv_tcp_getsockname", uv_tcp_getsockname(&l->listener, (struct sockaddr *)addr, &len));
-}
-
-static void announce(const struct sockaddr_storage *addr)
-{
-    char host[INET6_ADDRSTRLEN];
-    bool six = addr->ss_family == AF_INET6;
-    uint16_t port = six ? ((const struct sockaddr_in6 *)addr)->sin6_port : ((const struct sockaddr_in *)addr)->sin_port;
-    if (six)
-        uv_ip6_name((const struct sockaddr_in6 *)addr, host, sizeof(host));
-    else
-        uv_ip4_name((const struct sockaddr_in *)addr, host, sizeof(host));
-    printf(six ? "listening on [%s]:%d\n" : "listening on %s:%d\n", host, ntohs(port));
-    fflush(stdout);
 }
 
 static void prepare(struct loop *l, const struct server_options *opt, struct sockaddr_storage *addr)
@@ -239,7 +208,8 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN); // libuv writes with write()
 
     unsigned count = opt.workers ? opt.workers : server_cpus();
-    struct sockaddr_storage addr = parse_address(opt.listen);
+    struct sockaddr_storage addr;
+    server_address(opt.listen, &addr);
     struct loop *loops = calloc(count, sizeof(*loops));
     if (!loops)
         die("calloc", UV_ENOMEM);
@@ -249,6 +219,6 @@ int main(int argc, char **argv)
         start_stall(&loops[0]);
     for (unsigned i = 1; i < count; i++)
         check("pthread_create", -pthread_create(&loops[i].thread, NULL, run, &loops[i]));
-    announce(&addr);
+    server_announce(descriptor(&loops[0]));
     run(&loops[0]);
 }

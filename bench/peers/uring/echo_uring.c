@@ -25,7 +25,6 @@
 
 #include <errno.h>
 #include <liburing.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -431,51 +430,14 @@ static void *run(void *arg)
 
 // --- the listening socket --------------------------------------------------------------------------------------------
 
-static struct addrinfo *resolve(const char *addr)
-{
-    const struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM };
-    struct addrinfo *found = NULL;
-    char host[128];
-    const char *colon = strrchr(addr, ':');
-    size_t len = colon ? (size_t)(colon - addr) : 0;
-    if (len > 1 && addr[0] == '[' && addr[len - 1] == ']') {
-        addr++;
-        len -= 2;
-    }
-    if (!colon || len == 0 || len >= sizeof(host) || snprintf(host, sizeof(host), "%.*s", (int)len, addr) < 0 ||
-        getaddrinfo(host, colon + 1, &hints, &found) != 0) {
-        fprintf(stderr, "echo-uring: --listen %s: not a numeric HOST:PORT\n", addr);
-        exit(64);
-    }
-    return found;
-}
-
 // Accepted sockets inherit TCP_NODELAY: a registered one has no descriptor that setsockopt could be called with.
 static int listen_on(const char *addr)
 {
     int on = 1;
-    struct addrinfo *a = resolve(addr);
-    int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0 || bind(fd, a->ai_addr, a->ai_addrlen) < 0 ||
-        listen(fd, 65535) < 0)
-        die(addr, errno);
-    freeaddrinfo(a);
+    int fd = server_listen(addr, 0);
+    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
+        die("TCP_NODELAY", errno);
     return fd;
-}
-
-static void announce(int fd)
-{
-    struct sockaddr_storage addr;
-    socklen_t len = sizeof(addr);
-    char host[64];
-    char port[8];
-    if (getsockname(fd, (struct sockaddr *)&addr, &len) < 0 ||
-        getnameinfo((struct sockaddr *)&addr, len, host, sizeof(host), port, sizeof(port),
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-        die("getsockname", errno);
-    printf(addr.ss_family == AF_INET6 ? "listening on [%s]:%s\n" : "listening on %s:%s\n", host, port);
-    fflush(stdout);
 }
 
 int main(int argc, char **argv)
@@ -501,7 +463,7 @@ int main(int argc, char **argv)
     accept_all(&loops[0]);
     if (opt.stall)
         arm_stall(&loops[0]);
-    announce(loops[0].listener);
+    server_announce(loops[0].listener);
     for (;;)
         turn(&loops[0]);
 }
