@@ -1,5 +1,5 @@
-// What the echo servers of the benchmark have in common: their command line, the listening socket of those that are bare
-// loops, and work that keeps a CPU busy.
+// What the echo servers of the benchmark have in common: their command line, the listening socket of those that make it
+// themselves, and work that keeps a CPU busy.
 #ifndef BENCH_ECHO_SERVER_H
 #define BENCH_ECHO_SERVER_H
 

@@ -196,7 +196,7 @@ static int start_stalls(void)
     return fd;
 }
 
-// --- the threads ------------------------------------------------------------------------------------------------------
+// --- the threads -----------------------------------------------------------------------------------------------------
 
 static void start(struct loop *loops, unsigned count, const struct server_options *opt)
 {

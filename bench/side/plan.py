@@ -15,12 +15,35 @@ EXPERIMENTS = {
     "micro": "micro benchmarks",
 }
 
-# Of BENCH.md 2, in its order.
-MICRO = ("switch", "yield_1", "yield_1000", "spawn_join_seq", "spawn_join_batch", "spawn_outside", "chained_spawn",
-         "pingpong_1", "pingpong_1000", "skynet", "fib32", "mpsc_1p", "mpsc_8p", "mpmc_8x8", "mutex_1", "mutex_8",
-         "sleep_1m", "timer_cancel", "timer_cancel_all", "timer_late", "idle_task", "wake_idle", "wake_busy")
+# Name: what one run does. In the order in which they are shown.
+MICRO = {
+    "switch": "two tasks on one worker hand over to each other",
+    "yield_1": "one task yields a million times, alone",
+    "yield_1000": "a thousand tasks yield a thousand times each",
+    "spawn_join_seq": "spawn an empty task and join it, a million times",
+    "spawn_join_batch": "spawn a million empty tasks, then join them all",
+    "spawn_outside": "the same from a thread that is not the runtime's",
+    "chained_spawn": "each task spawns the next, a million deep",
+    "pingpong_1": "two tasks send a word to and fro through two channels of one place",
+    "pingpong_1000": "a thousand such pairs at once",
+    "skynet": "a tree of tasks, ten children each, a million leaves, whose numbers are summed up on the way back",
+    "fib32": "fib(32) by recursion, one of the two calls being a task of its own",
+    "mpsc_1p": "one task sends four million words to another, channel of 1024 places",
+    "mpsc_8p": "eight tasks send to one",
+    "mpmc_8x8": "eight tasks send to eight",
+    "mutex_1": "one task locks, counts, unlocks",
+    "mutex_8": "eight tasks do so with one mutex",
+    "sleep_1m": "a million tasks sleep a second at once: until all have woken, the CPU time, the memory",
+    "timer_cancel": "arm a deadline that is an hour away, and cancel it",
+    "timer_cancel_all": "the same from a task on every worker at once",
+    "timer_late": "how late a thousand sleeps of 0.1 to 10 ms end, with nothing else to do",
+    "idle_task": "memory of each of a million tasks that wait for one future",
+    "wake_idle": "a thread completes a future, the task that waits reads the clock; the workers sleep",
+    "wake_busy": "the same while the workers are busy with others",
+}
 TREES = ("skynet", "fib32")
 WORKERS = {"one": 1, "free": 2}
+TAIL_ROUNDS = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,11 +76,13 @@ class Scope:
     micro: tuple
     trees: tuple        # of the micro benchmarks those that are run with one worker, too: how they scale
     once: tuple = ()    # experiments with figures that hardly vary: one round is enough
+    tails: tuple = ()   # experiments about tails, which vary most: TAIL_ROUNDS more
 
 
 SCOPES = {
     "default": Scope(0.7, 0.2, tuple((regime, size, count) for regime in ("one", "free") for size in (64, 4096)
-                                     for count in (16, 128, 1000, 10000)), 3.0, 10000, 2, MICRO, TREES),
+                                     for count in (16, 128, 1000, 10000)), 3.0, 10000, 2, tuple(MICRO), TREES,
+                     tails=("rate", "stall", "hog")),
     "quick": Scope(0.2, 0.05, (("one", 64, 128), ("free", 64, 128), ("free", 64, 1000), ("free", 4096, 128)), 0.4,
                    2000, 1, ("switch", "spawn_join_batch", "pingpong_1", "skynet", "mpsc_8p", "mutex_8"), (),
                    ("idle", "syscalls", "scaling")),
@@ -107,7 +132,9 @@ def cases(scope, experiment):
 
 
 def rounds_of(scope, experiment, rounds):
-    return 1 if experiment in scope.once else rounds
+    if experiment in scope.once:
+        return 1
+    return rounds + TAIL_ROUNDS if experiment in scope.tails else rounds
 
 
 def in_turn(participants, first):

@@ -5,7 +5,7 @@ import sys
 
 from bench.lib.case import REGIMES
 from bench.lib.page import circumstances, document, plot_parts, text_table
-from bench.side import glance, table
+from bench.side import glance, plan, table
 from bench.side.goals import goals
 from bench.side.results import Results
 
@@ -14,7 +14,7 @@ body { max-width: 78rem; } p, ul, svg.plot { max-width: 66rem; } svg.plot { disp
 td.own { color: #b91c1c; font-weight: 600; } td.floor { color: #64748b; } td.first { border-top: 1px solid #94a3b8; }
 td.wrap { white-space: normal; min-width: 7rem; } summary { cursor: pointer; margin: .4rem 0; }
 summary h3 { display: inline; font-size: 1rem; } h4 { margin: 1rem 0 .2rem; font-size: .9rem; }
-td.better { background: #fee2e2; } td.worse { background: #f0fdf4; } .glance th { white-space: normal; }
+td.better { background: #fef3c7; } .glance th { white-space: normal; }
 """
 
 INTRODUCTION = """
@@ -39,13 +39,16 @@ are the kernel's, and nobody can save those; the floors show how many.</li>
 <li><b>Regimes.</b> <i>one</i>: {one}; it shows most clearly what a message costs. <i>free</i>: server and client free
 on {cpus} CPUs, {workers} workers; with more busy threads than CPUs the kernel's scheduler has a say.</li>
 <li><b>Micro benchmarks</b> measure one thing each, by the same shape and counts in every language; each is run in a
-process of its own. Who has no such shape is not in that row.</li>
+process of its own. Who has no such shape is not in that row.<details><summary>What each does</summary>
+<table>{micro}</table></details></li>
 </ul>
 """
 
 
 def reading(data):
-    return READING.format(convention=html.escape(table.CONVENTION), one=REGIMES["one"], cpus=data["cpus"],
+    micro = "".join(f"<tr><td>{name}</td><td class=wrap>{html.escape(words)}</td></tr>"
+                    for name, words in plan.MICRO.items())
+    return READING.format(micro=micro, convention=html.escape(table.CONVENTION), one=REGIMES["one"], cpus=data["cpus"],
                           workers=data["workers"])
 
 
@@ -75,10 +78,10 @@ def glance_part(results):
     def shade(row, i):
         if i == 0 or row[i] == "-" or row is rows[0]:
             return ""
-        return "better" if float(row[i]) > 1.03 else "worse" if float(row[i]) < 0.97 else ""
+        return "better" if float(row[i]) > 1.03 else ""
     return ("<h2>At a glance</h2><p class=small>How good each is with weft = 1, whatever is counted; the geometric "
-            "mean where there are several cases. Red: better than weft by more than 3 %; green: worse by more "
-            f"than that.</p><div class=glance>{text_table(rows, 1, shade)}</div>")
+            "mean where there are several cases. Yellow: better than weft by more than 3 %.</p>"
+            f"<div class=glance>{text_table(rows, 1, shade)}</div>")
 
 
 def participant_part(data):

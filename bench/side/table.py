@@ -106,7 +106,7 @@ def micro_rows(results, names):
 
 def micro_order(results, name):
     case = results.cases[name]
-    return MICRO.index(case["bench"]), -case["workers"]
+    return list(MICRO).index(case["bench"]), -case["workers"]
 
 
 def sections(results):
