@@ -406,7 +406,7 @@ static uint64_t longest_slice(void)
 
 static void a_task_whose_last_turn_was_long_makes_way_for_others(void **state)
 {
-    struct worker_bee bee = { 0 };
+    struct worker_bee bee = { .slice = 0 };
     uint64_t longest = longest_slice();
     (void)state;
 
