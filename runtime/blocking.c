@@ -31,6 +31,7 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/mem.h"
+#include "base/slice.h"
 #include "runtime/runtime.h"
 #include "runtime/wait.h"
 
@@ -114,6 +115,7 @@ static void *work(void *arg)
     struct wf_pool *p = arg;
     struct job *job;
 
+    wf_slice_ask(WF_SLICE_USUAL); // not what the worker has asked for whose task made this thread
     pthread_mutex_lock(&p->lock);
     while ((job = take(p))) {
         pthread_mutex_unlock(&p->lock);

@@ -68,9 +68,11 @@ static void name_task(char *buf, size_t n)
 }
 
 // in_child: the child of a fork has the calling thread only. It is no worker any more: what would park there stops, as
-// it would outside a task.
+// it would outside a task. Nor should it have the slices of one.
 static void in_child(void)
 {
+    if (wf_thread_self()->worker)
+        wf_slice_ask(WF_SLICE_USUAL);
     *wf_thread_self() = (struct wf_thread){ 0 };
 }
 

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -357,7 +358,28 @@ struct worker_bee {
     struct wf_task *_Atomic task; // A: set by itself
     struct bell begun, go;        // rung at the beginning of a turn; to end it
     uint64_t slice;               // of its thread, in its last turn
+    uint64_t child_slice;         // of a child of fork, made then
 };
+
+static uint64_t slice_of_thread(void)
+{
+    struct wf_sched_attr attr = { 0 };
+    return wf_slice_read(&attr) ? attr.runtime : 0;
+}
+
+// slice_of_child is in milliseconds.
+static uint64_t slice_of_child(void)
+{
+    int status = 0;
+    pid_t child = fork();
+
+    if (child == 0)
+        _exit((int)(slice_of_thread() / 1000000));
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return (uint64_t)WEXITSTATUS(status);
+}
 
 // toil has three turns, each as long as the test wants.
 static void toil(struct job *job)
@@ -366,8 +388,8 @@ static void toil(struct job *job)
 
     wf_store_release(&bee->task, &job->core);
     for (unsigned turn = 1; turn <= 3; turn++) {
-        struct wf_sched_attr attr = { 0 };
-        bee->slice = wf_slice_read(&attr) ? attr.runtime : 0;
+        bee->slice = slice_of_thread();
+        bee->child_slice = slice_of_child();
         bell_ring(&bee->begun);
         while (bell_count(&bee->go) < turn)
             ;
@@ -396,12 +418,10 @@ static uint64_t begin_turn(struct worker_bee *bee, unsigned turn)
 // longest_slice is what the kernel makes of WF_SLICE_LONG: 0 if it takes no notice.
 static uint64_t longest_slice(void)
 {
-    struct wf_sched_attr attr = { 0 };
-
     wf_slice_ask(WF_SLICE_LONG);
-    bool read = wf_slice_read(&attr);
+    uint64_t got = slice_of_thread();
     wf_slice_ask(WF_SLICE_USUAL);
-    return read && attr.runtime == WF_SLICE_LONG ? WF_SLICE_LONG : 0;
+    return got == WF_SLICE_LONG ? WF_SLICE_LONG : 0;
 }
 
 static void a_task_whose_last_turn_was_long_makes_way_for_others(void **state)
@@ -419,6 +439,7 @@ static void a_task_whose_last_turn_was_long_makes_way_for_others(void **state)
 
     assert_int_equal(begin_turn(&bee, 2), 1); // the other worker is sent to poll
     assert_true(longest == 0 || bee.slice == longest);
+    assert_true(bee.child_slice < WF_SLICE_LONG / 1000000);
     bell_ring(&bee.go); // at once: nobody has seen this turn to be long
 
     assert_int_equal(begin_turn(&bee, 3), 0);
