@@ -3,9 +3,10 @@
 // Who wakes up and has asked for shorter slices than the thread that computes gets the CPU at once; else he may wait
 // for the end of that one's slice, or of a tick (EEVDF's PREEMPT_SHORT, Linux 6.12; earlier kernels take no notice).
 //
-// Threads and processes that are created meanwhile inherit it: weft's own ask for the usual again. A thread that a task
-// makes in such a turn keeps it, unless it asks: that costs it latency when it competes for a CPU, not its share. A
-// slice that a program has asked for by itself, for one of weft's threads, is not kept.
+// Threads and processes that are created meanwhile inherit it. weft's own, and children of fork, ask for the usual
+// again. A thread that a task makes by itself then, or a program that it starts by posix_spawn, keeps it, unless it
+// asks: that changes how soon it gets a CPU, not its share. A slice that a program has asked for by itself, for one of
+// weft's threads, is not kept. Filters of system calls should let sched_getattr and sched_setattr pass, or fail.
 #ifndef WF_BASE_SLICE_H
 #define WF_BASE_SLICE_H
 

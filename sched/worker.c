@@ -232,7 +232,8 @@ void wf_worker_idle(struct wf_worker *w)
 {
     if (w->unattended && wf_depot_has_news(&w->sched->depot)) // which only who looks at the workers sees to
         wf_worker_attend(w);
-    wf_worker_ask_for(w, wf_load_relaxed(&w->sched->ways) > 0 ? WF_SLICE_SHORT : WF_SLICE_USUAL); // relaxed: a hint
+    int32_t others = wf_load_relaxed(&w->sched->ways) - (w->slice == WF_SLICE_LONG); // relaxed: a hint
+    wf_worker_ask_for(w, others > 0 ? WF_SLICE_SHORT : WF_SLICE_USUAL);
     // After a linger without events the poll is the reactor's, and the futex the worker's.
     bool polling = !w->lingered && borrow(w);
     unsigned fired = 0;
@@ -311,6 +312,7 @@ void *wf_worker_main(void *arg)
     w->stat = open("/proc/thread-self/stat", O_RDONLY | O_CLOEXEC);
     name_thread(w);
     (void)prctl(PR_SET_TIMERSLACK, 1UL); // sleeps in the poll end on time
+    wf_slice_ask(WF_SLICE_USUAL);        // as `slice` says, whoever has made this thread
     if (w->sched->cfg.pin)
         pin(w);
     wf_fetch_add_acq_rel(&w->sched->arrived, 1u); // [S3]

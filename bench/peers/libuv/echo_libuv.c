@@ -8,7 +8,6 @@
 // did not take. Until that is gone nothing more is read from it. All connections of a loop read into the same buffer.
 #include "bench/echo/server.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
