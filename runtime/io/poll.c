@@ -78,15 +78,27 @@ static int wait_cells(struct ask *a)
     return err < 0 ? err : wf_ready_same(&a->r);
 }
 
+// look_alone asks poll(2) for the events alone, having noted what the cells say: that of `set`, and that of the end of
+// the descriptor.  Returns: what is ready; -EBADF.
+static int look_alone(const struct ask *a, const struct wf_ready *set, struct wf_cell *cells[2], uintptr_t seen[2])
+{
+    cells[0] = &set->source->ready[WF_READ];
+    cells[1] = &a->r.source->changed;
+    seen[0] = wf_cell_value(cells[0]);
+    seen[1] = wf_cell_value(cells[1]);
+    int err = wf_ready_same(&a->r);
+    return err < 0 ? err : sys_poll(a->r.fd, a->events);
+}
+
 // wait_set waits for the events alone, by an epoll set that nobody else uses, or for the end of the descriptor.
 static int wait_set(struct ask *a, struct wf_ready *set)
 {
+    struct wf_cell *cells[2];
+    uintptr_t seen[2];
     int err = wf_ready_attach_as(set, WF_KIND_OTHER);
 
     while (err == 0) {
-        struct wf_cell *cells[2] = { &set->source->ready[WF_READ], &a->r.source->changed };
-        uintptr_t seen[2] = { wf_cell_value(cells[0]), wf_cell_value(cells[1]) };
-        if ((err = wf_ready_same(&a->r)) < 0 || (err = sys_poll(a->r.fd, a->events)) != 0)
+        if ((err = look_alone(a, set, cells, seen)) != 0)
             return err;
         if (clear(cells, seen, 2))
             err = wf_wait_cells(cells, 2, WEFT_NEVER, a->r.call, a->r.fd);
@@ -266,12 +278,12 @@ static int join_cells(struct wf_poll *p, struct ask *a)
 static int join_set(struct wf_poll *p, struct ask *a)
 {
     struct wf_ready set = { .self = a->r.self, .direction = WF_READ, .call = a->r.call, .fd = p->set };
+    struct wf_cell *cells[2];
+    uintptr_t seen[2];
     int err = wf_ready_attach_as(&set, WF_KIND_OTHER);
 
     while (err == 0) {
-        struct wf_cell *cells[2] = { &set.source->ready[WF_READ], &a->r.source->changed };
-        uintptr_t seen[2] = { wf_cell_value(cells[0]), wf_cell_value(cells[1]) };
-        if ((err = wf_ready_same(&a->r)) < 0 || (err = sys_poll(a->r.fd, a->events)) != 0)
+        if ((err = look_alone(a, &set, cells, seen)) != 0)
             return err;
         if (clear(cells, seen, 2) && push(p, cells, 2))
             return 0;
