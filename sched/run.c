@@ -332,14 +332,12 @@ void wf_worker_arrive(struct wf_worker *w)
 
 void wf_worker_ask_for(struct wf_worker *w, uint64_t slice)
 {
-    int32_t ways = (slice == WF_SLICE_LONG) - (w->slice == WF_SLICE_LONG);
-
     if (slice == w->slice)
         return;
+    // relaxed: a hint
+    wf_fetch_add_relaxed(&w->sched->ways, (slice == WF_SLICE_LONG) - (w->slice == WF_SLICE_LONG));
     w->slice = slice;
     wf_slice_ask(slice);
-    if (ways)
-        wf_fetch_add_relaxed(&w->sched->ways, ways); // relaxed: a hint
 }
 
 void wf_worker_make_way(struct wf_worker *w)

@@ -41,10 +41,10 @@
 enum {
     WF_TASK_ACTIVE = 1,
     WF_TASK_WOKEN = 2,
-    WF_TASK_CANCEL = 4, // it, or a scope it is in, was cancelled: look closer. Cleared by the task itself
-    WF_TASK_LIVE = 8,   // from submit to end
+    WF_TASK_CANCEL = 4,  // it, or a scope it is in, was cancelled: look closer. Cleared by the task itself
+    WF_TASK_LIVE = 8,    // from submit to end
     WF_TASK_DOOMED = 16, // wf_task_cancel: the task itself was; for good
-    WF_TASK_LONG = 32,   // its last turn was long: so may be the next one. Set and cleared by the running task
+    WF_TASK_LONG = 32,   // its last turn was long: so may be the next one. Of whoever has the task
 };
 
 // I: fixed at spawn; T: whoever has the task (its queue, its worker, itself); A: atomic

@@ -70,7 +70,7 @@ struct wf_worker {
 
     _Alignas(WF_NO_SHARING) _Atomic(struct wf_task *) next; // A: [N1] the task just spawned or woken
     _Atomic uint64_t ticks;                                 // A: written by O: tasks run; still for long: a hog
-    _Atomic bool overdue;                                   // A: set by the watch: it has not moved. A hint
+    _Atomic bool overdue;                                   // A: it has not moved: set by the watch, a hint
     uint64_t ticks_seen;                                    // of the watch: at its last look,
     int64_t cpu_seen;                                       // of the watch: and the thread's CPU time then
     struct wf_parker parker;                                // A
