@@ -9,7 +9,6 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-
 #include "sched/worker.h"
 #include "tests/support/bell.h"
 #include "tests/support/harness.h"
@@ -355,10 +354,10 @@ static void who_waits_in_the_next_slot_of_a_hog_is_taken_once(void **state)
 // --- long turns ------------------------------------------------------------------------------------------------------
 
 struct worker_bee {
-    struct wf_task *_Atomic task; // A: set by itself
-    struct bell begun, go;        // rung at the beginning of a turn; to end it
-    uint64_t slice;               // of its thread, in its last turn
-    uint64_t child_slice;         // of a child of fork, made then
+    _Atomic(struct wf_task *) task; // A: set by itself
+    struct bell begun, go;          // rung at the beginning of a turn; to end it
+    uint64_t slice;                 // of its thread, in its last turn
+    uint64_t child_slice;           // of a child of fork, made then
 };
 
 static uint64_t slice_of_thread(void)
@@ -398,7 +397,7 @@ static void toil(struct job *job)
     }
 }
 
-// turn begins a bee's next one, with all workers asleep. Returns: how many wakes by workers it took.
+// begin_turn begins a bee's next one, with all workers asleep. Returns: how many wakes by workers it took.
 static uint64_t begin_turn(struct worker_bee *bee, unsigned turn)
 {
     struct wf_sched_stats before, after;
