@@ -100,8 +100,9 @@ socklen_t server_address(const char *text, struct sockaddr_storage *addr)
         from++;
         len -= 2;
     }
-    if (len == 0 || len >= sizeof(host) || snprintf(host, sizeof(host), "%.*s", (int)len, from) < 0 ||
-        getaddrinfo(host, colon + 1, &hints, &found) != 0)
+    // the port by itself: getaddrinfo takes one that is too large, and cuts it
+    if (len == 0 || strtoul(colon + 1, NULL, 10) > UINT16_MAX || len >= sizeof(host) ||
+        snprintf(host, sizeof(host), "%.*s", (int)len, from) < 0 || getaddrinfo(host, colon + 1, &hints, &found) != 0)
         die(EX_USAGE, text, "not a numeric HOST:PORT");
     socklen_t addr_len = found->ai_addrlen;
     memcpy(addr, found->ai_addr, addr_len);

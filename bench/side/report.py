@@ -40,14 +40,13 @@ are the kernel's, and nobody can save those; the floors show how many.</li>
 on {cpus} CPUs, {workers} workers; with more busy threads than CPUs the kernel's scheduler has a say.</li>
 <li><b>Micro benchmarks</b> measure one thing each, by the same shape and counts in every language; each is run in a
 process of its own. Who has no such shape is not in that row.<details><summary>What each does</summary>
-<table>{micro}</table></details></li>
+{micro}</details></li>
 </ul>
 """
 
 
 def reading(data):
-    micro = "".join(f"<tr><td>{name}</td><td class=wrap>{html.escape(words)}</td></tr>"
-                    for name, words in plan.MICRO.items())
+    micro = text_table([("benchmark", "what one run does"), *plan.MICRO.items()], 2)
     return READING.format(micro=micro, convention=html.escape(table.CONVENTION), one=REGIMES["one"], cpus=data["cpus"],
                           workers=data["workers"])
 
