@@ -33,7 +33,7 @@
 #include "base/compiler.h"
 
 #ifndef WF_QUEUE_CAP
-#define WF_QUEUE_CAP 256 // a power of two; tests use 4
+#define WF_QUEUE_CAP 1024 // a power of two; tests use 4
 #endif
 
 struct wf_task;

@@ -1,8 +1,8 @@
 // The draw: a scheduler for tests, on one thread, whose every choice is drawn by lot, by a sequence that a seed fixes.
 //
-// All that is ready lies in one urn, whichever queue it came by. That the ordinary paths of run.c lead here takes no
-// look of theirs: the worker's epoch differs from the scheduler's for good, so for whoever leaves it is always time to
-// look around (pick_in_time), on the worker's own stack, and that is here.
+// All that is ready lies in one urn, whichever queue it came by. The ordinary paths of run.c lead here without a check
+// of theirs: the worker's look_at is 0 for good, so a task that leaves finds that it is time to look around
+// (pick_in_time), on the worker's own stack, and that is here.
 //
 // What is drawn:
 //   - who is next. In some runs all have the same chance; in others some tasks are sloths, passed over again and again,
@@ -141,6 +141,7 @@ static void rest(struct wf_draw *d)
     d->turns = d->spins = 0;
     w->lingered = false; // always by the poll, never in the futex
     wf_worker_idle(w);
+    wf_store_relaxed(&w->look_at, (uint64_t)0); // relaxed: nobody else is there
     if (w->searching) {
         w->searching = false;
         (void)wf_idle_search_end(&d->sched->idle); // [I1] the injector is looked at next, in any case
@@ -268,7 +269,7 @@ int wf_draw_new(struct wf_draw **out, struct wf_sched *s, const struct wf_draw_h
     d->worker = w;
     d->hooks = *hooks;
     w->draws = true;
-    w->epoch = wf_load_relaxed(&s->epoch) + 1; // relaxed: nobody watches, so it never changes
+    wf_store_relaxed(&w->look_at, (uint64_t)0); // relaxed: nobody else is there
     w->thread = wf_thread_self();
     w->thread->worker = w;
     wf_context_adopt(&w->loop);

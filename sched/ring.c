@@ -34,7 +34,7 @@ struct wf_task *wf_ring_pop(struct wf_ring *q, bool alone)
     return NULL;
 }
 
-struct wf_task *wf_ring_steal(struct wf_ring *q, struct wf_ring *to, unsigned *moved)
+struct wf_task *wf_ring_steal(struct wf_ring *q, struct wf_ring *to, uint64_t most, unsigned *moved)
 {
     uint64_t at = wf_load_relaxed(&to->tail);  // relaxed: the caller owns it
     uint64_t head = wf_load_acquire(&q->head); // acquire: before tail, so that the difference is not too large by much
@@ -49,6 +49,7 @@ struct wf_task *wf_ring_steal(struct wf_ring *q, struct wf_ring *to, unsigned *m
             return NULL;
         // head and tail were not read at one moment: if they do not fit, read again.
         if (n <= WF_RING_CAP / 2) {
+            n = n < most ? n : most;
             // relaxed: see R2 above; `to`'s slots are published below
             for (uint64_t i = 0; i + 1 < n; i++)
                 wf_store_relaxed(slot(to, at + i), wf_load_relaxed(slot(q, head + i)));

@@ -21,7 +21,7 @@
 // Larger than the deque: what does not fit queues in the injector, which all workers contend for, and a thousand tasks
 // that are ready at a time are nothing unusual (yield_1000 took twice as long with 256).
 #ifndef WF_RING_CAP
-#define WF_RING_CAP (WF_QUEUE_CAP == 256 ? 2048 : WF_QUEUE_CAP)
+#define WF_RING_CAP (WF_QUEUE_CAP == 1024 ? 2048 : WF_QUEUE_CAP)
 #endif
 
 struct wf_ring {
@@ -48,10 +48,11 @@ static inline struct wf_task *wf_ring_peek(const struct wf_ring *q, uint64_t ahe
     return wf_load_relaxed(&q->slot[at & (WF_RING_CAP - 1)]); // relaxed: the owner wrote it
 }
 
-// wf_ring_steal moves the older half of `q`, rounded up, into `to`, but for the last of them.
-// Returns: that last one, NULL if there was none.
-// Context: the owner of `to`, which must be empty.
-struct wf_task *wf_ring_steal(struct wf_ring *q, struct wf_ring *to, unsigned *moved);
+// wf_ring_steal takes the older half of `q`, rounded up, `most` tasks at most. It appends them to `to`, except the last
+// one, which it returns; *moved is how many it has appended.
+// Returns: NULL if `q` was empty.
+// Context: the owner of `to`, which must have room for `most`.
+struct wf_task *wf_ring_steal(struct wf_ring *q, struct wf_ring *to, uint64_t most, unsigned *moved);
 
 // wf_ring_size is how many there are: never too few for the owner, a hint for others.
 static inline uint64_t wf_ring_size(const struct wf_ring *q)

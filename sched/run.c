@@ -90,6 +90,17 @@ static inline void look_ahead(const struct wf_worker *w)
 #endif
 }
 
+// may_run_next: the next slot's streak ends when others wait.
+static inline bool may_run_next(struct wf_worker *w)
+{
+    if (wf_likely(w->next_runs < WF_NEXT_RUNS))
+        return true;
+    if (wf_ring_size(&w->ring) > 0 || wf_deque_size(&w->deque) > 0)
+        return false;
+    w->next_runs = 0; // nobody did
+    return true;
+}
+
 struct wf_task *wf_worker_pick(struct wf_worker *w)
 {
     uint64_t ticks = wf_load_relaxed(&w->ticks) + 1; // relaxed: only the owner writes it
@@ -98,7 +109,7 @@ struct wf_task *wf_worker_pick(struct wf_worker *w)
     wf_store_relaxed(&w->ticks, ticks); // relaxed: the watch only wants to see it move
     if (wf_unlikely(ticks % WF_TURN_TICKS == 0))
         task = pick_in_turn(w, ticks);
-    if (!task && (w->next_runs < WF_NEXT_RUNS || wf_ring_size(&w->ring) == 0) && (task = take_next(w))) {
+    if (!task && may_run_next(w) && (task = take_next(w))) {
         w->next_runs++;
         return task;
     }
@@ -177,6 +188,16 @@ static void put_next(struct wf_worker *w, struct wf_task *task)
         wf_worker_hint(w);
 }
 
+// push_polled queues a task that the poll has woken: the first of a batch as the next to run, so that one event does
+// not wait for all tasks that have yielded; the others in order.
+static void push_polled(struct wf_worker *w, struct wf_task *task)
+{
+    if (wf_load_relaxed(&w->next)) // relaxed: only the owner fills it
+        push_ring(w, task);
+    else
+        wf_store_release(&w->next, task); // [N1]
+}
+
 // wake_home wakes the one worker that may run what is in its inbox. As [I1], with the inbox for the injector.
 static void wake_home(struct wf_worker *home)
 {
@@ -242,7 +263,7 @@ static void enqueue(struct wf_task *task)
     } else if (wf_unlikely(!w || w->sched != task->sched)) {
         enqueue_outside(task->sched, thread, task);
     } else if (w->polling) {
-        push_ring(w, task); // a batch of the poll: in order
+        push_polled(w, task);
     } else {
         put_next(w, task);
         if (wf_unlikely(w->unattended))
@@ -361,7 +382,7 @@ WF_NOINLINE static void note_turn(struct wf_worker *w)
 // pick_in_time is wf_worker_pick, unless it is time to look around, on the worker's own stack: NULL.
 static struct wf_task *pick_in_time(struct wf_worker *w)
 {
-    if (wf_likely(wf_load_relaxed(&w->sched->epoch) == w->epoch)) // relaxed: a hint that time has passed
+    if (wf_likely(!wf_worker_is_due(w)))
         return wf_worker_pick(w);
     note_turn(w);
     return NULL;
@@ -404,10 +425,8 @@ int wf_yield(struct wf_task *self)
     struct wf_worker *w = self->worker;
     struct wf_task *next = next_ready(w);
 
-    // Alone: go on. But now and then look around, for the sake of those who are not queued here.
-    if (!next && wf_load_relaxed(&w->ticks) % WF_FAIR_TICKS != 0 && // relaxed: the worker's own
-        wf_load_relaxed(&w->sched->epoch) == w->epoch &&            // relaxed: a hint, as above
-        !wf_load_relaxed(&w->sched->injector.tail)) {               // relaxed: as above
+    // Alone: go on, unless it is time to look around, for the sake of those who are not queued here.
+    if (!next && !wf_worker_is_due(w) && !wf_load_relaxed(&w->sched->injector.tail)) { // relaxed: a hint
         w->turn.budget = WF_BUDGET;
         return 0;
     }

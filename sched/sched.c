@@ -341,8 +341,10 @@ static unsigned look(struct wf_sched *s, struct wf_worker *w, int64_t elapsed)
     w->ticks_seen = ticks;
     w->cpu_seen = cpu;
     wf_store_relaxed(&w->overdue, stuck); // relaxed: a hint for thieves
-    if (stuck)
+    if (stuck) {
+        wf_store_relaxed(&w->look_at, (uint64_t)0); // relaxed: a hint, when that turn has ended
         return WF_WATCH_STUCK;
+    }
     return ran * BRISK_EACH_NS >= elapsed && ran * BRISK_CPU_NS >= used ? WF_WATCH_BRISK : 0;
 }
 
@@ -352,7 +354,6 @@ unsigned wf_sched_watch(struct wf_sched *s)
     int64_t now = wf_now();
     unsigned seen = 0;
 
-    wf_store_relaxed(&s->epoch, wf_load_relaxed(&s->epoch) + 1); // relaxed: a clock with one writer
     for (unsigned i = 0; i < s->cfg.workers; i++) {
         struct wf_worker *w = &s->workers[i];
         unsigned how = look(s, w, now - s->watched);

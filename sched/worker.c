@@ -41,65 +41,6 @@ void wf_sched_notify(struct wf_sched *s)
 
 // --- Searching -------------------------------------------------------------------------------------------------------
 
-// steal_spawned moves up to half of a victim's spawned tasks, oldest first, to the thief, and returns one of them.
-static struct wf_task *steal_spawned(struct wf_worker *w, struct wf_worker *victim)
-{
-    uint64_t most = (wf_deque_size(&victim->deque) + 1) / 2;
-    struct wf_task *task = NULL, *more;
-    bool again;
-
-    do {
-        task = wf_deque_steal(&victim->deque, &again);
-    } while (!task && again);
-    if (!task)
-        return NULL;
-    for (unsigned n = 1; n < most && n < WF_STEAL_SPAWNED; n++) {
-        more = wf_deque_steal(&victim->deque, &again);
-        if (!more)
-            break;
-        wf_bump(&w->stolen, 1);
-        if (!wf_deque_push(&w->deque, task))
-            wf_panic("an empty deque is full");
-        task = more;
-    }
-    return task;
-}
-
-static struct wf_task *steal_from(struct wf_worker *w, struct wf_worker *victim)
-{
-    unsigned moved;
-    struct wf_task *task = wf_ring_steal(&victim->ring, &w->ring, &moved);
-
-    if (task)
-        wf_bump(&w->stolen, moved);
-    else
-        task = steal_spawned(w, victim);
-    // The next slot is the victim's own, unless the watch has found that he does not get round to it. relaxed: a hint.
-    if (!task && wf_load_relaxed(&victim->overdue) && wf_load_relaxed(&victim->next)) // relaxed: as above
-        task = wf_exchange_acquire(&victim->next, NULL);                              // [N1]
-    if (task) {
-        wf_bump(&w->steals, 1);
-        wf_bump(&w->stolen, 1);
-    }
-    return task;
-}
-
-// steal visits all other workers once, from a random one on.
-static struct wf_task *steal(struct wf_worker *w)
-{
-    struct wf_sched *s = w->sched;
-    unsigned n = s->cfg.workers;
-    unsigned first = wf_rand_below(&w->rng, n);
-
-    for (unsigned i = 0; i < n; i++) {
-        struct wf_worker *victim = &s->workers[(first + i) % n];
-        struct wf_task *task = victim == w ? NULL : steal_from(w, victim);
-        if (task)
-            return task;
-    }
-    return NULL;
-}
-
 static struct wf_task *search(struct wf_worker *w)
 {
     if (!w->searching) {
@@ -108,7 +49,7 @@ static struct wf_task *search(struct wf_worker *w)
             return NULL;
         w->searching = true;
     }
-    return steal(w);
+    return wf_worker_steal(w);
 }
 
 void wf_worker_attend(struct wf_worker *w)
@@ -146,8 +87,9 @@ static unsigned poll_borrowed(struct wf_worker *w, int64_t linger)
     w->polling = true;
     unsigned fired = idle->poll(idle->self, linger);
     w->polling = false;
-    w->polled = w->epoch;
-    w->batch_end = wf_load_relaxed(&w->ring.tail); // relaxed: the worker's own
+    w->pace.polled = w->pace.looked;
+    if (fired > 0)
+        w->batch_end = wf_load_relaxed(&w->ring.tail); // relaxed: the worker's own
     wf_bump(&w->polls, 1);
     return fired;
 }
@@ -158,40 +100,12 @@ static bool borrow(struct wf_worker *w)
     return idle->borrow && idle->borrow(idle->self);
 }
 
-// age gives the oldest spawned task a turn, if it has been the oldest for WF_AGE_EPOCHS: newer ones could keep it from
-// beginning for ever.
-static void age(struct wf_worker *w)
+void wf_worker_poll(struct wf_worker *w)
 {
-    uint64_t head = wf_load_relaxed(&w->deque.head); // relaxed: a hint
-    bool again;
-
-    if (head != w->oldest || wf_deque_size(&w->deque) == 0) {
-        w->oldest = head;
-        w->oldest_since = w->epoch;
-    } else if (w->epoch - w->oldest_since >= WF_AGE_EPOCHS && wf_ring_size(&w->ring) < WF_RING_CAP) {
-        struct wf_task *task = wf_deque_steal(&w->deque, &again);
-        if (task && !wf_ring_push(&w->ring, task))
-            wf_panic("a ring with room is full");
-    }
-}
-
-// tend is due once an epoch while the worker is busy: a look at the injector, and one at the poll. But not
-// while the last batch of events is being worked off: new ones must not overtake it.
-static void tend(struct wf_worker *w)
-{
-    w->epoch = wf_load_relaxed(&w->sched->epoch); // relaxed: a clock
-    age(w);
-    bool worked_off = (int64_t)(wf_load_relaxed(&w->ring.head) - w->batch_end) >= 0; // relaxed: approximate
-
-    if ((worked_off || w->epoch - w->polled > 8) && borrow(w)) {
-        poll_borrowed(w, 0);
-        w->sched->cfg.idle.give_back(w->sched->cfg.idle.self, false);
-    }
-    if (!wf_injector_empty(&w->sched->injector) && wf_ring_size(&w->ring) < WF_RING_CAP) {
-        struct wf_task *task = wf_worker_take_share(w);
-        if (task && !wf_ring_push(&w->ring, task))
-            wf_panic("a ring with room is full");
-    }
+    if (!borrow(w))
+        return;
+    poll_borrowed(w, 0);
+    w->sched->cfg.idle.give_back(w->sched->cfg.idle.self, false);
 }
 
 // nothing_queued is the last look before sleep, after it has been announced.
@@ -225,6 +139,7 @@ static unsigned rest(struct wf_worker *w, bool polling)
     else if (!dry)
         w->searching = wf_idle_search_begin(idle); // [I1] there may be more: found() passes the duty on
     wf_parker_finish(&w->parker);
+    wf_worker_set_out(w);
     return fired;
 }
 
@@ -255,15 +170,22 @@ void wf_worker_idle(struct wf_worker *w)
 
 // --- The loop --------------------------------------------------------------------------------------------------------
 
+// find_now returns a task that can run at once, NULL if there is none.
+static struct wf_task *find_now(struct wf_worker *w)
+{
+    struct wf_task *task = wf_worker_is_due(w) ? wf_worker_look_around(w) : NULL;
+
+    if (!task && !(task = wf_worker_pick(w)) && !(task = wf_worker_take_pinned(w)) && !(task = wf_worker_take_share(w)))
+        task = search(w);
+    return task;
+}
+
 // find returns the next task, waiting for one; NULL when the scheduler stops.
 static struct wf_task *find(struct wf_worker *w)
 {
     for (;;) {
-        struct wf_task *task;
-        if (wf_load_relaxed(&w->sched->epoch) != w->epoch) // relaxed: a clock
-            tend(w);
-        if ((task = wf_worker_pick(w)) || (task = wf_worker_take_pinned(w)) || (task = wf_worker_take_share(w)) ||
-            (task = search(w))) {
+        struct wf_task *task = find_now(w);
+        if (task) {
             found(w);
             return task;
         }
@@ -317,14 +239,16 @@ void *wf_worker_main(void *arg)
         pin(w);
     wf_fetch_add_acq_rel(&w->sched->arrived, 1u); // [S3]
     wf_futex_wake(&w->sched->arrived, 1);
-    while ((task = find(w))) {
-        if (!wf_worker_ready(w, task))
+    wf_worker_set_out(w);
+    for (task = NULL; task || (task = find(w));) {
+        if (!wf_worker_ready(w, task)) {
+            task = NULL;
             continue;
+        }
         wf_worker_begin_turn(w, task);
         wf_context_switch(&w->loop, &task->context, w, false);
-        // Who yields goes behind what has happened meanwhile, too: so it is not queued before that is.
-        if (w->how == WF_LEFT_YIELDED && wf_load_relaxed(&w->sched->epoch) != w->epoch) // relaxed: a clock
-            tend(w);
+        // A task that yields goes behind what has happened meanwhile, too: so it is not queued before that is.
+        task = w->how == WF_LEFT_YIELDED && wf_worker_is_due(w) ? wf_worker_look_around(w) : NULL;
         wf_worker_arrive(w);
     }
     w->thread->worker = NULL;

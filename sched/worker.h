@@ -1,6 +1,8 @@
 // The worker: one thread that runs tasks. What follows is shared by the files of it:
 //   run.c     what happens on a task's stack: choose the next task, switch to it, park, yield, wake, end
 //   worker.c  what happens on the worker's own stack, when there is no next task: search, poll, sleep
+//   look.c    what a busy worker does there now and then: look around, for those who are not in its queues
+//   steal.c   taking other workers' tasks, for both
 //   draw.c    that, in a test on one thread: each choice is drawn by lot
 #ifndef WF_SCHED_WORKER_H
 #define WF_SCHED_WORKER_H
@@ -29,11 +31,29 @@ enum {
     WF_FAIR_TICKS = 64,   // every so many tasks the oldest work is looked at first (Go: 61)
     WF_TURN_TICKS = 8,    // and every so many, the inbox and the injector; divides WF_FAIR_TICKS
     WF_NEXT_RUNS = 16,    // tasks in a row from the next slot, while others wait
-    WF_AGE_EPOCHS = 20,   // epochs, 10 ms or more, that a spawned task may be the oldest without a turn
-    WF_AHEAD_LINES = 8,    // of a stack that are fetched ahead: what a task that waits for a descriptor touches
+    WF_AHEAD_LINES = 8,   // of a stack that are fetched ahead: what a task that waits for a descriptor touches
     WF_SHARE = 32,        // tasks taken from the injector at a time
     WF_STEAL_SPAWNED = 8, // spawned tasks stolen at a time
     WF_WAKE_BACKLOG = 16, // woken tasks that may wait on one worker before a second one is woken for them
+    WF_STRIDE_MAX = 1024, // turns between two looks around, however short they are
+};
+
+// A worker looks around (look.c) after about so long, in turns.
+#define WF_LOOK_NS INT64_C(30000)
+
+// What a worker remembers from one look around to the next.
+struct wf_pace {
+    int64_t looked;       // when that was, or when the worker woke up after that
+    uint64_t ticks;       // the worker's ticks then
+    uint64_t stride;      // turns until the next one
+    int64_t turn;         // ns that a turn took on average between the last two
+    int64_t polled;       // when it polled last
+    uint64_t oldest;      // the deque's head when it began to be the oldest task's place,
+    int64_t oldest_since; // and when that was
+    int64_t age;          // how long a task must have been that to begin
+    bool has_aged;        // one has, at the last look; the worker had spawned so many then:
+    uint64_t spawned;
+    unsigned looks;       // how many there have been
 };
 
 // O: the worker itself, whatever stack it is on; A: atomic
@@ -47,11 +67,8 @@ struct wf_worker {
     struct wf_stack *dead;         // O: the stack of a task that has ended, until nobody runs on it
     bool draws;                    // fixed: by lot (draw.c)
     unsigned next_runs;            // O: tasks run in a row from the next slot
-    uint32_t epoch;                // O: the sched->epoch that was last tended to
-    uint32_t polled;               // O: the epoch at the last poll
     uint64_t batch_end;            // O: the ring's tail after the last poll: is that batch worked off?
-    uint64_t oldest;               // O: the deque's head when age looked last
-    uint32_t oldest_since;         // O: the epoch when it became that
+    struct wf_pace pace;           // O: look.c
     uint64_t rng;                  // O
     bool searching;                // O: counted in idle.searching
     bool polling;                  // O: inside the idle source's poll
@@ -70,6 +87,8 @@ struct wf_worker {
 
     _Alignas(WF_NO_SHARING) _Atomic(struct wf_task *) next; // A: [N1] the task just spawned or woken
     _Atomic uint64_t ticks;                                 // A: written by O: tasks run; still for long: a hog
+    _Atomic uint64_t look_at;                               // A: the tick at which to look around: written by O; 0 by
+                                                            //    the watch: at once
     _Atomic bool overdue;                                   // A: it has not moved: set by the watch, a hint
     uint64_t ticks_seen;                                    // of the watch: at its last look,
     int64_t cpu_seen;                                       // of the watch: and the thread's CPU time then
@@ -95,8 +114,7 @@ struct wf_sched {
     struct wf_depot depot;
     struct wf_idle idle;
     struct wf_injector injector;
-    _Alignas(WF_NO_SHARING) _Atomic uint32_t epoch;           // A: written by the watch: one look is one epoch
-    _Atomic int32_t ways;                                     // A: how many workers make way: a hint
+    _Alignas(WF_NO_SHARING) _Atomic int32_t ways;             // A: how many workers make way: a hint
     _Atomic bool draining;                                    // A: no new tasks
     _Atomic bool quitting;                                    // A: workers leave when they are dry
     _Alignas(WF_NO_SHARING) _Atomic uint64_t spawned_outside; // A: by threads that are no workers
@@ -117,6 +135,28 @@ struct wf_task *wf_worker_take_pinned(struct wf_worker *w);
 
 // wf_worker_idle waits, in the poll if it can have it, until there may be something to do.
 void wf_worker_idle(struct wf_worker *w);
+
+// wf_worker_poll polls without waiting, if the poll is to be had. The first task that it wakes is the next to run, if
+// none is that already; the others queue in the ring.
+void wf_worker_poll(struct wf_worker *w);
+
+// wf_worker_is_due tells whether it is time to look around, wf_worker_look_around does so: look.c. It returns a task
+// that is to run now, in most cases NULL.
+// wf_worker_set_out begins to count turns anew, when the worker has slept.
+static inline bool wf_worker_is_due(const struct wf_worker *w)
+{
+    // relaxed: the worker's own, but for the watch's hint
+    return wf_load_relaxed(&w->ticks) >= wf_load_relaxed(&w->look_at);
+}
+struct wf_task *wf_worker_look_around(struct wf_worker *w);
+void wf_worker_set_out(struct wf_worker *w);
+
+// wf_worker_steal takes tasks of another worker for one whose queues are dry; it visits all others once, from a random
+// one on. wf_worker_visit takes a share from one other worker if that one's queues are longer, or its task does not
+// end.
+// Returns: one of the tasks taken, which is not queued; NULL if there are none.
+struct wf_task *wf_worker_steal(struct wf_worker *w);
+struct wf_task *wf_worker_visit(struct wf_worker *w);
 
 // wf_worker_ready gives a task that has not begun its stack. Returns: false if there is none: the task has been
 // refused.

@@ -60,7 +60,7 @@ static void a_thief_gets_the_older_half_rounded_up(void **state)
         unsigned moved, half = n - n / 2;
         begin();
         push(0, n);
-        assert_ptr_equal(wf_ring_steal(&q, &other, &moved), &tasks[half - 1]);
+        assert_ptr_equal(wf_ring_steal(&q, &other, WF_RING_CAP / 2, &moved), &tasks[half - 1]);
         assert_int_equal(moved, half - 1);
         expect_pops(&other, 0, half - 1);
         expect_pops(&q, half, n - half);
@@ -72,7 +72,7 @@ static void from_an_empty_ring_nothing_is_stolen(void **state)
     unsigned moved = 7;
     (void)state;
     begin();
-    assert_null(wf_ring_steal(&q, &other, &moved));
+    assert_null(wf_ring_steal(&q, &other, WF_RING_CAP / 2, &moved));
     assert_int_equal(moved, 0);
     assert_int_equal(wf_ring_size(&other), 0);
 }
@@ -84,7 +84,7 @@ static void it_goes_on_where_the_slots_wrap(void **state)
     begin();
     for (unsigned i = 0; i < 40; i++) {
         push(0, 3);
-        assert_ptr_equal(wf_ring_steal(&q, &other, &moved), &tasks[1]);
+        assert_ptr_equal(wf_ring_steal(&q, &other, WF_RING_CAP / 2, &moved), &tasks[1]);
         assert_ptr_equal(wf_ring_pop(&other, false), &tasks[0]);
         expect_pops(&q, 2, 1);
     }
@@ -133,7 +133,7 @@ static void *be_thief(void *arg)
     threads_ready(&threads);
     while (!wf_load_acquire(&done)) {
         unsigned moved, victim = (self + 1 + wf_test_below(&r, PLAYERS - 1)) % PLAYERS;
-        struct wf_task *task = wf_ring_steal(&rings[victim], &rings[self], &moved);
+        struct wf_task *task = wf_ring_steal(&rings[victim], &rings[self], WF_RING_CAP / 2, &moved);
         for (; task; task = wf_ring_pop(&rings[self], false)) {
             take(task);
             wf_fetch_add_relaxed(&stolen, 1); // relaxed: a hint
