@@ -12,17 +12,16 @@ struct wf_idle_source {
     // borrow takes the poll if nobody has it. Returns: false if somebody does.
     bool (*borrow)(void *self);
 
-    // poll waits up to `linger` ns (0: not at all; INT64_MAX: until the owner wants the poll back) for events and due
-    // timers, and fires their wakers on this thread. Only for who has borrowed.
-    // Returns: how many wakers fired; 0 after `linger`, or when interrupted.
-    unsigned (*poll)(void *self, int64_t linger);
+    // poll waits up to `wait` ns (0: not at all; INT64_MAX: without bound) for events and due timers, and fires their
+    // wakers on this thread. Only for a worker that has borrowed.
+    // Returns: how many wakers fired; 0 after `wait`, or when interrupted.
+    unsigned (*poll)(void *self, int64_t wait);
 
-    // give_back ends the loan. `handover`: nobody will poll for some time, so the owner must watch by itself from now
-    // on.
-    void (*give_back)(void *self, bool handover);
+    // give_back ends the loan.
+    void (*give_back)(void *self);
 
-    // attend says that a worker has woken up that had not borrowed, and that something waits behind what it runs: the
-    // owner must look at the workers again. Called when the worker is counted as awake. Any worker.
+    // attend says that a worker has woken up, and that something waits behind what it runs: the owner must look at the
+    // workers again. Called when the worker is counted as awake. Any worker.
     void (*attend)(void *self);
 
     // interrupt makes a poll that waits, or the next one that would, return at once. Any thread.

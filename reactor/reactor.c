@@ -1,7 +1,7 @@
 // The reactor, put together: its life, and the poll as an idle source.
 //
 // The end, in order. The workers are gone (wf_sched_stop comes first): nobody borrows, nobody waits. wf_reactor_stop
-// sets `quit`, then interrupts the poll and wakes the futex, so the thread finds `quit` wherever it is, and joins it.
+// sets `quit`, then wakes the thread wherever it sleeps, and joins it.
 // Threads that are not weft's may still arm, disarm and register; when they are done, too, wf_reactor_free frees. In a
 // child of fork, which has no reactor thread, wf_reactor_free comes without wf_reactor_stop.
 #include "reactor/reactor.h"
@@ -81,9 +81,8 @@ void wf_reactor_stop(struct wf_reactor *r)
 {
     if (!r->started)
         return;
-    wf_store_seq_cst(&r->quit, true); // [E2] [P1] before both wakes
-    wf_turn_interrupt(r);
-    wf_parker_wake(&r->parker);
+    wf_store_seq_cst(&r->quit, true); // [P1]
+    wf_turn_call_thread(r);
     pthread_join(r->thread, NULL);
     r->started = false;
 }
@@ -94,35 +93,23 @@ static bool borrow(void *self)
     return wf_lease_borrow(&r->lease);
 }
 
-static unsigned poll_for(void *self, int64_t linger)
+static unsigned poll_for(void *self, int64_t wait)
 {
-    return wf_turn(self, linger, NULL);
+    return wf_turn(self, wait);
 }
 
-// watch_again tells whether the caller must wake the reactor thread, which sleeps without looking at the workers.
-static bool watch_again(struct wf_reactor *r)
-{
-    return wf_load_seq_cst(&r->unwatched) && wf_exchange_seq_cst(&r->unwatched, false); // [L2] [L3] one wake is enough
-}
-
-static void give_back(void *self, bool handover)
+static void give_back(void *self)
 {
     struct wf_reactor *r = self;
-
-    wf_lease_return(&r->lease, handover); // [L1] [L2]
-    if (watch_again(r) || handover)
-        wf_parker_wake(&r->parker);
+    wf_lease_return(&r->lease); // [L1]
 }
 
 static void attend(void *self)
 {
     struct wf_reactor *r = self;
-    if (!watch_again(r))
-        return;
-    if (wf_lease_state(&r->lease) == WF_LEASE_REACTOR)
-        wf_turn_interrupt(r);
-    else
-        wf_parker_wake(&r->parker);
+    wf_store_relaxed(&r->attended, true); // relaxed: a hint
+    if (wf_load_seq_cst(&r->unwatched) && wf_exchange_seq_cst(&r->unwatched, false)) // [L2] one call is enough
+        wf_turn_call_thread(r);
 }
 
 static void interrupt(void *self)
@@ -139,9 +126,11 @@ struct wf_idle_source wf_reactor_idle_source(struct wf_reactor *r)
 
 void wf_reactor_stats(struct wf_reactor *r, struct wf_reactor_stats *out)
 {
-    out->polls = wf_load_relaxed(&r->polls); // relaxed, all of them: counters, each right by itself
-    out->events = wf_load_relaxed(&r->events);
-    out->expired = wf_load_relaxed(&r->expired);
-    out->ticks = wf_load_relaxed(&r->ticks); // relaxed: as above
+    // relaxed, all of them: counters, each right by itself
+    out->polls = wf_load_relaxed(&r->lent.polls) + wf_load_relaxed(&r->own.polls);
+    out->events = wf_load_relaxed(&r->lent.events) + wf_load_relaxed(&r->own.events);
+    out->expired = wf_load_relaxed(&r->lent.expired) + wf_load_relaxed(&r->own.expired);
+    out->wakes = wf_load_relaxed(&r->wakes); // relaxed, the rest, too: as above
+    out->ticks = wf_load_relaxed(&r->ticks);
     out->interrupts = wf_load_relaxed(&r->interrupts);
 }

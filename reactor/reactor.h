@@ -1,5 +1,5 @@
-// reactor/: readiness and expiry in, wakers out. One thread owns epoll and the timer wheels, and lends the poll to
-// workers that have run dry (the lease: reactor/lease.h).
+// reactor/: readiness and expiry in, wakers out. A worker that has run dry waits in epoll (reactor/lease.h); one thread
+// waits behind it, for the time when all workers compute (reactor/thread.c).
 //
 // This is the facade, the only header of reactor/ that other folders include.
 #ifndef WF_REACTOR_REACTOR_H
@@ -20,7 +20,7 @@ struct wf_reactor_hooks {
     void *self;
     void (*batch_begin)(void *self); // the reactor thread is about to fire wakers,
     void (*batch_flush)(void *self); // and has fired them
-    unsigned (*watch)(void *self);   // see wf_sched_watch; called about once a tick (thread.c) while tasks run
+    unsigned (*watch)(void *self);   // see wf_sched_watch; called about once a tick (thread.c)
 };
 // What watch returns.
 enum { WF_REACTOR_ALL_ASLEEP = 1, WF_REACTOR_STUCK = 2, WF_REACTOR_BRISK = 4, WF_REACTOR_AGAIN = 8 };
@@ -45,20 +45,26 @@ struct wf_idle_source wf_reactor_idle_source(struct wf_reactor *r);
 // Each direction is a cell: SET means that a system call may succeed (its value counts the edges, so that a reader who
 // found EAGAIN clears only what it saw), EMPTY that it would not; tasks that wait push a node.
 //
-// An event with EPOLLRDHUP, HUP, ERR or PRI has WF_EDGE_LAST in the value, in each direction that it makes ready (HUP
-// and ERR: both): behind the bytes that wait lies an end, an error or urgent data, which may announce itself by no
-// further edge. So a short read then does not prove that the direction is drained.
+// An event with EPOLLRDHUP, HUP, ERR or PRI leaves the mark WF_EDGE_LAST on the source (wf_source_has_last): behind the
+// bytes that wait lies an end, an error or urgent data, which may announce itself by no further edge. So a short read
+// then does not prove that the direction is drained.
 enum wf_direction { WF_READ, WF_WRITE };
-enum { WF_EDGE_LAST = 2, WF_EDGE_COUNT = 4 }; // the word of a ready cell: edges * WF_EDGE_COUNT | flags | WF_CELL_SET
+enum { WF_EDGE_LAST = 2, WF_EDGE_COUNT = 4 }; // of wf_source.edges, which is part of the word of a ready cell
 
 struct wf_source {
     struct wf_cell ready[2];
     struct wf_cell changed;      // SET with each new generation, for who waits for neither direction
     _Atomic uint32_t generation; // odd: registered with epoll; even: not
     _Atomic uint32_t kind;       // runtime/io's: what it has found out about this generation; 0 when registered
-    uint32_t edges;              // of whoever has the poll: counts events, the value of the next edge
+    _Atomic uint32_t edges;      // counts events, in steps of WF_EDGE_COUNT: the value of the next edge; and the flag
     int fd;                      // fixed
 };
+
+// wf_source_has_last tells whether the source bears the mark, as of the last edge that the caller has seen in a cell.
+static inline bool wf_source_has_last(const struct wf_source *s)
+{
+    return wf_load_relaxed(&s->edges) & WF_EDGE_LAST; // relaxed: [G4] in source.c
+}
 
 // wf_source_get finds the source of `fd`; NULL if it was never registered. One that is not registered any more has an
 // even generation.  Context: any thread.
@@ -132,7 +138,8 @@ bool wf_reactor_awaited(const struct wf_reactor *r);
 
 // Counters for benchmarks, tests and dumps.
 struct wf_reactor_stats {
-    uint64_t polls, events, expired, ticks, interrupts;
+    uint64_t polls, events, expired, interrupts;
+    uint64_t wakes, ticks; // of the thread: how often it slept, and looked at the workers
 };
 void wf_reactor_stats(struct wf_reactor *r, struct wf_reactor_stats *out);
 

@@ -36,6 +36,9 @@
 //       the cells are set for it
 //   G3  wf_source_forget stores the even generation (release), then sets the cells [C1] -> a waiter that is woken, or
 //       finds the cell set, sees that its generation is over
+//   G4  wf_source_event marks the source, then sets the cells [C1] -> a reader that finds such a cell set sees the
+//       mark; also if an event that was harvested before, by the other party, sets the cell again after that: each set
+//       is a read-modify-write, and carries the earlier release on
 #include "reactor/source.h"
 
 #include <errno.h>
@@ -65,7 +68,7 @@ static uint64_t tag_of(uint32_t generation, int fd)
 
 static uintptr_t value_of(uint32_t generation, uint32_t edge)
 {
-    return (uintptr_t)generation << 32 | (uint32_t)(edge * WF_EDGE_COUNT);
+    return (uintptr_t)generation << 32 | edge;
 }
 
 static struct wf_source_chunk *chunk_of(struct wf_sources *t, int fd)
@@ -115,6 +118,7 @@ static int enter(struct wf_reactor *r, struct wf_source *s)
 
     set_all(s, value_of(generation, 0));          // nobody waits: the cells are SET since it was forgotten, or new
     wf_store_relaxed(&s->kind, 0u);               // relaxed: published by the generation
+    wf_fetch_and_relaxed(&s->edges, ~(uint32_t)WF_EDGE_LAST); // relaxed: as above
     wf_store_release(&s->generation, generation); // [G2] before events can come
     int err = wf_epoll_add(&r->epoll, s->fd, tag_of(generation, s->fd));
     if (err < 0) {
@@ -243,7 +247,11 @@ bool wf_source_event(struct wf_reactor *r, uint64_t tag, bool readable, bool wri
 
     if (wf_load_acquire(&s->generation) != (uint32_t)(tag >> 32)) // [G2]
         return false;
-    uintptr_t value = value_of((uint32_t)(tag >> 32), ++s->edges) | (last ? WF_EDGE_LAST : 0);
+    if (last)
+        wf_fetch_or_relaxed(&s->edges, (uint32_t)WF_EDGE_LAST); // relaxed: [G4]
+    // relaxed: only has to differ from all other edges'
+    uint32_t edges = wf_fetch_add_relaxed(&s->edges, (uint32_t)WF_EDGE_COUNT) + WF_EDGE_COUNT;
+    uintptr_t value = value_of((uint32_t)(tag >> 32), edges);
     if (readable)
         wf_cell_set(&s->ready[WF_READ], value, true);
     if (writable)

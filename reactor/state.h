@@ -11,11 +11,16 @@
 #include "reactor/source.h"
 #include "reactor/timer.h"
 
+// What one party's turns have done.
+struct wf_tally {
+    _Atomic uint64_t polls, events, expired;
+};
+
 // Who may touch what:
 //   I  fixed after wf_reactor_new or _start
-//   H  whoever holds the lease writes; any thread reads (counters)
+//   H  the worker that holds the lease writes; any thread reads (counters)
+//   R  the reactor thread writes; any thread reads (counters)
 //   A  atomic, edges in the file named
-//   R  of the reactor thread
 struct wf_reactor {
     struct wf_epoll epoll;         // I
     struct wf_sources sources;     // I: source.c
@@ -27,20 +32,21 @@ struct wf_reactor {
     struct wf_reactor_hooks hooks; // I
     char name[16];                 // I
 
-    // The sleep of whoever holds the lease: turn.c. Read by all who arm the next timer of a wheel.
+    // The sleep of the worker that holds the lease: turn.c. Read by each thread that arms the next timer of a wheel.
     _Alignas(WF_CACHE_LINE) _Atomic int64_t until; // A
     _Atomic bool interrupted;                      // A
     _Atomic uint64_t interrupts;                   // A: a counter
 
     _Alignas(WF_CACHE_LINE) struct wf_lease lease; // A: lease.h
-    bool full;                                     // H: the last turn's batch was full, there may be more
-    _Atomic uint64_t polls, events, expired;       // H
+    struct wf_tally lent;                          // H: turns of workers
 
-    _Alignas(WF_CACHE_LINE) struct wf_parker parker; // A: base/parker.h
+    _Alignas(WF_CACHE_LINE) struct wf_parker parker; // A: the thread's sleep: base/parker.h
     _Atomic int64_t resting;                         // A: timer.c, W2: until when the thread rests; 0: it does not
-    _Atomic bool unwatched;                          // A: lease.h, L2 L3: nobody looks at the workers until it is false
-    _Atomic bool quit;                               // A: [E2], and the parker's [P1]
-    _Atomic uint64_t ticks;                          // R
+    _Atomic bool unwatched;                          // A: thread.c, L2: the thread does not look at the workers
+    _Atomic bool attended;                           // A: a worker has asked it to, since it looked last: a hint
+    _Atomic bool quit;                               // A: the parker's [P1]
+    struct wf_tally own;                             // R: turns of the thread
+    _Atomic uint64_t wakes, ticks;                   // R: how often it slept, and looked at the workers
 };
 
 #endif

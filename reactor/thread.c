@@ -1,32 +1,41 @@
-// The reactor thread: keeps the poll while nobody else wants it, and sees to it that somebody polls.
+// The reactor thread: waits in epoll behind the worker that waits there, and looks at the workers while that is needed.
 //
-//                  a turn fired something: the workers may have the poll
-//       KEEP ----------------------------------------------------------------> TICK <---------------------+
-//    holds the     handed over by a worker, or all workers are asleep     does not hold the lease,        |
-//    lease, sleeps <----------------------------------------------------- sleeps on its futex             |
-//    in epoll                                                                  |                          |
-//       ^                                                                      | a worker waits in epoll  |
-//       |                                                                      | for 3 ticks              | that worker
-//     start                                                                    +-----------> DOZE --------+ gives back
-//                                                                                  sleeps on its futex
+//                         woken too often: the workers are busy
+//      STANDBY ---------------------------------------------------> BUSY
+//   waits in epoll    <----------------------------------------    sleeps on its futex, looks at
+//      ^                  all workers asleep, several ticks         the workers each tick
+//      |
+//    start
 //
-// KEEP sleeps without bound if all workers are asleep, and `watch` has nothing left to do: then all that can happen is
-// an event, a timer, or a push from another thread, which should interrupt the poll if it wakes the first worker. While
-// some worker is awake, it sleeps a tick at most, to call `watch` as TICK does.
+// STANDBY. A worker that has nothing to do waits in epoll, in front of this thread, and gets what happens there
+// (turn.c). When it runs a task, what happens meanwhile goes to this thread: it fires the wakers, and the tasks go by
+// the injector to a worker that sleeps. So a task that computes for long delays no other task's events, from the first
+// one on, and on an idle server, where the worker is back before the next event, this thread never wakes up.
+//   While all workers sleep, nothing can go wrong but what an event begins. So the thread does not look at them
+// (`unwatched`) until one says that it has woken up, and that something waits behind the task it runs
+// (wf_worker_attend). From then on it looks once a tick, until it finds all asleep, and that no worker has said so
+// again.
+//   It wakes up for timers, too, but a little late: a worker that sleeps, or that runs short turns, sees to them in
+// time.
 //
-// TICK is there for the workers that poll by themselves. Each tick it calls `watch`. If the lease is free and nobody
-// has polled for a tick although a task hogs its worker, or for 64 ticks in any case, it runs a turn, and what is ready
-// goes to a worker that can take it: so a task that computes for long delays nobody else's I/O. If the lease is free
-// and a timer is due, it runs a turn, too. For this it wakes between ticks; but it is told of a timer that is armed
-// meanwhile only if that would be late by more than a millisecond (timer.c, W2).
+// BUSY. Workers that are busy with short turns poll by themselves (sched/look.c), and to wake this thread for each
+// event would cost more than that. So it leaves epoll when it has been woken BUSY_WAKES times within BUSY_SPAN, and
+// only ticks: it looks at the workers, runs a turn if nobody has polled for a tick although a task hogs its worker, or
+// for 64 ticks in any case, and if a timer is due. It comes back when all workers slept at several ticks in a row: at
+// CALM_MIN of them, and up to CALM_MAX if it has come back too soon before.
 //
-// DOZE, because a worker that waits in epoll runs no task, and sees every event and timer; if the others sleep, too,
-// there is nothing to tick for. A wait that outlasts LINGER is ended by this thread. The first worker that wakes up
-// ends the doze. The workers' side of this is in lease.h, L2 and L3.
+// Edge L2: nothing waits unseen behind what an awake worker runs, while the thread does not look:
 //
-// Rejected: a timerfd in the set, for ticks while in KEEP (a system call for each change of the next deadline, where
-// epoll_pwait2 takes it for nothing); ticking by epoll's own time-out while a worker has the poll (two threads in
-// epoll_wait on one set wake each other).
+//         reactor thread (plan)                  worker that has woken up (attend, when something waits)
+//         [S] unwatched = true                   [X] it counts as awake
+//         [L] watch: all asleep?                 [L] unwatched? call the thread
+//             then sleep without a tick
+//
+//   All are seq_cst, so at least one of the two sees the other's. A worker that wakes up later finds `unwatched` true.
+//
+// Rejected: one lease for both, so that only one waits in epoll. Then this thread must tick while a worker polls, and
+// be woken whenever that one leaves: 59 of 77 us a message, at 1000 messages a second. A timerfd in the set, for ticks
+// in epoll: a system call for each change of the next deadline, where epoll_pwait2 takes it for nothing.
 #include "reactor/thread.h"
 
 #include <sys/prctl.h>
@@ -36,17 +45,18 @@
 #include "reactor/state.h"
 #include "reactor/turn.h"
 
-// A tick lasts TICK; longer and longer, up to TICK_MAX, while the workers run many short tasks: they tend to themselves
-// then, and a thread that wakes on a busy processor costs more than its own time (2000 wakes a second took a seventh of
-// a server that shared one CPU with its client). The same, up to TICK_STUCK, while one is stuck but another waits in
-// epoll: that one misses nothing, and each tick may come just in its way.
+// A tick lasts TICK, then longer and longer: up to TICK_STUCK while a task hogs its worker, but another worker waits in
+// epoll, which misses nothing; up to TICK_MAX while none does, and in BUSY only if the workers run many short turns.
 #define TICK INT64_C(500000)
 #define TICK_MAX INT64_C(8000000)
 #define TICK_STUCK INT64_C(2000000)
-#define LINGER INT64_C(20000000)
-#define AGAIN INT64_C(25000000) // how long KEEP sleeps if `watch` wants to be called again
+#define AGAIN INT64_C(25000000)   // how long STANDBY sleeps if `watch` wants to be called again
+#define LATE INT64_C(1000000)     // how much later than a timer this thread wakes up for it; longer and longer, up to
+#define LATE_MAX INT64_C(8000000) // so much, while it wakes up for nothing
+#define ASIDE INT64_C(100000)     // how long it stays out of epoll, so that the worker gets what is meant for it
+#define BUSY_SPAN INT64_C(32000000)
 
-enum { QUIET_MAX = 64 /* ticks */, QUIET_BEFORE_DOZE = 3 /* ticks */, TURNS_MAX = 16 /* full ones, in a row */ };
+enum { QUIET_MAX = 64 /* ticks */, BUSY_WAKES = 32, CALM_MIN = 3 /* ticks */, CALM_MAX = 48 };
 
 // ask_for_promptness: this thread, which seldom runs and never for long, wants to be let on a CPU at once when others
 // compute there (measured, a neighbour that computes 20 ms at a time: p99 of the others 3.4 ms without, 1.0 with).
@@ -56,177 +66,215 @@ static void ask_for_promptness(void)
     (void)prctl(PR_SET_TIMERSLACK, 1ul); // ns: the kernel's default is 50 us, three times what the wheel resolves
 }
 
-// What the thread remembers from tick to tick.
+// What the thread remembers from look to look.
 struct beat {
-    int64_t next;       // when the next tick is
-    int64_t tick;       // and how long it lasts
-    uint64_t polls;     // r->polls at the last one
+    int64_t next;       // when the next look is due
+    bool watching;      // it is due although a worker may have nothing to say: `unwatched` is false
+    int64_t tick;       // how long the tick until then lasts
+    uint64_t polls;     // of the workers, at the last tick
     unsigned quiet;     // for how many ticks nobody has polled
-    bool asleep, stuck; // what `watch` said, no more than a tick ago
-    int64_t nap;        // how long to sleep if all are asleep
+    unsigned calm;      // at how many ticks in a row all workers slept
+    unsigned calm_want; // at how many they have to
+    bool asleep, stuck; // what `watch` said last,
+    bool brisk;         // as well
+    bool again;         // and that it wants to be called again
+    int64_t late;       // how much later than a timer the thread wakes up
+    unsigned woken;     // how often events have woken the thread
+    int64_t since;      // since then
 };
 
 static bool quitting(const struct wf_reactor *r)
 {
-    return wf_load_seq_cst(&r->quit); // seq_cst: seldom read, so the strongest will do; [E2] or [P1] came before
+    return wf_load_seq_cst(&r->quit); // seq_cst: seldom read, so the strongest will do; [P1] came before
 }
 
-// next_tick is how long the next tick lasts, given what `watch` has seen, and whether a worker waits in epoll.
-static int64_t next_tick(const struct beat *b, unsigned seen, bool polled)
+static int64_t earlier(int64_t a, int64_t b)
 {
-    bool stuck = seen & WF_REACTOR_STUCK, brisk = seen & WF_REACTOR_BRISK;
-    int64_t most = stuck ? TICK_STUCK : TICK_MAX;
-
-    if (stuck ? !polled : !brisk)
-        return TICK;
-    return 2 * b->tick < most ? 2 * b->tick : most;
+    return a < b ? a : b;
 }
 
-static void look(struct wf_reactor *r, struct beat *b, int64_t now)
+static void look(struct wf_reactor *r, struct beat *b)
 {
     unsigned seen = r->hooks.watch(r->hooks.self);
 
     b->asleep = seen & WF_REACTOR_ALL_ASLEEP;
     b->stuck = seen & WF_REACTOR_STUCK;
-    b->nap = seen & WF_REACTOR_AGAIN ? AGAIN : WF_NEVER;
-    b->tick = next_tick(b, seen, wf_lease_state(&r->lease) == WF_LEASE_WORKER);
-    b->next = now + b->tick;
+    b->brisk = seen & WF_REACTOR_BRISK;
+    b->again = seen & WF_REACTOR_AGAIN;
     wf_bump(&r->ticks, 1u); // relaxed: a counter, of this thread
 }
 
-// harvest is a turn, and more without waiting as long as there are more events.
-static unsigned harvest(struct wf_reactor *r, int64_t wait)
+// set_tick plans the next look: after a tick that is `longer` than the last one, unless a task hogs its worker.
+static void set_tick(struct wf_reactor *r, struct beat *b, bool longer, int64_t now)
 {
-    unsigned fired = wf_turn(r, wait, &r->hooks);
-
-    for (int i = 1; i < TURNS_MAX && r->full; i++)
-        fired += wf_turn(r, 0, &r->hooks);
-    return fired;
+    if (b->stuck)
+        longer = wf_turn_is_awaited(r);
+    b->tick = longer ? earlier(2 * b->tick, b->stuck ? TICK_STUCK : TICK_MAX) : TICK;
+    b->next = now + b->tick;
 }
 
-// visit harvests what is there, if nobody else has the poll.
-static void visit(struct wf_reactor *r)
+static void begin_ticks(struct beat *b, int64_t now)
 {
-    if (!wf_lease_take(&r->lease))
-        return;
-    harvest(r, 0);
-    wf_lease_return(&r->lease, false);
+    b->watching = true;
+    b->tick = TICK;
+    b->next = now + TICK;
 }
 
-// keep is the state KEEP.  Context: holds the lease, and has given it back when it returns.
-static void keep(struct wf_reactor *r, struct beat *b)
+// announce_rest publishes which timers the thread would be too late for, that is going to sleep until then, or `late`
+// after the next timer: those due before `resting`.
+// Returns: until when it is going to sleep.
+static int64_t announce_rest(struct wf_reactor *r, int64_t until, int64_t late)
 {
-    unsigned fired = 0;
+    int64_t first;
 
-    b->next = 0; // look first: what was seen before the lease was taken may not be true any more
-    while (!fired && !quitting(r)) {
-        int64_t now = wf_now();
-        if (now >= b->next) {
-            wf_store_seq_cst(&r->unwatched, true); // [L3]
-            look(r, b, now);
-        }
-        if (!b->asleep)
-            wf_store_relaxed(&r->unwatched, false); // relaxed: who still sees it wakes a thread that is awake
-        fired = harvest(r, b->asleep ? b->nap : b->next - now);
-        b->asleep = false; // no longer known
-    }
-    wf_store_relaxed(&r->unwatched, false); // relaxed: who still sees it wakes a thread that is awake
-    wf_lease_return(&r->lease, false);
+    do {
+        first = earlier(wf_after(until, -late), wf_timers_next(r));
+        wf_store_seq_cst(&r->resting, first); // [W2]
+    } while (wf_timers_next(r) < first); // [W2]
+    return earlier(until, wf_after(first, late));
 }
 
-// rest sleeps until the next tick, a timer that nobody else would see to, or a wake.  Returns: the time.
-static int64_t rest(struct wf_reactor *r, const struct beat *b)
+static void end_rest(struct wf_reactor *r)
 {
-    int64_t until = b->next;
+    wf_store_relaxed(&r->resting, (int64_t)0); // relaxed: an armer that sees the old value wakes a thread that is awake
+    wf_bump(&r->wakes, 1u);                    // relaxed: a counter, of this thread
+}
 
-    wf_store_seq_cst(&r->resting, until); // [W2]
-    if (wf_lease_state(&r->lease) <= WF_LEASE_HANDED) {
-        int64_t timer = wf_timers_next(r); // [W2]
-        until = timer < until ? timer : until;
-    }
+// sleep_in_futex sleeps until then, a timer that is due, or a call.
+static void sleep_in_futex(struct wf_reactor *r, int64_t until, int64_t late)
+{
+    int64_t rest = announce_rest(r, until, late);
+
     if (wf_parker_prepare(&r->parker, WF_PARKER_IN_FUTEX)) {
-        wf_parker_sleep(&r->parker, until);
+        wf_parker_sleep(&r->parker, rest);
         wf_parker_finish(&r->parker);
     }
-    wf_store_relaxed(&r->resting, (int64_t)0); // relaxed: who still sees the old value wakes a thread that is awake
-    return wf_now();
+    end_rest(r);
 }
 
-// doze is the state DOZE, entered when `unwatched` is set. wf_reactor_stop ends it, too. A poll that has lasted LINGER
-// is ended: it is the worker that lingers, but this thread that looks at the time, because to set a timer for each wait
-// costs the worker more than all else in it (a virtual machine has to leave to its host for that: 1 us of 8 a message
-// with one connection).
-static void doze(struct wf_reactor *r, struct beat *b)
-{
-    bool woken = true;
+// --- STANDBY ---------------------------------------------------------------------------------------------------------
 
-    if (wf_lease_state(&r->lease) == WF_LEASE_WORKER && wf_parker_prepare(&r->parker, WF_PARKER_IN_FUTEX)) {
-        wf_parker_sleep(&r->parker, wf_after(wf_now(), LINGER));
-        woken = wf_parker_finish(&r->parker);
+// plan looks at the workers, and decides when to look again.
+static void plan(struct wf_reactor *r, struct beat *b, int64_t now)
+{
+    bool attended = wf_exchange_acquire(&r->attended, false); // acquire: a hint, so any order would do
+
+    if (!attended)
+        wf_store_seq_cst(&r->unwatched, true); // [L2]
+    look(r, b);
+    b->watching = attended || !b->asleep;
+    if (!b->watching) {
+        b->next = b->again ? now + AGAIN : WF_NEVER;
+        return;
     }
-    if (!woken && wf_lease_state(&r->lease) == WF_LEASE_WORKER)
-        wf_turn_interrupt(r);
-    b->next = wf_now() + TICK;
-    b->quiet = 0;
+    wf_store_relaxed(&r->unwatched, false); // relaxed: a worker that still sees it calls a thread that is awake
+    set_tick(r, b, true, now);
 }
 
-// tick_once does what a tick is for.  Returns: true if the thread holds the lease now, for KEEP.
-static bool tick_once(struct wf_reactor *r, struct beat *b, int64_t now)
+// is_busy counts a wake for events.  Returns: true if there are too many.
+static bool is_busy(struct beat *b)
 {
-    bool may_doze = wf_lease_state(&r->lease) == WF_LEASE_WORKER && b->quiet + 1 >= QUIET_BEFORE_DOZE;
-
-    if (may_doze)
-        wf_store_seq_cst(&r->unwatched, true); // [L3]
-    look(r, b, now);
-    uint64_t polls = wf_load_relaxed(&r->polls); // relaxed: only its movement matters, and a tick late is early enough
-    b->quiet = polls == b->polls ? b->quiet + 1 : 0;
-    b->polls = polls;
-
-    if (may_doze && b->asleep && b->quiet >= QUIET_BEFORE_DOZE)
-        doze(r, b);
-    if (may_doze)
-        wf_store_relaxed(&r->unwatched, false); // relaxed: as in keep
-    if (wf_lease_state(&r->lease) == WF_LEASE_WORKER)
+    if (++b->woken < BUSY_WAKES)
         return false;
-    if (b->asleep)
-        return wf_lease_take(&r->lease);
+    int64_t now = wf_now(), span = now - b->since;
+    b->woken = 0;
+    b->since = now;
+    return span < BUSY_SPAN;
+}
+
+// wait_once waits in epoll, and fires what comes.  Returns: false if the workers are busy.
+static bool wait_once(struct wf_reactor *r, struct beat *b)
+{
+    int64_t until = announce_rest(r, b->next, b->late);
+    struct wf_turn_result turn = wf_turn_of_thread(r, until);
+
+    end_rest(r);
+    if (turn.passed_on || (turn.fired > 0 && wf_turn_is_awaited(r)))
+        sleep_in_futex(r, wf_now() + ASIDE, 0);
+    if (!b->watching && !wf_load_seq_cst(&r->unwatched)) // [L2] whichever of the sleeps the call has ended
+        begin_ticks(b, wf_now());
+    if (!turn.called)
+        b->late = turn.fired > 0 ? LATE : earlier(2 * b->late, LATE_MAX);
+    return turn.fired == 0 || !is_busy(b);
+}
+
+static void stand_by(struct wf_reactor *r, struct beat *b)
+{
+    bool calm = true;
+
+    b->tick = TICK / 2;
+    b->next = 0;
+    b->late = LATE;
+    b->woken = 0;
+    b->since = wf_now();
+    while (calm && !quitting(r)) {
+        if (b->next != WF_NEVER && wf_now() >= b->next)
+            plan(r, b, wf_now());
+        calm = wait_once(r, b);
+    }
+    wf_store_relaxed(&r->unwatched, false); // relaxed: as in plan
+}
+
+// --- BUSY ------------------------------------------------------------------------------------------------------------
+
+// visit runs a turn without waiting.
+static void visit(struct wf_reactor *r)
+{
+    (void)wf_turn_of_thread(r, 0);
+}
+
+// tick_once does what a tick is for.
+static void tick_once(struct wf_reactor *r, struct beat *b, int64_t now)
+{
+    uint64_t polls = wf_load_relaxed(&r->lent.polls); // relaxed: only its movement matters, and a tick late will do
+
+    look(r, b);
+    set_tick(r, b, b->brisk, now);
+    b->calm = b->asleep ? b->calm + 1 : 0;
+    b->quiet = polls == b->polls && !wf_turn_is_awaited(r) ? b->quiet + 1 : 0;
+    b->polls = polls;
     if (b->quiet >= (b->stuck ? 1 : QUIET_MAX)) {
         visit(r);
         b->quiet = 0;
-        b->polls = wf_load_relaxed(&r->polls); // relaxed: as above
     }
-    return false;
 }
 
-// tick is the state TICK.  Returns: true if the thread holds the lease now, for KEEP; false if it should end.
-static bool tick(struct wf_reactor *r, struct beat *b)
+// be_busy ticks until all workers sleep.
+static void be_busy(struct wf_reactor *r, struct beat *b)
 {
-    b->quiet = 0;
-    b->next = wf_now() + TICK;
-    for (;;) {
-        int64_t now = rest(r, b);
-        if (quitting(r))
-            return false;
-        enum wf_lease_state lease = wf_lease_state(&r->lease);
-        if (lease == WF_LEASE_HANDED && wf_lease_take(&r->lease))
-            return true;
-        if (lease == WF_LEASE_FREE && wf_timers_next(r) <= now)
+    b->quiet = b->calm = 0;
+    begin_ticks(b, wf_now());
+    while (b->calm < b->calm_want && !quitting(r)) {
+        sleep_in_futex(r, b->next, b->stuck ? 0 : LATE);
+        int64_t now = wf_now();
+        if (wf_timers_next(r) <= now)
             visit(r);
-        if (now >= b->next && tick_once(r, b, now))
-            return true;
+        if (now >= b->next)
+            tick_once(r, b, now);
     }
+}
+
+// change_calm makes the way back to STANDBY longer if the last stay there was short.
+static void change_calm(struct beat *b, int64_t stay)
+{
+    if (stay > 4 * BUSY_SPAN)
+        b->calm_want = CALM_MIN;
+    else if (b->calm_want < CALM_MAX)
+        b->calm_want *= 2;
 }
 
 void *wf_reactor_thread(void *reactor)
 {
     struct wf_reactor *r = reactor;
-    struct beat beat = { .next = 0, .tick = TICK };
+    struct beat beat = { .calm_want = CALM_MIN };
 
     prctl(PR_SET_NAME, r->name);
     ask_for_promptness();
-    if (wf_lease_take(&r->lease))
-        keep(r, &beat);
-    while (tick(r, &beat))
-        keep(r, &beat);
+    while (!quitting(r)) {
+        int64_t began = wf_now();
+        stand_by(r, &beat);
+        change_calm(&beat, wf_now() - began);
+        be_busy(r, &beat);
+    }
     return NULL;
 }

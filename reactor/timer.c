@@ -32,9 +32,8 @@
 //       All four are seq_cst, so at least one of the two sees the other's. `until` is 0 while nobody sleeps: a poller
 //       that is awake looks at next[] before it sleeps. An armer whose deadline is not the next of its wheel leaves it
 //       to whoever set `next`.
-//       While nobody holds the lease, the reactor thread looks at next[] once a tick. A tick may be long (thread.c), so
-//       the same goes for its rest, `resting`, but for LATE_MAX: a timer that is armed while the workers are busy need
-//       not wake another thread to be on time to the microsecond.
+//       The same goes for the reactor thread (announce_rest) with `resting` for `until`: that is the first deadline for
+//       which it would be later than it means to be. 0 while it does not sleep.
 #include "reactor/timer.h"
 
 #include <errno.h>
@@ -46,7 +45,7 @@
 #include "reactor/turn.h"
 
 enum { HOLD_MAX = 64 /* timers a hold of the lock */, HOLDS_MAX = 16 /* a wheel and turn: I/O must have its turn */ };
-enum { AHEAD = 8 /* wakers */, LATE_MAX = 1000000 /* ns */ };
+enum { AHEAD = 8 /* wakers */ };
 
 int wf_timers_init(struct wf_reactor *r)
 {
@@ -98,8 +97,8 @@ static void tell(struct wf_reactor *r, int64_t tick)
 {
     if (tick < wf_load_seq_cst(&r->until)) // [W2]
         wf_turn_interrupt(r);
-    if (tick < wf_load_seq_cst(&r->resting) - LATE_MAX) // [W2]
-        wf_parker_wake(&r->parker);
+    if (tick < wf_load_seq_cst(&r->resting)) // [W2]
+        wf_turn_call_thread(r);
 }
 
 void wf_timer_arm(struct wf_reactor *r, unsigned wheel, struct wf_timer *t, int64_t deadline, struct wf_waker waker)
@@ -251,6 +250,6 @@ unsigned wf_reactor_expire(struct wf_reactor *r)
         while ((more = expire_early(&r->timers[i], now)) > 0)
             fired += more;
     }
-    wf_bump(&r->expired, fired); // relaxed: a counter
+    wf_bump(&r->lent.expired, fired); // relaxed: a counter
     return fired;
 }

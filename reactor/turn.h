@@ -2,20 +2,37 @@
 #ifndef WF_REACTOR_TURN_H
 #define WF_REACTOR_TURN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct wf_reactor;
-struct wf_reactor_hooks;
 
-// wf_turn waits up to `wait` ns (0: not at all; WF_NEVER: without bound), but not past the next timer; dispatches up to
-// 256 events (r->full says that there may be more), then fires the timers that are due. `batch` (may be NULL) is told
-// when wakers are about to fire, and have fired.
-//
+// wf_turn is a worker's turn. It waits up to `wait` ns (0: not at all; WF_NEVER: without bound), but not past the next
+// timer; dispatches up to 256 events, then fires the timers that are due.
 // Returns: how many events and timers there were, each of which may have fired wakers; 0: none has fired.
-// Context: whoever holds the lease.
-unsigned wf_turn(struct wf_reactor *r, int64_t wait, const struct wf_reactor_hooks *batch);
+// Context: the worker that holds the lease.
+unsigned wf_turn(struct wf_reactor *r, int64_t wait);
 
-// wf_turn_interrupt ends the wait of a turn; if none waits, the next one that would does not.  Context: any thread.
+// wf_turn_interrupt ends the wait of a worker's turn; if none waits, the next one that would does not.
+// Context: any thread.
 void wf_turn_interrupt(struct wf_reactor *r);
+
+// What came of a turn of the reactor thread.
+struct wf_turn_result {
+    unsigned fired;  // as wf_turn returns
+    bool called;     // by wf_turn_call_thread
+    bool passed_on;  // an interrupt that was the worker's
+};
+
+// wf_turn_of_thread is a turn of the reactor thread, which waits until `until` at most (0: not at all). It tells the
+// hooks when wakers are about to fire, and have fired, and goes on without waiting while a batch was full.
+// Context: the reactor thread.
+struct wf_turn_result wf_turn_of_thread(struct wf_reactor *r, int64_t until);
+
+// wf_turn_call_thread ends the sleep of the reactor thread, wherever it sleeps, or its next one.  Context: any thread.
+void wf_turn_call_thread(struct wf_reactor *r);
+
+// wf_turn_is_awaited tells whether a worker waits in epoll; a hint.
+bool wf_turn_is_awaited(const struct wf_reactor *r);
 
 #endif

@@ -139,7 +139,6 @@ static void rest(struct wf_draw *d)
     struct wf_worker *w = d->worker;
 
     d->turns = d->spins = 0;
-    w->lingered = false; // always by the poll, never in the futex
     wf_worker_idle(w);
     wf_store_relaxed(&w->look_at, (uint64_t)0); // relaxed: nobody else is there
     if (w->searching) {

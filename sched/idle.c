@@ -77,15 +77,18 @@ bool wf_idle_others_awake(const struct wf_idle *i, unsigned worker)
     return count_asleep(i) - asleep < i->workers - 1;
 }
 
-// claim clears the bit of one sleeper, the lowest, so that work stays dense; the one in the poll only if `poller_too`.
-static int claim(struct wf_idle *i, bool poller_too)
+// claim clears the bit of one sleeper, the lowest, so that work stays dense. `which` says whether it may be the one in
+// the poll.
+enum which { OTHERS, POLLER, ALL };
+
+static int claim(struct wf_idle *i, enum which which)
 {
     int32_t poller = wf_load_relaxed(&i->poller); // relaxed: a hint
 
     for (unsigned w = 0; w * 64 < i->workers; w++) {
         uint64_t seen = wf_load_seq_cst(&i->asleep[w]); // [I1]
-        if (!poller_too && poller >= 0 && (unsigned)poller / 64 == w)
-            seen &= ~bit((unsigned)poller);
+        uint64_t polls = poller >= 0 && (unsigned)poller / 64 == w ? bit((unsigned)poller) : 0;
+        seen &= which == OTHERS ? ~polls : which == POLLER ? polls : UINT64_MAX;
         for (; seen; seen &= seen - 1) {
             uint64_t lowest = seen & -seen;
             if (wf_fetch_and_seq_cst(&i->asleep[w], ~lowest) & lowest) // [I2]
@@ -95,15 +98,15 @@ static int claim(struct wf_idle *i, bool poller_too)
     return -1;
 }
 
-int wf_idle_wake_one(struct wf_idle *i)
+int wf_idle_wake_one(struct wf_idle *i, bool poller_first)
 {
     do {
         uint32_t none = 0;
         if (!wf_cas_seq_cst(&i->searching, &none, 1)) // [I1] one who searches is enough
             return -1;
-        int worker = claim(i, false);
+        int worker = claim(i, poller_first ? POLLER : OTHERS);
         if (worker < 0)
-            worker = claim(i, true);
+            worker = claim(i, ALL);
         if (worker >= 0)
             return worker;
         wf_fetch_sub_seq_cst(&i->searching, 1); // [I1]

@@ -1,7 +1,7 @@
 // Who searches, who sleeps, whom to wake.
 //
 //   searching   how many workers look for work (at most half), counting those that were just woken to look
-//   asleep      a bit for each worker that sleeps, or lingers in the borrowed poll
+//   asleep      a bit for each worker that sleeps, or waits in the borrowed poll
 //
 // A worker is in one of three states, each change one function:
 //
@@ -48,7 +48,7 @@ enum { WF_IDLE_WORDS = 4 }; // 256 workers
 
 struct wf_idle {
     _Alignas(WF_NO_SHARING) _Atomic uint32_t searching;
-    _Atomic int32_t poller; // hint: the worker that lingers in the poll, or -1: it is woken last
+    _Atomic int32_t poller; // hint: the worker that waits in the poll, or -1: it is woken last
     _Atomic uint64_t asleep[WF_IDLE_WORDS];
     unsigned workers; // fixed
 };
@@ -71,7 +71,8 @@ bool wf_idle_unsleep(struct wf_idle *i, unsigned worker);
 
 // wf_idle_wake_one chooses a sleeper if nobody searches, and counts it as a searcher.
 // Returns: its number: the caller must wake its parker; -1 if there is nobody to wake.
-int wf_idle_wake_one(struct wf_idle *i);
+// It takes the one that lingers in the poll last, or first if `poller_first`.
+int wf_idle_wake_one(struct wf_idle *i, bool poller_first);
 
 // wf_idle_wake chooses `worker` if it sleeps, and counts it as a searcher.
 // Returns: true: the caller must wake its parker. False if it is awake: the caller must look at the injector, and call

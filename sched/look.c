@@ -11,8 +11,8 @@
 // What a look does, and what bounds it:
 //   - the deque's oldest task begins, if it has been the oldest for AGE_NS: newer ones could keep it from beginning
 //     without bound. If it has spawned others in its first turn, the next one must have been the oldest for twice as
-//     long, and so on, until the worker sleeps: such a task is the root of a tree, whose stacks live beside those of the
-//     present one (fib32 carved 170 000 stacks instead of 60 when every 64th task was the oldest).
+//     long, and so on, until the worker sleeps: such a task is the root of a tree, whose stacks live beside those of
+//     the present one (fib32 carved 170 000 stacks instead of 60 when every 64th task was the oldest).
 //   - a poll without waiting, if the last batch of events is worked off: new events must not overtake it (with 1000
 //     connections the p99.9 is made of that). Should the batch not move for BATCH_NS, it polls all the same.
 //   - a share of the injector

@@ -21,6 +21,7 @@
 #include <errno.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 
 // --- Choosing --------------------------------------------------------------------------------------------------------
 
@@ -245,7 +246,7 @@ void wf_sched_batch_flush(struct wf_sched *s)
     if (thread->batch.count == 0)
         return;
     wf_injector_push(&s->injector, &thread->batch);
-    wf_sched_notify(s);
+    wf_sched_notify_poller(s);
 }
 
 // enqueue makes an ACTIVE task run some time.
@@ -367,14 +368,24 @@ void wf_worker_make_way(struct wf_worker *w)
     wf_worker_hint(w);
 }
 
-// note_turn remembers it if the watch has found that the running task, about to leave, did not let go of the worker.
+// was_long tells whether the turn that ends now was long: the watch says so, or the clock, if it was the only one since
+// the worker looked around, or woke up.
+static bool was_long(const struct wf_worker *w)
+{
+    if (wf_load_relaxed(&w->overdue)) // relaxed: a hint
+        return true;
+    // relaxed: the worker's own
+    return wf_load_relaxed(&w->ticks) == w->pace.ticks + 1 && wf_now() - w->pace.looked >= WF_LONG_NS;
+}
+
+// note_turn remembers it if the running task, about to leave, did not let go of the worker for long.
 WF_NOINLINE static void note_turn(struct wf_worker *w)
 {
     struct wf_task *task = w->thread->current;
 
     wf_worker_ask_for(w, WF_SLICE_USUAL);
-    if (task && wf_load_relaxed(&w->overdue)) { // relaxed: a hint
-        wf_store_relaxed(&w->overdue, false);   // relaxed: as above
+    if (task && was_long(w)) {
+        wf_store_relaxed(&w->overdue, false); // relaxed: a hint
         wf_task_note_long(task);
     }
 }

@@ -18,9 +18,9 @@ void wf_sched_wake_worker(struct wf_sched *s, int worker)
         s->cfg.idle.interrupt(s->cfg.idle.self);
 }
 
-static void wake_one(struct wf_sched *s)
+static void wake_one(struct wf_sched *s, bool poller_first)
 {
-    int worker = wf_idle_wake_one(&s->idle);
+    int worker = wf_idle_wake_one(&s->idle, poller_first);
     if (worker >= 0)
         wf_sched_wake_worker(s, worker);
 }
@@ -29,14 +29,24 @@ void wf_worker_hint(struct wf_worker *w)
 {
     if (wf_unlikely(wf_idle_may_wake(&w->sched->idle))) {
         wf_bump(&w->wakes, 1);
-        wake_one(w->sched);
+        wake_one(w->sched, false);
     }
+}
+
+static void notify(struct wf_sched *s, bool poller_first)
+{
+    if (wf_load_seq_cst(&s->idle.searching) == 0 && wf_idle_any_asleep(&s->idle)) // [I1]
+        wake_one(s, poller_first);
 }
 
 void wf_sched_notify(struct wf_sched *s)
 {
-    if (wf_load_seq_cst(&s->idle.searching) == 0 && wf_idle_any_asleep(&s->idle)) // [I1]
-        wake_one(s);
+    notify(s, false);
+}
+
+void wf_sched_notify_poller(struct wf_sched *s)
+{
+    notify(s, true);
 }
 
 // --- Searching -------------------------------------------------------------------------------------------------------
@@ -64,7 +74,6 @@ void wf_worker_attend(struct wf_worker *w)
 // found ends the search of a worker that is about to run something. The last searcher passes the duty on.
 static void found(struct wf_worker *w)
 {
-    w->lingered = false;
     if (w->unattended && (wf_ring_size(&w->ring) > 0 || wf_deque_size(&w->deque) > 0))
         wf_worker_attend(w);
     if (!w->searching)
@@ -80,18 +89,17 @@ static void found(struct wf_worker *w)
 
 // --- Polling and sleeping --------------------------------------------------------------------------------------------
 
-static unsigned poll_borrowed(struct wf_worker *w, int64_t linger)
+static void poll_borrowed(struct wf_worker *w, int64_t wait)
 {
     struct wf_idle_source *idle = &w->sched->cfg.idle;
 
     w->polling = true;
-    unsigned fired = idle->poll(idle->self, linger);
+    unsigned fired = idle->poll(idle->self, wait);
     w->polling = false;
     w->pace.polled = w->pace.looked;
     if (fired > 0)
         w->batch_end = wf_load_relaxed(&w->ring.tail); // relaxed: the worker's own
     wf_bump(&w->polls, 1);
-    return fired;
 }
 
 static bool borrow(struct wf_worker *w)
@@ -105,7 +113,7 @@ void wf_worker_poll(struct wf_worker *w)
     if (!borrow(w))
         return;
     poll_borrowed(w, 0);
-    w->sched->cfg.idle.give_back(w->sched->cfg.idle.self, false);
+    w->sched->cfg.idle.give_back(w->sched->cfg.idle.self);
 }
 
 // nothing_queued is the last look before sleep, after it has been announced.
@@ -118,10 +126,9 @@ static bool nothing_queued(struct wf_worker *w)
 }
 
 // rest sleeps, in the borrowed poll if `polling`, else in the futex, until there is something to do.
-static unsigned rest(struct wf_worker *w, bool polling)
+static void rest(struct wf_worker *w, bool polling)
 {
     struct wf_idle *idle = &w->sched->idle;
-    unsigned fired = 0;
 
     if (polling)
         wf_store_relaxed(&idle->poller, (int32_t)w->index); // relaxed: a hint whom to wake last
@@ -129,7 +136,7 @@ static unsigned rest(struct wf_worker *w, bool polling)
     w->searching = false;
     bool dry = nothing_queued(w);
     if (dry && polling)
-        fired = poll_borrowed(w, WF_NEVER);
+        poll_borrowed(w, WF_NEVER);
     else if (dry)
         wf_parker_sleep(&w->parker, WF_NEVER);
     if (polling)
@@ -140,7 +147,6 @@ static unsigned rest(struct wf_worker *w, bool polling)
         w->searching = wf_idle_search_begin(idle); // [I1] there may be more: found() passes the duty on
     wf_parker_finish(&w->parker);
     wf_worker_set_out(w);
-    return fired;
 }
 
 void wf_worker_idle(struct wf_worker *w)
@@ -149,21 +155,15 @@ void wf_worker_idle(struct wf_worker *w)
         wf_worker_attend(w);
     int32_t others = wf_load_relaxed(&w->sched->ways) - (w->slice == WF_SLICE_LONG); // relaxed: a hint
     wf_worker_ask_for(w, others > 0 ? WF_SLICE_SHORT : WF_SLICE_USUAL);
-    // After a linger without events the poll is the reactor's, and the futex the worker's.
-    bool polling = !w->lingered && borrow(w);
-    unsigned fired = 0;
+    bool polling = borrow(w);
 
-    bool rested = wf_parker_prepare(&w->parker, polling ? WF_PARKER_ELSEWHERE : WF_PARKER_IN_FUTEX);
-    if (rested)
-        fired = rest(w, polling);
+    if (wf_parker_prepare(&w->parker, polling ? WF_PARKER_ELSEWHERE : WF_PARKER_IN_FUTEX))
+        rest(w, polling);
+    w->unattended = true;
     wf_bump(&w->parks, 1);
-    if (!polling) {
-        w->unattended = true;
-        w->lingered = false; // whoever woke it may want somebody to poll
+    if (!polling)
         return;
-    }
-    w->lingered = rested && fired == 0 && !w->searching && nothing_queued(w);
-    w->sched->cfg.idle.give_back(w->sched->cfg.idle.self, w->lingered);
+    w->sched->cfg.idle.give_back(w->sched->cfg.idle.self);
     if (wf_ring_size(&w->ring) >= WF_WAKE_BACKLOG)
         wf_worker_hint(w);
 }

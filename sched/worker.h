@@ -41,6 +41,9 @@ enum {
 // A worker looks around (look.c) after about so long, in turns.
 #define WF_LOOK_NS INT64_C(30000)
 
+// A turn is long that takes so much.
+#define WF_LONG_NS INT64_C(1000000)
+
 // What a worker remembers from one look around to the next.
 struct wf_pace {
     int64_t looked;       // when that was, or when the worker woke up after that
@@ -72,8 +75,7 @@ struct wf_worker {
     uint64_t rng;                  // O
     bool searching;                // O: counted in idle.searching
     bool polling;                  // O: inside the idle source's poll
-    bool lingered;                 // O: the last linger ended without an event
-    bool unattended;               // O: it has woken up from its futex, and wf_worker_attend is still to be called
+    bool unattended;               // O: it has woken up, and wf_worker_attend is still to be called
     uint64_t slice;                // O: that it has asked for: WF_SLICE_*
     struct wf_context loop;        // O: the worker's own stack, while a task runs
     struct wf_header_list headers; // O
@@ -176,6 +178,10 @@ void wf_worker_hint(struct wf_worker *w);
 
 // wf_sched_notify does so for work in the injector, and cannot miss (idle.h, [I1]).
 void wf_sched_notify(struct wf_sched *s);
+
+// wf_sched_notify_poller is the same for the thread that waits in epoll behind the worker that polls: it wakes that one
+// if it sleeps. Then the worker comes back in front of the thread, where it should be (reactor/turn.c).
+void wf_sched_notify_poller(struct wf_sched *s);
 
 // wf_sched_wake_worker wakes the sleeper that wf_idle_wake_one or wf_idle_wake has chosen.
 void wf_sched_wake_worker(struct wf_sched *s, int worker);

@@ -165,7 +165,7 @@ static bool drained(struct ask *a)
 static int told(const struct ask *a)
 {
     uintptr_t edge = a->r.parked && a->events == POLLIN ? wf_cell_value(a->cells[0]) : 0;
-    return edge && !(edge & WF_EDGE_LAST) ? POLLIN : 0;
+    return edge && !wf_source_has_last(a->r.source) ? POLLIN : 0;
 }
 
 static int run(struct ask *a)

@@ -32,7 +32,7 @@ int wf_ready_wait(struct wf_ready *r)
 
 void wf_ready_short(struct wf_ready *r)
 {
-    if (r->kind == WF_KIND_TCP && r->edge && !(r->edge & WF_EDGE_LAST))
+    if (r->kind == WF_KIND_TCP && r->edge && !wf_source_has_last(r->source))
         wf_cell_clear(&r->source->ready[r->direction], r->edge);
 }
 

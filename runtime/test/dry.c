@@ -148,8 +148,8 @@ static void stuck(struct wf_test *t)
     wf_test_dismiss(t);
 }
 
-// poll is the idle source's: called when nothing is ready; with a linger of 0 if something is, so that it may not wait.
-static unsigned poll(void *self, int64_t linger)
+// poll is the idle source's: called when nothing is ready; with a `wait` of 0 if something is, so that it may not wait.
+static unsigned poll(void *self, int64_t wait)
 {
     struct wf_test *t = self;
     unsigned fired = look(t);
@@ -158,7 +158,7 @@ static unsigned poll(void *self, int64_t linger)
         return fired;
     if (calls_begun(t) == 0)
         begin_call(t);
-    if (linger > 0 && !wait_outside(t) && !begin_call(t) && !jump(t))
+    if (wait > 0 && !wait_outside(t) && !begin_call(t) && !jump(t))
         stuck(t);
     return 0;
 }
@@ -169,10 +169,9 @@ static bool borrow(void *self)
     return true;
 }
 
-static void give_back(void *self, bool handover)
+static void give_back(void *self)
 {
     (void)self;
-    (void)handover;
 }
 
 static void interrupt(void *self)

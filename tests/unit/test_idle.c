@@ -79,7 +79,7 @@ static void one_is_woken_the_lowest_and_counted_as_a_searcher(void **state)
     (void)state;
     sleep_all(3);
     assert_true(wf_idle_unsleep(&idle, 0));
-    assert_int_equal(wf_idle_wake_one(&idle), 1);
+    assert_int_equal(wf_idle_wake_one(&idle, false), 1);
     assert_int_equal(searching(), 1);
     assert_false(wf_idle_unsleep(&idle, 1)); // the waker has done that
 }
@@ -89,11 +89,11 @@ static void while_one_searches_nobody_is_woken(void **state)
     (void)state;
     sleep_all(3);
     assert_true(wf_idle_may_wake(&idle));
-    assert_int_equal(wf_idle_wake_one(&idle), 0);
+    assert_int_equal(wf_idle_wake_one(&idle, false), 0);
     assert_false(wf_idle_may_wake(&idle));
-    assert_int_equal(wf_idle_wake_one(&idle), -1);
+    assert_int_equal(wf_idle_wake_one(&idle, false), -1);
     assert_true(wf_idle_search_end(&idle));
-    assert_int_equal(wf_idle_wake_one(&idle), 1);
+    assert_int_equal(wf_idle_wake_one(&idle, false), 1);
 }
 
 static void with_nobody_asleep_nobody_is_woken_and_nobody_counted(void **state)
@@ -101,7 +101,7 @@ static void with_nobody_asleep_nobody_is_woken_and_nobody_counted(void **state)
     (void)state;
     begin(3);
     assert_false(wf_idle_may_wake(&idle));
-    assert_int_equal(wf_idle_wake_one(&idle), -1);
+    assert_int_equal(wf_idle_wake_one(&idle, false), -1);
     assert_int_equal(searching(), 0);
 }
 
@@ -111,9 +111,21 @@ static void the_one_in_the_poll_is_woken_last(void **state)
     sleep_all(3);
     wf_store_relaxed(&idle.poller, 0);
     for (int expected = 1; expected <= 3; expected++) {
-        assert_int_equal(wf_idle_wake_one(&idle), expected % 3);
+        assert_int_equal(wf_idle_wake_one(&idle, false), expected % 3);
         assert_true(wf_idle_search_end(&idle));
     }
+}
+
+static void the_one_in_the_poll_is_woken_first_if_asked_for(void **state)
+{
+    (void)state;
+    sleep_all(3);
+    wf_store_relaxed(&idle.poller, 2);
+    for (int expected = 2; expected <= 4; expected++) {
+        assert_int_equal(wf_idle_wake_one(&idle, true), expected % 3);
+        assert_true(wf_idle_search_end(&idle));
+    }
+    assert_int_equal(wf_idle_wake_one(&idle, true), -1);
 }
 
 static void one_may_be_woken_by_name(void **state)
@@ -145,13 +157,13 @@ static void there_may_be_256(void **state)
     sleep_all(256);
     assert_true(wf_idle_all_asleep(&idle));
     for (int w = 0; w < 256; w++) {
-        assert_int_equal(wf_idle_wake_one(&idle), w);
+        assert_int_equal(wf_idle_wake_one(&idle, false), w);
         assert_true(wf_idle_search_end(&idle));
     }
     assert_false(wf_idle_any_asleep(&idle));
     wf_idle_sleep(&idle, 255, false);
     assert_true(wf_idle_any_asleep(&idle));
-    assert_int_equal(wf_idle_wake_one(&idle), 255);
+    assert_int_equal(wf_idle_wake_one(&idle, false), 255);
 }
 
 // --- the protocol ----------------------------------------------------------------------------------------------------
@@ -173,7 +185,7 @@ static void notify(void)
 {
     if (wf_load_seq_cst(&idle.searching) != 0 || !wf_idle_any_asleep(&idle)) // [I1]
         return;
-    int worker = wf_idle_wake_one(&idle);
+    int worker = wf_idle_wake_one(&idle, false);
     if (worker >= 0)
         assert_false(wf_parker_wake(&parkers[worker]));
 }
@@ -286,6 +298,7 @@ int main(void)
         cmocka_unit_test(while_one_searches_nobody_is_woken),
         cmocka_unit_test(with_nobody_asleep_nobody_is_woken_and_nobody_counted),
         cmocka_unit_test(the_one_in_the_poll_is_woken_last),
+        cmocka_unit_test(the_one_in_the_poll_is_woken_first_if_asked_for),
         cmocka_unit_test(one_may_be_woken_by_name),
         cmocka_unit_test(others_are_awake_if_anyone_else_is),
         cmocka_unit_test(there_may_be_256),

@@ -1,14 +1,18 @@
 // The lease, the interrupt, and the reactor thread between them. Where a test waits for the thread to do something of
 // its own accord it waits for as long as that takes: what goes wrong shows as a hang, and ctest ends it.
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "reactor/state.h"
+#include "reactor/turn.h"
 #include "tests/support/bell.h"
 #include "tests/support/harness.h"
 
@@ -20,6 +24,7 @@ static struct wf_idle_source idle;
 // The workers, as the reactor sees them.
 static _Atomic unsigned says;                // what `watch` returns
 static _Atomic uint32_t looks;               // how often it was called
+static _Atomic pid_t looker;                 // and by which thread
 static _Atomic uint32_t begun, flushed, odd; // batches; calls out of turn
 
 static void batch_begin(void *self)
@@ -38,6 +43,7 @@ static void batch_flush(void *self)
 static unsigned watch(void *self)
 {
     (void)self;
+    wf_store_release(&looker, gettid());
     wf_fetch_add_acq_rel(&looks, 1u);
     return wf_load_acquire(&says);
 }
@@ -57,14 +63,14 @@ static int teardown(void **state)
 {
     (void)state;
     wf_reactor_stop(reactor);
-    assert_true(wf_lease_state(&reactor->lease) <= WF_LEASE_HANDED); // nobody has it; who handed it over last may be it
+    assert_int_equal(wf_load_acquire(&reactor->lease.word), WF_LEASE_FREE);
     assert_int_equal(wf_load_acquire(&begun), wf_load_acquire(&flushed));
     assert_int_equal(wf_load_acquire(&odd), 0);
     wf_reactor_free(reactor);
     return 0;
 }
 
-// start returns when the thread has taken the poll, which is the first that it does.
+// start returns when the thread has looked at the workers, which is the first that it does.
 static void start(unsigned watch_says)
 {
     uint32_t before = wf_load_acquire(&looks);
@@ -75,24 +81,10 @@ static void start(unsigned watch_says)
         sched_yield();
 }
 
-static void wait_for_lease(enum wf_lease_state wanted)
-{
-    while (wf_lease_state(&reactor->lease) != wanted)
-        sched_yield();
-}
-
 static void borrow(void)
 {
     while (!idle.borrow(reactor))
         sched_yield();
-}
-
-// borrow_dry borrows the poll, and leaves no event in it.
-static void borrow_dry(void)
-{
-    borrow();
-    while (idle.poll(reactor, 0))
-        ;
 }
 
 static void wait_for_looks(uint32_t more)
@@ -102,16 +94,25 @@ static void wait_for_looks(uint32_t more)
         sched_yield();
 }
 
-// assert_kept asserts that the thread keeps the poll, and does not just pay it a visit.
-static void assert_kept(void)
+// wait_for_standby waits until the thread sleeps in epoll, and does not look at the workers.
+static void wait_for_standby(void)
 {
-    wait_for_looks(3);
-    assert_int_equal(wf_lease_state(&reactor->lease), WF_LEASE_REACTOR);
+    while (!wf_load_acquire(&reactor->unwatched) || wf_load_acquire(&reactor->parker.state) != WF_PARKER_ELSEWHERE)
+        sched_yield();
+}
+
+static uint64_t wakes(void)
+{
+    struct wf_reactor_stats stats;
+
+    wf_reactor_stats(reactor, &stats);
+    return stats.wakes;
 }
 
 // A descriptor, and one who waits for it.
 struct line {
     int fd;
+    int to; // where to write for it
     struct wf_source *source;
     struct wf_cell_node node;
     struct bell bell;
@@ -120,14 +121,25 @@ struct line {
 static void line_open(struct line *l)
 {
     *l = (struct line){ .fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) };
+    l->to = l->fd;
     assert_true(l->fd >= 0);
+    assert_int_equal(wf_source_register(reactor, l->fd, &l->source), 0);
+}
+
+// line_open_pipe: each write is one event, and a read is none, as it is of an eventfd.
+static void line_open_pipe(struct line *l)
+{
+    int ends[2];
+
+    assert_int_equal(pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
+    *l = (struct line){ .fd = ends[0], .to = ends[1] };
     assert_int_equal(wf_source_register(reactor, l->fd, &l->source), 0);
 }
 
 static void line_write(struct line *l)
 {
     uint64_t one = 1;
-    assert_int_equal(write(l->fd, &one, sizeof(one)), sizeof(one));
+    assert_int_equal(write(l->to, &one, sizeof(one)), sizeof(one));
 }
 
 // line_try reads; if there is nothing, it clears what it saw before, as a task does.  Returns: whether it has read.
@@ -195,29 +207,9 @@ static void one_at_a_time_has_the_lease(void **state)
 
     (void)state;
     assert_true(wf_lease_borrow(&l));
-    assert_int_equal(wf_lease_state(&l), WF_LEASE_WORKER);
     assert_false(wf_lease_borrow(&l));
-    assert_false(wf_lease_take(&l));
-    wf_lease_return(&l, false);
-    assert_int_equal(wf_lease_state(&l), WF_LEASE_FREE);
-    assert_true(wf_lease_take(&l));
-    assert_int_equal(wf_lease_state(&l), WF_LEASE_REACTOR);
-    assert_false(wf_lease_borrow(&l));
-}
-
-static void what_was_handed_over_may_be_borrowed_or_taken(void **state)
-{
-    struct wf_lease l = { WF_LEASE_WORKER };
-
-    (void)state;
-    wf_lease_return(&l, true);
-    assert_int_equal(wf_lease_state(&l), WF_LEASE_HANDED);
-    assert_true(wf_lease_borrow(&l)); // another worker wants it after all: the request goes with it
-    wf_lease_return(&l, false);
-    assert_int_equal(wf_lease_state(&l), WF_LEASE_FREE);
+    wf_lease_return(&l);
     assert_true(wf_lease_borrow(&l));
-    wf_lease_return(&l, true);
-    assert_true(wf_lease_take(&l));
 }
 
 static void an_interrupt_before_the_wait_ends_it(void **state)
@@ -233,7 +225,7 @@ static void an_interrupt_before_the_wait_ends_it(void **state)
     wf_reactor_stats(reactor, &stats);
     assert_int_equal(stats.interrupts, 0); // nobody slept: no system call
     assert_int_equal(stats.polls, 2);
-    idle.give_back(reactor, false);
+    idle.give_back(reactor);
 }
 
 static void a_wait_that_was_interrupted_is_announced_no_more(void **state)
@@ -246,7 +238,7 @@ static void a_wait_that_was_interrupted_is_announced_no_more(void **state)
     assert_false(wf_load_acquire(&reactor->interrupted));
     idle.poll(reactor, 1); // ends by itself
     assert_true(wf_load_acquire(&reactor->until) == 0);
-    idle.give_back(reactor, false);
+    idle.give_back(reactor);
 }
 
 struct rounds {
@@ -279,10 +271,10 @@ static void an_interrupt_while_the_poller_goes_to_sleep_ends_the_wait(void **sta
         bell_wait(&rounds.bell, seen + 1);
     }
     pthread_join(thread, NULL);
-    idle.give_back(reactor, false);
+    idle.give_back(reactor);
 }
 
-static void the_thread_keeps_the_poll_and_harvests(void **state)
+static void the_thread_harvests_while_nobody_else_waits(void **state)
 {
     struct line line;
 
@@ -317,65 +309,160 @@ static void the_thread_wakes_for_a_timer_that_is_armed_while_it_sleeps(void **st
     }
 }
 
-static void after_an_event_the_workers_may_have_the_poll(void **state)
-{
-    struct line line;
-
-    (void)state;
-    line_open(&line);
-    start(0);
-    line_turn(&line);
-    borrow();
-    idle.give_back(reactor, false);
-    line_close(&line);
-}
-
-static void the_thread_takes_the_poll_when_all_are_asleep(void **state)
-{
-    struct line line;
-
-    (void)state;
-    line_open(&line);
-    start(0);
-    line_write(&line);
-    borrow_dry();
-    idle.give_back(reactor, false);
-    wf_store_release(&says, WF_REACTOR_ALL_ASLEEP);
-    wait_for_lease(WF_LEASE_REACTOR);
-    wf_store_release(&says, 0u);
-    idle.interrupt(reactor);
-    assert_kept();
-    line_close(&line);
-}
-
-static void the_thread_takes_the_poll_when_it_is_handed_over(void **state)
-{
-    struct line line;
-
-    (void)state;
-    line_open(&line);
-    start(0);
-    for (int i = 0; i < 20; i++) {
-        line_write(&line); // gets the thread out of the poll
-        line_read(&line);
-        borrow_dry();
-        idle.give_back(reactor, true);
-        wait_for_lease(WF_LEASE_REACTOR);
-        assert_kept();
-    }
-    line_close(&line);
-}
-
-static void a_thread_that_keeps_the_poll_looks_at_the_workers_while_one_is_awake(void **state)
+static void while_all_sleep_the_thread_does_not_look(void **state)
 {
     (void)state;
     start(WF_REACTOR_ALL_ASLEEP);
-    wait_for_lease(WF_LEASE_REACTOR);
-    wf_store_release(&says, 0u); // a task was pushed from somewhere; who pushed it interrupts
-    idle.interrupt(reactor);
-    assert_kept();
+    wait_for_standby();
+    uint32_t before = wf_load_acquire(&looks);
+    for (int i = 0; i < 1000; i++)
+        sched_yield();
+    assert_int_equal(wf_load_acquire(&looks), before);
 }
 
+static void the_thread_looks_while_a_worker_is_awake(void **state)
+{
+    (void)state;
+    start(0);
+    wait_for_looks(5);
+    assert_false(wf_load_acquire(&reactor->unwatched));
+}
+
+static void a_worker_that_something_waits_behind_makes_it_look(void **state)
+{
+    (void)state;
+    start(WF_REACTOR_ALL_ASLEEP);
+    for (int i = 0; i < 20; i++) {
+        wait_for_standby();
+        uint32_t before = wf_load_acquire(&looks);
+        idle.attend(reactor);
+        while (wf_load_acquire(&looks) == before)
+            sched_yield();
+    }
+}
+
+static void the_thread_goes_on_looking_while_workers_ask_for_it(void **state)
+{
+    (void)state;
+    start(WF_REACTOR_ALL_ASLEEP);
+    wait_for_standby();
+    for (uint32_t from = wf_load_acquire(&looks); wf_load_acquire(&looks) - from < 5;)
+        idle.attend(reactor);
+    wait_for_standby(); // and stops when they do not
+}
+
+// A worker that waits in epoll, in a thread of its own.
+struct waiter {
+    pthread_t thread;
+    _Atomic pid_t tid;
+    _Atomic bool end;
+    struct bell turns;
+};
+
+static void *wait_in_poll(void *arg)
+{
+    struct waiter *w = arg;
+
+    wf_store_release(&w->tid, gettid());
+    borrow();
+    while (!wf_load_acquire(&w->end)) {
+        idle.poll(reactor, WF_NEVER);
+        bell_ring(&w->turns);
+    }
+    idle.give_back(reactor);
+    return NULL;
+}
+
+static void waiter_start(struct waiter *w)
+{
+    *w = (struct waiter){ .end = false };
+    assert_int_equal(pthread_create(&w->thread, NULL, wait_in_poll, w), 0);
+    while (!wf_turn_is_awaited(reactor))
+        sched_yield();
+}
+
+static void waiter_stop(struct waiter *w)
+{
+    wf_store_release(&w->end, true);
+    idle.interrupt(reactor);
+    pthread_join(w->thread, NULL);
+}
+
+// Either of the two that wait in epoll may get the eventfd that is written for the other: it passes it on.
+static void an_interrupt_reaches_the_one_that_it_is_for(void **state)
+{
+    struct waiter w;
+
+    (void)state;
+    start(WF_REACTOR_ALL_ASLEEP);
+    waiter_start(&w);
+    for (unsigned i = wf_test_rounds(2000); i > 0; i--) {
+        uint32_t turns = bell_count(&w.turns);
+        idle.interrupt(reactor);
+        bell_wait(&w.turns, turns + 1);
+        uint32_t before = wf_load_acquire(&looks);
+        while (wf_load_acquire(&looks) == before) {
+            idle.attend(reactor);
+            sched_yield();
+        }
+    }
+    waiter_stop(&w);
+}
+
+static void a_stop_reaches_the_thread_behind_a_worker(void **state)
+{
+    struct waiter w;
+
+    (void)state;
+    start(WF_REACTOR_ALL_ASLEEP);
+    waiter_start(&w);
+    wait_for_standby();
+    wf_reactor_stop(reactor);
+    waiter_stop(&w);
+}
+
+// wait_for_sleep waits until a thread of this process sleeps in the kernel.
+static void wait_for_sleep(pid_t tid)
+{
+    char path[64], text[256], *end;
+
+    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+    do {
+        FILE *f = fopen(path, "re");
+        assert_non_null(f);
+        size_t n = fread(text, 1, sizeof(text) - 1, f);
+        fclose(f);
+        text[n] = 0;
+        end = strrchr(text, ')'); // "17 (name) S ..."
+        assert_non_null(end);
+    } while (end[2] != 'S' && sched_yield() == 0);
+}
+
+// The worker that came last to epoll gets what happens there: the thread sleeps on.
+static void the_worker_in_front_gets_the_events(void **state)
+{
+    struct line line;
+    struct waiter w;
+
+    (void)state;
+    line_open_pipe(&line);
+    start(WF_REACTOR_ALL_ASLEEP);
+    wait_for_standby();
+    wait_for_sleep(wf_load_acquire(&looker));
+    waiter_start(&w);
+    wait_for_sleep(wf_load_acquire(&w.tid));
+    uint64_t before = wakes();
+    for (unsigned i = wf_test_rounds(1000); i > 0; i--) {
+        line_turn(&line);
+        wait_for_sleep(wf_load_acquire(&w.tid));
+    }
+    assert_int_equal(wakes(), before);
+    line_close(&line);
+    close(line.to);
+    waiter_stop(&w);
+}
+
+// harvest_while_nobody_polls makes so many events in a row that the thread takes the workers for busy.
 static void harvest_while_nobody_polls(unsigned watch_says)
 {
     struct bell bell = { 0 };
@@ -384,10 +471,7 @@ static void harvest_while_nobody_polls(unsigned watch_says)
 
     line_open(&line);
     start(watch_says);
-    line_turn(&line);
-    borrow();
-    idle.give_back(reactor, false);
-    for (uint32_t i = 1; i <= 10; i++) {
+    for (uint32_t i = 1; i <= 36; i++) {
         line_turn(&line);
         wf_timer_arm(reactor, 0, &t, wf_now(), bell_waker(&bell));
         bell_wait(&bell, i);
@@ -405,84 +489,15 @@ static void the_thread_harvests_for_workers_that_are_stuck(void **state)
 static void the_thread_harvests_for_workers_that_are_busy(void **state)
 {
     (void)state;
+    harvest_while_nobody_polls(WF_REACTOR_BRISK);
+}
+
+static void when_all_sleep_again_the_thread_comes_back_to_epoll(void **state)
+{
+    (void)state;
     harvest_while_nobody_polls(0);
-}
-
-// is_dozing: after it has set `unwatched` the thread sleeps on its futex only in a doze.
-static bool is_dozing(void)
-{
-    uint32_t before = wf_load_acquire(&looks);
-    bool sleeps = wf_load_acquire(&reactor->unwatched) &&
-                  wf_load_acquire(&reactor->parker.state) == WF_PARKER_IN_FUTEX && wf_load_acquire(&reactor->unwatched);
-    return sleeps && wf_load_acquire(&looks) == before;
-}
-
-static void doze(void)
-{
-    struct line line;
-
-    line_open(&line);
-    start(0);
-    line_write(&line);
-    borrow();
-    line_close(&line);
     wf_store_release(&says, WF_REACTOR_ALL_ASLEEP);
-    while (!is_dozing())
-        sched_yield();
-}
-
-static void the_thread_dozes_while_a_worker_waits_in_the_poll(void **state)
-{
-    (void)state;
-    doze();
-    wf_store_release(&says, 0u);
-    idle.give_back(reactor, false);
-    assert_false(wf_load_acquire(&reactor->unwatched));
-    wait_for_looks(3);
-}
-
-static void a_handover_ends_the_doze(void **state)
-{
-    (void)state;
-    doze();
-    wf_store_release(&says, 0u);
-    idle.give_back(reactor, true);
-    wait_for_lease(WF_LEASE_REACTOR);
-    assert_kept();
-}
-
-static void a_worker_that_wakes_up_ends_the_doze(void **state)
-{
-    (void)state;
-    doze();
-    wf_store_release(&says, WF_REACTOR_STUCK);
-    idle.attend(reactor);
-    assert_false(wf_load_acquire(&reactor->unwatched));
-    wait_for_looks(10); // far more than a doze of 20 ms, again and again, would let it: it ticks
-    idle.give_back(reactor, false);
-}
-
-static void the_thread_does_not_doze_while_a_worker_is_awake(void **state)
-{
-    struct line line;
-
-    (void)state;
-    line_open(&line);
-    start(0);
-    line_write(&line);
-    borrow();
-    for (uint32_t from = wf_load_acquire(&looks); wf_load_acquire(&looks) - from < 20;)
-        assert_false(is_dozing());
-    idle.give_back(reactor, false);
-    line_close(&line);
-}
-
-static void the_thread_stops_when_it_dozes(void **state)
-{
-    (void)state;
-    doze();
-    wf_reactor_stop(reactor);
-    idle.give_back(reactor, false);
+    wait_for_standby();
 }
 
 static void the_thread_stops_at_once(void **state)
@@ -507,8 +522,8 @@ static void a_thread_that_is_refused_is_an_error(void **state)
     start(0);
 }
 
-// The poll changes hands all the time: the reactor thread, two workers that linger and hand over at random. Each round
-// of a line hangs if an edge is lost or dispatched by nobody.
+// The poll changes hands all the time: the reactor thread, and two workers that wait at random. Each round of a line
+// hangs if an edge is lost or dispatched by nobody.
 struct worker {
     pthread_t thread;
     struct wf_test_rand rand;
@@ -526,7 +541,7 @@ static void *work(void *arg)
         }
         idle.poll(reactor, 0);
         idle.poll(reactor, wf_test_below(&w->rand, 3) * 100000);
-        idle.give_back(reactor, wf_test_below(&w->rand, 4) == 0);
+        idle.give_back(reactor);
     }
     return NULL;
 }
@@ -598,24 +613,22 @@ int main(void)
 #define FACT(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         FACT(one_at_a_time_has_the_lease),
-        FACT(what_was_handed_over_may_be_borrowed_or_taken),
         FACT(an_interrupt_before_the_wait_ends_it),
         FACT(a_wait_that_was_interrupted_is_announced_no_more),
         FACT(an_interrupt_while_the_poller_goes_to_sleep_ends_the_wait),
-        FACT(the_thread_keeps_the_poll_and_harvests),
+        FACT(the_thread_harvests_while_nobody_else_waits),
         FACT(the_thread_looks_again_while_all_are_asleep_if_it_was_asked_to),
         FACT(the_thread_wakes_for_a_timer_that_is_armed_while_it_sleeps),
-        FACT(after_an_event_the_workers_may_have_the_poll),
-        FACT(the_thread_takes_the_poll_when_all_are_asleep),
-        FACT(the_thread_takes_the_poll_when_it_is_handed_over),
-        FACT(a_thread_that_keeps_the_poll_looks_at_the_workers_while_one_is_awake),
+        FACT(while_all_sleep_the_thread_does_not_look),
+        FACT(the_thread_looks_while_a_worker_is_awake),
+        FACT(a_worker_that_something_waits_behind_makes_it_look),
+        FACT(the_thread_goes_on_looking_while_workers_ask_for_it),
+        FACT(an_interrupt_reaches_the_one_that_it_is_for),
+        FACT(a_stop_reaches_the_thread_behind_a_worker),
+        FACT(the_worker_in_front_gets_the_events),
         FACT(the_thread_harvests_for_workers_that_are_stuck),
         FACT(the_thread_harvests_for_workers_that_are_busy),
-        FACT(the_thread_dozes_while_a_worker_waits_in_the_poll),
-        FACT(a_handover_ends_the_doze),
-        FACT(a_worker_that_wakes_up_ends_the_doze),
-        FACT(the_thread_does_not_doze_while_a_worker_is_awake),
-        FACT(the_thread_stops_when_it_dozes),
+        FACT(when_all_sleep_again_the_thread_comes_back_to_epoll),
         FACT(the_thread_stops_at_once),
         FACT(a_thread_that_is_refused_is_an_error),
         FACT(no_edge_is_lost_while_the_poll_changes_hands),

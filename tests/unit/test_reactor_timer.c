@@ -42,7 +42,7 @@ static int teardown(void **state)
     (void)state;
     for (unsigned i = 0; i < WHEELS; i++)
         wf_wheel_check(&reactor->timers[i].wheel);
-    idle.give_back(reactor, false);
+    idle.give_back(reactor);
     wf_reactor_free(reactor);
     wf_clock_set_real();
     return 0;
@@ -236,6 +236,22 @@ static void who_sleeps_until_then_is_not_interrupted(void **state)
     wf_timer_disarm(&later);
     wf_timer_disarm(&sooner);
     wf_timer_disarm(&same);
+}
+
+static void the_thread_is_called_for_a_timer_that_it_would_be_late_for(void **state)
+{
+    struct wf_timer later, sooner;
+
+    (void)state;
+    wf_store_seq_cst(&reactor->resting, START + 5 * MS); // as if the thread slept on its futex
+    assert_true(wf_parker_prepare(&reactor->parker, WF_PARKER_IN_FUTEX));
+    arm(&later, START + 6 * MS);
+    assert_int_equal(wf_load_acquire(&reactor->parker.state), WF_PARKER_IN_FUTEX);
+    arm(&sooner, START + 4 * MS);
+    assert_true(wf_parker_finish(&reactor->parker));
+    wf_store_seq_cst(&reactor->resting, (int64_t)0);
+    wf_timer_disarm(&later);
+    wf_timer_disarm(&sooner);
 }
 
 static void a_time_out_that_never_comes_interrupts_once(void **state)
@@ -453,6 +469,7 @@ int main(void)
         FACT(more_timers_than_a_turn_takes_all_fire),
         FACT(a_waker_may_use_the_timer_and_its_wheel),
         FACT(who_sleeps_until_then_is_not_interrupted),
+        FACT(the_thread_is_called_for_a_timer_that_it_would_be_late_for),
         FACT(a_time_out_that_never_comes_interrupts_once),
         FACT(by_hand_timers_fire_to_the_nanosecond),
         FACT(by_hand_any_number_fires_at_once),
