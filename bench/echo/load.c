@@ -19,10 +19,13 @@ enum {
     IN_SIZE = 256 * 1024,
     HELLOS_AT_ONCE = 256, // below every sane listen backlog
     DESCRIPTORS_SPARE = 32,
+    BURST_PAUSE_MS = 50, // the server sees the connections of the last burst end
 };
 
 // How long nothing may come back before the run is given up. A stalled server is slow; this is dead.
 static const int64_t silence_max_ns = 10 * S;
+// No further burst is begun after this: a server that answers slowly has shown it by then.
+static const int64_t bursts_max_ns = 3 * S;
 // Above this latencies are counted as this. Runs of that length have gone wrong anyway.
 
 static volatile sig_atomic_t interrupted;
@@ -49,12 +52,17 @@ static unsigned connections_all(const struct load *l)
     return l->opt->connections + l->opt->idle;
 }
 
+static unsigned slots_all(const struct load *l)
+{
+    return connections_all(l) + l->opt->burst;
+}
+
 // --- setting up ------------------------------------------------------------------------------------------------------
 
 static int make_room(struct load *l)
 {
     unsigned long hard;
-    unsigned long need = connections_all(l) + DESCRIPTORS_SPARE;
+    unsigned long need = slots_all(l) + DESCRIPTORS_SPARE;
     int err = descriptors_reserve(need, &hard);
     if (err == -EMFILE)
         return load_fail(l, "%lu descriptors needed, the hard limit is %lu: raise it (ulimit -Hn) or ask for less",
@@ -64,9 +72,9 @@ static int make_room(struct load *l)
 
 static int find_target(struct load *l)
 {
-    int err = target_init(&l->target, l->opt->host, l->opt->port, connections_all(l));
+    int err = target_init(&l->target, l->opt->host, l->opt->port, slots_all(l));
     if (err == -EADDRNOTAVAIL)
-        return load_fail(l, "%u connections are more than this machine has ports for", connections_all(l));
+        return load_fail(l, "%u connections are more than this machine has ports for", slots_all(l));
     return err ? load_fail(l, "%s:%s is not a numeric address", l->opt->host, l->opt->port) : 0;
 }
 
@@ -76,16 +84,22 @@ static int allocate(struct load *l)
     size_t burst = l->opt->size * depth;
     l->in_size = burst > IN_SIZE ? burst : IN_SIZE;
     l->in = malloc(l->in_size);
-    l->conns = calloc(connections_all(l), sizeof(*l->conns));
-    l->asked = calloc((size_t)connections_all(l) * depth, sizeof(*l->asked));
+    l->conns = calloc(slots_all(l), sizeof(*l->conns));
+    l->asked = calloc((size_t)slots_all(l) * depth, sizeof(*l->asked));
     if (!l->in || !l->conns || !l->asked || stream_init(&l->stream, l->in_size) < 0 || samples_init(&l->latency) < 0 ||
-        samples_init(&l->late) < 0)
+        samples_init(&l->late) < 0 || samples_init(&l->burst) < 0)
         return load_fail(l, "out of memory");
-    for (unsigned i = 0; i < connections_all(l); i++) {
+    for (unsigned i = 0; i < slots_all(l); i++) {
         l->conns[i].fd = -1;
         l->conns[i].asked = l->asked + (size_t)i * depth;
     }
     return 0;
+}
+
+static int find_counters(struct load *l)
+{
+    int err = l->opt->counters ? counters_open(&l->counters, l->opt->counters) : 0;
+    return err ? load_fail(l, "%s: %s", l->opt->counters, strerror(-err)) : 0;
 }
 
 static void set_policy(int policy, int priority)
@@ -118,7 +132,7 @@ int load_init(struct load *l, const struct options *opt)
     l->epoll = -1;
     behave(opt);
     prctl(PR_SET_TIMERSLACK, 1); // messages that are due by the clock must not go out 50 us late
-    if (make_room(l) < 0 || find_target(l) < 0 || allocate(l) < 0)
+    if (make_room(l) < 0 || find_target(l) < 0 || allocate(l) < 0 || find_counters(l) < 0)
         return -1;
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
     return l->epoll < 0 ? load_fail(l, "epoll_create1: %s", strerror(errno)) : 0;
@@ -126,7 +140,7 @@ int load_init(struct load *l, const struct options *opt)
 
 void load_fini(struct load *l)
 {
-    for (unsigned i = 0; l->conns && i < connections_all(l); i++) {
+    for (unsigned i = 0; l->conns && i < slots_all(l); i++) {
         if (l->conns[i].fd >= 0)
             close(l->conns[i].fd);
     }
@@ -134,7 +148,9 @@ void load_fini(struct load *l)
         close(l->epoll);
     syscalls_close(&l->counter);
     samples_fini(&l->latency);
+    counters_close(&l->counters);
     samples_fini(&l->late);
+    samples_fini(&l->burst);
     stream_fini(&l->stream);
     free(l->asked);
     free(l->conns);
@@ -194,7 +210,19 @@ static int sample_usage(struct load *l, int moment)
         err = watch_usage(l->opt->server, &l->server[moment]);
     if (!err && l->opt->count_syscalls)
         err = syscalls_read(&l->counter, l->syscalls[moment]);
+    l->counted[moment] = counters_sum(&l->counters);
     return err ? load_fail(l, "process %d: %s", (int)l->opt->server, strerror(-err)) : 0;
+}
+
+// wait_replies waits until nothing is under way.
+static int wait_replies(struct load *l)
+{
+    l->last_reply_ns = clock_ns();
+    while (l->pending > 0 && !interrupted) {
+        if (turn(l, S) < 0 || check_alive(l, clock_ns()) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 static int connect_some(struct load *l)
@@ -203,12 +231,7 @@ static int connect_some(struct load *l)
         if (conn_open(l, l->opened++) < 0)
             return -1;
     }
-    l->last_reply_ns = clock_ns();
-    while (l->pending > 0 && !interrupted) {
-        if (turn(l, S) < 0 || check_alive(l, clock_ns()) < 0)
-            return -1;
-    }
-    return 0;
+    return wait_replies(l);
 }
 
 static int connect_all(struct load *l)
@@ -220,6 +243,43 @@ static int connect_all(struct load *l)
             return -1;
     }
     return sample_memory(l, 1);
+}
+
+static void pause_ms(int64_t ms)
+{
+    const struct timespec pause = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * MS };
+    nanosleep(&pause, NULL); // a signal only shortens it
+}
+
+static int run_burst(struct load *l)
+{
+    struct conn *first = l->conns + connections_all(l);
+    int64_t from = clock_ns();
+    for (unsigned i = 0; i < l->opt->burst; i++) {
+        if (conn_open(l, connections_all(l) + i) < 0)
+            return -1;
+    }
+    if (wait_replies(l) < 0)
+        return -1;
+    samples_add(&l->burst, (double)(l->last_reply_ns - from));
+    if (l->burst.count == 1)
+        l->first_burst_ns = l->last_reply_ns - from;
+    for (struct conn *c = first; c < first + l->opt->burst; c++) {
+        close(c->fd);
+        c->fd = -1;
+    }
+    return 0;
+}
+
+static int run_bursts(struct load *l)
+{
+    int64_t until = clock_ns() + bursts_max_ns;
+    for (unsigned i = 0; l->opt->burst > 0 && i < l->opt->bursts && !interrupted && clock_ns() < until; i++) {
+        pause_ms(BURST_PAUSE_MS);
+        if (run_burst(l) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 static int begin_warmup(struct load *l)
@@ -299,8 +359,7 @@ static int64_t next_deadline(const struct load *l, int64_t now)
 // that a closed loop never works off: the client sleeps, and each reply wakes it to preempt the server.
 static void settle(void)
 {
-    const struct timespec pause = { .tv_nsec = 200000000 };
-    nanosleep(&pause, NULL); // a signal only shortens it
+    pause_ms(200);
 }
 
 int load_run(struct load *l)
@@ -308,6 +367,10 @@ int load_run(struct load *l)
     if (connect_all(l) < 0)
         return -1;
     settle();
+    if (run_bursts(l) < 0)
+        return -1;
+    if (l->opt->burst > 0)
+        settle();
     if (begin_warmup(l) < 0)
         return -1;
     while (l->phase != PHASE_DONE) {

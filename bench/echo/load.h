@@ -4,12 +4,15 @@
 //             all said       warmup_s         seconds        every reply
 //             hello          are over         are over       is there
 //
+// Bursts, if asked for, are between CONNECT and WARMUP: many connections at once, a message on each, all closed again.
+//
 // In CONNECT each connection, idle ones too, sends one message and gets it back, a few hundred connections at a time:
 // so the server has really accepted them all before the clock starts. In DRAIN nothing new is sent, but what is still
 // on its way must come back: a lost reply is an error.
 #ifndef BENCH_ECHO_LOAD_H
 #define BENCH_ECHO_LOAD_H
 
+#include "bench/echo/counters.h"
 #include "bench/echo/options.h"
 #include "bench/echo/samples.h"
 #include "bench/echo/stream.h"
@@ -37,7 +40,7 @@ struct load {
     const struct options *opt;
     struct target target;
     struct stream stream;
-    struct conn *conns; // the busy ones, then the idle ones
+    struct conn *conns; // the busy ones, then the idle ones, then those of a burst
     int64_t *asked;     // backing store of conn.asked
     unsigned char *in;  // receive buffer
     size_t in_size;
@@ -59,12 +62,16 @@ struct load {
     uint64_t messages_total;
     uint64_t waits; // epoll_wait calls within it
     struct samples latency;
+    struct samples burst; // from the first connect of a burst to its last reply
+    int64_t first_burst_ns;
     struct samples late;  // with --rate: how late this program was to send what it could have sent
     struct usage self[2]; // at the beginning and the end of the measured time; so are the next three
     struct usage server[2];
     struct memory memory[3]; // and before anything was connected
     int64_t syscalls[2][SYSCALL_KINDS];
     struct syscall_counter counter;
+    struct counters counters; // of the server's neighbours
+    uint64_t counted[2];
 
     bool coarse; // the kernel has no epoll_pwait2: waits are in milliseconds
     bool interrupted;

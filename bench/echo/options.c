@@ -16,7 +16,7 @@ static const char doc[] =
     "due at fixed moments and a latency counts from when its message was due, however late it could be sent. With "
     "--churn each message has a connection of its own, and its latency counts from before connect().";
 
-enum { KEY_COUNT_SYSCALLS = 1000 };
+enum { KEY_COUNT_SYSCALLS = 1000, KEY_BURST, KEY_BURSTS, KEY_COUNTERS };
 
 static const struct argp_option keys[] = {
     { "connections", 'c', "N", 0, "busy connections, 0 to 100000 (16)", 0 },
@@ -28,6 +28,9 @@ static const struct argp_option keys[] = {
     { "warmup", 'w', "SECONDS", 0, "load before anything is measured (0.3)", 0 },
     { "seconds", 't', "SECONDS", 0, "measured time, up to 3600 (2)", 0 },
     { "server-pid", 'p', "PID", 0, "report CPU time, context switches and memory of this process", 0 },
+    { "burst", KEY_BURST, "N", 0, "before the load: N connections at once, a message on each (0)", 0 },
+    { "bursts", KEY_BURSTS, "N", 0, "so many bursts, one after the other, 1 to 1000 (5)", 0 },
+    { "counters", KEY_COUNTERS, "FILE", 0, "report what the server's neighbours count there", 0 },
     { "count-syscalls", KEY_COUNT_SYSCALLS, NULL, 0, "and its system calls, by tracepoints (root)", 0 },
     { 0 },
 };
@@ -120,6 +123,15 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case KEY_COUNT_SYSCALLS:
         opt->count_syscalls = true;
         break;
+    case KEY_BURST:
+        opt->burst = (unsigned)parse_count(state, "burst", arg, 0, BURST_CONNECTIONS_MAX);
+        break;
+    case KEY_BURSTS:
+        opt->bursts = (unsigned)parse_count(state, "bursts", arg, 1, BURSTS_MAX);
+        break;
+    case KEY_COUNTERS:
+        opt->counters = arg;
+        break;
     case ARGP_KEY_ARG:
         parse_target(state, opt, arg);
         break;
@@ -135,7 +147,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 void options_parse(struct options *opt, int argc, char **argv)
 {
     static const struct argp parser = { keys, parse, "HOST:PORT", doc, NULL, NULL, NULL };
-    *opt = (struct options){ .connections = 16, .size = 64, .depth = 1, .warmup_s = 0.3, .seconds = 2 };
+    *opt = (struct options){ .connections = 16, .size = 64, .depth = 1, .bursts = 5, .warmup_s = 0.3, .seconds = 2 };
     argp_parse(&parser, argc, argv, 0, NULL, opt);
 }
 

@@ -6,7 +6,13 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-enum { DEPTH_MAX = 1024, SIZE_MAX_BYTES = 1 << 20, BURST_MAX = 1 << 20 };
+enum {
+    DEPTH_MAX = 1024,
+    SIZE_MAX_BYTES = 1 << 20,
+    BURST_MAX = 1 << 20, // bytes under way on a connection
+    BURST_CONNECTIONS_MAX = 4096,
+    BURSTS_MAX = 1000,
+};
 
 struct options {
     char *host;
@@ -19,8 +25,11 @@ struct options {
     bool churn;           // a connection for each message
     double warmup_s;
     double seconds;
-    pid_t server;        // the process to watch; 0: none
-    bool count_syscalls; // of that process, by tracepoints
+    pid_t server;         // the process to watch; 0: none
+    bool count_syscalls;  // of that process, by tracepoints
+    unsigned burst;       // so many connections at once before the load proper; 0: no burst
+    unsigned bursts;      // one after the other
+    const char *counters; // what the server's neighbours count in; NULL: there are none
 };
 
 // options_parse fills `opt` from the command line. It prints and exits by itself on --help and on what it cannot read.

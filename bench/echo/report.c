@@ -88,6 +88,25 @@ static cJSON *describe_syscalls(const struct load *l)
     return o;
 }
 
+static cJSON *describe_burst(const struct load *l)
+{
+    cJSON *o = describe_samples(&l->burst);
+    cJSON_AddNumberToObject(o, "connections", l->opt->burst);
+    if (l->burst.count > 0)
+        cJSON_AddNumberToObject(o, "first", microseconds((double)l->first_burst_ns));
+    return o;
+}
+
+static cJSON *describe_neighbours(const struct load *l, double seconds)
+{
+    cJSON *o = cJSON_CreateObject();
+    double done = (double)(l->counted[1] - l->counted[0]);
+    cJSON_AddNumberToObject(o, "done", done);
+    if (seconds > 0)
+        cJSON_AddNumberToObject(o, "per_s", done / seconds);
+    return o;
+}
+
 static void add_settings(cJSON *o, const struct options *opt)
 {
     const char *mode = opt->churn ? "churn" : opt->rate > 0 ? "rate" : "closed";
@@ -114,6 +133,10 @@ static void add_results(cJSON *o, const struct load *l)
     if (l->opt->rate > 0)
         cJSON_AddItemToObject(o, "late_us", describe_samples(&l->late));
 
+    if (l->opt->burst > 0)
+        cJSON_AddItemToObject(o, "burst_us", describe_burst(l));
+    if (l->opt->counters)
+        cJSON_AddItemToObject(o, "neighbours", describe_neighbours(l, seconds));
     cJSON *client = describe_usage(l->self, messages);
     cJSON_AddNumberToObject(client, "epoll_waits", (double)l->waits);
     cJSON_AddItemToObject(o, "client", client);
@@ -133,9 +156,10 @@ int report_print(struct load *l)
         cJSON_AddStringToObject(o, "error", l->error);
     cJSON_AddBoolToObject(o, "interrupted", l->interrupted);
     add_settings(o, l->opt);
-    if (l->latency.ns && l->late.ns) {
+    if (l->latency.ns && l->late.ns && l->burst.ns) {
         samples_sort(&l->latency);
         samples_sort(&l->late);
+        samples_sort(&l->burst);
         add_results(o, l);
     }
     char *text = cJSON_Print(o);

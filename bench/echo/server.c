@@ -11,7 +11,7 @@
 #include <sysexits.h>
 #include <time.h>
 
-enum { KEY_STALL = 1000, KEY_HOG, KEY_DRAIN, KEY_WAIT_FIRST, KEY_TIMERS };
+enum { KEY_STALL = 1000, KEY_HOG, KEY_DRAIN, KEY_WAIT_FIRST, KEY_TIMERS, KEY_NEIGHBOURS, KEY_COUNTERS };
 
 static const struct argp_option keys[] = {
     { "listen", 'l', "HOST:PORT", 0, "where to listen (127.0.0.1:0, a free port)", 0 },
@@ -22,6 +22,9 @@ static const struct argp_option keys[] = {
     { "drain", KEY_DRAIN, NULL, 0, "(echo-epoll) read until EAGAIN, even after a short read", 0 },
     { "wait-first", KEY_WAIT_FIRST, NULL, 0, "(echo-weft) hold no buffer while there is nothing to read", 0 },
     { "timers", KEY_TIMERS, "N", 0, "(echo-weft) so many tasks that sleep for an hour", 0 },
+    { "neighbours", KEY_NEIGHBOURS, "KIND:N", 0,
+      "(echo-weft) so many neighbours: chat, yield, spawn, sleep, mutex, compute; or none", 0 },
+    { "counters", KEY_COUNTERS, "FILE", 0, "(echo-weft) where the neighbours count; for echo-load", 0 },
     { 0 },
 };
 
@@ -33,6 +36,20 @@ static unsigned parse_count(struct argp_state *state, const char *name, const ch
     if (errno || end == text || *end || text[0] == '-' || value < 1 || value > max)
         argp_error(state, "--%s %s: not a number from 1 to %lu", name, text, max);
     return (unsigned)value;
+}
+
+// parse_neighbours reads KIND:N, or "none".
+static void parse_neighbours(struct argp_state *state, struct server_options *opt, const char *text)
+{
+    const char *colon = strchr(text, ':');
+    size_t len = colon ? (size_t)(colon - text) : strlen(text);
+    if (len >= sizeof(opt->neighbour_kind))
+        argp_error(state, "--neighbours %s: there is no such kind", text);
+    memcpy(opt->neighbour_kind, text, len);
+    opt->neighbour_kind[len] = 0;
+    opt->neighbours = 0;
+    if (strcmp(opt->neighbour_kind, "none") != 0)
+        opt->neighbours = parse_count(state, "neighbours", colon ? colon + 1 : "", NEIGHBOURS_MAX);
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -60,6 +77,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case KEY_TIMERS:
         opt->timers = parse_count(state, "timers", arg, 10000000);
         break;
+    case KEY_NEIGHBOURS:
+        parse_neighbours(state, opt, arg);
+        break;
+    case KEY_COUNTERS:
+        opt->counters = arg;
+        break;
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -78,7 +101,7 @@ static void raise_descriptor_limit(void)
 void server_options_parse(struct server_options *opt, const char *doc, int argc, char **argv)
 {
     const struct argp parser = { keys, parse, NULL, doc, NULL, NULL, NULL };
-    *opt = (struct server_options){ .listen = "127.0.0.1:0" };
+    *opt = (struct server_options){ .listen = "127.0.0.1:0", .neighbour_kind = "none" };
     argp_parse(&parser, argc, argv, 0, NULL, opt);
     raise_descriptor_limit();
 }
@@ -150,9 +173,14 @@ static int64_t now_ns(void)
     return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
 }
 
-void server_compute(int64_t ms)
+void server_compute_us(int64_t us)
 {
-    int64_t end = now_ns() + ms * 1000000;
+    int64_t end = now_ns() + us * 1000;
     while (now_ns() < end)
         ;
+}
+
+void server_compute(int64_t ms)
+{
+    server_compute_us(ms * 1000);
 }

@@ -12,6 +12,9 @@ enum {
     STALL_PERIOD_MS = 50, // --stall: so often ...
     STALL_MS = 20,        // ... somebody computes for so long without a pause
     HOG_MS = 1,           // --hog: everybody computes for so long at a time
+    NEIGHBOURS_MAX = 1000,
+    NEIGHBOUR_SLEEP_US = 100, // --neighbours=sleep: each sleeps for so long, again and again
+    NEIGHBOUR_COMPUTE_US = 10 // --neighbours=compute: each computes for so long, then yields
 };
 
 struct server_options {
@@ -22,6 +25,9 @@ struct server_options {
     bool drain;      // read again until EAGAIN, even after a short read
     bool wait_first; // take a buffer only when there is something to read
     unsigned timers; // armed for an hour, and never fired
+    char neighbour_kind[16];
+    unsigned neighbours;  // of that kind
+    const char *counters; // the file where they count, or NULL
 };
 
 // server_options_parse reads the command line and raises the descriptor limit as far as it goes. It prints and exits by
@@ -42,5 +48,6 @@ unsigned server_cpus(void);
 
 // server_compute keeps the calling thread busy until `ms` milliseconds have passed.
 void server_compute(int64_t ms);
+void server_compute_us(int64_t us); // likewise
 
 #endif

@@ -1,4 +1,5 @@
 // echo-weft: weft's echo server for the benchmark: a task for each connection, written as straight-line code.
+#include "bench/echo/neighbours.h"
 #include "bench/echo/server.h"
 
 #include <errno.h>
@@ -106,6 +107,7 @@ static int serve_all(void *arg)
     spawn_many(stall, opt->stall ? 1 : 0);
     spawn_many(hog, opt->hog ? opt->workers : 0);
     spawn_many(sleep_for_an_hour, opt->timers);
+    neighbours_start(opt);
     int listener = listen_on(opt->listen);
     for (;;) {
         int fd = weft_accept(listener, NULL, NULL);
@@ -122,6 +124,7 @@ int main(int argc, char **argv)
 {
     struct server_options opt;
     server_options_parse(&opt, "weft's echo server for the benchmark.", argc, argv);
+    neighbours_check(&opt);
     if (opt.workers == 0)
         opt.workers = server_cpus();
     weft_config cfg = WEFT_CONFIG_INIT;

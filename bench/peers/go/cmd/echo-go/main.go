@@ -70,6 +70,8 @@ func main() {
 	workers := peer.Count("workers", 256, "`N` threads that serve (default: one for each usable CPU)")
 	stalls := flag.Bool("stall", false, "every 50 ms compute for 20 ms without a pause")
 	hogs := flag.Bool("hog", false, "on every thread, compute 1 ms at a time all the time")
+	neighbours := flag.String("neighbours", "none", "`KIND:N` neighbours: chat, yield, spawn, sleep, mutex, compute; or none")
+	counters := flag.String("counters", "", "`FILE` where the neighbours count; for echo-load")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		peer.Die("%s: no such argument", flag.Arg(0))
@@ -82,6 +84,7 @@ func main() {
 	for i := 0; *hogs && i < runtime.GOMAXPROCS(0); i++ {
 		go hog()
 	}
+	startNeighbours(*neighbours, *counters)
 	// What nobody else sets, and Go does by default: keep-alive on each connection, and multipath TCP.
 	config := net.ListenConfig{KeepAlive: -1}
 	config.SetMultipathTCP(false)

@@ -1,9 +1,12 @@
 //! echo-tokio: Tokio's echo server for the benchmark: a task for each connection, with its buffer in it.
 
+mod neighbours;
+
 use std::io::{self, ErrorKind, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
+use neighbours::Neighbours;
 use peer::{Args, WORKERS_MAX, compute, cpus, die, raise_descriptor_limit, runtime, usage};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -16,15 +19,20 @@ const STALL_PERIOD: Duration = Duration::from_millis(50); // --stall: so often .
 const STALL: Duration = Duration::from_millis(20); // ... somebody computes for so long without a pause
 const HOG: Duration = Duration::from_millis(1); // --hog: everybody computes for so long at a time
 
+const USAGE: &str = "echo-tokio [--listen=HOST:PORT] [--workers=N] [--stall] [--hog] \
+                     [--neighbours=KIND:N] [--counters=FILE]";
+
 struct Options {
     listen: String,
     workers: usize,
     stall: bool,
     hog: bool,
+    neighbours: Neighbours,
 }
 
 fn parse() -> Options {
-    let mut opt = Options { listen: "127.0.0.1:0".to_string(), workers: cpus(), stall: false, hog: false };
+    let listen = "127.0.0.1:0".to_string();
+    let mut opt = Options { listen, workers: cpus(), stall: false, hog: false, neighbours: Neighbours::none() };
     let mut args = Args::new();
     while let Some(word) = args.next() {
         match word.as_str() {
@@ -32,7 +40,9 @@ fn parse() -> Options {
             "--workers" => opt.workers = args.number("--workers", WORKERS_MAX),
             "--stall" => opt.stall = true,
             "--hog" => opt.hog = true,
-            _ => usage(&format!("'{word}'? echo-tokio [--listen=HOST:PORT] [--workers=N] [--stall] [--hog]")),
+            "--neighbours" => opt.neighbours.ask(&args.value("--neighbours")),
+            "--counters" => opt.neighbours.counters = Some(args.value("--counters")),
+            _ => usage(&format!("'{word}'? {USAGE}")),
         }
     }
     opt
@@ -83,6 +93,7 @@ fn listen_on(text: &str) -> io::Result<TcpListener> {
 }
 
 async fn serve_all(opt: Options) {
+    opt.neighbours.start();
     let listener = listen_on(&opt.listen).unwrap_or_else(|e| die(&opt.listen, e));
     loop {
         match listener.accept().await {
