@@ -12,6 +12,19 @@ REGIMES = {
     "all": "server and client free on all CPUs",
 }
 
+# Kind of neighbour: what each does, again and again. With KIND:N a server has N of them.
+NEIGHBOURS = {
+    "chat": "a pair of tasks sends a word to and fro through two channels of one place",
+    "yield": "a task yields",
+    "spawn": "a task spawns an empty task and joins it",
+    "sleep": "a task sleeps 0.1 ms",
+    "mutex": "a task locks the one mutex of all, yields, unlocks it",
+    "compute": "a task computes 10 us, then yields",
+}
+# A byte each 2 ms on one connection: so deep that each is sent when it is due, whatever has come back.
+PING = {"connections": 1, "size": 1, "rate": 500, "depth": 1024}
+BURST = 100
+
 
 @dataclasses.dataclass(frozen=True)
 class Case:
@@ -26,6 +39,9 @@ class Case:
     churn: bool = False
     count_syscalls: bool = False
     server_args: tuple = ()
+    neighbours: str = ""        # KIND:N, or "none": a server that counts what its neighbours do
+    burst: int = 0              # so many connections at once, before the load proper ...
+    bursts: int = 5             # ... and so often
     servers: tuple = ("weft", "epoll")
     seconds: float = 1.0
     warmup: float = 0.2
@@ -40,11 +56,13 @@ class Case:
         words += [f"rate{self.rate}"] if self.rate else []
         words += ["churn"] if self.churn else []
         words += ["syscalls"] if self.count_syscalls else []
+        words += [f"burst{self.burst}"] if self.burst else []
+        words += [self.neighbours] if self.neighbours else []
         return "-".join(words + [arg.lstrip("-") for arg in self.server_args])
 
     @property
     def descriptors(self):
-        return self.connections + self.idle + 64
+        return self.connections + self.idle + self.burst + 64
 
     def load_args(self):
         args = [f"--connections={self.connections}", f"--size={self.size}", f"--depth={self.depth}",
@@ -53,11 +71,13 @@ class Case:
         args += [f"--rate={self.rate}"] if self.rate else []
         args += ["--churn"] if self.churn else []
         args += ["--count-syscalls"] if self.count_syscalls else []
+        args += [f"--burst={self.burst}", f"--bursts={self.bursts}"] if self.burst else []
         return args
 
     def estimate_s(self):
         """How long one run takes, about: with starting, connecting and stopping."""
-        return self.seconds + self.warmup + 0.15 + (self.connections + self.idle) * 1e-4
+        bursts = 0.2 + 0.06 * self.bursts if self.burst else 0
+        return self.seconds + self.warmup + bursts + 0.15 + (self.connections + self.idle) * 1e-4
 
 
 def placements():

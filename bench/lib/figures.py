@@ -42,6 +42,8 @@ FIGURES = {
     "p99": lambda r: dig(r, "latency_us", "p99"),
     "p999": lambda r: dig(r, "latency_us", "p999"),
     "max": lambda r: dig(r, "latency_us", "max"),
+    "burst": lambda r: dig(r, "burst_us", "p50"),
+    "neighbours": lambda r: dig(r, "neighbours", "per_s") or None,      # without neighbours: none
     "late_p99": lambda r: dig(r, "late_us", "p99"),
     "late_p999": lambda r: dig(r, "late_us", "p999"),
     "syscalls": per_message("total"),

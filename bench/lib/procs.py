@@ -1,4 +1,5 @@
 """Servers and load generators as child processes, none of which outlives this one."""
+import contextlib
 import ctypes
 import json
 import os
@@ -102,14 +103,26 @@ def run_load(program, server, args, cpus, timeout_s):
 
 
 def server_command(command, case):
-    return [*command, "--listen=127.0.0.1:0", f"--workers={case.workers}", *case.server_args]
+    neighbours = [f"--neighbours={case.neighbours}"] if case.neighbours else []
+    return [*command, "--listen=127.0.0.1:0", f"--workers={case.workers}", *case.server_args, *neighbours]
+
+
+@contextlib.contextmanager
+def counters(case):
+    """What names the file in which the neighbours count, for server and load; nothing for a case without neighbours."""
+    if not case.neighbours:
+        yield []
+        return
+    memory = "/dev/shm" if os.path.isdir("/dev/shm") else None      # a page of a disk's would be written out at times
+    with tempfile.NamedTemporaryFile(prefix="echo-counters-", dir=memory) as file:
+        yield [f"--counters={file.name}"]
 
 
 def run_case(loader, command, case, placement, patience_s=120):
     """Starts a server, loads it as `case` says, stops it. `command`: the server's, without options of the case."""
     server_cpus, client_cpus = placement
-    with Server(server_command(command, case), server_cpus) as server:
-        args = [*case.load_args(), f"--server-pid={server.process.pid}"]
+    with counters(case) as counting, Server(server_command(command, case) + counting, server_cpus) as server:
+        args = [*case.load_args(), f"--server-pid={server.process.pid}", *counting]
         return run_load(loader, server, args, client_cpus, case.seconds + case.warmup + patience_s)
 
 

@@ -7,7 +7,7 @@ from bench.lib import machine, procs
 from bench.lib.case import Case, placements
 from bench.lib.figures import FIGURES
 from bench.lib.progress import Progress, say
-from bench.lib.text import latency, number, thousands
+from bench.lib.text import counted, latency, number, thousands
 from bench.peers import peers
 from bench.side import micro, plan
 from bench.side.results import Results
@@ -29,7 +29,10 @@ def outcome(result):
         return ""
     if "messages" not in result:
         return ", ".join(f"{number(line['value'])} {line['unit']}" for line in result.values())
-    rate = FIGURES["rate"](result)
+    rate, burst = FIGURES["rate"](result), FIGURES["burst"](result)
+    if burst:
+        return (f"{result['burst_us']['connections']} conn. {latency(burst)}, p50 {latency(FIGURES['p50'](result))}, "
+                f"p99 {latency(FIGURES['p99'](result))}, neighbours {counted(FIGURES['neighbours'](result))}/s")
     return (f"{thousands(rate)} msg/s, {number(FIGURES['cpu_us'](result))} us CPU, "
             f"p99 {latency(FIGURES['p99'](result))}") if rate else ""
 
@@ -67,6 +70,8 @@ class Comparison:
         if self.in_a_row.get((peer.name, program), 0) >= GIVE_UP_AFTER or (case.name, peer.name) in self.failed:
             return False
         if peer.only and case.experiment not in peer.only:
+            return False
+        if peer.name not in plan.TAKES_PART.get(case.experiment, (peer.name,)):
             return False
         return case.bench in self.has[peer.name] if program == "micro" else bool(peer.echo)
 

@@ -19,6 +19,7 @@ def is_memory(line):
 def kinds(results):
     """[(words, [(case, figure)])]"""
     one = plain(results, regime="one", workers=1)
+    mixed = results.select(experiment="mixed", workers=results.workers("free"))
     free = plain(results, regime="free", workers=results.workers("free"))
 
     def of(experiment, figure):
@@ -33,6 +34,13 @@ def kinds(results):
         ("echo at half the peak: p99.9", of("rate", "p999")),
         ("a neighbour that stalls: p99.9", of("stall", "p999")),
         ("neighbours that hog: p99", of("hog", "p99")),
+        ("beside neighbours: 100 connections at once", [(name, "burst") for name in mixed]),
+        ("beside neighbours: p50 of a ping", [(name, "p50") for name in mixed]),
+        ("beside neighbours: p99 of a ping", [(name, "p99") for name in mixed]),
+        ("what the neighbours get done", [(name, "neighbours") for name in mixed]),
+        ("light load: messages per CPU-second", of("light", "cpu_us")),
+        ("light load: context switches a message", of("light", "switches")),
+        ("light load: p50", of("light", "p50")),
         ("a connection for each message", of("churn", "rate")),
         ("memory of an idle connection", of("idle", "served_kib")),
         ("system calls a message", of("syscalls", "syscalls")),

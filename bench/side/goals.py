@@ -1,12 +1,15 @@
 """What weft must reach: ratios of medians in one run, weft over the best peer (floors apart)."""
 import dataclasses
+import math
 
+from bench.lib.figures import median
 from bench.side import plan
 from bench.side.results import plain
 from bench.side.table import named
 
 RUNTIMES = ("tokio", "tokio-unstable", "go", "onetbb", "rayon")
 TOKIO = ("tokio", "tokio-unstable")
+FLOOR = ("epoll",)
 NOT_AMONG_ALL = ("fib32", "skynet", "idle_task")
 
 
@@ -20,6 +23,7 @@ class Point:
     high: float
     wanted: float
     at_least: bool
+    difference: bool = False    # weft's figure less the other's, not the ratio
 
     @property
     def met(self):
@@ -33,6 +37,8 @@ class Point:
     @property
     def margin(self):
         """Below 1: missed by so much."""
+        if self.difference:
+            return 1 + self.wanted - self.value
         if not self.value:
             return float("inf")
         return self.value / self.wanted if self.at_least else self.wanted / self.value
@@ -94,6 +100,42 @@ def echo_points(results, figure, among, wanted):
 def of_experiment(results, experiment, figures, among, wanted, **more):
     return [point for name in results.select(experiment=experiment) for figure, where in figures.items()
             for point in compared(results, name, figure, among, wanted, where, **more)]
+
+
+def mean_over(results, names, figure, among, wanted, where):
+    """The geometric mean of the ratios of all cases, and of those of each round."""
+    ratios, rounds = [], {}
+    for name in names:
+        best = results.best(name, figure, among)
+        ratio = best and results.ratio(name, figure, "weft", best)
+        if not ratio:
+            continue
+        ratios.append(ratio.value)
+        ours, others = (results.by_round(name, who, figure) for who in ("weft", best))
+        for at in ours.keys() & others.keys():
+            rounds.setdefault(at, []).append(ours[at] / others[at])
+    if not ratios:
+        return []
+    means = [mean(values) for values in rounds.values()]
+    return [Point(f"{where}, {len(ratios)} cases", "", mean(ratios), min(means), max(means), wanted, False)]
+
+
+def mean(ratios):
+    return math.exp(sum(map(math.log, ratios)) / len(ratios))
+
+
+def above(results, names, figure, among, wanted, where):
+    """By how much weft's figure is above the best one of `among`."""
+    points = []
+    for name in names:
+        best = results.best(name, figure, among)
+        ours, others = (results.by_round(name, who, figure) if who else {} for who in ("weft", best))
+        both = sorted(ours.keys() & others.keys())
+        if both:
+            gaps = [ours[at] - others[at] for at in both]
+            gap = median(ours[at] for at in both) - median(others[at] for at in both)
+            points.append(Point(where(name), results.label(best), gap, min(gaps), max(gaps), wanted, False, True))
+    return points
 
 
 def micro_points(results, lines, among, wanted):
@@ -160,6 +202,34 @@ def cost_goals(results):
     ]
 
 
+MIXED = {"burst": "100 conn.", "p50": "ping p50", "p99": "ping p99"}
+
+
+def mixed_goals(results):
+    names, tokio = results.select(experiment="mixed", workers=results.workers("free")), here(results, TOKIO)
+    each = [p for name in names for figure, words in MIXED.items()
+            for p in compared(results, name, figure, tokio, 1.5, f"{named('mixed', results.cases[name])}, {words}")]
+    means = [p for figure, words in MIXED.items() for p in mean_over(results, names, figure, tokio, 1.0, words)]
+    return [
+        Goal("mixed: 100 connections, ping p50, ping p99, against Tokio", "<= 1.5 x in each case", each),
+        Goal("the same, the geometric mean of the cases", "<= 1.0 x", means),
+    ]
+
+
+def light_goals(results):
+    tokio = here(results, TOKIO)
+    rates, ping = (results.select(experiment="light", connections=count) for count in (16, 1))
+    cpu = [p for name in rates for among, wanted in ((tokio, 1.2), (here(results, FLOOR), 1.5))
+           for p in compared(results, name, "cpu_us", among, wanted, named("light", results.cases[name]))]
+    switches = above(results, rates, "switches", tokio, 0.2, lambda name: named("light", results.cases[name]))
+    return [
+        Goal("light: server CPU for a message", "<= 1.2 x Tokio's, <= 1.5 x bare epoll's", cpu),
+        Goal("light: context switches for a message, weft's less Tokio's", "<= 0.2", switches),
+        Goal("light, ping: p50, against Tokio", "<= 1.2 x",
+             [p for name in ping for p in compared(results, name, "p50", tokio, 1.2, "ping")]),
+    ]
+
+
 def micro_goals(results):
     trees = [p for among, wanted in ((TOKIO, 0.2), (("onetbb",), 1.0))
              for p in micro_points(results, lambda line: line in plan.TREES, among, wanted)]
@@ -175,4 +245,5 @@ def micro_goals(results):
 
 
 def goals(results):
-    return echo_goals(results) + cost_goals(results) + micro_goals(results)
+    return (echo_goals(results) + mixed_goals(results) + light_goals(results) + cost_goals(results) +
+            micro_goals(results))

@@ -1,13 +1,15 @@
 """What is compared: cases, each run by every participant in turn, round after round."""
 import dataclasses
 
-from bench.lib.case import Case
+from bench.lib.case import BURST, NEIGHBOURS, PING, Case
 
 EXPERIMENTS = {
     "echo": "echo, closed loop",
     "rate": "echo at a fixed rate: half of the best peer's peak",
     "stall": "a neighbour computes 20 ms without a pause, every 50 ms",
     "hog": "a neighbour on every worker computes all the time, 1 ms at a time",
+    "mixed": "a byte each 2 ms, and 100 connections at once, beside neighbours that are always ready",
+    "light": "16 connections, few messages a second; a byte each 2 ms on one",
     "churn": "a connection for each message",
     "idle": "memory of idle connections",
     "syscalls": "system calls for a message",
@@ -40,6 +42,11 @@ MICRO = {
     "idle_task": "memory of each of a million tasks that wait for one future",
     "wake_idle": "a thread completes a future, the task that waits reads the clock; the workers sleep",
     "wake_busy": "the same while the workers are busy with others",
+}
+# Who takes part in an experiment that is not everybody's: whose servers have neighbours; a floor has no tasks.
+TAKES_PART = {
+    "mixed": ("weft", "tokio", "go"),
+    "light": ("weft", "tokio", "go", "epoll"),
 }
 TREES = ("skynet", "fib32")
 WORKERS = {"one": 1, "free": 2}
@@ -74,6 +81,11 @@ class Scope:
     idle: int
     reps: int
     micro: tuple
+    mixed: tuple        # (neighbours, workers)
+    mixed_s: float
+    bursts: int
+    light: tuple        # messages a second
+    light_s: float
     trees: tuple        # of the micro benchmarks those that are run with one worker, too: how they scale
     once: tuple = ()    # experiments with figures that hardly vary: one round is enough
     tails: tuple = ()   # experiments about tails, which vary most: TAIL_ROUNDS more
@@ -81,11 +93,13 @@ class Scope:
 
 SCOPES = {
     "default": Scope(0.7, 0.2, tuple((regime, size, count) for regime in ("one", "free") for size in (64, 4096)
-                                     for count in (16, 128, 1000, 10000)), 3.0, 10000, 2, tuple(MICRO), TREES,
-                     tails=("rate", "stall", "hog")),
+                                     for count in (16, 128, 1000, 10000)), 3.0, 10000, 2, tuple(MICRO),
+                     (("none", 2), *((f"{kind}:{n}", 2) for kind in NEIGHBOURS for n in (1, 2, 16)), ("chat:2", 1)),
+                     2.0, 5, (200, 1000, 5000), 3.0, TREES, tails=("rate", "stall", "hog")),
     "quick": Scope(0.2, 0.05, (("one", 64, 128), ("free", 64, 128), ("free", 64, 1000), ("free", 4096, 128)), 0.4,
-                   2000, 1, ("switch", "spawn_join_batch", "pingpong_1", "skynet", "mpsc_8p", "mutex_8"), (),
-                   ("idle", "syscalls", "scaling")),
+                   2000, 1, ("switch", "spawn_join_batch", "pingpong_1", "skynet", "mpsc_8p", "mutex_8"),
+                   (("chat:2", 2), ("yield:2", 2), ("spawn:2", 2), ("compute:16", 2)), 0.4, 2, (1000,), 0.4, (),
+                   ("mixed", "light", "churn", "idle", "syscalls", "scaling")),
 }
 
 
@@ -110,6 +124,18 @@ def neighbour(scope, name):
                 warmup=scope.warmup)
 
 
+def mixed(scope):
+    """One worker is there to be seen: what goes for two need not go for one."""
+    return [Case("mixed", "free", workers, **PING, neighbours=neighbours, burst=BURST, bursts=scope.bursts,
+                 seconds=scope.mixed_s, warmup=scope.warmup) for neighbours, workers in scope.mixed]
+
+
+def light(scope):
+    at_rates = [Case("light", "free", 2, 16, rate=rate, seconds=scope.light_s, warmup=scope.warmup)
+                for rate in scope.light]
+    return at_rates + [Case("light", "free", 2, **PING, seconds=scope.light_s, warmup=scope.warmup)]
+
+
 def micro(scope):
     return [Micro(bench) for bench in scope.micro] + [Micro(bench, 1) for bench in scope.trees]
 
@@ -121,6 +147,8 @@ def cases(scope, experiment):
         "rate": lambda: [at_rate(scope, 0)],
         "stall": lambda: [neighbour(scope, "stall")],
         "hog": lambda: [neighbour(scope, "hog")],
+        "mixed": lambda: mixed(scope),
+        "light": lambda: light(scope),
         "churn": lambda: [Case("churn", "free", 2, 16, churn=True, seconds=scope.seconds, warmup=scope.warmup)],
         "idle": lambda: [Case("idle", "free", 2, 64, idle=scope.idle, seconds=scope.seconds,
                               warmup=scope.latency_s / 2)],

@@ -3,7 +3,7 @@ from bench.lib.svg import counts_axis, curve_points, nines, plt, svg
 from bench.lib.text import number
 from bench.side.looks import colour, style
 from bench.side.results import plain
-from bench.side.table import micro_order
+from bench.side.table import ACROSS, micro_order, named
 
 REGIME_TITLES = {"one": "one CPU for both, 1 worker", "free": "free"}
 WIDTH = 9.4
@@ -213,13 +213,12 @@ def micro_lines(results):
     return found
 
 
-def micro(results):
-    """A row for each line: how good each participant is, with weft = 1, on a logarithmic axis."""
-    found = micro_lines(results)
+def beside_weft(results, found, kinds=("peer",)):
+    """A row for each (words, case, figure): how good each participant is, with weft = 1, on a logarithmic axis."""
     if not found:
         return None
     fig, axis = plt.subplots(figsize=(WIDTH, 1.3 + 0.25 * len(found)))
-    for who in results.who(("peer",)):
+    for who in results.who(kinds):
         points = [(ratio, y) for y, (_, name, line) in enumerate(found)
                   if (ratio := results.goodness(name, line, who)) and ratio.value > 0]
         if points:
@@ -233,6 +232,19 @@ def micro(results):
     axis.set_ylim(len(found) - 0.4, -0.6)
     legend(fig, [axis], results)
     return svg(fig)
+
+
+# --- neighbours, and light load --------------------------------------------------------------------------------------
+
+def points_of(results, experiment):
+    """[(words, case, figure)], figure by figure."""
+    found = []
+    for figure, title, words in ACROSS[experiment]:
+        for name in results.select(experiment=experiment):
+            case, value = named(experiment, results.cases[name]), results.median(name, "weft", figure)
+            if value:
+                found.append((f"{case}: {title}  ({words(value)})".replace("\n", " "), name, figure))
+    return found
 
 
 def all_plots(results):
@@ -249,6 +261,11 @@ def all_plots(results):
         ("Latency by percentile, fixed rate", "Lower is better. Counted from when a message was due, however late it "
          "was sent. stall and hog: 16 connections, 2000 messages a second, beside a neighbour that computes.",
          fixed_rate(results)),
+        ("Neighbours that are always ready", "How good each is, with weft = 1: 100 connections at once, a byte each 2 "
+         "ms, and what the neighbours get done. In brackets: weft's own figure.",
+         beside_weft(results, points_of(results, "mixed"))),
+        ("A server that is idle most of the time", "The same for 16 connections at few messages a second, and one that "
+         "sends a byte each 2 ms.", beside_weft(results, points_of(results, "light"), ("peer", "floor"))),
         ("From one worker to more", "How many times as fast: higher is better. The load generator needs a CPU of its "
          "own, so on two CPUs an echo server cannot become twice as fast; skynet and fib32 can.", scaling(results)),
         ("Memory of an idle connection", "Resident memory and page tables of the server, KiB a connection: lower is "
@@ -259,6 +276,6 @@ def all_plots(results):
          one_bar_plot(results, "churn", [("rate", "msg/s: higher is better", kilo),
                                          ("cpu_us", "server CPU us/msg: lower is better", number)])),
         ("Micro benchmarks", "How good each is, with weft = 1, whatever the benchmark counts. In brackets: weft's own "
-         "figure.", micro(results)),
+         "figure.", beside_weft(results, micro_lines(results))),
     ]
     return [plot for plot in found if plot[2]]

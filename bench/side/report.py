@@ -3,7 +3,7 @@ import html
 import json
 import sys
 
-from bench.lib.case import REGIMES
+from bench.lib.case import NEIGHBOURS, REGIMES
 from bench.lib.page import circumstances, document, plot_parts, text_table
 from bench.side import glance, plan, table
 from bench.side.goals import goals
@@ -38,6 +38,11 @@ are the kernel's, and nobody can save those; the floors show how many.</li>
 "the best peer" is never one of them.</li>
 <li><b>Regimes.</b> <i>one</i>: {one}; it shows most clearly what a message costs. <i>free</i>: server and client free
 on {cpus} CPUs, {workers} workers; with more busy threads than CPUs the kernel's scheduler has a say.</li>
+<li><b>mixed</b>: the server's workers have neighbours of the connections to run, too, which are always ready.
+<i>conn100</i>: 100 connections at once, a message on each, until all are answered (the median of {bursts}); the
+<i>ping</i>: a byte each 2 ms on one connection, sent when it is due; and what the neighbours get done meanwhile. A chat
+counts its round trips, and has two tasks.<details><summary>What a neighbour does</summary>{neighbours}</details></li>
+<li><b>light</b>: what a message costs a server that is idle most of the time; <i>ping</i> is the load of mixed.</li>
 <li><b>Micro benchmarks</b> measure one thing each, by the same shape and counts in every language; each is run in a
 process of its own. Who has no such shape is not in that row.<details><summary>What each does</summary>
 {micro}</details></li>
@@ -47,7 +52,9 @@ process of its own. Who has no such shape is not in that row.<details><summary>W
 
 def reading(data):
     micro = text_table([("benchmark", "what one run does"), *plan.MICRO.items()], 2)
-    return READING.format(micro=micro, convention=html.escape(table.CONVENTION), one=REGIMES["one"], cpus=data["cpus"],
+    neighbours = text_table([("neighbour", "one round"), *NEIGHBOURS.items()], 2)
+    return READING.format(micro=micro, neighbours=neighbours, bursts=plan.SCOPES[data["scope"]].bursts,
+                          convention=html.escape(table.CONVENTION), one=REGIMES["one"], cpus=data["cpus"],
                           workers=data["workers"])
 
 
@@ -105,8 +112,8 @@ def figure_part(results):
         names += ["own"] if kind == "weft" and i else ["floor"] if kind == "floor" and i else []
         return " ".join(names)
     parts = ["<h2>All figures</h2>"]
-    for title, rows in table.sections(results):
-        parts.append(f"<details open><summary><h3>{html.escape(title)}</h3></summary>{text_table(rows, 2, looks)}"
+    for title, rows, left in table.sections(results):
+        parts.append(f"<details open><summary><h3>{html.escape(title)}</h3></summary>{text_table(rows, left, looks)}"
                      "</details>")
     return "".join(parts)
 

@@ -1,5 +1,6 @@
 """Compares weft with what its users would pick instead: builds all that can be built, runs it in turn, and reports."""
 import argparse
+import dataclasses
 import json
 import os
 import pathlib
@@ -44,9 +45,16 @@ def parse_args():
 
 
 def chosen(args):
-    """weft takes part in any case."""
+    """weft takes part in any case, and in `light`, which is about its cost, the floor that is built along with it."""
     wanted = set(args.peers.split(",")) if args.peers else {p.name for p in peers.ALL}
-    return [p for p in peers.ALL if p.name in wanted or p.kind in ("weft", "variant")]
+    found = [p for p in peers.ALL if p.name in wanted or p.kind in ("weft", "variant")]
+    floors = [dataclasses.replace(p, only=("light",)) for p in peers.ALL
+              if p.name not in wanted and p.kind == "floor" and p.name in plan.TAKES_PART["light"]]
+    return found + floors if "light" in experiments(args) else found
+
+
+def experiments(args):
+    return [e for e in plan.EXPERIMENTS if e in (args.only or plan.EXPERIMENTS)]
 
 
 class Output:
@@ -90,7 +98,7 @@ def main():
         comparison.remark(f"the machine had something else to do at the start: load average {about['load_before']}")
     output = Output(args.out, comparison, {"machine": about, "scope": args.scope, "rounds": args.rounds,
                                            "absent": absent})
-    complete = comparison.run([e for e in plan.EXPERIMENTS if e in (args.only or plan.EXPERIMENTS)], output.save)
+    complete = comparison.run(experiments(args), output.save)
     output.report()
     return 0 if complete else 130
 

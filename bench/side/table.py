@@ -1,5 +1,5 @@
 """The comparison as text."""
-from bench.lib.text import align, load_words, number, latency, thousands
+from bench.lib.text import align, counted, latency, load_words, milliseconds, number, thousands
 from bench.side import glance
 from bench.side.plan import EXPERIMENTS, MICRO
 from bench.side.results import PLAIN
@@ -29,6 +29,12 @@ SHOWN = {       # of an experiment: its figures, and those of them that are give
     "syscalls": (("syscalls", "futex"), ("syscalls",)),
     "scaling": (("rate", "cpu_us", "switches"), ("rate", "cpu_us")),
 }
+ACROSS = {      # of an experiment: its figures, of which each has a column for each participant
+    "mixed": (("burst", "conn100\nms", milliseconds), ("p50", "ping p50\nms", milliseconds),
+              ("p99", "p99\nms", milliseconds), ("neighbours", "rounds\nper s", counted)),
+    "light": (("cpu_us", "CPU\nus/msg", number), ("switches", "switches\nper msg", number), ("p50", "p50\nus", number),
+              ("p99", "p99\nus", number)),
+}
 
 
 def spread(ratio):
@@ -56,6 +62,10 @@ def named(experiment, case):
     """The load in words, and of regime and workers what the experiment varies."""
     if experiment == "echo":
         return f"{case['size']} B, {case['connections']} conn., {case['regime']}"
+    if experiment == "mixed":
+        return case["neighbours"] + (", 1 worker" if case["workers"] == 1 else "")
+    if experiment == "light":
+        return f"{case['rate']}/s" if case["size"] > 1 else "ping"
     if experiment == "scaling":
         return f"{case['workers']} worker{'s' * (case['workers'] > 1)}"
     return load_words(case)
@@ -89,6 +99,17 @@ def echo_rows(results, experiment, names):
     return rows
 
 
+def across_rows(results, experiment, names):
+    """A row a case, for experiments of many cases and few participants."""
+    having = [who for who in results.who() if any(results.runs(name, who) for name in names)]
+    head, rows = ["case"], [[named(experiment, results.cases[name])] for name in names]
+    for figure, title, words in ACROSS[experiment]:
+        head += [""] + [f"{title}\n{results.label(who)}" for who in having]
+        for name, row in zip(names, rows):
+            row += [""] + [words(results.median(name, who, figure)) for who in having]
+    return [head, *rows]
+
+
 def micro_rows(results, names):
     rows = [("benchmark", "program", "value", "unit", "x weft", "")]
     for name in names:
@@ -110,15 +131,17 @@ def micro_order(results, name):
 
 
 def sections(results):
-    """(title, rows) for each experiment that was run; the head is the first row."""
+    """(title, rows, columns flush left) for each experiment that was run; the head is the first row."""
     for experiment, title in EXPERIMENTS.items():
         names = [name for name, case in results.cases.items() if belongs(results, experiment, case)]
         if not names or experiment == "scaling" and len(names) < 2:
             continue
         if experiment == "micro":
-            yield title, micro_rows(results, sorted(names, key=lambda name: micro_order(results, name)))
+            yield title, micro_rows(results, sorted(names, key=lambda name: micro_order(results, name))), 2
+        elif experiment in ACROSS:
+            yield title, across_rows(results, experiment, names), 1
         else:
-            yield title, echo_rows(results, experiment, names)
+            yield title, echo_rows(results, experiment, names), 2
 
 
 # --- the goals -------------------------------------------------------------------------------------------------------
@@ -177,8 +200,8 @@ def absences(data):
 
 def show(results, found):
     """The whole comparison, as lines."""
-    for title, rows in sections(results):
-        yield from ("", title, *("  " + line for line in align(rows, 2)))
+    for title, rows, left in sections(results):
+        yield from ("", title, *("  " + line for line in align(rows, left)))
     yield from ("", CONVENTION, "", *align(glance.rows(results), 1), "", *align(goal_rows(found), 2))
     yield from ("", summary(found) + ".")
     lines = list(missed(found))
