@@ -1,7 +1,7 @@
 """What is measured: cases, each of which is run on every server, in turn, for several rounds."""
 import dataclasses
 
-from bench.lib.case import Case
+from bench.lib.case import BURST, NEIGHBOURS, PING, Case
 
 SERVERS = {"weft": "echo-weft", "epoll": "echo-epoll"}
 
@@ -14,9 +14,12 @@ EXPERIMENTS = {
     "syscalls": "system calls for a message",
     "stall": "a neighbour computes 20 ms without a pause, every 50 ms",
     "hog": "a neighbour on every worker computes all the time, 1 ms at a time",
+    "mixed": "a byte each 2 ms, and 100 connections at once, beside neighbours that are always ready",
+    "light": "16 connections, few messages a second; a byte each 2 ms on one",
     "churn": "a connection for each message",
     "idle": "idle connections: memory, CPU time",
 }
+FEW_ROUNDS = ("syscalls", "churn", "stall", "hog", "light")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,15 +33,21 @@ class Scope:
     idle: int
     timers: int
     latency_s: float  # stall and hog: a p99.9 needs some thousand messages
+    mixed: tuple      # neighbours
+    bursts: int
+    light: tuple      # messages a second
     experiments: tuple
 
 
 SCOPES = {
-    "default": Scope(3, 0.6, (1, 16, 128, 1000), (128,), (), 10000, 100000, 2.5, tuple(EXPERIMENTS)),
+    "default": Scope(3, 0.6, (1, 16, 128, 1000), (128,), (), 10000, 100000, 2.5,
+                     ("none", "chat:2", "yield:2", "spawn:2", "compute:16"), 3, (200, 1000, 5000), tuple(EXPERIMENTS)),
     "full": Scope(5, 2.0, (1, 16, 128, 1000, 10000), (1, 16, 128, 1000, 10000),
                   tuple((c, s, d) for c in (1, 16, 128, 1000) for s, d in ((4096, 1), (64, 16), (4096, 16))),
-                  10000, 100000, 8.0, tuple(EXPERIMENTS)),
-    "quick": Scope(1, 0.25, (16,), (), (), 200, 1000, 0.5, ("one", "free", "syscalls", "stall", "churn", "idle")),
+                  10000, 100000, 8.0, ("none", *(f"{kind}:{n}" for kind in NEIGHBOURS for n in (1, 2, 16))), 5,
+                  (200, 1000, 5000), tuple(EXPERIMENTS)),
+    "quick": Scope(1, 0.25, (16,), (), (), 200, 1000, 0.5, ("chat:2",), 1, (1000,),
+                   ("one", "free", "syscalls", "stall", "mixed", "light", "churn", "idle")),
 }
 
 
@@ -67,6 +76,17 @@ def stall(scope):
     return [quiet, dataclasses.replace(quiet, server_args=("--stall",), seconds=scope.latency_s)]
 
 
+def mixed(scope):
+    """Only weft: a loop a thread has no tasks that could be neighbours."""
+    return [Case("mixed", "free", 2, **PING, neighbours=neighbours, burst=BURST, bursts=scope.bursts,
+                 servers=("weft",), seconds=scope.seconds) for neighbours in scope.mixed]
+
+
+def light(scope):
+    at_rates = [Case("light", "free", 2, 16, rate=rate, seconds=scope.seconds) for rate in scope.light]
+    return at_rates + [Case("light", "free", 2, **PING, seconds=scope.seconds)]
+
+
 def idle(scope):
     busy = Case("idle", "free", 2, 64, idle=scope.idle, seconds=scope.seconds)
     asleep = Case("idle", "free", 2, 0, idle=scope.idle, server_args=(f"--timers={scope.timers}",), servers=("weft",),
@@ -85,6 +105,8 @@ def cases(scope, cpus, only=None):
         "syscalls": [Case("syscalls", "free", 2, 128, count_syscalls=True, seconds=scope.seconds)],
         "stall": stall(scope),
         "hog": [Case("hog", "free", 2, 16, server_args=("--hog",), seconds=scope.latency_s / 2)],
+        "mixed": mixed(scope),
+        "light": light(scope),
         "churn": [Case("churn", "free", 2, 16, churn=True, seconds=scope.seconds)],
         "idle": idle(scope),
     }
@@ -94,9 +116,9 @@ def cases(scope, cpus, only=None):
 
 def rounds_of(case, rounds):
     """Ratios need many short rounds; counts, memory and tails of long runs do not."""
-    if case.experiment == "idle":
+    if case.experiment in ("idle", "mixed"):
         return max(rounds // 2, 1)
-    return min(rounds, 2) if case.experiment in ("syscalls", "churn", "stall", "hog") else rounds
+    return min(rounds, 2) if case.experiment in FEW_ROUNDS else rounds
 
 
 def runs(all_cases, rounds):

@@ -97,6 +97,15 @@ def throughput_targets(results):
                                 "p99.9, free on 2, 1000 conn., against bare epoll", 1.1, False)
 
 
+def light_targets(results):
+    found = []
+    for name in results.select(experiment="light"):
+        case = results.cases[name]
+        words = f"16 conn., {case['rate']}/s" if case["connections"] > 1 else "one conn., a byte each 2 ms"
+        found += ratio_target(results, name, "cpu_us", False, f"CPU a message, {words}, against bare epoll", 1.5, False)
+    return found
+
+
 def first(names):
     return names[0] if names else None
 
@@ -109,7 +118,7 @@ def targets(results):
     asleep = first(results.select(experiment="idle", connections=0))
     late = results.median(stall, "weft", "late_p99") if stall else None
     note = f"of that, late sent by the client: {late / 1000:.2f} ms" if late else ""
-    found = efficiency_targets(results) + throughput_targets(results)
+    found = efficiency_targets(results) + throughput_targets(results) + light_targets(results)
     found += value_target(results, calls, "syscalls", "system calls a message, 128 conn.", 2.05)
     found += value_target(results, calls, "futex", "futex calls a message, 128 conn.", 0.05)
     found += value_target(results, stall, "p99", "stall: p99 of the others", 1, 1000, "ms", note)

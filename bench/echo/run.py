@@ -27,7 +27,7 @@ def parse_args():
                                                                         plan.EXPERIMENTS.items()))
     how_much = parser.add_mutually_exclusive_group()
     how_much.add_argument("--full", dest="scope", action="store_const", const="full", default="default",
-                          help="the whole grid: about a quarter of an hour")
+                          help="the whole grid: about twenty minutes")
     how_much.add_argument("--quick", dest="scope", action="store_const", const="quick",
                           help="ten seconds: shows that everything works, measures nothing")
     parser.add_argument("--only", action="append", choices=list(plan.EXPERIMENTS), metavar="NAME",

@@ -1,20 +1,22 @@
 """The results as text, for the terminal."""
 from bench.echo.plan import EXPERIMENTS
 from bench.lib.case import REGIMES
-from bench.lib.text import align, latency, load_words, number, thousands, without_empty_columns
+from bench.lib.text import align, counted, latency, load_words, number, thousands, without_empty_columns
 
 
-HEAD = ("regime", "workers", "load", "server", "msg/s", "CPU us/msg", "client us", "switches/msg", "p50", "p99",
-        "p99.9", "calls/msg", "futex/msg", "KiB/idle", "server CPUs")
+HEAD = ("regime", "workers", "load", "server", "msg/s", "CPU us/msg", "client us", "switches/msg", "conn100", "p50",
+        "p99", "p99.9", "neighbours/s", "calls/msg", "futex/msg", "KiB/idle", "server CPUs")
 
 
 def row(results, name, case, server):
     def get(figure):
         return results.median(name, server, figure)
     idle = case["idle"] and not case["server_args"] or None     # else its memory is not that of connections alone
+    alone = not case.get("neighbours") or None                  # else the CPU time is that of the neighbours, above all
     return (case["regime"], str(case["workers"]), load_words(case), server, thousands(get("rate")),
-            number(get("cpu_us")), number(get("client_us")), number(get("switches")), latency(get("p50")),
-            latency(get("p99")), latency(get("p999")), number(get("syscalls")), number(get("futex")),
+            number(alone and get("cpu_us")), number(get("client_us")), number(alone and get("switches")),
+            latency(get("burst")), latency(get("p50")), latency(get("p99")), latency(get("p999")),
+            counted(get("neighbours")), number(get("syscalls")), number(get("futex")),
             number(idle and get("idle_kib")), number(get("cpus")))
 
 
