@@ -409,6 +409,43 @@ static void an_interrupt_reaches_the_one_that_it_is_for(void **state)
     waiter_stop(&w);
 }
 
+static int eventfds_ready(void)
+{
+    struct wf_epoll_batch batch;
+
+    wf_epoll_wait(&reactor->epoll, 0, &batch);
+    return batch.count;
+}
+
+static void the_thread_passes_on_what_is_the_workers(void **state)
+{
+    (void)state;
+    reactor->hooks = hooks;
+    wf_store_seq_cst(&reactor->until, WF_NEVER); // as if a worker slept
+    idle.interrupt(reactor);
+    assert_true(wf_turn_of_thread(reactor, 0).passed_on);
+    assert_int_equal(eventfds_ready(), 1);
+    wf_turn_call_thread(reactor); // nor does it pass on what is its own
+    assert_false(wf_turn_of_thread(reactor, WF_NEVER).passed_on);
+    assert_int_equal(eventfds_ready(), 0);
+    wf_store_seq_cst(&reactor->until, (int64_t)0);
+}
+
+static void a_worker_passes_on_what_is_the_threads(void **state)
+{
+    (void)state;
+    borrow();
+    assert_true(wf_parker_prepare(&reactor->parker, WF_PARKER_ELSEWHERE)); // as if the thread slept in epoll
+    wf_turn_call_thread(reactor);
+    assert_int_equal(idle.poll(reactor, 0), 0);
+    assert_int_equal(eventfds_ready(), 1);
+    assert_true(wf_parker_finish(&reactor->parker));
+    idle.interrupt(reactor); // nor does it pass on what is its own
+    assert_int_equal(idle.poll(reactor, WF_NEVER), 0);
+    assert_int_equal(eventfds_ready(), 0);
+    idle.give_back(reactor);
+}
+
 static void a_stop_reaches_the_thread_behind_a_worker(void **state)
 {
     struct waiter w;
@@ -457,6 +494,33 @@ static void the_worker_in_front_gets_the_events(void **state)
         wait_for_sleep(wf_load_acquire(&w.tid));
     }
     assert_int_equal(wakes(), before);
+    line_close(&line);
+    close(line.to);
+    waiter_stop(&w);
+}
+
+// A thread that comes when the worker waits already lets it pass; at the first try, or, if the CPUs were given to the two
+// in another order, after one of the next events.
+static void the_thread_lets_the_worker_pass(void **state)
+{
+    struct line line;
+    struct waiter w;
+    bool passed = false;
+
+    (void)state;
+    line_open_pipe(&line);
+    waiter_start(&w);
+    wait_for_sleep(wf_load_acquire(&w.tid));
+    start(WF_REACTOR_ALL_ASLEEP);
+    for (int i = 0; i < 1000 && !passed; i++) {
+        wait_for_sleep(wf_load_acquire(&looker));
+        wait_for_sleep(wf_load_acquire(&w.tid));
+        uint64_t before = wakes();
+        line_turn(&line);
+        wait_for_sleep(wf_load_acquire(&looker));
+        passed = wakes() == before;
+    }
+    assert_true(passed);
     line_close(&line);
     close(line.to);
     waiter_stop(&w);
@@ -624,8 +688,11 @@ int main(void)
         FACT(a_worker_that_something_waits_behind_makes_it_look),
         FACT(the_thread_goes_on_looking_while_workers_ask_for_it),
         FACT(an_interrupt_reaches_the_one_that_it_is_for),
+        FACT(the_thread_passes_on_what_is_the_workers),
+        FACT(a_worker_passes_on_what_is_the_threads),
         FACT(a_stop_reaches_the_thread_behind_a_worker),
         FACT(the_worker_in_front_gets_the_events),
+        FACT(the_thread_lets_the_worker_pass),
         FACT(the_thread_harvests_for_workers_that_are_stuck),
         FACT(the_thread_harvests_for_workers_that_are_busy),
         FACT(when_all_sleep_again_the_thread_comes_back_to_epoll),
