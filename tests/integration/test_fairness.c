@@ -9,7 +9,7 @@
 enum {
     SPAWNED = 100,
     TURNS_EACH = 2000, // of the neighbours, for each task that is to begin: it begins after 16 or so
-    // From a look around to the next are 1024 turns at most, and a poll may be left out at one or two looks; thrice that.
+    // A look around comes after 1024 turns at most, and may leave out the poll once or twice; thrice that.
     TURNS_TO_EVENT = 3 * 3 * 1024,
 };
 
