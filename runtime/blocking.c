@@ -18,7 +18,7 @@
 //
 //   Threads. A submitter makes one if more jobs are queued than threads are idle. A thread that has been idle for ten
 //   seconds leaves: it puts its handle in `leaver`, having taken out the one that is there, and joins that. So at any
-//   time at most one thread is ended and not yet joined, and wf_pool_free joins it.
+//   time at most one thread is ended and not yet joined, and wf_pool_stop joins it.
 #include "runtime/blocking.h"
 
 #include <errno.h>
@@ -304,10 +304,8 @@ int wf_pool_new(struct wf_pool **out, unsigned max)
     return 0;
 }
 
-void wf_pool_free(struct wf_pool *p)
+void wf_pool_stop(struct wf_pool *p)
 {
-    if (!p)
-        return;
     pthread_mutex_lock(&p->lock);
     wf_assert(wf_list_empty(&p->queue));
     p->stopping = true;
@@ -315,9 +313,16 @@ void wf_pool_free(struct wf_pool *p)
     while (p->threads + p->leaving > 0)
         pthread_cond_wait(&p->gone, &p->lock);
     pthread_mutex_unlock(&p->lock);
-
     if (p->has_leaver)
         pthread_join(p->leaver, NULL);
+    p->has_leaver = false;
+}
+
+void wf_pool_free(struct wf_pool *p)
+{
+    if (!p)
+        return;
+    wf_assert(p->threads + p->leaving == 0 && !p->has_leaver);
     pthread_cond_destroy(&p->gone);
     pthread_cond_destroy(&p->work);
     pthread_mutex_destroy(&p->lock);

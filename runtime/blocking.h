@@ -12,9 +12,11 @@ struct wf_pool;
 // Returns: 0; -ENOMEM.
 WF_MUST_CHECK int wf_pool_new(struct wf_pool **out, unsigned max);
 
-// wf_pool_free ends the threads, waits until they are gone, and frees the pool. Nobody may be in wf_pool_run.
-// NULL does nothing.
-// Context: a thread that may block.
+// wf_pool_stop ends the threads, and waits until they are gone. Nobody may be in wf_pool_run, nor come there again.
+// Context: a thread that may block, one at a time.
+void wf_pool_stop(struct wf_pool *p);
+
+// wf_pool_free frees the pool, which has no threads (any more). NULL does nothing.
 void wf_pool_free(struct wf_pool *p);
 
 // wf_pool_abandon is wf_pool_free in a child of fork, where the threads do not exist.

@@ -5,15 +5,32 @@
 //      last, because the reactor still runs.
 //   2. wf_sched_stop: the workers leave, and with them all who could borrow the poll or arm a timer.
 //   3. wf_reactor_stop: the reactor stops last; there is no waiter left whom it could wake.
-//   4. wf_pool_free: no task waits for a job, so there is none; its threads leave.
+//   4. wf_pool_stop: no task waits for a job, so there is none; its threads leave.
 // and weft_rt_free releases the memory.
+//
+// Any number of threads may stop one runtime at once. Each drains by itself, up to its own deadline: a drain only reads
+// counts and cancels tasks, and once it has found that all have ended, that stays so. Steps 2 to 4 are for one of them:
+//
+//        RUNNING -------------> ENDING -------------> ENDED      the others wait for ENDED, each up to its deadline
+//               the first whose       it is done
+//               drain succeeds
+//
+// A stopper may still be about to wake a worker (for a task that it has cancelled) or asleep when another one has seen
+// ENDED. It then touches nothing but memory and the eventfd of the poll; weft_rt_free waits until all have returned.
+//
+// Edge F1: ENDED, and a stopper's counting itself out (release) -> the look at them (acquire): the threads are gone,
+// and nobody is in weft_rt_stop any more.
 #include "runtime/runtime.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
+#include "base/futex.h"
+#include "base/lock.h"
 #include "base/mem.h"
 #include "runtime/blocking.h"
 
@@ -223,22 +240,61 @@ weft_rt *weft_rt_current(void)
 
 // --- Ending ----------------------------------------------------------------------------------------------------------
 
+enum { RUNNING, ENDING, ENDED }; // of weft_rt.end
+
+// end_threads is steps 2 to 4.
+static void end_threads(weft_rt *rt)
+{
+    wf_sched_stop(rt->sched);
+    delist(rt); // before the reactor ends: nobody finds it any more
+    wf_reactor_stop(rt->reactor);
+    wf_pool_stop(rt->blocking);
+    wf_store_release(&rt->end, ENDED); // [F1]
+    wf_futex_wake(&rt->end, INT_MAX);
+}
+
+// await_end waits for the one that ends the threads.  Returns: 0; -ETIMEDOUT.
+static int await_end(weft_rt *rt, weft_time deadline)
+{
+    while (wf_load_acquire(&rt->end) != ENDED) { // [F1]
+        if (wf_now() >= deadline)
+            return -ETIMEDOUT;
+        wf_futex_wait(&rt->end, ENDING, deadline);
+    }
+    return 0;
+}
+
+static int stop(weft_rt *rt, weft_time deadline)
+{
+    uint32_t seen = RUNNING;
+    int err = wf_sched_drain(rt->sched, deadline);
+
+    if (err)
+        return err;
+    // relaxed: who wins has drained, and needs nothing of the others; who loses waits for [F1]
+    if (!wf_cas_relaxed(&rt->end, &seen, ENDING))
+        return await_end(rt, deadline);
+    end_threads(rt);
+    return 0;
+}
+
 int weft_rt_stop(weft_rt *rt, weft_time deadline)
 {
     not_in_a_task("weft_rt_stop");
     not_inherited(rt, "weft_rt_stop");
-    if (rt->stopped)
-        return 0;
-    int err = wf_sched_drain(rt->sched, deadline);
-    if (err)
-        return err;
-    wf_sched_stop(rt->sched);
-    delist(rt); // before the reactor ends: nobody finds it any more
-    wf_reactor_stop(rt->reactor);
-    wf_pool_free(rt->blocking);
-    rt->blocking = NULL;
-    rt->stopped = true;
-    return 0;
+    wf_fetch_add_relaxed(&rt->stoppers, 1u); // relaxed: weft_rt_free must not be called before
+    int err = stop(rt, deadline);
+    wf_fetch_sub_acq_rel(&rt->stoppers, 1u); // [F1] the last touch
+    return err;
+}
+
+// await_stoppers waits until all others have returned from weft_rt_stop, which they are about to.
+static void await_stoppers(weft_rt *rt)
+{
+    unsigned turns = 0;
+
+    while (wf_load_acquire(&rt->stoppers) > 0) // [F1]
+        wf_relax(&turns);
 }
 
 // abandon releases what a child of fork has inherited: there are no threads to stop here.
@@ -262,6 +318,8 @@ void weft_rt_free(weft_rt *rt)
         return;
     }
     weft_rt_stop(rt, WEFT_NEVER);
+    await_stoppers(rt);
+    wf_pool_free(rt->blocking);
     wf_sched_free(rt->sched);
     wf_reactor_free(rt->reactor);
     wf_free(rt);

@@ -14,14 +14,15 @@ struct wf_pool;  // runtime/blocking.c
 struct wf_scope; // runtime/scope.h
 struct wf_level; // runtime/cancel.h
 
-// I: fixed after weft_rt_new; G: under the lock of the list of all runtimes; S: whoever stops it
+// I: fixed after weft_rt_new; G: under the lock of the list of all runtimes; A: atomic
 struct weft_rt {
     struct wf_sched *sched;     // I
     struct wf_reactor *reactor; // I
     struct wf_pool *blocking;   // I
     unsigned forks;             // I: how many forks lay between this process and its oldest ancestor at birth
     struct weft_rt *next;       // G
-    bool stopped;               // S: its threads have ended
+    _Atomic uint32_t end;       // A: how far its threads have ended, a futex; [F1]
+    _Atomic uint32_t stoppers;  // A: calls of weft_rt_stop that have not returned; [F1]
 };
 
 // What a task begins with; of no use once it has begun.

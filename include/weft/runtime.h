@@ -56,14 +56,17 @@ WEFT_API int weft_rt_block_on(weft_rt *rt, weft_fn *fn, void *arg);
 WEFT_API WEFT_MUST_CHECK int weft_rt_spawn(weft_rt *rt, weft_task **out, weft_fn *fn, void *arg);
 
 // weft_rt_stop refuses new tasks, cancels every task and waits until all have ended, then ends the threads. May be
-// called again after a time-out. Handles that were not joined stay valid until weft_rt_free.
+// called again, after a time-out as after success, and by any number of threads at once: each waits until the runtime
+// has stopped. Handles that were not joined stay valid until weft_rt_free.
 //
-// Returns: 0; -ETIMEDOUT if tasks remain at `deadline` (absolute; WEFT_NEVER waits for ever).
+// Returns: 0; -ETIMEDOUT if at `deadline` (absolute; WEFT_NEVER waits without end) tasks remain, or another caller has
+//          not finished ending the threads.
 // Context: a thread that is not a worker. Blocks it.
 WEFT_API int weft_rt_stop(weft_rt *rt, weft_time deadline);
 
-// weft_rt_free stops the runtime if it still runs (waiting for ever) and releases everything, task handles included.
-// NULL does nothing. In a child of fork(2), where the threads do not exist, it only releases memory and descriptors.
+// weft_rt_free stops the runtime if it still runs (however long that takes), waits until other threads have returned
+// from weft_rt_stop, and releases everything, task handles included. No call may begin after it has. NULL does nothing.
+// In a child of fork(2), where the threads do not exist, it only releases memory and descriptors.
 // Context: a thread that is not a worker.
 WEFT_API void weft_rt_free(weft_rt *rt);
 

@@ -125,3 +125,9 @@ unsigned wf_test_rounds(unsigned rounds)
     uint64_t scaled = (uint64_t)rounds * number("WEFT_TEST_SCALE", 100) / 100;
     return scaled ? (unsigned)scaled : 1;
 }
+
+unsigned wf_test_long(unsigned rounds)
+{
+    unsigned given = (unsigned)number("WEFT_ROUNDS", 0);
+    return given ? given : wf_test_rounds(rounds);
+}

@@ -47,4 +47,7 @@ uint32_t wf_test_below(struct wf_test_rand *r, uint32_t n); // from [0, n)
 // by ctest where everything is slow: valgrind, an emulated processor).  At least 1.
 unsigned wf_test_rounds(unsigned rounds);
 
+// wf_test_long is the same for a test that is worth running for longer now and then: WEFT_ROUNDS, else as above.
+unsigned wf_test_long(unsigned rounds);
+
 #endif
