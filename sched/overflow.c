@@ -7,6 +7,7 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "base/handler.h"
 #include "base/mem.h"
 #include "sched/worker.h"
 
@@ -14,13 +15,10 @@
 #define AT_MINSIGSTKSZ 51
 #endif
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static unsigned users;            // under lock: workers that want it
-static struct sigaction previous; // fixed while there are users
-
+// As large as a task's usual stack: the program's own handler may run there, too.
 static size_t signal_stack_size(void)
 {
-    return 16384 + getauxval(AT_MINSIGSTKSZ);
+    return ((size_t)64 << 10) + getauxval(AT_MINSIGSTKSZ);
 }
 
 static void report(const struct wf_task *task)
@@ -34,37 +32,30 @@ static void report(const struct wf_task *task)
         return; // there is nobody left to tell
 }
 
-// on_fault reports an overflow, and restores the default action; for any other fault, the previous action. Then the
-// instruction faults again, and that decides.
+static void on_fault(int sig, siginfo_t *info, void *context);
+
+static struct wf_handler handler = { .signal = SIGSEGV, .fn = on_fault };
+
+// on_fault reports an overflow, and restores the default action: then the instruction faults again, and that decides.
+// The rest is not weft's: other faults, and signals that somebody has sent (their code is not above 0).
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
     struct wf_task *task = wf_self();
 
-    (void)context;
-    if (task && task->stack && wf_stack_guards(task->stack, info->si_addr)) {
+    if (info->si_code > 0 && task && task->stack && wf_stack_guards(task->stack, info->si_addr)) {
         report(task);
         signal(sig, SIG_DFL);
         return;
     }
-    sigaction(sig, &previous, NULL);
-}
-
-static void install_handler(void)
-{
-    struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK };
-
-    pthread_mutex_lock(&lock);
-    if (users++ == 0)
-        sigaction(SIGSEGV, &action, &previous);
-    pthread_mutex_unlock(&lock);
+    wf_handler_pass_on(&handler, info, context);
 }
 
 int wf_overflow_install(struct wf_worker *w)
 {
-    w->signal_stack = wf_alloc(signal_stack_size());
+    w->signal_stack = wf_map(signal_stack_size());
     if (!w->signal_stack)
         return -ENOMEM;
-    install_handler();
+    wf_handler_use(&handler);
     return 0;
 }
 
@@ -79,12 +70,17 @@ void wf_overflow_leave(struct wf_worker *w)
     sigaltstack(&w->signal_stack_before, NULL);
 }
 
+void wf_overflow_abandon(struct wf_worker *w)
+{
+    void *stack = w->signal_stack;
+
+    w->signal_stack = NULL;
+    if (stack)
+        wf_unmap(stack, signal_stack_size());
+}
+
 void wf_overflow_remove(struct wf_worker *w)
 {
-    pthread_mutex_lock(&lock);
-    if (w->signal_stack && --users == 0)
-        sigaction(SIGSEGV, &previous, NULL);
-    pthread_mutex_unlock(&lock);
-    wf_free(w->signal_stack);
-    w->signal_stack = NULL;
+    wf_handler_drop(&handler);
+    wf_overflow_abandon(w);
 }

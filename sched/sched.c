@@ -122,7 +122,7 @@ void wf_sched_free(struct wf_sched *s)
 void wf_sched_abandon(struct wf_sched *s)
 {
     for (unsigned i = 0; i < s->started; i++)
-        wf_overflow_remove(&s->workers[i]);
+        wf_overflow_abandon(&s->workers[i]);
     wf_sched_free(s);
 }
 

@@ -211,10 +211,12 @@ static inline void wf_worker_begin_turn(struct wf_worker *w, struct wf_task *tas
 }
 
 // Stack overflows are reported by name (overflow.c). wf_overflow_install prepares a worker for that (-ENOMEM),
-// wf_overflow_enter and _leave do its thread's part, wf_overflow_remove undoes the rest.
+// wf_overflow_enter and _leave do its thread's part, wf_overflow_remove undoes the rest. wf_overflow_abandon is
+// wf_overflow_remove in a child of fork, for a worker of the parent's.
 WF_MUST_CHECK int wf_overflow_install(struct wf_worker *w);
 void wf_overflow_enter(struct wf_worker *w);
 void wf_overflow_leave(struct wf_worker *w);
 void wf_overflow_remove(struct wf_worker *w);
+void wf_overflow_abandon(struct wf_worker *w);
 
 #endif

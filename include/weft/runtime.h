@@ -38,7 +38,8 @@ WEFT_API int weft_run(const weft_config *cfg, weft_fn *fn, void *arg);
 // are left to the host: weft's threads block all of them but the synchronous ones (SIGSEGV and its kin).
 //
 // Returns: 0, and the runtime in *out; -EINVAL, -ENOMEM, -EAGAIN or -EMFILE as weft_run, with nothing left behind.
-// Context: any thread that is not a worker.
+// Context: any thread that is not a worker. A child of fork(2) may make runtimes of its own, whatever other threads of
+//          the parent's were at.
 // Owns:    the caller frees *out with weft_rt_free.
 WEFT_API WEFT_MUST_CHECK int weft_rt_new(weft_rt **out, const weft_config *cfg);
 

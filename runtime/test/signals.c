@@ -6,11 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/handler.h"
 #include "runtime/test/test.h"
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static unsigned users;            // under lock: threads that run tests
-static struct sigaction previous; // fixed while there are users
 
 void wf_test_name_seed(const char *what, uint64_t seed)
 {
@@ -22,33 +19,18 @@ void wf_test_name_seed(const char *what, uint64_t seed)
         return; // nobody reads it
 }
 
-// on_abort hands the signal on, to be delivered when it returns.
-static void on_abort(int sig)
+static void on_abort(int sig, siginfo_t *info, void *context);
+
+static struct wf_handler handler = { .signal = SIGABRT, .fn = on_abort };
+
+static void on_abort(int sig, siginfo_t *info, void *context)
 {
     const struct wf_test *t = wf_test_thread()->now;
 
+    (void)sig;
     if (t)
         wf_test_name_seed("the program aborts", t->seed);
-    sigaction(sig, &previous, NULL);
-    raise(sig);
-}
-
-static void watch_aborts(void)
-{
-    struct sigaction action = { .sa_handler = on_abort, .sa_flags = SA_ONSTACK };
-
-    pthread_mutex_lock(&lock);
-    if (users++ == 0)
-        sigaction(SIGABRT, &action, &previous);
-    pthread_mutex_unlock(&lock);
-}
-
-static void unwatch_aborts(void)
-{
-    pthread_mutex_lock(&lock);
-    if (--users == 0)
-        sigaction(SIGABRT, &previous, NULL);
-    pthread_mutex_unlock(&lock);
+    wf_handler_pass_on(&handler, info, context);
 }
 
 // block_sigpipe lets a write to a closed pipe fail with -EPIPE, as on weft's own threads. Returns: whether it was not
@@ -76,7 +58,7 @@ static void unblock_sigpipe(void)
 
 bool wf_test_signals_begin(void)
 {
-    watch_aborts();
+    wf_handler_use(&handler);
     return block_sigpipe();
 }
 
@@ -84,5 +66,5 @@ void wf_test_signals_end(bool unblock)
 {
     if (unblock)
         unblock_sigpipe();
-    unwatch_aborts();
+    wf_handler_drop(&handler);
 }

@@ -1,6 +1,7 @@
 // After fork(2) the parent goes on undisturbed, and the child has no runtime but those that it makes itself.
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <sys/eventfd.h>
 
 #include "base/atomic.h"
@@ -303,12 +304,118 @@ static void a_child_after_the_runtimes_end_makes_its_own(void **state)
     assert_int_equal(weft_run(NULL, count_to, &hundred), 100);
 }
 
+// --- while another thread is at it -----------------------------------------------------------------------------------
+
+// A gate in the library's calls of sigaction, which it makes under a lock: the thread that comes there waits.
+static struct {
+    _Atomic int countdown; // at the how-manieth call; 0: never
+    bool after;            // when that has been made
+    sem_t reached, open;
+} gate;
+
+static void wait_at_gate(bool after)
+{
+    if (gate.after != after)
+        return;
+    sem_post(&gate.reached);
+    sem_wait(&gate.open);
+}
+
+int __sigaction(int sig, const struct sigaction *action, struct sigaction *before);
+
+// sigaction is the library's, too: the program's own definition goes first.
+int sigaction(int sig, const struct sigaction *action, struct sigaction *before)
+{
+    bool here = sig == SIGSEGV && action && wf_load_relaxed(&gate.countdown) > 0 && // relaxed, both: of one thread
+                wf_fetch_sub_relaxed(&gate.countdown, 1) == 1;
+
+    if (here)
+        wait_at_gate(false);
+    int err = __sigaction(sig, action, before);
+    if (here)
+        wait_at_gate(true);
+    return err;
+}
+
+static void on_segv(int sig)
+{
+    (void)sig;
+}
+
+static void *run_once(void *arg)
+{
+    (void)arg;
+    return (void *)(intptr_t)weft_run(NULL, nothing, NULL);
+}
+
+static void expect_on_segv(void)
+{
+    struct sigaction now;
+
+    assert_int_equal(sigaction(SIGSEGV, NULL, &now), 0);
+    assert_ptr_equal(now.sa_handler, on_segv);
+}
+
+static void run_beside_nobody(void)
+{
+    alarm(child_seconds());
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(weft_run(NULL, count_to, &hundred), 100);
+        expect_on_segv();
+    }
+    _exit(0);
+}
+
+// fork_at forks while another thread is in its how-manieth call.
+static void fork_at(int call, bool after)
+{
+    pthread_t thread;
+    void *result;
+    int status;
+
+    assert_int_not_equal(signal(SIGSEGV, on_segv), SIG_ERR);
+    gate.after = after;
+    wf_store_relaxed(&gate.countdown, call); // relaxed: the thread begins later
+    assert_int_equal(pthread_create(&thread, NULL, run_once, NULL), 0);
+    assert_int_equal(sem_wait(&gate.reached), 0);
+    pid_t pid = fork(); // child_run would change the signal's action
+    if (pid == 0)
+        run_beside_nobody();
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    sem_post(&gate.open);
+    assert_int_equal(pthread_join(thread, &result), 0);
+    assert_null(result);
+    expect_on_segv();
+}
+
+static void fork_at_each_call(void *arg)
+{
+    (void)arg;
+    sem_init(&gate.reached, 0, 0);
+    sem_init(&gate.open, 0, 0);
+    for (int call = 1; call <= 2; call++) // to install the handler, and to remove it
+        for (int after = 0; after <= 1; after++)
+            fork_at(call, after);
+}
+
+static void a_child_needs_no_lock_that_another_thread_of_the_parents_held(void **state)
+{
+    struct child c;
+    (void)state;
+
+    child_run(&c, fork_at_each_call, NULL); // in a child, for the sake of its signal actions
+    child_expect_exit(&c, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         left_test(a_task_may_fork_but_its_child_may_not_park),
         left_test(a_child_of_the_host_frees_what_it_inherits_and_makes_its_own),
         left_test(a_child_after_the_runtimes_end_makes_its_own),
+        left_test(a_child_needs_no_lock_that_another_thread_of_the_parents_held),
     };
     return wf_test_run(tests);
 }

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,7 +46,8 @@ static inline _Noreturn void child_main(int out, void (*body)(void *), void *arg
     if (dup2(out, STDERR_FILENO) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
         _exit(126);
     close(out);
-    alarm(child_seconds()); // one that hangs must not hang the test
+    alarm(child_seconds());           // one that hangs must not hang the test,
+    prctl(PR_SET_PDEATHSIG, SIGKILL); // nor outlive it, should it block the signal
     body(arg);
     _exit(0);
 }

@@ -1,0 +1,120 @@
+#include "base/handler.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct wf_handler *all; // L
+
+// in_child makes anew what another thread of the parent's may have been at. A handler that is installed stays so; the
+// next user asks the kernel whether it is.
+static void in_child(void)
+{
+    pthread_mutex_init(&lock, NULL);
+    for (struct wf_handler *h = all; h; h = h->next)
+        h->users = 0;
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, in_child);
+}
+
+static bool is_installed(const struct wf_handler *h, struct sigaction *now)
+{
+    return sigaction(h->signal, NULL, now) == 0 && now->sa_flags & SA_SIGINFO && now->sa_sigaction == h->fn;
+}
+
+static bool is_function(const struct sigaction *a)
+{
+    return a->sa_handler != SIG_DFL && a->sa_handler != SIG_IGN;
+}
+
+// install leaves a handler of the program's alone that covered this one when it had users before: that may pass signals
+// on to this one, which would pass them back.
+static void install(struct wf_handler *h)
+{
+    struct sigaction action = { .sa_sigaction = h->fn, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+    struct sigaction now = { .sa_handler = SIG_DFL };
+
+    if (is_installed(h, &now) || (h->covered && is_function(&now) && now.sa_handler != h->previous.sa_handler))
+        return;
+    h->covered = false;
+    h->previous = now; // first: the handler may be called before sigaction has returned
+    sigaction(h->signal, &action, NULL);
+}
+
+void wf_handler_use(struct wf_handler *h)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, watch_forks);
+    pthread_mutex_lock(&lock);
+    if (!h->known) {
+        h->known = true;
+        h->next = all;
+        all = h;
+    }
+    if (h->users++ == 0)
+        install(h);
+    pthread_mutex_unlock(&lock);
+}
+
+void wf_handler_drop(struct wf_handler *h)
+{
+    struct sigaction now;
+
+    pthread_mutex_lock(&lock);
+    if (h->users > 0 && --h->users == 0) { // 0: of the parent process
+        h->covered = !is_installed(h, &now);
+        if (!h->covered)
+            sigaction(h->signal, &h->previous, NULL);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+// --- Passing on ------------------------------------------------------------------------------------------------------
+
+// call calls the program's handler as the kernel would, but that it runs on the thread's alternate stack in any case.
+static void call(const struct sigaction *to, int sig, siginfo_t *info, void *context)
+{
+    sigset_t own;
+
+    pthread_sigmask(SIG_BLOCK, &to->sa_mask, NULL); // until the return from the signal
+    if (to->sa_flags & SA_NODEFER) {
+        sigemptyset(&own);
+        sigaddset(&own, sig);
+        pthread_sigmask(SIG_UNBLOCK, &own, NULL);
+    }
+    if (to->sa_flags & SA_SIGINFO)
+        to->sa_sigaction(sig, info, context);
+    else
+        to->sa_handler(sig);
+}
+
+// send_again queues the same signal, for when the handler has returned.
+static void send_again(int sig, siginfo_t *info)
+{
+    if (syscall(SYS_rt_tgsigqueueinfo, getpid(), syscall(SYS_gettid), sig, info) < 0)
+        raise(sig);
+}
+
+void wf_handler_pass_on(struct wf_handler *h, siginfo_t *info, void *context)
+{
+    const struct sigaction *to = &h->previous;
+    bool sent = info->si_code <= 0; // else the instruction that caused it comes once more
+    int before = errno;
+
+    if (is_function(to) && !(to->sa_flags & SA_RESETHAND)) {
+        call(to, h->signal, info, context);
+        return;
+    }
+    if (sent && to->sa_handler == SIG_IGN)
+        return;
+    sigaction(h->signal, to, NULL);
+    if (sent)
+        send_again(h->signal, info);
+    errno = before;
+}
