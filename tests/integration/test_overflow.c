@@ -1,7 +1,9 @@
 // A stack overflow is reported by name, then the signal does what it does; no other fault is taken for one.
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 
 #include "tests/support/child.h"
 #include "tests/support/left.h"
@@ -235,6 +237,275 @@ static void the_programs_handler_is_back_when_the_last_runtime_is_gone(void **st
     child_expect_exit(&c, 0);
 }
 
+// --- signals that are sent -------------------------------------------------------------------------------------------
+
+static int send_by_kill(void)
+{
+    return kill(getpid(), SIGSEGV);
+}
+
+static int send_by_raise(void)
+{
+    return raise(SIGSEGV);
+}
+
+static int send_to_thread(void)
+{
+    return pthread_kill(pthread_self(), SIGSEGV);
+}
+
+static int send_with_value(void)
+{
+    return sigqueue(getpid(), SIGSEGV, (union sigval){ .sival_int = 77 });
+}
+
+typedef int sender(void);
+static sender *const senders[] = { send_by_kill, send_by_raise, send_to_thread, send_with_value };
+
+// outlive sends, and waits: another thread may be the one that gets it.
+static int outlive(void *arg)
+{
+    sender *send = *(sender *const *)arg;
+
+    assert_int_equal(send(), 0);
+    return weft_sleep(WEFT_S(20));
+}
+
+static void send_in_a_task(void *arg)
+{
+    _exit(weft_run(NULL, outlive, arg) ? 3 : 2);
+}
+
+static void send_beside_a_runtime(void *arg)
+{
+    sender *send = *(sender *const *)arg;
+    weft_rt *rt;
+
+    assert_int_equal(weft_rt_new(&rt, NULL), 0);
+    assert_int_equal(send(), 0);
+    sleep(20);
+    _exit(4);
+}
+
+static void a_signal_that_is_sent_ends_the_program_as_it_does_without_weft(void **state)
+{
+    struct child c;
+    (void)state;
+
+    for (size_t i = 0; i < wf_countof(senders); i++) {
+        child_run(&c, send_in_a_task, (void *)&senders[i]);
+        child_expect_signal(&c, SIGSEGV);
+        assert_string_equal(c.said, "");
+        child_run(&c, send_beside_a_runtime, (void *)&senders[i]);
+        child_expect_signal(&c, SIGSEGV);
+        assert_string_equal(c.said, "");
+    }
+}
+
+// What a handler of the program's was told last.
+static struct {
+    volatile sig_atomic_t calls;
+    siginfo_t info;
+    bool has_context;
+    sigset_t blocked;
+    void *page; // which it makes accessible, if any
+} told;
+
+static void take_note(int sig, siginfo_t *info, void *context)
+{
+    assert_int_equal(sig, SIGSEGV);
+    told.info = *info;
+    told.has_context = context != NULL;
+    pthread_sigmask(SIG_BLOCK, NULL, &told.blocked);
+    if (told.page)
+        assert_int_equal(mprotect(told.page, 1, PROT_READ | PROT_WRITE), 0);
+    told.calls++;
+}
+
+static void handle_by_notes(int flags)
+{
+    struct sigaction action = { .sa_sigaction = take_note, .sa_flags = SA_SIGINFO | flags };
+
+    sigaddset(&action.sa_mask, SIGUSR1);
+    assert_int_equal(sigaction(SIGSEGV, &action, NULL), 0);
+}
+
+// overflow_now ends the process, with the report that shows that weft's handler is there still.
+static int overflow_now(void)
+{
+    return small_frames(1000000);
+}
+
+static void expect_overflow(const struct child *c)
+{
+    child_expect_signal(c, SIGSEGV);
+    child_expect_said(c, "weft: task 1 overflowed its 64 KiB stack\n");
+}
+
+static int send_each_and_overflow(void *arg)
+{
+    (void)arg;
+    for (size_t i = 0; i < wf_countof(senders); i++) {
+        assert_int_equal(senders[i](), 0);
+        while (told.calls < (int)i + 1)
+            assert_int_equal(weft_yield(), 0);
+        assert_true(told.info.si_code <= 0 && told.info.si_pid == getpid());
+        assert_true(sigismember(&told.blocked, SIGUSR1) && sigismember(&told.blocked, SIGSEGV));
+    }
+    assert_int_equal(told.info.si_code, SI_QUEUE);
+    assert_int_equal(told.info.si_value.sival_int, 77);
+    return overflow_now();
+}
+
+static void send_beside_notes(void *arg)
+{
+    handle_by_notes(0);
+    _exit(weft_run(NULL, send_each_and_overflow, arg) ? 3 : 2);
+}
+
+static int send_each_and_be_ignored(void *arg)
+{
+    (void)arg;
+    for (size_t i = 0; i < wf_countof(senders); i++)
+        assert_int_equal(senders[i](), 0);
+    assert_int_equal(weft_sleep(WEFT_MS(1)), 0);
+    return overflow_now();
+}
+
+static void send_beside_nobody_who_minds(void *arg)
+{
+    assert_int_not_equal(signal(SIGSEGV, SIG_IGN), SIG_ERR);
+    _exit(weft_run(NULL, send_each_and_be_ignored, arg) ? 3 : 2);
+}
+
+static int send_twice(void *arg)
+{
+    (void)arg;
+    assert_int_equal(raise(SIGSEGV), 0);
+    assert_int_equal(told.calls, 1);
+    assert_int_equal(told.info.si_code, SI_TKILL);
+    assert_int_equal(write(STDERR_FILENO, "once", 4), 4);
+    return raise(SIGSEGV);
+}
+
+static void send_beside_one_note(void *arg)
+{
+    handle_by_notes(SA_RESETHAND);
+    _exit(weft_run(NULL, send_twice, arg) ? 3 : 2);
+}
+
+static void a_signal_that_is_sent_reaches_the_programs_handler(void **state)
+{
+    struct child c;
+    (void)state;
+
+    child_run(&c, send_beside_notes, NULL);
+    expect_overflow(&c);
+    child_run(&c, send_beside_nobody_who_minds, NULL);
+    expect_overflow(&c);
+    child_run(&c, send_beside_one_note, NULL);
+    child_expect_signal(&c, SIGSEGV);
+    assert_string_equal(c.said, "once");
+}
+
+// --- faults that the program mends -----------------------------------------------------------------------------------
+
+static int fault_often_and_overflow(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 3; i++) {
+        char *page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        assert_ptr_not_equal(page, MAP_FAILED);
+        told.page = page;
+        *(volatile char *)(page + 40 + i) = 1;
+        assert_int_equal(told.calls, i + 1);
+        assert_ptr_equal(told.info.si_addr, page + 40 + i);
+        assert_int_equal(told.info.si_code, SEGV_ACCERR);
+        assert_true(told.has_context && sigismember(&told.blocked, SIGUSR1) && !sigismember(&told.blocked, SIGSEGV));
+        assert_int_equal(weft_yield(), 0);
+    }
+    told.page = NULL;
+    return overflow_now();
+}
+
+static void fault_beside_notes(void *arg)
+{
+    handle_by_notes(SA_NODEFER);
+    _exit(weft_run(NULL, fault_often_and_overflow, arg) ? 3 : 2);
+}
+
+static void a_fault_that_the_programs_handler_mends_is_told_as_it_was(void **state)
+{
+    struct child c;
+    (void)state;
+
+    child_run(&c, fault_beside_notes, NULL);
+    expect_overflow(&c);
+}
+
+// --- handlers that come later ----------------------------------------------------------------------------------------
+
+static struct sigaction below;
+
+static void pass_on(int sig, siginfo_t *info, void *context)
+{
+    if (told.calls++ < 3)
+        below.sa_sigaction(sig, info, context);
+    else
+        _exit(5); // it goes round in a circle
+}
+
+static void cover(void)
+{
+    struct sigaction action = { .sa_sigaction = pass_on, .sa_flags = SA_SIGINFO };
+    assert_int_equal(sigaction(SIGSEGV, &action, &below), 0);
+}
+
+static void expect_covered(void)
+{
+    struct sigaction now;
+    assert_int_equal(sigaction(SIGSEGV, NULL, &now), 0);
+    assert_ptr_equal(now.sa_sigaction, pass_on);
+}
+
+static void cover_and_fault(void *arg)
+{
+    weft_rt *rt;
+
+    handle_segv();
+    assert_int_equal(weft_rt_new(&rt, NULL), 0);
+    cover();
+    weft_rt_free(rt);
+    expect_covered();
+    assert_int_equal(weft_run(NULL, nothing, NULL), 0);
+    expect_covered();
+    run_fault(arg); // by way of weft's to the one that was there before
+}
+
+static void uncover_and_overflow(void *arg)
+{
+    weft_rt *rt;
+
+    handle_segv();
+    assert_int_equal(weft_rt_new(&rt, NULL), 0);
+    cover();
+    weft_rt_free(rt);
+    handle_segv(); // in place of all that
+    run_overflow(arg);
+}
+
+static void a_handler_that_the_program_installs_meanwhile_is_left_alone(void **state)
+{
+    struct child c;
+    (void)state;
+
+    child_run(&c, cover_and_fault, NULL);
+    child_expect_exit(&c, 42);
+    assert_string_equal(c.said, "handled by the program\n");
+    child_run(&c, uncover_and_overflow, (void *)&ways[0]);
+    expect_report(&c, &ways[0]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +514,10 @@ int main(void)
         left_test(another_fault_in_a_task_is_not_called_an_overflow),
         left_test(a_fault_in_the_hosts_thread_is_the_hosts),
         left_test(the_programs_handler_is_back_when_the_last_runtime_is_gone),
+        left_test(a_signal_that_is_sent_ends_the_program_as_it_does_without_weft),
+        left_test(a_signal_that_is_sent_reaches_the_programs_handler),
+        left_test(a_fault_that_the_programs_handler_mends_is_told_as_it_was),
+        left_test(a_handler_that_the_program_installs_meanwhile_is_left_alone),
     };
     return wf_test_run(tests);
 }
