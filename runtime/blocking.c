@@ -16,6 +16,9 @@
 //   What fn wrote, and its result, are visible to the task by the edge of the cell `done`. After setting it the thread
 //   does not touch the job again.
 //
+//   A job that does not return, because it ends its thread, would leave its task waiting: the thread's keeper stops the
+//   program. So would one that waits for the runtime's end, or that returns in a child of fork.
+//
 //   Threads. A submitter makes one if more jobs are queued than threads are idle. A thread that has been idle for ten
 //   seconds leaves: it puts its handle in `leaver`, having taken out the one that is there, and joins that. So at any
 //   time at most one thread is ended and not yet joined, and wf_pool_stop joins it.
@@ -27,8 +30,10 @@
 #include <weft/blocking.h>
 #include <weft/time.h>
 
+#include "base/assert.h"
 #include "base/cell.h"
 #include "base/clock.h"
+#include "base/keeper.h"
 #include "base/list.h"
 #include "base/mem.h"
 #include "base/slice.h"
@@ -39,6 +44,7 @@ static const weft_time idle_max = WEFT_S(10);
 
 struct job {
     struct wf_list link;    // L, while queued
+    const weft_task *task;  // I: that waits for it
     weft_fn *fn;            // I
     void *arg;              // I
     int result;             // of the thread until `done` is set
@@ -69,6 +75,50 @@ struct wf_pool {
 };
 
 // --- the threads -----------------------------------------------------------------------------------------------------
+
+// What a thread of a pool has of its own; all zero on others.
+struct pool_thread {
+    struct wf_pool *pool;
+    const struct job *job; // that it runs, if any
+};
+
+static _Thread_local struct pool_thread of_this_thread;
+
+// not inlined: a task that asks may be on another thread the next time
+WF_NOINLINE static struct pool_thread *this_thread(void)
+{
+    struct pool_thread *p = &of_this_thread;
+    __asm__ volatile("" : "+r"(p) : : "memory");
+    return p;
+}
+
+// job_misuse names the task whose job broke the rule.
+static _Noreturn void job_misuse(const struct job *job, const char *call, const char *rule)
+{
+    const char *name = weft_task_name(job->task);
+    wf_misuse("%s: a job of weft_blocking, of task %llu%s%s%s, must not %s", call,
+              (unsigned long long)weft_task_id(job->task), *name ? " '" : "", name, *name ? "'" : "", rule);
+}
+
+static void lost(struct wf_keeper *k)
+{
+    (void)k;
+    job_misuse(this_thread()->job, "pthread_exit", "end its thread: it returns instead");
+}
+
+static struct wf_keeper keeper = { lost };
+
+void wf_pool_not_here(const struct wf_pool *p, const char *call)
+{
+    const struct pool_thread *self = this_thread();
+    if (self->pool == p)
+        job_misuse(self->job, call, "wait for the end of the runtime, which waits for the job");
+}
+
+void wf_pool_in_child(void)
+{
+    *this_thread() = (struct pool_thread){ 0 };
+}
 
 // take waits for a job. Returns: NULL if the thread should leave.
 static struct job *take(struct wf_pool *p)
@@ -110,23 +160,38 @@ static void leave(struct wf_pool *p)
         pthread_cond_signal(&p->gone);
 }
 
+// do_job does not touch the job any more once its task knows that it is done.
+static void do_job(struct pool_thread *self, struct job *job)
+{
+    self->job = job;
+    wf_clock_use(job->clock);
+    job->result = job->fn(job->arg);
+    wf_clock_use(NULL);
+    if (wf_unlikely(!self->pool))
+        wf_misuse("a job of weft_blocking returned in a child of fork, which may only exec or _exit");
+    self->job = NULL;
+    wf_cell_set(&job->done, 0, false);
+}
+
 static void *work(void *arg)
 {
     struct wf_pool *p = arg;
+    struct pool_thread *self = this_thread();
     struct job *job;
 
+    self->pool = p;
+    wf_keeper_set(&keeper);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL); // it would end whichever job has the thread just then
     wf_slice_ask(WF_SLICE_USUAL); // not what the worker has asked for whose task made this thread
     pthread_mutex_lock(&p->lock);
     while ((job = take(p))) {
         pthread_mutex_unlock(&p->lock);
-        wf_clock_use(job->clock);
-        job->result = job->fn(job->arg);
-        wf_clock_use(NULL);
-        wf_cell_set(&job->done, 0, false); // from here on it may be gone
+        do_job(self, job);
         pthread_mutex_lock(&p->lock);
     }
     leave(p);
     pthread_mutex_unlock(&p->lock);
+    wf_keeper_set(NULL);
     return NULL;
 }
 
@@ -215,7 +280,7 @@ static bool withdraw(struct wf_pool *p, struct job *job)
 
 static int run(struct wf_pool *p, weft_fn *fn, void *arg, const char *call)
 {
-    struct job job = { .fn = fn, .arg = arg, .clock = wf_clock_used() };
+    struct job job = { .task = weft_self(), .fn = fn, .arg = arg, .clock = wf_clock_used() };
 
     wf_cell_init(&job.done);
     int err = submit(p, &job);

@@ -29,6 +29,13 @@ void wf_pool_abandon(struct wf_pool *p);
 // Context: task, after wf_wait_begin; it may continue on another thread.
 int wf_pool_run(struct wf_pool *p, weft_fn *fn, void *arg, const char *call);
 
+// wf_pool_not_here stops a job of the pool that makes a call (`call` names it) which would wait for the job's end.
+// Context: any thread.
+void wf_pool_not_here(const struct wf_pool *p, const char *call);
+
+// wf_pool_in_child: the child of a fork is none of a pool's threads.
+void wf_pool_in_child(void);
+
 // For a test run, whose tasks are all of one thread, the one that calls these. wf_pool_hold, first of all, lets no job
 // begin by itself; wf_pool_held is how many wait for that; wf_pool_release lets one begin, from 0, the oldest.
 void wf_pool_hold(struct wf_pool *p);

@@ -48,6 +48,8 @@ static void in_child(void)
     wf_fetch_add_relaxed(&forks, 1); // relaxed: the child has one thread
     pthread_mutex_init(&lock, NULL); // another thread of the parent's may have held it
     all = NULL;
+    wf_pool_in_child();
+    wf_clock_use(NULL); // nobody moves another one here
 }
 
 static void watch_forks(void)
@@ -81,6 +83,12 @@ void wf_rt_forget_fd(int fd)
     for (struct weft_rt *rt = all; rt; rt = rt->next)
         wf_source_forget(rt->reactor, fd);
     pthread_mutex_unlock(&lock);
+}
+
+static void not_in_a_task(const char *call)
+{
+    if (wf_self())
+        wf_misuse("%s blocks its thread: it must not be called by a task", call);
 }
 
 // --- Making ----------------------------------------------------------------------------------------------------------
@@ -178,8 +186,9 @@ int weft_rt_new(weft_rt **out, const weft_config *cfg)
 {
     weft_config full;
     weft_rt *rt;
-    int err = wf_config_read(&full, cfg);
 
+    not_in_a_task("weft_rt_new");
+    int err = wf_config_read(&full, cfg);
     if (!err)
         err = wf_rt_make(&rt, &full, NULL);
     if (err)
@@ -193,12 +202,6 @@ int weft_rt_new(weft_rt **out, const weft_config *cfg)
 }
 
 // --- Using -----------------------------------------------------------------------------------------------------------
-
-static void not_in_a_task(const char *call)
-{
-    if (wf_self())
-        wf_misuse("%s blocks its thread: it must not be called by a task", call);
-}
 
 static bool is_inherited(const weft_rt *rt)
 {
@@ -282,6 +285,7 @@ int weft_rt_stop(weft_rt *rt, weft_time deadline)
 {
     not_in_a_task("weft_rt_stop");
     not_inherited(rt, "weft_rt_stop");
+    wf_pool_not_here(rt->blocking, "weft_rt_stop");
     wf_fetch_add_relaxed(&rt->stoppers, 1u); // relaxed: weft_rt_free must not be called before
     int err = stop(rt, deadline);
     wf_fetch_sub_acq_rel(&rt->stoppers, 1u); // [F1] the last touch
@@ -317,6 +321,7 @@ void weft_rt_free(weft_rt *rt)
         abandon(rt);
         return;
     }
+    wf_pool_not_here(rt->blocking, "weft_rt_free");
     weft_rt_stop(rt, WEFT_NEVER);
     await_stoppers(rt);
     wf_pool_free(rt->blocking);

@@ -37,6 +37,7 @@ struct wf_draw {
     struct wf_sched *sched;     // fixed
     struct wf_worker *worker;   // fixed
     struct wf_draw_hooks hooks; // fixed
+    struct wf_keeper *keeper;   // fixed: the thread's own
     struct wf_task **urn;       // what is ready
     unsigned count, room;
     uint64_t rng;
@@ -271,6 +272,7 @@ int wf_draw_new(struct wf_draw **out, struct wf_sched *s, const struct wf_draw_h
     wf_store_relaxed(&w->look_at, (uint64_t)0); // relaxed: nobody else is there
     w->thread = wf_thread_self();
     w->thread->worker = w;
+    d->keeper = wf_keeper_set(&wf_worker_keeper);
     wf_context_adopt(&w->loop);
     wf_overflow_enter(w);
     *out = d;
@@ -280,6 +282,7 @@ int wf_draw_new(struct wf_draw **out, struct wf_sched *s, const struct wf_draw_h
 void wf_draw_free(struct wf_draw *d)
 {
     d->worker->thread->worker = NULL;
+    wf_keeper_set(d->keeper);
     wf_overflow_leave(d->worker);
     wf_overflow_remove(d->worker);
     wf_free(d->urn);

@@ -73,6 +73,7 @@ static void in_child(void)
 {
     if (wf_thread_self()->worker)
         wf_slice_ask(WF_SLICE_USUAL);
+    wf_keeper_set(NULL);
     *wf_thread_self() = (struct wf_thread){ 0 };
 }
 

@@ -221,6 +221,14 @@ static void pin(struct wf_worker *w)
     }
 }
 
+static void lost(struct wf_keeper *k)
+{
+    (void)k;
+    wf_misuse("pthread_exit must not be called by a task: its body returns instead");
+}
+
+struct wf_keeper wf_worker_keeper = { lost };
+
 void *wf_worker_main(void *arg)
 {
     struct wf_worker *w = arg;
@@ -228,6 +236,8 @@ void *wf_worker_main(void *arg)
 
     w->thread = wf_thread_self();
     w->thread->worker = w;
+    wf_keeper_set(&wf_worker_keeper);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL); // it would end whichever task has the thread just then
     wf_context_adopt(&w->loop);
     wf_overflow_enter(w);
     // One descriptor a worker, kept: the watch reads it (sched.c). Without one it cannot tell, and does without.
@@ -253,5 +263,6 @@ void *wf_worker_main(void *arg)
     }
     w->thread->worker = NULL;
     wf_overflow_leave(w);
+    wf_keeper_set(NULL);
     return NULL;
 }

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <time.h>
 
+#include "base/keeper.h"
 #include "base/parker.h"
 #include "base/rand.h"
 #include "base/slice.h"
@@ -125,6 +126,9 @@ struct wf_sched {
 
 // wf_worker_main is the body of a worker's thread.
 void *wf_worker_main(void *arg);
+
+// wf_worker_keeper stops the program, naming the task, should a worker's thread end before its time.
+extern struct wf_keeper wf_worker_keeper;
 
 // wf_worker_pick chooses the next task from the worker's own queues. NULL: they are empty.
 struct wf_task *wf_worker_pick(struct wf_worker *w);

@@ -11,7 +11,10 @@ WEFT_BEGIN_DECLS
 //
 // Returns: what fn returned; -ECANCELED, or -ETIMEDOUT by a scope's deadline, if the task was cancelled before fn had
 //          begun (then it never runs); -EAGAIN if the pool has no thread and the system refuses one.
-// Context: task. May park, so the caller may continue on another thread. fn runs outside any task: it must not park.
+// Context: task. May park, so the caller may continue on another thread. fn runs outside any task: it must not park. It
+//          may run runtimes of its own, use weft_rt_block_on and weft_future_wait_thread, stop other runtimes; but not
+//          wait for what waits for its own task: weft_rt_stop and weft_rt_free of its runtime stop the program with a
+//          message. So does pthread_exit. After fork(2) in fn the child must not return from it.
 // Cancel:  once fn has begun, the call waits for it and returns its result.
 WEFT_API int weft_blocking(weft_fn *fn, void *arg);
 

@@ -65,13 +65,13 @@ WEFT_API WEFT_MUST_CHECK int weft_rt_spawn(weft_rt *rt, weft_task **out, weft_fn
 //
 // Returns: 0; -ETIMEDOUT if at `deadline` (absolute; WEFT_NEVER waits without end) tasks remain, or another caller has
 //          not finished ending the threads.
-// Context: a thread that is not a worker. Blocks it.
+// Context: a thread that is not a worker, nor in a job of weft_blocking of this runtime. Blocks it.
 WEFT_API int weft_rt_stop(weft_rt *rt, weft_time deadline);
 
 // weft_rt_free stops the runtime if it still runs (however long that takes), waits until other threads have returned
 // from weft_rt_stop, and releases everything, task handles included. No call may begin after it has. NULL does nothing.
 // In a child of fork(2), where the threads do not exist, it only releases memory and descriptors.
-// Context: a thread that is not a worker.
+// Context: as weft_rt_stop.
 WEFT_API void weft_rt_free(weft_rt *rt);
 
 // weft_rt_current is the runtime of the calling task, NULL outside a task.

@@ -9,6 +9,9 @@
 // fork(2) in a task: the child has only the calling thread. In the child the runtime is dead: exec or _exit is all that
 // may follow. A weft call that would park there stops with a message.
 //
+// pthread_exit in a task would end its worker: it stops the program with a message; a body ends by returning. exit(3)
+// is fine. pthread_cancel has no effect on weft's threads.
+//
 // SIGPIPE is blocked in weft's threads: a write to a closed pipe or socket returns -EPIPE.
 #ifndef WEFT_TASK_H
 #define WEFT_TASK_H

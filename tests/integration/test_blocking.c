@@ -323,6 +323,76 @@ static void files_are_read_on_the_pool(void **state)
     assert_int_equal(run_pool(1, files_use_the_pool, NULL), 0);
 }
 
+// --- what a job may do -----------------------------------------------------------------------------------------------
+
+static int return_it(void *arg)
+{
+    return *(int *)arg;
+}
+
+static int sleep_and_return_it(void *arg)
+{
+    assert_int_equal(weft_sleep(WEFT_US(100)), 0);
+    return return_it(arg);
+}
+
+// What blocks its thread is for jobs, too, as long as it does not wait for the job itself.
+static int use_runtimes(void *arg)
+{
+    weft_rt *own = arg, *other;
+    weft_task *t;
+    intptr_t value = 0;
+    int n = 7;
+
+    assert_int_equal(weft_run(NULL, sleep_and_return_it, &n), 7);
+    assert_int_equal(weft_rt_block_on(own, sleep_and_return_it, &n), 7);
+    assert_int_equal(weft_rt_new(&other, NULL), 0);
+    assert_int_equal(weft_rt_block_on(other, sleep_and_return_it, &n), 7);
+    assert_int_equal(weft_rt_spawn(other, &t, sleep_and_return_it, &n), 0);
+    assert_int_equal(weft_future_wait_thread(weft_task_future(t), &value, WEFT_NEVER), 0);
+    assert_int_equal(value, 7);
+    assert_int_equal(weft_rt_stop(other, WEFT_NEVER), 0);
+    weft_rt_free(other);
+    return 1;
+}
+
+static int use_runtimes_in_a_job(void *arg)
+{
+    (void)arg;
+    return weft_blocking(use_runtimes, weft_rt_current());
+}
+
+static void a_job_may_run_and_stop_other_runtimes(void **state)
+{
+    (void)state;
+    assert_int_equal(run_pool(0, use_runtimes_in_a_job, NULL), 1);
+}
+
+// cancel_the_thread would end a thread that lets itself be cancelled, at one of these.
+static int cancel_the_thread(void *arg)
+{
+    (void)arg;
+    assert_int_equal(pthread_cancel(pthread_self()), 0);
+    pthread_testcancel();
+    close(dup(STDOUT_FILENO));
+    return 3;
+}
+
+static int cancel_threads(void *arg)
+{
+    assert_int_equal(weft_blocking(cancel_the_thread, NULL), 3);
+    assert_int_equal(cancel_the_thread(arg), 3);
+    assert_int_equal(weft_sleep(WEFT_US(100)), 0);
+    assert_int_equal(weft_blocking(cancel_the_thread, NULL), 3);
+    return 4;
+}
+
+static void to_cancel_a_thread_of_wefts_has_no_effect(void **state)
+{
+    (void)state;
+    assert_int_equal(run_pool(1, cancel_threads, NULL), 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -334,6 +404,8 @@ int main(void)
         cmocka_unit_test(a_job_that_has_begun_is_waited_for),
         cmocka_unit_test(the_runtime_stops_in_the_midst_of_jobs),
         cmocka_unit_test(files_are_read_on_the_pool),
+        cmocka_unit_test(a_job_may_run_and_stop_other_runtimes),
+        cmocka_unit_test(to_cancel_a_thread_of_wefts_has_no_effect),
     };
     return wf_test_run(tests);
 }

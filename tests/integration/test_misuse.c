@@ -1,5 +1,6 @@
 // Misuse stops the program, with one sentence that names the task and the rule.
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 
 #include "tests/support/child.h"
@@ -97,6 +98,25 @@ static int frees(void *arg)
     (void)arg;
     weft_rt_free(weft_rt_current());
     return 0;
+}
+
+static int makes_a_runtime(void *arg)
+{
+    weft_rt *rt;
+    (void)arg;
+    return weft_rt_new(&rt, NULL);
+}
+
+static int ends_its_thread(void *arg)
+{
+    (void)arg;
+    pthread_exit(NULL);
+}
+
+static int yields_and_ends_its_thread(void *arg)
+{
+    assert_int_equal(weft_sleep(WEFT_US(100)), 0);
+    return ends_its_thread(arg);
 }
 
 static int blocks_its_thread(void *arg)
@@ -243,6 +263,7 @@ static const struct misuse by_tasks[] = {
     { runs, { "weft_run", "must not be called by a task" } },
     { stops, { "weft_rt_stop", "must not be called by a task" } },
     { frees, { "weft_rt_free", "must not be called by a task" } },
+    { makes_a_runtime, { "weft_rt_new", "must not be called by a task" } },
     { blocks_its_thread, { "must not block its thread", "await" } },
     { fails_with_zero, { "weft_future_fail", "0 is no error" } },
     { fails_with_success, { "weft_future_fail", "32 is no error" } },
@@ -297,6 +318,28 @@ static void misuse_by_a_task_names_it_and_the_rule(void **state)
         child_run(&c, run_culprit, (void *)&by_tasks[i]);
         expect_sentence(&c, " 'the culprit': ", &by_tasks[i]);
         child_expect_said(&c, "weft: task ");
+    }
+}
+
+// ThreadSanitizer stops a program itself that ends a thread on a stack that is not the thread's.
+static void skip_if_tsan_would_stop_first(void)
+{
+#ifdef WF_TSAN
+    skip();
+#endif
+}
+
+static void a_task_that_ends_its_thread_is_named(void **state)
+{
+    static const struct misuse ways[] = { { .fn = ends_its_thread }, { .fn = yields_and_ends_its_thread } };
+    struct child c;
+    (void)state;
+
+    skip_if_tsan_would_stop_first();
+    for (size_t i = 0; i < wf_countof(ways); i++) {
+        child_run(&c, run_culprit, (void *)&ways[i]);
+        child_expect_signal(&c, SIGABRT);
+        child_expect_said(&c, " 'the culprit': pthread_exit must not be called by a task");
     }
 }
 
@@ -454,6 +497,105 @@ static void parking_outside_a_task_stops(void **state)
     }
 }
 
+// --- in a job of weft_blocking ---------------------------------------------------------------------------------------
+
+static weft_rt *jobs_runtime; // fixed once tasks run
+
+static int stops_its_own(void *arg)
+{
+    (void)arg;
+    return weft_rt_stop(jobs_runtime, 0);
+}
+
+static int frees_its_own(void *arg)
+{
+    (void)arg;
+    weft_rt_free(jobs_runtime);
+    return 0;
+}
+
+// An atexit handler may be what frees the runtime.
+static void free_at_exit(void)
+{
+    weft_rt_free(jobs_runtime);
+}
+
+static int exits_and_frees(void *arg)
+{
+    (void)arg;
+    atexit(free_at_exit);
+    exit(0);
+}
+
+// is_forked_and_returns shows the child's end as the parent's own.
+static int is_forked_and_returns(void *arg)
+{
+    pid_t pid = fork();
+    int status;
+    (void)arg;
+
+    if (pid == 0)
+        return 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    abort();
+}
+
+static const struct misuse by_jobs[] = {
+    { stops_its_own, { "weft_rt_stop: a job of weft_blocking, of task ", "'the culprit', must not wait for the end" } },
+    { frees_its_own, { "weft_rt_free: a job of weft_blocking, of task ", "'the culprit', must not wait for the end" } },
+    { exits_and_frees, { "weft_rt_free: a job of weft_blocking, of task ", "must not wait for the end" } },
+    { ends_its_thread, { "pthread_exit: a job of weft_blocking, of task ", "'the culprit', must not end its thread" } },
+    { is_forked_and_returns, { "a job of weft_blocking", "in a child of fork" } },
+};
+
+static int spawn_job(void *arg)
+{
+    static struct misuse job;
+    weft_spawn_opts opts = WEFT_SPAWN_OPTS_INIT;
+    weft_task *t;
+
+    job = *(struct misuse *)arg;
+    opts.name = "the culprit";
+    assert_int_equal(weft_spawn_with(&t, &opts, call_it_on_the_pool, &job), 0);
+    return weft_join(t, NULL);
+}
+
+static void run_job(void *arg)
+{
+    assert_int_equal(weft_rt_new(&jobs_runtime, NULL), 0);
+    _exit(weft_rt_block_on(jobs_runtime, spawn_job, arg) ? 3 : 2);
+}
+
+static void misuse_by_a_job_names_its_task_and_the_rule(void **state)
+{
+    struct child c;
+    (void)state;
+
+    for (size_t i = 0; i < wf_countof(by_jobs); i++) {
+        child_run(&c, run_job, (void *)&by_jobs[i]);
+        expect_sentence(&c, "weft: outside a task: ", &by_jobs[i]);
+    }
+}
+
+static void run_in_a_test(void *arg)
+{
+    (void)arg;
+    _exit(weft_test_run(NULL, yields_and_ends_its_thread, NULL) ? 3 : 2);
+}
+
+static void a_task_of_a_test_run_cannot_end_the_run_by_ending_its_thread(void **state)
+{
+    struct child c;
+    (void)state;
+
+    skip_if_tsan_would_stop_first();
+    child_run(&c, run_in_a_test, NULL);
+    child_expect_signal(&c, SIGABRT);
+    child_expect_said(&c, "weft: task 1: pthread_exit must not be called by a task");
+    child_expect_said(&c, "under seed");
+}
+
 static void join_outside(void *arg)
 {
     weft_task *t;
@@ -479,9 +621,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         left_test(misuse_by_a_task_names_it_and_the_rule),
+        left_test(a_task_that_ends_its_thread_is_named),
         left_test(a_task_without_a_name_is_named_by_its_number),
         left_test(parking_outside_a_task_stops),
         left_test(joining_outside_a_task_stops),
+        left_test(misuse_by_a_job_names_its_task_and_the_rule),
+        left_test(a_task_of_a_test_run_cannot_end_the_run_by_ending_its_thread),
     };
     return wf_test_run(tests);
 }

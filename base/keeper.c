@@ -1,0 +1,38 @@
+#include "base/keeper.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+static pthread_key_t key; // its value: the keeper
+static bool made;         // fixed after make
+
+static void tell(void *value)
+{
+    struct wf_keeper *k = value;
+    k->lost(k);
+}
+
+static void make(void)
+{
+    made = pthread_key_create(&key, tell) == 0;
+}
+
+// unmake gives the key back when the library is unloaded.
+__attribute__((destructor)) static void unmake(void)
+{
+    if (made)
+        pthread_key_delete(key);
+}
+
+struct wf_keeper *wf_keeper_set(struct wf_keeper *k)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, make);
+    if (!made)
+        return NULL;
+    struct wf_keeper *before = pthread_getspecific(key);
+    pthread_setspecific(key, k); // may fail for want of memory: then nobody is told
+    return before;
+}
