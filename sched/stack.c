@@ -120,7 +120,9 @@ static struct wf_slab *slab_new(struct wf_depot *d, uint8_t size_class)
     return slab;
 }
 
-// guard makes a stack's lowest page fault. Returns: 0; -ENOMEM when the process may have no more mappings.
+// guard makes a stack's lowest page fault. MADV_GUARD_INSTALL is EINVAL for an older kernel, and for memory that is
+// locked; a filter of system calls says what it likes.
+// Returns: 0; -ENOMEM when the process may have no more mappings.
 static int guard(struct wf_depot *d, char *base)
 {
     if (wf_fault())
@@ -128,9 +130,7 @@ static int guard(struct wf_depot *d, char *base)
     if (!d->mprotect_guards) {
         if (madvise(base, page_size(), MADV_GUARD_INSTALL) == 0)
             return 0;
-        if (errno != EINVAL)
-            return -errno;
-        d->mprotect_guards = true;
+        d->mprotect_guards = errno != ENOMEM; // for good; want of memory may pass
     }
     return mprotect(base, page_size(), PROT_NONE) == 0 ? 0 : -errno;
 }

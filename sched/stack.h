@@ -7,9 +7,9 @@
 // madvise for each row of neighbours. Not at once: what comes in waves would pay for each page in each wave (a million
 // tasks that sleep, again and again: 4.2 s of CPU time a round instead of 1.4).
 //
-// The guard is MADV_GUARD_INSTALL where the kernel has it (Linux 6.13: a million stacks stay one mapping), else
-// mprotect (two mappings a stack: vm.max_map_count of 65530 allows about 32 000 stacks; beyond, making one fails,
-// clearly).
+// The guard is MADV_GUARD_INSTALL where the kernel has it (Linux 6.13: a million stacks stay one mapping) and no filter
+// of system calls refuses it, else mprotect (two mappings a stack: vm.max_map_count of 65530 allows about 32 000
+// stacks; beyond, making one fails, clearly).
 #ifndef WF_SCHED_STACK_H
 #define WF_SCHED_STACK_H
 
