@@ -1,12 +1,14 @@
 // A lock for a few instructions: Concurrency Kit's fetch-and-store spinlock (one locked instruction to take, a plain
-// store to leave), which gives the processor away when the holder seems to have lost it. Never held across a park, a
-// system call that may block, or a waker that is fired.
+// store to leave). Never held across a park, a system call that may block, or a waker that is fired.
+//
+// Here is also how every wait goes that should be over in a few instructions: by wf_relax, again and again. It spins;
+// then, as the one that is waited for seems to have lost the processor, it offers its own to equals; and then it
+// sleeps, for a thread of real-time priority has no equal in an ordinary one that it has preempted.
 #ifndef WF_BASE_LOCK_H
 #define WF_BASE_LOCK_H
 
 #include <ck_pr.h>
 #include <ck_spinlock.h>
-#include <sched.h>
 
 #include "base/compiler.h"
 
@@ -19,13 +21,21 @@ static inline void wf_lock_init(struct wf_lock *l)
     ck_spinlock_fas_init(&l->spin);
 }
 
-// wf_relax is one turn of a wait for somebody who needs only a few instructions more, unless he was preempted.
+// A wait of that kind counts its turns, from 0 on; from WF_RELAX_SPINS on if to spin would be in vain.
+enum { WF_RELAX_SPINS = 64, WF_RELAX_YIELDS = 64 };
+
+// wf_relax_long is one turn past the spins: a yield, or 50 us of sleep.
+WF_NOINLINE void wf_relax_long(unsigned *turns);
+
+// wf_relax is one turn.
 static inline void wf_relax(unsigned *turns)
 {
-    if (++*turns < 64)
-        ck_pr_stall();
-    else
-        sched_yield();
+    if (*turns >= WF_RELAX_SPINS) {
+        wf_relax_long(turns);
+        return;
+    }
+    ++*turns;
+    ck_pr_stall();
 }
 
 static inline bool wf_lock_try(struct wf_lock *l)
@@ -47,12 +57,13 @@ static inline void wf_lock_acquire(struct wf_lock *l)
 static inline void wf_lock_acquire_patiently(struct wf_lock *l)
 {
     enum { AWAY = 16, AWAY_MAX = 64 };
+    unsigned turns = WF_RELAX_SPINS;
 
     for (unsigned away = AWAY; wf_unlikely(!wf_lock_try(l)); away *= 2) {
         for (unsigned i = 0; i < away; i++)
             ck_pr_stall();
         if (away == AWAY_MAX) { // the holder may have lost the processor
-            sched_yield();
+            wf_relax_long(&turns);
             away = AWAY;
         }
     }

@@ -35,6 +35,14 @@ static void arm(struct wf_timer *timer, struct wf_task *task, weft_time deadline
     wf_wait_arm(task, timer, deadline, wf_wait_waker(task));
 }
 
+void wf_wait_insist(const struct wf_cell_node *node)
+{
+    unsigned turns = WF_RELAX_SPINS;
+
+    while (!wf_cell_signalled(node))
+        wf_relax(&turns);
+}
+
 // If a setter has got hold of the node, completion wins: its wake is on its way.
 bool wf_wait_leave(struct wf_task *task, struct wf_cell *c, struct wf_cell_node *node, const char *what, intptr_t on)
 {

@@ -6,7 +6,6 @@
 #define WF_RUNTIME_WAIT_H
 
 #include <errno.h>
-#include <sched.h>
 #include <weft/base.h>
 
 #include "base/cell.h"
@@ -88,10 +87,11 @@ bool wf_wait_leave(struct wf_task *self, struct wf_cell *c, struct wf_cell_node 
 // wf_wait_let_go waits until the setter that has chosen `node` is done with it: a few instructions, unless its wake has
 // made this worker's thread preempt it on the same CPU. Then it needs the CPU, so this thread offers it before anything
 // else.
+void wf_wait_insist(const struct wf_cell_node *node);
 static inline void wf_wait_let_go(const struct wf_cell_node *node)
 {
-    while (wf_unlikely(!wf_cell_signalled(node)))
-        sched_yield();
+    if (wf_unlikely(!wf_cell_signalled(node)))
+        wf_wait_insist(node);
 }
 
 // wf_wait_waker wakes the task.

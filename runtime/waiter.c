@@ -1,7 +1,5 @@
 #include "runtime/waiter.h"
 
-#include <sched.h>
-
 void wf_waiter_grant(struct wf_waiter *w, int result)
 {
     struct wf_task *task = w->task;
@@ -12,11 +10,13 @@ void wf_waiter_grant(struct wf_waiter *w, int result)
     wf_store_release(&w->state, WF_WAITER_SIGNALLED); // [Q2]
 }
 
-// let_go waits until the granter of a waiter that is CHOSEN is done with it: a few instructions.
+// let_go waits until the granter of a waiter that is CHOSEN is done with it: a few instructions, as wf_wait_let_go.
 static void let_go(const struct wf_waiter *w)
 {
+    unsigned turns = WF_RELAX_SPINS;
+
     while (wf_unlikely(wf_load_acquire(&w->state) != WF_WAITER_SIGNALLED)) // [Q2]
-        sched_yield(); // the wake may have made this worker's thread preempt the granter's
+        wf_relax(&turns);
 }
 
 int wf_waiter_wait_shielded(struct wf_waiter *w, const char *what, intptr_t on)
