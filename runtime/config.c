@@ -1,11 +1,10 @@
 // A runtime's settings: what the program says, else the environment, else the machine.
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/random.h>
 
+#include "base/cpus.h"
 #include "runtime/runtime.h"
 
 enum { STACK_SIZE = 64 << 10, BLOCKING_MAX = 512, BLOCKING_LIMIT = 65536 };
@@ -50,62 +49,9 @@ static int choose(const char *field, const char *name, uint64_t given, uint64_t 
 
 // --- The machine -----------------------------------------------------------------------------------------------------
 
-// quota_in reads the CPUs that a cgroup's cpu.max allows, rounded up. Returns: 0 if it sets no bound.
-static unsigned quota_in(const char *path)
+static unsigned default_workers(void)
 {
-    unsigned long long quota, period;
-    FILE *f = fopen(path, "re");
-    int n = f ? fscanf(f, "%llu %llu", &quota, &period) : 0; // "max 100000" has no first number
-
-    if (f)
-        fclose(f);
-    return n == 2 && period ? (unsigned)((quota + period - 1) / period) : 0;
-}
-
-// own_cgroup reads the process's cgroup (version 2), as a path below the mount. Returns: false if there is none.
-static bool own_cgroup(char *path, size_t n)
-{
-    char line[4096];
-    bool found = false;
-    FILE *f = fopen("/proc/self/cgroup", "re");
-
-    while (f && !found && fgets(line, sizeof(line), f)) {
-        line[strcspn(line, "\n")] = 0;
-        found = strncmp(line, "0::", 3) == 0 && snprintf(path, n, "%s", line + 3) < (int)n;
-    }
-    if (f)
-        fclose(f);
-    return found;
-}
-
-// cgroup_cpus is the smallest quota of the process's cgroup and its parents; 0 without one.
-static unsigned cgroup_cpus(void)
-{
-    char path[4096], file[4200];
-    unsigned least = 0;
-
-    if (!own_cgroup(path, sizeof(path)))
-        return 0;
-    for (;;) {
-        snprintf(file, sizeof(file), "/sys/fs/cgroup%s/cpu.max", strcmp(path, "/") ? path : "");
-        unsigned n = quota_in(file);
-        if (n && (!least || n < least))
-            least = n;
-        char *slash = strrchr(path, '/');
-        if (!slash || !*path)
-            return least;
-        *slash = 0;
-    }
-}
-
-static unsigned usable_cpus(void)
-{
-    cpu_set_t set;
-    unsigned n = sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
-    unsigned quota = cgroup_cpus();
-
-    if (quota && quota < n)
-        n = quota;
+    unsigned n = wf_cpus_usable();
     return n > WF_WORKERS_MAX ? WF_WORKERS_MAX : n;
 }
 
@@ -130,7 +76,7 @@ int wf_config_read(weft_config *out, const weft_config *given)
         return -EINVAL;
     }
     *out = *given;
-    if (choose("weft_config.workers", "WEFT_WORKERS", given->workers, 1, WF_WORKERS_MAX, usable_cpus(), &workers) ||
+    if (choose("weft_config.workers", "WEFT_WORKERS", given->workers, 1, WF_WORKERS_MAX, default_workers(), &workers) ||
         choose("weft_config.stack_size", "WEFT_STACK_SIZE", given->stack_size, (uint64_t)1 << WF_STACK_CLASS_MIN,
                (uint64_t)1 << WF_STACK_CLASS_MAX, STACK_SIZE, &stack) ||
         choose("weft_config.blocking_max", "WEFT_BLOCKING_MAX", given->blocking_max, 1, BLOCKING_LIMIT, BLOCKING_MAX,

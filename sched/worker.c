@@ -2,12 +2,12 @@
 #include "sched/worker.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/cpus.h"
 
 // --- Waking others ---------------------------------------------------------------------------------------------------
 
@@ -202,25 +202,6 @@ static void name_thread(struct wf_worker *w)
     pthread_setname_np(pthread_self(), name);
 }
 
-// pin binds the thread to the worker's share of the CPUs that the process may use. Best effort: it is only for speed.
-static void pin(struct wf_worker *w)
-{
-    cpu_set_t may, one;
-    unsigned seen = 0;
-
-    if (sched_getaffinity(0, sizeof(may), &may) != 0)
-        return;
-    unsigned want = w->index % (unsigned)CPU_COUNT(&may);
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        if (!CPU_ISSET(cpu, &may) || seen++ != want)
-            continue;
-        CPU_ZERO(&one);
-        CPU_SET(cpu, &one);
-        (void)sched_setaffinity(0, sizeof(one), &one);
-        return;
-    }
-}
-
 static void lost(struct wf_keeper *k)
 {
     (void)k;
@@ -246,7 +227,7 @@ void *wf_worker_main(void *arg)
     (void)prctl(PR_SET_TIMERSLACK, 1UL); // sleeps in the poll end on time
     wf_slice_ask(WF_SLICE_USUAL);        // as `slice` says, whoever has made this thread
     if (w->sched->cfg.pin)
-        pin(w);
+        wf_cpus_pin(w->index);
     wf_fetch_add_acq_rel(&w->sched->arrived, 1u); // [S3]
     wf_futex_wake(&w->sched->arrived, 1);
     wf_worker_set_out(w);

@@ -3,7 +3,9 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 
+#include "base/cpus.h"
 #include "tests/support/child.h"
 #include "tests/support/left.h"
 #include "tests/support/tasks.h"
@@ -126,6 +128,45 @@ static void the_default_is_a_worker_for_each_cpu_that_may_be_used(void **state)
     (void)state;
 
     child_run(&c, use_one_cpu, NULL);
+    child_expect_exit(&c, 0);
+}
+
+// A machine of 8192 CPUs, of which the process may use three; else the one at hand.
+static bool many_cpus;
+
+enum { MANY_BYTES = 8192 / 8, FIRST = 5000 };
+
+// sched_getaffinity is the library's, too: the program's own definition goes first.
+int sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
+{
+    memset(set, 0, size);
+    if (!many_cpus)
+        return syscall(SYS_sched_getaffinity, pid, size, set) < 0 ? -1 : 0;
+    if (size < MANY_BYTES) {
+        errno = EINVAL;
+        return -1;
+    }
+    for (int cpu = FIRST; cpu < FIRST + 3; cpu++)
+        CPU_SET_S(cpu, size, set);
+    return 0;
+}
+
+static void use_three_of_many(void *arg)
+{
+    unsigned quota = wf_cpus_quota("");
+    (void)arg;
+
+    unsetenv("WEFT_WORKERS");
+    many_cpus = true;
+    expect_workers(NULL, "weft", quota && quota < 3 ? quota : 3);
+}
+
+static void the_cpus_of_a_large_machine_are_counted(void **state)
+{
+    struct child c;
+    (void)state;
+
+    child_run(&c, use_three_of_many, NULL);
     child_expect_exit(&c, 0);
 }
 
@@ -254,6 +295,7 @@ int main(void)
         left_test(the_number_of_workers_is_the_programs_or_the_environments),
         left_test(the_stack_size_is_the_programs_or_the_environments),
         left_test(the_default_is_a_worker_for_each_cpu_that_may_be_used),
+        left_test(the_cpus_of_a_large_machine_are_counted),
         left_test(pinned_workers_have_one_cpu_each),
         left_test(a_bad_variable_is_named_and_refused),
         left_test(a_bad_field_is_named_and_refused),
