@@ -2,8 +2,11 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "base/compiler.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct wf_handler *all; // L
@@ -117,4 +120,17 @@ void wf_handler_pass_on(struct wf_handler *h, siginfo_t *info, void *context)
     if (sent)
         send_again(h->signal, info);
     errno = before;
+}
+
+// --- Masks -----------------------------------------------------------------------------------------------------------
+
+void wf_signals_block(sigset_t *before)
+{
+    static const int own[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS };
+    sigset_t others;
+
+    sigfillset(&others);
+    for (size_t i = 0; i < wf_countof(own); i++)
+        sigdelset(&others, own[i]);
+    pthread_sigmask(SIG_BLOCK, &others, before);
 }

@@ -31,4 +31,8 @@ void wf_handler_drop(struct wf_handler *h);
 // Context: `h->fn`, which should return after it.
 void wf_handler_pass_on(struct wf_handler *h, siginfo_t *info, void *context);
 
+// wf_signals_block blocks the signals that are the program's, for threads that the caller is about to make: all but
+// those that what a thread does may raise. *before is what pthread_sigmask is to set again.
+void wf_signals_block(sigset_t *before);
+
 #endif

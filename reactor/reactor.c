@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "base/handler.h"
 #include "base/mem.h"
 #include "reactor/state.h"
 #include "reactor/thread.h"
@@ -54,15 +55,13 @@ void wf_reactor_free(struct wf_reactor *r)
     wf_free(r);
 }
 
-// create starts the thread with all signals blocked: they are the program's business.
 static int create(struct wf_reactor *r)
 {
-    sigset_t all, before;
+    sigset_t before;
 
     if (wf_fault())
         return -EAGAIN;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    wf_signals_block(&before);
     int err = -pthread_create(&r->thread, NULL, wf_reactor_thread, r);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return err;

@@ -33,6 +33,7 @@
 #include "base/assert.h"
 #include "base/cell.h"
 #include "base/clock.h"
+#include "base/handler.h"
 #include "base/keeper.h"
 #include "base/list.h"
 #include "base/mem.h"
@@ -195,20 +196,15 @@ static void *work(void *arg)
     return NULL;
 }
 
-// start makes a thread that leaves all signals to others, but those that its own faults raise. Returns: 0 or -EAGAIN.
+// start makes a thread.  Returns: 0 or -EAGAIN.
 static int start(struct wf_pool *p)
 {
-    sigset_t all, before;
+    sigset_t before;
     pthread_t thread;
 
     if (wf_fault())
         return -EAGAIN;
-    sigfillset(&all);
-    sigdelset(&all, SIGSEGV);
-    sigdelset(&all, SIGBUS);
-    sigdelset(&all, SIGFPE);
-    sigdelset(&all, SIGILL);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    wf_signals_block(&before);
     int err = pthread_create(&thread, NULL, work, p);
     if (err == 0)
         pthread_setname_np(thread, "weft-blocking");

@@ -30,6 +30,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/handler.h"
 #include "base/mem.h"
 #include "sched/worker.h"
 
@@ -149,18 +150,10 @@ static void await_arrivals(struct wf_sched *s)
 
 int wf_sched_start(struct wf_sched *s)
 {
-    sigset_t all, before;
+    sigset_t before;
     int err = 0;
 
-    // Threads inherit the mask: signals are the program's business. Faults stay: they are the thread's own.
-    sigfillset(&all);
-    sigdelset(&all, SIGSEGV);
-    sigdelset(&all, SIGBUS);
-    sigdelset(&all, SIGFPE);
-    sigdelset(&all, SIGILL);
-    sigdelset(&all, SIGABRT);
-    sigdelset(&all, SIGTRAP);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
+    wf_signals_block(&before);
     for (; s->started < s->cfg.workers && !err; s->started += !err)
         err = start_worker(&s->workers[s->started]);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

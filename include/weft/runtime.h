@@ -35,10 +35,11 @@ typedef struct weft_config {
 WEFT_API int weft_run(const weft_config *cfg, weft_fn *fn, void *arg);
 
 // weft_rt_new builds a runtime and starts its threads: weft_run taken apart, for embedding in a host program. Signals
-// are left to the host: weft's threads block all of them but the synchronous ones (SIGSEGV and its kin). While runtimes
-// live there is a handler for SIGSEGV, which reports a task that overflows its stack. All else, signals that somebody
-// sends included, it passes on to the handler that was there before, or to the default action; one that the program
-// installs meanwhile takes its place, and stays when the last runtime goes.
+// are left to the host: weft's threads block all of them but those that a thread's own doing may raise (SIGSEGV,
+// SIGABRT, SIGSYS and their kin). While runtimes live there is a handler for SIGSEGV, which reports a task that
+// overflows its stack. All else, signals that somebody sends included, it passes on to the handler that was there
+// before, or to the default action; one that the program installs meanwhile takes its place, and stays when the last
+// runtime goes.
 //
 // Returns: 0, and the runtime in *out; -EINVAL, -ENOMEM, -EAGAIN or -EMFILE as weft_run, with nothing left behind.
 // Context: any thread that is not a worker. A child of fork(2) may make runtimes of its own, whatever other threads of

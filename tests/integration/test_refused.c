@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 
+#include "base/atomic.h"
 #include "tests/support/child.h"
 #include "tests/support/left.h"
 #include "tests/support/tasks.h"
@@ -31,13 +33,13 @@ struct refused {
     weft_fn *fn; // the program
 };
 
-// refuse installs a filter for this process that refuses one system call. Returns: false if it may not.
-static bool refuse(const struct refused *r)
+// filter_call has the kernel do `what` in place of one system call of this process. Returns: false if it may not.
+static bool filter_call(long number, unsigned what)
 {
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)r->number, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)r->error),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)number, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, what),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     struct sock_fprog filter = { .len = wf_countof(code), .filter = code };
@@ -119,7 +121,7 @@ static void run_refused(void *arg)
     weft_config cfg = WEFT_CONFIG_INIT;
 
     cfg.pin_workers = true;
-    if (!refuse(r))
+    if (!filter_call(r->number, SECCOMP_RET_ERRNO | (unsigned)r->error))
         _exit(MAY_NOT);
     int err = weft_run(&cfg, r->fn, NULL);
     if (err)
@@ -197,12 +199,59 @@ static void stacks_have_guards_whatever_is_refused(void **state)
     }
 }
 
+// --- trapped ---------------------------------------------------------------------------------------------------------
+
+// A sandbox may have calls trapped, and make up their results in a handler of SIGSYS: on each of the threads.
+#ifdef __x86_64__
+static _Atomic unsigned trapped;
+
+static void make_up(int sig, siginfo_t *info, void *context)
+{
+    ucontext_t *u = context;
+
+    (void)sig;
+    (void)info;
+    u->uc_mcontext.gregs[REG_RAX] = -EPERM;
+    wf_fetch_add_relaxed(&trapped, 1u); // relaxed: a counter
+}
+
+static void run_trapped(void *arg)
+{
+    struct sigaction action = { .sa_sigaction = make_up, .sa_flags = SA_SIGINFO };
+    (void)arg;
+
+    assert_int_equal(sigaction(SIGSYS, &action, NULL), 0);
+    if (!filter_call(SYS_sched_setattr, SECCOMP_RET_TRAP)) // which weft's threads all try
+        _exit(MAY_NOT);
+    assert_int_equal(weft_run(NULL, use_everything, NULL), 0);
+    assert_true(wf_load_relaxed(&trapped) >= 3); // relaxed: the threads have ended
+}
+
+static void calls_may_be_trapped_on_each_thread(void **state)
+{
+    struct child c;
+    (void)state;
+
+    if (!may_refuse())
+        skip();
+    child_run(&c, run_trapped, NULL);
+    child_expect_exit(&c, 0);
+}
+#else
+static void calls_may_be_trapped_on_each_thread(void **state)
+{
+    (void)state;
+    skip(); // where the result goes is another register's
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         left_test(what_makes_things_better_may_be_refused),
         left_test(without_the_rest_there_is_an_error),
         left_test(stacks_have_guards_whatever_is_refused),
+        left_test(calls_may_be_trapped_on_each_thread),
     };
     return wf_test_run(tests);
 }
