@@ -1,7 +1,7 @@
 // The blocking pool is a plain one: a mutex, a condition variable, a queue. Whoever comes here is about to spend a
 // thread and perhaps a disk access, so a lock costs nothing that shows.
 //
-//   A job and its place in the queue live on the stack of the task that waits for it, so asking never allocates.
+//   A job and its place in the queue live on the stack of the task that waits for it: only a thread needs memory.
 //
 //        wf_pool_run             a thread takes it           fn returns
 //     ----------------> QUEUED --------------------> BEGUN --------------> (done is set: the task's again)
