@@ -80,9 +80,16 @@ void wf_epoll_fini(struct wf_epoll *e)
     close(e->fd);
 }
 
+enum { EVERYTHING = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI };
+
 int wf_epoll_add(struct wf_epoll *e, int fd, uint64_t tag)
 {
-    return watch(e, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET, tag);
+    return watch(e, fd, EVERYTHING | EPOLLET, tag);
+}
+
+int wf_epoll_check(struct wf_epoll *e, int fd, uint64_t tag)
+{
+    return control(e, EPOLL_CTL_MOD, fd, EVERYTHING | EPOLLET, tag);
 }
 
 void wf_epoll_remove(struct wf_epoll *e, int fd)

@@ -70,22 +70,35 @@ static inline bool wf_source_has_last(const struct wf_source *s)
 // even generation.  Context: any thread.
 struct wf_source *wf_source_get(struct wf_reactor *r, int fd);
 
-// wf_source_register registers `fd` with epoll, once, edge-triggered, both directions; both begin as ready. Registering
-// twice does nothing.
-// Returns: 0 and the source in *out; -ENOMEM; -EPERM (a regular file); -EBADF; -ENOSPC (the system's limit of watches).
+// wf_source_register registers `fd` with epoll, once, edge-triggered, both directions; both begin as ready. What is
+// registered already stays so, if it is what the number means now; else whoever waits on it is woken, and it is
+// registered anew.
+// Returns: 0, the source in *out and its generation; 1: the same, but somebody is closing the number, so this may be of
+//          a file that is going: whoever comes next must call wf_source_register, too, before it waits;
+//          -ENOMEM; -EPERM (a regular file); -EBADF; -ENOSPC (the system's limits of watches).
 // Context: any thread.
-WF_MUST_CHECK int wf_source_register(struct wf_reactor *r, int fd, struct wf_source **out);
+WF_MUST_CHECK int wf_source_register(struct wf_reactor *r, int fd, struct wf_source **out, uint32_t *generation);
 
 // wf_source_forget takes `fd` out of epoll and wakes all who wait on it: they find another generation.
 // Returns: true if it was registered.
 // Context: any thread.
 bool wf_source_forget(struct wf_reactor *r, int fd);
 
-// wf_source_close is wf_source_forget and close(2) in one: between the two no other task can register the descriptor
-// again, just to have it vanish.
-// Returns: what close(2) says; an interrupted one has closed.
-// Context: any thread. As close(2), it may block on a socket that lingers.
-int wf_source_close(struct wf_reactor *r, int fd);
+// wf_source_check is wf_source_forget if the registration is of a file that the number does not mean any more.
+// Returns: true if it is registered, and stays so.
+// Context: any thread.
+bool wf_source_check(struct wf_reactor *r, int fd);
+
+// Who closes a number, of whatever reactors' concern, calls wf_closing_begin, wf_source_forget in each reactor, and
+// close(2), with no lock held; and then wf_closing_end. If that returns false, the number may have been registered too
+// late to be forgotten, and too early to be a successor's: wf_source_check in each reactor, and wf_closing_end again,
+// with `checked`. (Why: source.c.)
+// Context: any thread. Nobody waits for the one who closes.
+void wf_closing_begin(int fd);
+bool wf_closing_end(int fd, bool checked);
+
+// wf_closing_reset: in a child of fork nobody is closing anything.
+void wf_closing_reset(void);
 
 // wf_source_alone makes an epoll set of its own for `fd`, which polls as readable while one of `events` (of poll(2), 0:
 // only errors) holds: for who waits for less than what makes a direction ready. The caller closes it.

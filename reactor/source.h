@@ -11,12 +11,10 @@
 struct wf_reactor;
 struct wf_source_chunk;
 
-enum { WF_SOURCE_LOCKS = 64 };
-
 struct wf_sources {
     _Atomic(struct wf_source_chunk *) *chunks; // I: one for each 1024 numbers; the entries A: [G1]
-    _Atomic(struct wf_source_chunk *) newest;  // A: of all that were made, for wf_sources_fini
-    pthread_mutex_t locks[WF_SOURCE_LOCKS];    // by descriptor number: registering, forgetting and closing
+    _Atomic(struct wf_source_chunk *) newest;  // A: of all that were made
+    pthread_mutex_t making;                    // of whoever makes a chunk, and so writes these
 };
 
 // wf_sources_init makes an empty table.  Returns: 0; -ENOMEM.

@@ -34,9 +34,10 @@
 #include "base/mem.h"
 #include "runtime/blocking.h"
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; // of the list of all runtimes
-static struct weft_rt *all;                              // under lock
-static _Atomic unsigned forks;                           // children born between the first process and this one
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;    // of the list of all runtimes
+static struct weft_rt *all;                                 // under lock
+static pthread_cond_t unvisited = PTHREAD_COND_INITIALIZER; // a runtime that leaves the list has no visitor any more
+static _Atomic unsigned forks;                              // children born between the first process and this one
 
 const struct weft_rt *wf_forked_in;
 
@@ -47,9 +48,11 @@ static void in_child(void)
         wf_forked_in = wf_rt_current();
     wf_fetch_add_relaxed(&forks, 1); // relaxed: the child has one thread
     pthread_mutex_init(&lock, NULL); // another thread of the parent's may have held it
+    pthread_cond_init(&unvisited, NULL);
     all = NULL;
     wf_pool_in_child();
     wf_clock_use(NULL); // nobody moves another one here
+    wf_closing_reset();
 }
 
 static void watch_forks(void)
@@ -68,6 +71,9 @@ static void enlist(struct weft_rt *rt)
 static void delist(struct weft_rt *rt)
 {
     pthread_mutex_lock(&lock);
+    rt->leaving = true;
+    while (rt->visitors > 0)
+        pthread_cond_wait(&unvisited, &lock);
     for (struct weft_rt **at = &all; *at; at = &(*at)->next) {
         if (*at == rt) {
             *at = rt->next;
@@ -77,11 +83,21 @@ static void delist(struct weft_rt *rt)
     pthread_mutex_unlock(&lock);
 }
 
-void wf_rt_forget_fd(int fd)
+// visit calls `fn` for each runtime, and not under the lock of the list: epoll may ask a file that takes its time. What
+// is visited stays in the list meanwhile. What is leaving it has no tasks any more.
+static void visit(bool (*fn)(struct wf_reactor *, int), int fd)
 {
     pthread_mutex_lock(&lock);
-    for (struct weft_rt *rt = all; rt; rt = rt->next)
-        wf_source_forget(rt->reactor, fd);
+    for (struct weft_rt *rt = all; rt; rt = rt->next) {
+        if (rt->leaving)
+            continue;
+        rt->visitors++;
+        pthread_mutex_unlock(&lock);
+        fn(rt->reactor, fd);
+        pthread_mutex_lock(&lock);
+        if (--rt->visitors == 0 && rt->leaving)
+            pthread_cond_broadcast(&unvisited);
+    }
     pthread_mutex_unlock(&lock);
 }
 
@@ -89,6 +105,16 @@ static void not_in_a_task(const char *call)
 {
     if (wf_self())
         wf_misuse("%s blocks its thread: it must not be called by a task", call);
+}
+
+void wf_rt_forget_fd(int fd)
+{
+    visit(wf_source_forget, fd);
+}
+
+void wf_rt_check_fd(int fd)
+{
+    visit(wf_source_check, fd);
 }
 
 // --- Making ----------------------------------------------------------------------------------------------------------

@@ -23,6 +23,8 @@ struct weft_rt {
     struct weft_rt *next;       // G
     _Atomic uint32_t end;       // A: how far its threads have ended, a futex; [F1]
     _Atomic uint32_t stoppers;  // A: calls of weft_rt_stop that have not returned; [F1]
+    unsigned visitors;          // G: how many threads make it forget a descriptor
+    bool leaving;               // G: it leaves the list when there is no visitor
 };
 
 // What a task begins with; of no use once it has begun.
@@ -78,8 +80,10 @@ extern const struct weft_rt *wf_forked_in;
 // Returns: 0; -ENOMEM; -EMFILE and the like.
 WF_MUST_CHECK int wf_rt_make(weft_rt **out, const weft_config *full, const struct wf_idle_source *idle);
 
-// wf_rt_forget_fd takes `fd` out of every runtime's reactor, and wakes who waits on it there.  Context: any thread.
+// wf_rt_forget_fd takes `fd` out of every runtime's reactor, and wakes who waits on it there.
+// wf_rt_check_fd does so where what is registered is not what the number means now.  Context: any thread.
 void wf_rt_forget_fd(int fd);
+void wf_rt_check_fd(int fd);
 
 // The three calls of the scheduler into runtime/task.c: `run`, `ended` and `refused` of its configuration.
 int wf_task_body(struct wf_task *core);

@@ -100,23 +100,30 @@ static inline struct wf_waker wf_wait_waker(struct wf_task *task)
     return (struct wf_waker){ wf_task_wake, task };
 }
 
-// wf_wait_as is wf_wait_cell without a deadline, for who knows the calling task already. Inline, because every message
-// of a server comes through here, and what it returns to is predicted wrong (base/syscall.h).
+// wf_wait_pushed parks the calling task until `node`, which it has pushed, is chosen; it takes the node out again if the
+// wait is cut short.
+// Returns: as wf_wait_cell, without a deadline. Inline, because every message of a server comes through here, and what
+// it returns to is predicted wrong (base/syscall.h).
+static inline int wf_wait_pushed(struct wf_task *task, struct wf_cell *c, struct wf_cell_node *node, const char *what,
+                                 intptr_t on)
+{
+    do {
+        wf_wait_park(task, what, on);
+        if (wf_likely(wf_cell_chosen(node))) {
+            wf_wait_let_go(node);
+            return 0;
+        }
+    } while (!wf_wait_cut(task));
+    return wf_wait_leave(task, c, node, what, on) ? 0 : wf_wait_cut(task);
+}
+
+// wf_wait_as is wf_wait_cell without a deadline, for who knows the calling task already.
 static inline int wf_wait_as(struct wf_task *task, struct wf_cell *c, const char *what, intptr_t on)
 {
     struct wf_cell_node node;
 
     node.waker = wf_wait_waker(task);
-    if (!wf_cell_push(c, &node))
-        return 0;
-    do {
-        wf_wait_park(task, what, on);
-        if (wf_likely(wf_cell_chosen(&node))) {
-            wf_wait_let_go(&node);
-            return 0;
-        }
-    } while (!wf_wait_cut(task));
-    return wf_wait_leave(task, c, &node, what, on) ? 0 : wf_wait_cut(task);
+    return wf_cell_push(c, &node) ? wf_wait_pushed(task, c, &node, what, on) : 0;
 }
 
 // wf_wait_sleep parks the calling task until `deadline`. Returns: 0 when it has come; -ECANCELED.

@@ -5,8 +5,8 @@
 // use. Reads and writes of regular files go to the blocking pool. Any number of tasks may read, and any number may
 // write, the same descriptor at the same time.
 //
-// What weft has waited on is closed with weft_close, in the runtime that waited; after a plain close(2) a later
-// descriptor with the same number could wait for ever.
+// What weft has waited on is closed with weft_close; after a plain close(2) a later descriptor with the same number could
+// wait for ever.
 //
 // Common to all calls below, unless they say otherwise:
 // Returns: what the POSIX call of the same name returns, but a negative errno value for failure; never -EAGAIN and
@@ -69,10 +69,14 @@ WEFT_API int weft_connect(int fd, const struct sockaddr *sa, socklen_t len);
 //          descriptor of its own meanwhile.
 WEFT_API int weft_poll(int fd, short events);
 
-// weft_close closes `fd` and wakes whoever waits on it, with -EBADF.
+// weft_close closes `fd` and wakes whoever waits on it, in whatever runtime, with -EBADF. A call that begins at the same
+// time gets -EBADF, or finds the number's next descriptor, as read(2) does beside close(2).
 //
 // Returns: 0; -EBADF; -EIO and the like as close(2): the descriptor is gone all the same.
-// Context: any thread. Never parks; not a cancellation point.
+// Context: any thread: a task, a job of weft_blocking, a thread of the program's own. Never parks; not a cancellation
+//          point. Where close(2) blocks (a socket with SO_LINGER and a time, until the peer has everything; a file on a
+//          network) it blocks the calling thread, which in a task is the worker, and nobody else: such a descriptor is
+//          better closed by weft_blocking.
 WEFT_API int weft_close(int fd);
 
 WEFT_END_DECLS

@@ -9,9 +9,18 @@ WF_NOINLINE static int sys_close(int fd)
     return close(fd) < 0 && errno != EINTR ? -errno : 0;
 }
 
+// In every runtime: the host program may have more than one. close(2) may take its time, so nothing is held meanwhile;
+// why nobody is lost all the same says reactor/source.c.
 int weft_close(int fd)
 {
-    wf_rt_forget_fd(fd); // in every runtime: the host program may have more than one
-    weft_rt *rt = weft_rt_current();
-    return rt ? wf_source_close(rt->reactor, fd) : sys_close(fd);
+    if (fd < 0)
+        return -EBADF;
+    wf_closing_begin(fd);
+    wf_rt_forget_fd(fd);
+    int err = sys_close(fd);
+    if (!wf_closing_end(fd, false)) {
+        wf_rt_check_fd(fd);
+        wf_closing_end(fd, true);
+    }
+    return err;
 }

@@ -36,9 +36,11 @@ WF_NOINLINE static ssize_t sys_accept(int fd, void *args)
 // listener makes the descriptor fit for accept: registered at once, as one that accepts is going to wait.
 static int listener(struct wf_ready *r)
 {
-    int err = wf_nonblock(r->fd);
+    int err = wf_ready_attach(r);
     if (err == 0)
-        err = wf_ready_attach_as(r, WF_KIND_LISTENER);
+        err = wf_nonblock(r->fd);
+    if (err == 0)
+        err = wf_ready_remember(r, WF_KIND_LISTENER);
     return err == -EPERM ? -ENOTSOCK : err; // a file
 }
 

@@ -68,14 +68,62 @@ static short directions(short events)
     return (short)((events & IN || !(events & OUT) ? IN : 0) | (events & OUT ? OUT : 0));
 }
 
+// --- nodes -----------------------------------------------------------------------------------------------------------
+
+// pull takes the first `n` nodes out of their cells.  Returns: whether any of them was chosen.
+static bool pull(struct wf_poll *p, const struct wf_ready *r, struct wf_cell *const *cells, int n)
+{
+    bool set = false;
+
+    for (int i = 0; i < n; i++)
+        set |= wf_wait_leave(r->self, cells[i], &p->nodes[i], r->call, r->fd);
+    return set;
+}
+
+// push enters the cells, all of them.
+// Returns: false if one of them is set, or the descriptor was closed (reactor/source.c, G3): then none.
+static bool push(struct wf_poll *p, const struct wf_ready *r, struct wf_cell *const *cells, int n)
+{
+    int i = 0;
+
+    for (; i < n; i++) {
+        p->nodes[i].waker = wf_wait_waker(r->self);
+        if (!wf_cell_push(cells[i], &p->nodes[i]))
+            break;
+    }
+    if (i == n && wf_ready_same(r) == 0)
+        return true;
+    pull(p, r, cells, i);
+    return false;
+}
+
+static bool chosen(const struct wf_poll *p, int n)
+{
+    return wf_cell_chosen(&p->nodes[0]) || (n > 1 && wf_cell_chosen(&p->nodes[1]));
+}
+
+// await parks until one of the cells is set.  Returns: 0: look again; -ECANCELED; -EBADF.
+static int await(struct wf_ready *r, struct wf_cell *const *cells, int n)
+{
+    struct wf_poll p; // its nodes
+    int err = 0;
+
+    r->parked = true;
+    if (push(&p, r, cells, n)) {
+        while (!chosen(&p, n) && !(err = wf_wait_cut(r->self)))
+            wf_wait_park(r->self, r->call, r->fd);
+        if (pull(&p, r, cells, n))
+            err = 0; // completion wins
+    }
+    return err < 0 ? err : wf_ready_same(r);
+}
+
+// --- weft_poll -------------------------------------------------------------------------------------------------------
+
 // wait_cells waits for the next edge of a descriptor of which nothing is ready. Returns: 0: look again.
 static int wait_cells(struct ask *a)
 {
-    if (!clear(a->cells, a->seen, a->n))
-        return 0;
-    int err = wf_wait_cells(a->cells, a->n, WEFT_NEVER, a->r.call, a->r.fd);
-    a->r.parked = true;
-    return err < 0 ? err : wf_ready_same(&a->r);
+    return clear(a->cells, a->seen, a->n) ? await(&a->r, a->cells, a->n) : wf_ready_same(&a->r);
 }
 
 // look_alone asks poll(2) for the events alone, having noted what the cells say: that of `set`, and that of the end of
@@ -101,8 +149,7 @@ static int wait_set(struct ask *a, struct wf_ready *set)
         if ((err = look_alone(a, set, cells, seen)) != 0)
             return err;
         if (clear(cells, seen, 2))
-            err = wf_wait_cells(cells, 2, WEFT_NEVER, a->r.call, a->r.fd);
-        a->r.parked = true;
+            err = await(&a->r, cells, 2);
     }
     return err;
 }
@@ -130,10 +177,10 @@ static int wait_apart(struct ask *a)
 // attach registers the descriptor, in the mode in which it is. Returns: 1 if it cannot be waited for.
 static int attach(struct ask *a)
 {
-    if (!a->r.source) {
+    if (!a->r.source || a->r.kind == WF_KIND_UNKNOWN) {
         int err = wf_ready_attach(&a->r);
         if (err == -ENOTSOCK)
-            err = wf_ready_attach_as(&a->r, WF_KIND_UNKNOWN);
+            err = wf_ready_remember(&a->r, WF_KIND_POLLED);
         if (err < 0)
             return err == -EPERM ? 1 : err;
     }
@@ -240,32 +287,12 @@ static int cells_of(const struct wf_poll *p, int fd, short events, struct wf_cel
     return n;
 }
 
-// pull takes the first `n` nodes out of their cells.
-static void pull(struct wf_poll *p, struct wf_cell *const *cells, int n)
-{
-    for (int i = 0; i < n; i++)
-        wf_wait_leave(wf_self(), cells[i], &p->nodes[i], "weft_select", 0);
-}
-
-// push enters the cells, all of them.  Returns: false if one of them is set: then none.
-static bool push(struct wf_poll *p, struct wf_cell *const *cells, int n)
-{
-    for (int i = 0; i < n; i++) {
-        p->nodes[i].waker = wf_wait_waker(wf_self());
-        if (!wf_cell_push(cells[i], &p->nodes[i])) {
-            pull(p, cells, i);
-            return false;
-        }
-    }
-    return true;
-}
-
 static int join_cells(struct wf_poll *p, struct ask *a)
 {
     int ready;
 
     while ((ready = look(a)) == 0) {
-        if (clear(a->cells, a->seen, a->n) && push(p, a->cells, a->n))
+        if (clear(a->cells, a->seen, a->n) && push(p, &a->r, a->cells, a->n))
             return 0;
         int err = wf_ready_same(&a->r);
         if (err < 0)
@@ -285,7 +312,7 @@ static int join_set(struct wf_poll *p, struct ask *a)
     while (err == 0) {
         if ((err = look_alone(a, &set, cells, seen)) != 0)
             return err;
-        if (clear(cells, seen, 2) && push(p, cells, 2))
+        if (clear(cells, seen, 2) && push(p, &a->r, cells, 2))
             return 0;
     }
     return err;
@@ -303,6 +330,8 @@ int wf_poll_join(struct wf_poll *p, int fd, short events)
     int ready = attach(&a);
     if (ready != 0)
         return ready > 0 ? poll_file(&a) : ready;
+    if (p->generation && a.r.generation != p->generation)
+        return -EBADF;
     p->generation = a.r.generation;
     if (p->set < 0) {
         ready = join_cells(p, &a);
@@ -318,15 +347,15 @@ int wf_poll_join(struct wf_poll *p, int fd, short events)
 bool wf_poll_chosen(const struct wf_poll *p, int fd, short events)
 {
     struct wf_cell *cells[2];
-    int n = cells_of(p, fd, events, cells);
-
-    return wf_cell_chosen(&p->nodes[0]) || (n > 1 && wf_cell_chosen(&p->nodes[1]));
+    return chosen(p, cells_of(p, fd, events, cells));
 }
 
 void wf_poll_leave(struct wf_poll *p, int fd, short events)
 {
+    const struct wf_ready r = { .self = wf_self(), .fd = fd, .call = "weft_select" };
     struct wf_cell *cells[2];
-    pull(p, cells, cells_of(p, fd, events, cells));
+
+    pull(p, &r, cells, cells_of(p, fd, events, cells));
 }
 
 void wf_poll_end(struct wf_poll *p)

@@ -10,12 +10,21 @@
 
 // --- waiting ---------------------------------------------------------------------------------------------------------
 
+// park waits for the next edge. Whoever pushes into the cell of a later generation would wait for that one's edges: so it
+// looks at the generation once it has pushed (reactor/source.c, G3).
 static int park(struct wf_ready *r, struct wf_cell *cell)
 {
-    if (wf_cell_value(cell)) // another edge, or another descriptor
-        return wf_ready_same(r);
-    r->parked = true;
-    int err = wf_wait_as(r->self, cell, r->call, r->fd);
+    struct wf_cell_node node;
+    int err = 0;
+
+    node.waker = wf_wait_waker(r->self);
+    if (wf_cell_push(cell, &node)) {
+        r->parked = true;
+        if (wf_likely(wf_ready_same(r) == 0))
+            err = wf_wait_pushed(r->self, cell, &node, r->call, r->fd);
+        else
+            wf_wait_leave(r->self, cell, &node, r->call, r->fd);
+    }
     return err < 0 ? err : wf_ready_same(r);
 }
 
@@ -25,6 +34,9 @@ int wf_ready_wait(struct wf_ready *r)
         return wf_ready_attach(r); // and look again: both directions begin as ready
 
     struct wf_cell *cell = &r->source->ready[r->direction];
+    int err = wf_ready_same(r);
+    if (err < 0)
+        return err;
     if (r->edge && !wf_cell_clear(cell, r->edge))
         return wf_ready_same(r); // there was another edge, or somebody else has cleared it
     return park(r, cell);
@@ -32,7 +44,7 @@ int wf_ready_wait(struct wf_ready *r)
 
 void wf_ready_short(struct wf_ready *r)
 {
-    if (r->kind == WF_KIND_TCP && r->edge && !wf_source_has_last(r->source))
+    if (r->kind == WF_KIND_TCP && r->edge && !wf_source_has_last(r->source) && wf_ready_same(r) == 0)
         wf_cell_clear(&r->source->ready[r->direction], r->edge);
 }
 
@@ -49,25 +61,44 @@ WF_NOINLINE static int sys_is_tcp(int fd)
     return errno == ENOTSOCK || errno == EBADF ? -errno : 0;
 }
 
+// enroll registers the descriptor. While its number is being closed nothing is remembered of it: each call registers,
+// before it waits, and so finds out whether what is registered is what the number means by then (reactor/source.c).
+static int enroll(struct wf_ready *r)
+{
+    struct wf_source *s;
+    int err = wf_source_register(wf_weft_task(r->self)->rt->reactor, r->fd, &s, &r->generation);
+
+    r->source = err < 0 ? NULL : s;
+    r->kind = WF_KIND_UNKNOWN;
+    r->sure = err == 0;
+    return err < 0 ? err : 0;
+}
+
+int wf_ready_remember(struct wf_ready *r, enum wf_kind kind)
+{
+    int err = wf_ready_same(r);
+
+    if (err < 0)
+        return err;
+    r->kind = kind;
+    if (r->sure)
+        wf_store_relaxed(&r->source->kind, r->generation << 3 | kind); // relaxed: as in wf_kind_of
+    return 0;
+}
+
 int wf_ready_attach_as(struct wf_ready *r, enum wf_kind kind)
 {
-    int err = wf_source_register(wf_weft_task(r->self)->rt->reactor, r->fd, &r->source);
-    if (err < 0) {
-        r->source = NULL;
-        return err;
-    }
-    r->generation = wf_load_acquire(&r->source->generation); // acquire: as in wf_ready_find
-    if (!(r->generation & 1))
-        return -EBADF;
-    r->kind = kind;
-    wf_store_relaxed(&r->source->kind, r->generation << 3 | kind); // relaxed: as in wf_kind_of
-    return 0;
+    int err = enroll(r);
+    return err < 0 ? err : wf_ready_remember(r, kind);
 }
 
 int wf_ready_attach(struct wf_ready *r)
 {
+    int err = enroll(r);
+    if (err < 0)
+        return err;
     int tcp = sys_is_tcp(r->fd);
-    return tcp < 0 ? tcp : wf_ready_attach_as(r, tcp ? WF_KIND_TCP : WF_KIND_SOCKET);
+    return tcp < 0 ? tcp : wf_ready_remember(r, tcp ? WF_KIND_TCP : WF_KIND_SOCKET);
 }
 
 WF_NOINLINE int wf_nonblock(int fd)
@@ -106,14 +137,18 @@ static int adopt(struct wf_ready *r)
     int err = sys_is_stored(r->fd);
     if (err != 0)
         return err;
-    err = wf_nonblock(r->fd);
+    err = enroll(r);
     if (err == 0)
-        err = wf_ready_attach_as(r, WF_KIND_OTHER);
+        err = wf_nonblock(r->fd);
+    if (err == 0)
+        err = wf_ready_remember(r, WF_KIND_OTHER);
     return err == -EPERM ? 1 : err;
 }
 
 struct job {
-    wf_ready_try *try;
+    wf_ready_try *
+    try
+        ;
     void *args;
     ssize_t result;
     int fd;
@@ -122,7 +157,9 @@ struct job {
 static int run_job(void *arg)
 {
     struct job *job = arg;
-    job->result = job->try(job->fd, job->args);
+    job->result = job->
+    try
+        (job->fd, job->args);
     return 0;
 }
 

@@ -15,8 +15,9 @@
 // the cell says in advance whether a system call can succeed: one that found the direction drained clears it, and the
 // next call parks without asking the kernel. That makes two system calls a message of a steady echo.
 //
-// Clearing. A call reads the cell's word, makes the system call, and clears the cell only if the word has not changed:
-// an edge that came in between has another count, and is not lost.
+// Clearing. A call reads the cell's word, makes the system call, sees that the number has not been closed meanwhile (so
+// that the system call was made on the descriptor of this generation), and clears the cell only if the word has not
+// changed: an edge that came in between has another count, and is not lost, nor is the end of the generation.
 //   - EAGAIN proves that the direction is drained.
 //   - So does a call that moved fewer bytes than asked for, but only on TCP: an edge-triggered epoll reports everything
 //     that comes later. Not on datagram sockets (a short read is a short message), Unix sockets (a read stops at passed
@@ -40,10 +41,11 @@
 
 // What is known of a registered descriptor.
 enum wf_kind {
-    WF_KIND_UNKNOWN,  // nothing, yet
+    WF_KIND_UNKNOWN,  // nothing, yet: register it before waiting
     WF_KIND_SOCKET,   // a socket: needs MSG_DONTWAIT
     WF_KIND_TCP,      // and a short read or write means drained
     WF_KIND_LISTENER, // a socket that is non-blocking, because accept has no MSG_DONTWAIT
+    WF_KIND_POLLED,   // no socket; in the mode in which it is
     WF_KIND_OTHER,    // no socket; non-blocking
 };
 
@@ -58,6 +60,7 @@ struct wf_ready {
     enum wf_direction direction;
     const char *call;
     bool parked;
+    bool sure; // what is found out of it may be remembered
 };
 
 // wf_ready_try is one system call: what it returned, or -errno. -EAGAIN: wait and try again.
@@ -128,7 +131,7 @@ __attribute__((always_inline)) static inline ssize_t wf_ready_run(struct wf_read
 {
     ssize_t result;
 
-    while ((result = wf_ready_look(r) ? try(r->fd, args) : -EAGAIN) == -EAGAIN) {
+    while ((result = wf_ready_look(r) ? try (r->fd, args) : -EAGAIN) == -EAGAIN) {
         int err = wf_ready_wait(r);
         if (err < 0)
             return err;
@@ -140,10 +143,14 @@ __attribute__((always_inline)) static inline ssize_t wf_ready_run(struct wf_read
     return result;
 }
 
-// wf_ready_attach registers the descriptor and finds out its kind; wf_ready_attach_as has found it out by itself.
-// Returns: 0; -EPERM if it cannot be polled; what else wf_source_register returns; -EBADF if it is closed meanwhile.
+// wf_ready_attach registers the descriptor, and finds out its kind by what it is then. wf_ready_remember is for who finds
+// that out by itself, after registering: nothing that was known of the number before need be true any more.
+// wf_ready_attach_as is both, for a kind that any descriptor may have.
+// Returns: 0; -EPERM if it cannot be polled; -ENOTSOCK (_attach: it is registered all the same); what else
+//          wf_source_register returns; -EBADF if it is closed meanwhile.
 int wf_ready_attach(struct wf_ready *r);
 int wf_ready_attach_as(struct wf_ready *r, enum wf_kind kind);
+int wf_ready_remember(struct wf_ready *r, enum wf_kind kind);
 
 // wf_ready_file is wf_ready_run for what is no socket: on the blocking pool if it cannot be polled.
 ssize_t wf_ready_file(struct wf_ready *r, wf_ready_try *try, void *args);
@@ -151,7 +158,9 @@ ssize_t wf_ready_file(struct wf_ready *r, wf_ready_try *try, void *args);
 // wf_ready_once is for a call that shall not park: the system call as it is.
 static inline ssize_t wf_ready_once(int fd, wf_ready_try *try, void *args)
 {
-    ssize_t result = try(fd, args);
+    ssize_t result =
+    try
+        (fd, args);
     wf_spend();
     return result;
 }

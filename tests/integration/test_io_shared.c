@@ -11,7 +11,7 @@ enum { TASKS = 16 };
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
-    return "race:^wf_source_close$\n";
+    return "race:^sys_close$\n";
 }
 
 // --- readers ---------------------------------------------------------------------------------------------------------

@@ -123,7 +123,7 @@ static void line_open(struct line *l)
     *l = (struct line){ .fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) };
     l->to = l->fd;
     assert_true(l->fd >= 0);
-    assert_int_equal(wf_source_register(reactor, l->fd, &l->source), 0);
+    assert_int_equal(wf_source_register(reactor, l->fd, &l->source, &(uint32_t){ 0 }), 0);
 }
 
 // line_open_pipe: each write is one event, and a read is none, as it is of an eventfd.
@@ -133,7 +133,7 @@ static void line_open_pipe(struct line *l)
 
     assert_int_equal(pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
     *l = (struct line){ .fd = ends[0], .to = ends[1] };
-    assert_int_equal(wf_source_register(reactor, l->fd, &l->source), 0);
+    assert_int_equal(wf_source_register(reactor, l->fd, &l->source, &(uint32_t){ 0 }), 0);
 }
 
 static void line_write(struct line *l)
@@ -198,7 +198,8 @@ static void line_turn(struct line *l)
 
 static void line_close(struct line *l)
 {
-    assert_int_equal(wf_source_close(reactor, l->fd), 0);
+    assert_true(wf_source_forget(reactor, l->fd));
+    assert_int_equal(close(l->fd), 0);
 }
 
 static void one_at_a_time_has_the_lease(void **state)

@@ -1,9 +1,15 @@
 // Sources, without the reactor thread: the test is the worker that has borrowed the poll.
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -36,18 +42,39 @@ static unsigned turn(void)
     return idle.poll(reactor, 0);
 }
 
+static uint32_t generation(const struct wf_source *s)
+{
+    return wf_load_acquire(&s->generation);
+}
+
+static int enroll(int fd, struct wf_source **s)
+{
+    uint32_t in;
+    int err = wf_source_register(reactor, fd, s, &in);
+    assert_true(err < 0 || in == generation(*s));
+    return err;
+}
+
 static struct wf_source *enter(int fd)
 {
     struct wf_source *s = NULL;
 
-    assert_int_equal(wf_source_register(reactor, fd, &s), 0);
+    assert_int_equal(enroll(fd, &s), 0);
     assert_non_null(s);
     return s;
 }
 
-static uint32_t generation(const struct wf_source *s)
+// shut closes as weft_close does.
+static int shut(int fd)
 {
-    return wf_load_acquire(&s->generation);
+    wf_closing_begin(fd);
+    wf_source_forget(reactor, fd);
+    int err = close(fd) < 0 ? -errno : 0;
+    if (!wf_closing_end(fd, false)) {
+        wf_source_check(reactor, fd);
+        assert_true(wf_closing_end(fd, true));
+    }
+    return err;
 }
 
 // drain empties a cell, as one who got EAGAIN does.
@@ -74,8 +101,8 @@ static void make_pair(int fd[2])
 
 static void close_pair(const int fd[2])
 {
-    assert_int_equal(wf_source_close(reactor, fd[0]), 0);
-    assert_int_equal(wf_source_close(reactor, fd[1]), 0);
+    assert_int_equal(shut(fd[0]), 0);
+    assert_int_equal(shut(fd[1]), 0);
 }
 
 static void a_number_never_registered_has_no_source(void **state)
@@ -226,7 +253,7 @@ static void a_hang_up_wakes_both_directions(void **state)
     close(fd[1]);
     assert_int_equal(turn(), 1);
     assert_int_equal(bell_count(&bell), 2);
-    assert_int_equal(wf_source_close(reactor, fd[0]), 0);
+    assert_int_equal(shut(fd[0]), 0);
 }
 
 // A reader reads, gets EAGAIN, and is about to clear what it saw; then an edge comes. It must not clear that.
@@ -298,7 +325,7 @@ static void a_number_is_used_again_with_another_generation(void **state)
     struct wf_source *s = enter(fd[0]);
     uint32_t before = generation(s);
     put(fd[1]);
-    assert_int_equal(wf_source_close(reactor, fd[0]), 0);
+    assert_int_equal(shut(fd[0]), 0);
     make_pair(again);
     assert_int_equal(again[0], fd[0]); // the lowest number that is free
     assert_ptr_equal(enter(again[0]), s);
@@ -328,6 +355,183 @@ static void an_event_for_a_predecessor_is_dropped(void **state)
     close_pair(fd);
 }
 
+// --- closing ---------------------------------------------------------------------------------------------------------
+
+// A number is registered while it is closed, before close(2): the kernel drops the watch, and the closer finds that out.
+static void what_registers_while_its_number_is_closed_is_woken(void **state)
+{
+    struct wf_cell_node node;
+    struct bell bell = { 0 };
+    struct wf_source *s;
+    int fd[2];
+
+    (void)state;
+    make_pair(fd);
+    wf_closing_begin(fd[0]);
+    assert_false(wf_source_forget(reactor, fd[0]));
+    assert_int_equal(enroll(fd[0], &s), 1); // whoever comes next must ask again
+    drain(s, WF_READ);
+    wait_on(s, WF_READ, &node, &bell);
+    assert_int_equal(close(fd[0]), 0);
+    assert_false(wf_closing_end(fd[0], false));
+    assert_int_equal(bell_count(&bell), 0);
+    assert_false(wf_source_check(reactor, fd[0]));
+    assert_int_equal(bell_count(&bell), 1);
+    assert_int_equal(generation(s) % 2, 0);
+    assert_true(wf_closing_end(fd[0], true));
+    assert_int_equal(enroll(fd[1], &s), 0);
+    assert_int_equal(shut(fd[1]), 0);
+}
+
+// The successor comes while the closer is still in close(2), or has not looked yet: it is told apart.
+static void a_successor_of_a_number_that_is_being_closed_is_registered_anew(void **state)
+{
+    struct wf_cell_node node[2];
+    struct bell bell[2] = { { 0 }, { 0 } };
+    struct wf_source *s;
+    int fd[2], again[2];
+
+    (void)state;
+    make_pair(fd);
+    wf_closing_begin(fd[0]);
+    assert_int_equal(enroll(fd[0], &s), 1);
+    drain(s, WF_READ);
+    wait_on(s, WF_READ, &node[0], &bell[0]);
+    uint32_t before = generation(s);
+    close(fd[0]);
+    make_pair(again);
+    assert_int_equal(again[0], fd[0]);
+    assert_int_equal(enroll(again[0], &s), 1);
+    assert_int_equal(generation(s), before + 2);
+    assert_int_equal(bell_count(&bell[0]), 1);
+    turn();
+    drain(s, WF_READ);
+    wait_on(s, WF_READ, &node[1], &bell[1]);
+    assert_false(wf_closing_end(fd[0], false));
+    assert_true(wf_source_check(reactor, fd[0])); // it is what the number means
+    assert_true(wf_closing_end(fd[0], true));
+    assert_int_equal(generation(s), before + 2);
+    turn();
+    assert_int_equal(bell_count(&bell[1]), 0);
+    put(again[1]);
+    turn();
+    assert_int_equal(bell_count(&bell[1]), 1);
+    close(fd[1]);
+    close_pair(again);
+}
+
+static void others_than_the_number_that_is_closed_are_registered_as_ever(void **state)
+{
+    struct wf_source *s;
+    int fd[2];
+
+    (void)state;
+    make_pair(fd);
+    wf_closing_begin(fd[0]);
+    wf_closing_begin(fd[0]); // twice: that is a fault of the program, but no reason to lose count
+    assert_int_equal(enroll(fd[1], &s), 0);
+    assert_true(wf_closing_end(fd[0], false));
+    assert_int_equal(enroll(fd[0], &s), 1);
+    assert_false(wf_closing_end(fd[0], false));
+    assert_true(wf_source_check(reactor, fd[0]));
+    assert_true(wf_closing_end(fd[0], true));
+    assert_int_equal(enroll(fd[0], &s), 0);
+    close_pair(fd);
+}
+
+// Registering what is registered finds out that it is another file's.
+static void registering_after_a_plain_close_begins_a_generation(void **state)
+{
+    int fd[2], again[2];
+
+    (void)state;
+    make_pair(fd);
+    struct wf_source *s = enter(fd[0]);
+    uint32_t before = generation(s);
+    close(fd[0]);
+    make_pair(again);
+    assert_int_equal(again[0], fd[0]);
+    enter(again[0]);
+    assert_int_equal(generation(s), before + 2);
+    close(fd[1]);
+    close_pair(again);
+}
+
+// Somebody opens the next descriptor of a number, and is told of its end, while the last one's waiters are being woken.
+struct successor {
+    struct wf_waker waker; // of a waiter on the last one
+    int number;
+    _Atomic int step; // 1: begin; 2: done
+    _Atomic int tid;
+    pthread_t thread;
+};
+
+static void *succeed(void *arg)
+{
+    struct successor *next = arg;
+    struct wf_source *s;
+    int fd[2];
+
+    atomic_store(&next->tid, (int)syscall(SYS_gettid));
+    while (atomic_load(&next->step) == 0)
+        sched_yield();
+    make_pair(fd);
+    assert_int_equal(dup3(fd[0], next->number, O_CLOEXEC), next->number);
+    close(fd[0]);
+    close(fd[1]);
+    assert_int_equal(enroll(next->number, &s), 0);
+    turn(); // the poll is on loan to the test, which waits for this thread
+    atomic_store(&next->step, 2);
+    return NULL;
+}
+
+// sleeps tells whether the thread sleeps, in a lock.
+static bool sleeps(int tid)
+{
+    char path[64], stat[512];
+
+    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = read(fd, stat, sizeof(stat) - 1);
+    close(fd);
+    assert_true(n > 0);
+    stat[n] = 0;
+    return strncmp(strrchr(stat, ')'), ") S", 3) == 0;
+}
+
+static void let_succeed(void *arg)
+{
+    struct successor *next = arg;
+
+    atomic_store(&next->step, 1);
+    while (atomic_load(&next->step) != 2 && !sleeps(atomic_load(&next->tid)))
+        sched_yield();
+}
+
+static void what_a_successor_is_told_is_not_overwritten(void **state)
+{
+    struct successor next = { .number = 0 };
+    struct wf_cell_node node = { .waker = { let_succeed, &next } };
+    int fd[2];
+
+    (void)state;
+    make_pair(fd);
+    struct wf_source *s = enter(fd[0]);
+    drain(s, WF_READ);
+    assert_true(wf_cell_push(&s->ready[WF_READ], &node));
+    next.number = fd[0];
+    assert_int_equal(pthread_create(&next.thread, NULL, succeed, &next), 0);
+    while (atomic_load(&next.tid) == 0)
+        sched_yield();
+    assert_true(wf_source_forget(reactor, fd[0]));
+    assert_int_equal(pthread_join(next.thread, NULL), 0);
+    for (int d = WF_READ; d <= WF_WRITE; d++)
+        assert_true(wf_cell_value(&s->ready[d]) & WF_EDGE_LAST);
+    close_pair(fd);
+}
+
+// --- what is refused -------------------------------------------------------------------------------------------------
+
 static void what_cannot_be_polled_is_refused(void **state)
 {
     struct wf_source *s = NULL;
@@ -335,15 +539,14 @@ static void what_cannot_be_polled_is_refused(void **state)
 
     (void)state;
     assert_true(fd >= 0);
-    assert_int_equal(wf_source_register(reactor, fd, &s), -EPERM);
+    assert_int_equal(enroll(fd, &s), -EPERM);
     assert_null(s);
     assert_int_equal(generation(wf_source_get(reactor, fd)) % 2, 0);
-    assert_int_equal(wf_source_close(reactor, fd), 0);
-    assert_int_equal(wf_source_register(reactor, fd, &s), -EBADF);
-    assert_int_equal(wf_source_register(reactor, -1, &s), -EBADF);
-    assert_int_equal(wf_source_register(reactor, INT_MAX, &s), -EBADF);
-    assert_int_equal(wf_source_close(reactor, fd), -EBADF);
-    assert_int_equal(wf_source_close(reactor, -1), -EBADF);
+    assert_int_equal(shut(fd), 0);
+    assert_int_equal(enroll(fd, &s), -EBADF);
+    assert_int_equal(enroll(-1, &s), -EBADF);
+    assert_int_equal(enroll(INT_MAX, &s), -EBADF);
+    assert_int_equal(shut(fd), -EBADF);
 }
 
 static void numbers_of_many_chunks(void **state)
@@ -364,7 +567,7 @@ static void numbers_of_many_chunks(void **state)
         assert_true(high >= at);
         assert_int_equal(enter(high)->fd, high);
         assert_int_equal(turn(), 1);
-        assert_int_equal(wf_source_close(reactor, high), 0);
+        assert_int_equal(shut(high), 0);
     }
     close_pair(fd);
     setrlimit(RLIMIT_NOFILE, &old);
@@ -384,7 +587,7 @@ static void more_events_than_a_batch_take_more_turns(void **state)
     assert_int_equal(turn(), WF_EPOLL_BATCH); // writable, all of them
     assert_int_equal(turn(), MANY - WF_EPOLL_BATCH);
     for (int i = 0; i < MANY; i++)
-        assert_int_equal(wf_source_close(reactor, fd[i]), 0);
+        assert_int_equal(shut(fd[i]), 0);
 }
 
 // A number that epoll still knows: it was closed behind our back while a duplicate kept its file open.
@@ -442,10 +645,10 @@ static void every_refusal_leaves_the_source_as_it_was(void **state)
     (void)state;
     make_pair(fd);
     wf_mem_fail_at(1, false); // the chunk
-    assert_int_equal(wf_source_register(reactor, fd[0], &s), -ENOMEM);
+    assert_int_equal(enroll(fd[0], &s), -ENOMEM);
     assert_null(wf_source_get(reactor, fd[0]));
     wf_mem_fail_at(2, false); // epoll
-    assert_int_equal(wf_source_register(reactor, fd[0], &s), -ENOMEM);
+    assert_int_equal(enroll(fd[0], &s), -ENOMEM);
     assert_int_equal(generation(wf_source_get(reactor, fd[0])) % 2, 0);
     assert_false(wf_source_forget(reactor, fd[0]));
     wf_mem_fail_at(0, false);
@@ -489,6 +692,11 @@ int main(void)
         FACT(what_a_reader_saw_before_forget_it_cannot_clear_after),
         FACT(a_number_is_used_again_with_another_generation),
         FACT(an_event_for_a_predecessor_is_dropped),
+        FACT(what_registers_while_its_number_is_closed_is_woken),
+        FACT(a_successor_of_a_number_that_is_being_closed_is_registered_anew),
+        FACT(others_than_the_number_that_is_closed_are_registered_as_ever),
+        FACT(registering_after_a_plain_close_begins_a_generation),
+        FACT(what_a_successor_is_told_is_not_overwritten),
         FACT(what_cannot_be_polled_is_refused),
         FACT(numbers_of_many_chunks),
         FACT(more_events_than_a_batch_take_more_turns),

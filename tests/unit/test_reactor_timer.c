@@ -348,7 +348,7 @@ static void it_tells_whether_anybody_waits_for_a_descriptor(void **state)
     (void)state;
     assert_false(wf_reactor_awaited(reactor));
     assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
-    assert_int_equal(wf_source_register(reactor, ends[0], &s), 0);
+    assert_int_equal(wf_source_register(reactor, ends[0], &s, &(uint32_t){ 0 }), 0);
     assert_false(wf_reactor_awaited(reactor));
     assert_true(wf_cell_clear(&s->ready[WF_READ], wf_cell_value(&s->ready[WF_READ])));
     assert_false(wf_reactor_awaited(reactor));
@@ -358,7 +358,8 @@ static void it_tells_whether_anybody_waits_for_a_descriptor(void **state)
     assert_int_equal(wf_reactor_wait(reactor, WF_NEVER), 1);
     assert_int_equal(bell_count(&bell), 1);
     assert_false(wf_reactor_awaited(reactor));
-    assert_int_equal(wf_source_close(reactor, ends[0]), 0);
+    assert_true(wf_source_forget(reactor, ends[0]));
+    assert_int_equal(close(ends[0]), 0);
     close(ends[1]);
 }
 
