@@ -100,8 +100,8 @@ static inline struct wf_waker wf_wait_waker(struct wf_task *task)
     return (struct wf_waker){ wf_task_wake, task };
 }
 
-// wf_wait_pushed parks the calling task until `node`, which it has pushed, is chosen; it takes the node out again if the
-// wait is cut short.
+// wf_wait_pushed parks the calling task until `node`, which it has pushed, is chosen; it takes the node out again if
+// the wait is cut short.
 // Returns: as wf_wait_cell, without a deadline. Inline, because every message of a server comes through here, and what
 // it returns to is predicted wrong (base/syscall.h).
 static inline int wf_wait_pushed(struct wf_task *task, struct wf_cell *c, struct wf_cell_node *node, const char *what,

@@ -445,6 +445,12 @@ int wf_yield(struct wf_task *self)
     return 0;
 }
 
+bool wf_on_stack(const struct wf_task *self, const void *base, size_t n)
+{
+    uintptr_t here = (uintptr_t)__builtin_frame_address(0), top = (uintptr_t)self->stack->top, at = (uintptr_t)base;
+    return at >= here && at <= top && n <= top - at;
+}
+
 uint64_t wf_random(struct wf_task *self)
 {
     return wf_rand(&self->worker->rng);

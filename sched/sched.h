@@ -94,6 +94,10 @@ static inline bool wf_budget(struct wf_task *self)
     return false;
 }
 
+// wf_on_stack tells whether these bytes lie on the stack of the running task, `self`, in frames of its callers: then
+// they are memory, whatever happens to what the process has mapped.
+bool wf_on_stack(const struct wf_task *self, const void *base, size_t n);
+
 // wf_random draws from the sequence of the worker that runs the calling task, `self`: for choices by lot.
 uint64_t wf_random(struct wf_task *self);
 

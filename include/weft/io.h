@@ -5,14 +5,16 @@
 // use. Reads and writes of regular files go to the blocking pool. Any number of tasks may read, and any number may
 // write, the same descriptor at the same time.
 //
-// What weft has waited on is closed with weft_close; after a plain close(2) a later descriptor with the same number could
-// wait for ever.
+// What weft has waited on is closed with weft_close; after a plain close(2) a later descriptor with the same number
+// could wait for ever.
 //
 // Common to all calls below, unless they say otherwise:
 // Returns: what the POSIX call of the same name returns, but a negative errno value for failure; never -EAGAIN and
 //          never -EINTR. -ECANCELED, or -ETIMEDOUT by a scope's deadline (TCP has an -ETIMEDOUT of its own: in
 //          the scope, weft_cancelled() tells them apart); -EBADF if the descriptor is closed meanwhile; -ENOMEM if it
 //          cannot be registered.
+//          -EADDRNOTAVAIL if a socket that has no local port gets none because all are taken, for which send(2) says
+//          EAGAIN. -EFAULT, or a short count, if not all of the buffer is memory; no byte is lost.
 // Context: task. May park, so the caller may continue on another thread.
 // Cancel:  nothing was read, written or accepted.
 #ifndef WEFT_IO_H
@@ -31,7 +33,9 @@ WEFT_API ssize_t weft_readv(int fd, const struct iovec *v, int n);
 WEFT_API ssize_t weft_writev(int fd, const struct iovec *v, int n);
 
 // The socket calls. With MSG_DONTWAIT in flags they do not park but return -EAGAIN. MSG_WAITALL makes weft_recv wait
-// for all of it on a stream; it means nothing to the others.
+// for all of it on a stream; it means nothing to the others. Where nothing tells when there is room (a Unix datagram
+// socket's receiver, unless the two are connected; a Unix listener, for weft_connect), the call tries again every now
+// and then, after 1 to 64 ms.
 WEFT_API ssize_t weft_recv(int fd, void *buf, size_t n, int flags);
 WEFT_API ssize_t weft_send(int fd, const void *buf, size_t n, int flags);
 WEFT_API ssize_t weft_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *sa, socklen_t *len);
@@ -69,8 +73,8 @@ WEFT_API int weft_connect(int fd, const struct sockaddr *sa, socklen_t len);
 //          descriptor of its own meanwhile.
 WEFT_API int weft_poll(int fd, short events);
 
-// weft_close closes `fd` and wakes whoever waits on it, in whatever runtime, with -EBADF. A call that begins at the same
-// time gets -EBADF, or finds the number's next descriptor, as read(2) does beside close(2).
+// weft_close closes `fd` and wakes whoever waits on it, in whatever runtime, with -EBADF. A call that begins at the
+// same time gets -EBADF, or finds the number's next descriptor, as read(2) does beside close(2).
 //
 // Returns: 0; -EBADF; -EIO and the like as close(2): the descriptor is gone all the same.
 // Context: any thread: a task, a job of weft_blocking, a thread of the program's own. Never parks; not a cancellation

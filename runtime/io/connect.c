@@ -3,9 +3,7 @@
 
 #include <poll.h>
 #include <weft/io.h>
-#include <weft/time.h>
 
-#include "base/clock.h"
 #include "runtime/io/ready.h"
 
 // --- accept ----------------------------------------------------------------------------------------------------------
@@ -54,7 +52,7 @@ int weft_accept(int fd, struct sockaddr *sa, socklen_t *len)
         err = listener(&r);
     if (err < 0)
         return err;
-    int got = (int)wf_ready_run(&r, sys_accept, &peer, 0);
+    int got = (int)wf_ready_run(&r, sys_accept, &peer, NULL, 0);
     if (got >= 0)
         wf_ready_fresh(got);
     return got;
@@ -81,21 +79,27 @@ WF_NOINLINE static ssize_t sys_connected(int fd, void *args)
     return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0 ? -errno : -err;
 }
 
-// begin starts an attempt. Returns: 0: connected; -EINPROGRESS; another error.
-static int begin(int fd, const struct sockaddr *sa, socklen_t len)
+// knock is connect(2) of a Unix socket whose listener has no room: it says EAGAIN, and nothing tells when there is some
+// again. Meanwhile the socket is registered, so that weft_close reaches this call.
+static int knock(struct wf_ready *r, const struct sockaddr *sa, socklen_t len)
 {
-    weft_time pause = WEFT_MS(1);
-    int err;
+    int err = wf_ready_attach(r);
 
-    // A Unix socket whose listener has no room says EAGAIN, and nothing tells when there is some again.
-    while ((err = sys_connect(fd, sa, len)) == -EAGAIN && sa->sa_family == AF_UNIX) {
-        err = wf_wait_sleep(wf_after(wf_now(), pause));
-        if (err < 0)
-            return err;
-        pause = pause < WEFT_MS(50) ? 2 * pause : pause;
-    }
+    if (err == 0)
+        err = -EAGAIN;
+    while (err == -EAGAIN)
+        if ((err = wf_ready_back_off(r)) == 0)
+            err = sys_connect(r->fd, sa, len);
+    return err;
+}
+
+// begin starts an attempt. Returns: 0: connected; -EINPROGRESS; another error.
+static int begin(struct wf_ready *r, const struct sockaddr *sa, socklen_t len)
+{
+    int err = sys_connect(r->fd, sa, len);
+
     if (err == -EAGAIN)
-        return -EADDRNOTAVAIL; // no local port is free
+        err = sa->sa_family == AF_UNIX ? knock(r, sa, len) : -EADDRNOTAVAIL; // no local port is free
     return err == -EALREADY || err == -EINTR ? -EINPROGRESS : err;
 }
 
@@ -104,11 +108,12 @@ int wf_connect(int fd, const struct sockaddr *sa, socklen_t len, const char *cal
     struct wf_ready r;
 
     int err = wf_ready_open(&r, fd, WF_WRITE, call);
+    r.asks = 0; // sys_connected does
     if (err == 0)
-        err = begin(fd, sa, len);
+        err = begin(&r, sa, len);
     if (err == -EINPROGRESS)
-        return (int)wf_ready_run(&r, sys_connected, NULL, 0);
-    if (err == 0)
+        return (int)wf_ready_run(&r, sys_connected, NULL, NULL, 0);
+    if (err == 0 && !r.parked)
         wf_spend();
     return err;
 }

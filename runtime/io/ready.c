@@ -5,13 +5,16 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
+#include <weft/time.h>
 
+#include "base/clock.h"
 #include "runtime/blocking.h"
 
 // --- waiting ---------------------------------------------------------------------------------------------------------
 
-// park waits for the next edge. Whoever pushes into the cell of a later generation would wait for that one's edges: so it
-// looks at the generation once it has pushed (reactor/source.c, G3).
+// park waits for the next edge. Whoever pushes into the cell of a later generation would wait for that one's edges: so
+// it looks at the generation once it has pushed (reactor/source.c, G3).
 static int park(struct wf_ready *r, struct wf_cell *cell)
 {
     struct wf_cell_node node;
@@ -28,23 +31,93 @@ static int park(struct wf_ready *r, struct wf_cell *cell)
     return err < 0 ? err : wf_ready_same(r);
 }
 
+// sys_poll asks what holds of `events`.
+WF_NOINLINE static int sys_poll(int fd, short events)
+{
+    struct pollfd p = { .fd = fd, .events = events };
+    return TEMP_FAILURE_RETRY(poll(&p, 1, 0)) < 0 ? -errno : p.revents;
+}
+
+// sys_has_no_port tells of an internet socket that has not got a local port.
+WF_NOINLINE static bool sys_has_no_port(int fd)
+{
+    struct sockaddr_in6 a = { 0 };
+    socklen_t len = sizeof(a);
+
+    if (getsockname(fd, (struct sockaddr *)&a, &len) < 0 || (a.sin6_family != AF_INET && a.sin6_family != AF_INET6))
+        return false;
+    return a.sin6_port == 0; // where an IPv4 address has it, too
+}
+
+int wf_ready_pause(struct wf_ready *r, weft_time deadline)
+{
+    struct wf_cell *cell = &r->source->changed;
+    uintptr_t seen = wf_cell_value(cell);
+    int err = wf_ready_same(r);
+
+    if (err < 0 || (seen && !wf_cell_clear(cell, seen)))
+        return wf_ready_same(r);
+    r->parked = true;
+    err = wf_wait_cells(&cell, 1, deadline, r->call, r->fd);
+    if (err == -ETIMEDOUT)
+        err = wf_wait_cut(r->self); // or a scope's deadline?
+    return err < 0 ? err : wf_ready_same(r);
+}
+
+int wf_ready_back_off(struct wf_ready *r)
+{
+    unsigned pause = r->pause;
+
+    r->pause = (uint8_t)(pause == 0 ? 1 : pause < 50 ? 2 * pause : pause);
+    return pause ? wf_ready_pause(r, wf_after(wf_now(), WEFT_MS(pause))) : 0;
+}
+
+// refused tells whether a socket that said EAGAIN is ready all the same, and if so sleeps.
+// Returns: 0: it is not, wait for it; 1: try again; -EADDRNOTAVAIL; as wf_ready_pause.
+__attribute__((cold, noinline)) static int refused(struct wf_ready *r)
+{
+    int ready = sys_poll(r->fd, r->asks);
+
+    if (ready <= 0)
+        return ready;
+    if (r->direction == WF_WRITE && sys_has_no_port(r->fd))
+        return -EADDRNOTAVAIL;
+    int err = wf_ready_back_off(r);
+    return err < 0 ? err : 1;
+}
+
+// note_drained empties the cell of a direction that a system call has found drained, unless it was set anew.
+// Returns: 0; 1: it is not drained, try again; errors.
+static int note_drained(struct wf_ready *r, struct wf_cell *cell)
+{
+    int err = wf_ready_same(r);
+
+    if (err == 0 && r->asks && r->kind != WF_KIND_OTHER)
+        err = refused(r);
+    if (err == 0)
+        wf_cell_clear(cell, r->edge);
+    return err;
+}
+
 int wf_ready_wait(struct wf_ready *r)
 {
     if (!r->source || r->kind == WF_KIND_UNKNOWN)
         return wf_ready_attach(r); // and look again: both directions begin as ready
 
     struct wf_cell *cell = &r->source->ready[r->direction];
-    int err = wf_ready_same(r);
-    if (err < 0)
-        return err;
-    if (r->edge && !wf_cell_clear(cell, r->edge))
-        return wf_ready_same(r); // there was another edge, or somebody else has cleared it
+    int err = r->edge ? note_drained(r, cell) : 0;
+    if (err != 0)
+        return err < 0 ? err : 0;
     return park(r, cell);
 }
 
 void wf_ready_short(struct wf_ready *r)
 {
-    if (r->kind == WF_KIND_TCP && r->edge && !wf_source_has_last(r->source) && wf_ready_same(r) == 0)
+    if (r->kind != WF_KIND_TCP || !r->edge || wf_source_has_last(r->source))
+        return;
+    if (r->direction == WF_WRITE && sys_poll(r->fd, POLLOUT) != 0)
+        return;
+    if (wf_ready_same(r) == 0)
         wf_cell_clear(&r->source->ready[r->direction], r->edge);
 }
 
@@ -180,5 +253,5 @@ ssize_t wf_ready_file(struct wf_ready *r, wf_ready_try *try, void *args)
     int err = adopt(r);
     if (err < 0)
         return err;
-    return err ? run_in_pool(r, try, args) : wf_ready_run(r, try, args, 0);
+    return err ? run_in_pool(r, try, args) : wf_ready_run(r, try, args, NULL, 0);
 }

@@ -18,11 +18,23 @@
 // Clearing. A call reads the cell's word, makes the system call, sees that the number has not been closed meanwhile (so
 // that the system call was made on the descriptor of this generation), and clears the cell only if the word has not
 // changed: an edge that came in between has another count, and is not lost, nor is the end of the generation.
-//   - EAGAIN proves that the direction is drained.
-//   - So does a call that moved fewer bytes than asked for, but only on TCP: an edge-triggered epoll reports everything
-//     that comes later. Not on datagram sockets (a short read is a short message), Unix sockets (a read stops at passed
-//     descriptors), pipes (at a packet of O_DIRECT); not after MSG_PEEK and its like; not if an end of stream, an error
-//     or urgent data lies behind those bytes (WF_EDGE_LAST), for its edge may have come with them.
+//   - EAGAIN of a read proves that the direction is drained.
+//   - EAGAIN of a send does only if poll(2) says the same. A message may be refused though the socket has room: by a
+//     Unix socket because its receiver has none, by any socket for want of a local port, or of the system's memory. No
+//     edge tells when to try again; a refused datagram may even make one by itself. Such a call sleeps, longer each
+//     time. So does a peek that has seen all there is (SO_PEEK_OFF), while others may read it.
+//   - A read of fewer bytes than asked for proves it on TCP, if all of the buffer is sure to be memory: an
+//     edge-triggered epoll reports everything that comes later. Not on datagram sockets (a short read is a short
+//     message), Unix sockets (a read stops at passed descriptors), pipes (at a packet of O_DIRECT); not after MSG_PEEK
+//     and its like; not if an end of stream, an error or urgent data lies behind those bytes (WF_EDGE_LAST), for its
+//     edge may have come with them; nor with kernel TLS, where a read stops at records that are no data: these calls
+//     are not for such a socket.
+//     Of a buffer that is not all memory the kernel fills some, whole segments of what was sent, and reports those: the
+//     rest stays unread, and no edge will come. Which memory a process has others can change, by truncating a file that
+//     is mapped. Sure is the stack of the task; and a page of which the kernel has just written a part. A read into
+//     anything else makes one more system call, which says EAGAIN.
+//   - A write of fewer bytes than asked for proves it on TCP if poll(2) says the same: the memory may be to blame
+//     there, too. It is no call for each message, but one for each time that the peer is slower.
 //   - The end of the stream (0) clears nothing: it can be read for ever.
 //
 // `errno` belongs to a thread, and a task changes threads when it parks: so each system call sits in a function of its
@@ -31,6 +43,7 @@
 #define WF_RUNTIME_IO_READY_H
 
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -60,7 +73,9 @@ struct wf_ready {
     enum wf_direction direction;
     const char *call;
     bool parked;
-    bool sure; // what is found out of it may be remembered
+    bool sure;     // what is found out of it may be remembered
+    short asks;    // what to ask poll(2) for when a socket says EAGAIN; 0: its word is enough
+    uint8_t pause; // how many milliseconds to sleep when it is refused the next time
 };
 
 // wf_ready_try is one system call: what it returned, or -errno. -EAGAIN: wait and try again.
@@ -95,7 +110,11 @@ static inline void wf_ready_find(struct wf_ready *r)
 // Returns: 0; -ECANCELED.
 static inline int wf_ready_open(struct wf_ready *r, int fd, enum wf_direction direction, const char *call)
 {
-    *r = (struct wf_ready){ .self = wf_wait_self(call), .fd = fd, .direction = direction, .call = call };
+    *r = (struct wf_ready){ .self = wf_wait_self(call),
+                            .fd = fd,
+                            .direction = direction,
+                            .call = call,
+                            .asks = direction == WF_WRITE ? POLLOUT : 0 };
     int err = wf_wait_cut(r->self);
     if (wf_likely(err == 0))
         wf_ready_find(r);
@@ -113,6 +132,14 @@ static inline int wf_ready_same(const struct wf_ready *r)
 // Returns: 0: look again; -ECANCELED; -EBADF if the descriptor was closed; what wf_source_register returns.
 int wf_ready_wait(struct wf_ready *r);
 
+// wf_ready_pause sleeps until `deadline`, or until the descriptor is closed.
+// Returns: 0; -EBADF; -ECANCELED.  Context: it is registered.
+int wf_ready_pause(struct wf_ready *r, weft_time deadline);
+
+// wf_ready_back_off sleeps for longer than the last time, in this call; not at all the first time.
+// Returns: as wf_ready_pause.
+int wf_ready_back_off(struct wf_ready *r);
+
 // wf_ready_short notes that a call moved fewer bytes than asked for.
 void wf_ready_short(struct wf_ready *r);
 
@@ -125,9 +152,17 @@ static inline bool wf_ready_look(struct wf_ready *r)
     return r->edge != 0;
 }
 
+// wf_ready_holds tells whether a read that begins to fill these bytes cannot stop for want of memory.
+static inline bool wf_ready_holds(const struct wf_ready *r, const void *base, size_t n)
+{
+    enum { PAGE = 4096 }; // at least
+    return n <= PAGE - (uintptr_t)base % PAGE || wf_on_stack(r->self, base, n);
+}
+
 // wf_ready_run is the loop. `full`: what a call that does not drain the direction returns; 0 if one cannot tell.
+// `into`: the buffer of so many bytes that a read fills; NULL: none, or one of which that need not be asked.
 __attribute__((always_inline)) static inline ssize_t wf_ready_run(struct wf_ready *r, wf_ready_try *try, void *args,
-                                                                  size_t full)
+                                                                  const void *into, size_t full)
 {
     ssize_t result;
 
@@ -136,15 +171,15 @@ __attribute__((always_inline)) static inline ssize_t wf_ready_run(struct wf_read
         if (err < 0)
             return err;
     }
-    if (result > 0 && (size_t)result < full)
+    if (result > 0 && (size_t)result < full && (!into || wf_ready_holds(r, into, full)))
         wf_ready_short(r);
     if (!r->parked)
         wf_wait_spend(r->self);
     return result;
 }
 
-// wf_ready_attach registers the descriptor, and finds out its kind by what it is then. wf_ready_remember is for who finds
-// that out by itself, after registering: nothing that was known of the number before need be true any more.
+// wf_ready_attach registers the descriptor, and finds out its kind by what it is then. wf_ready_remember is for who
+// finds that out by itself, after registering: nothing that was known of the number before need be true any more.
 // wf_ready_attach_as is both, for a kind that any descriptor may have.
 // Returns: 0; -EPERM if it cannot be polled; -ENOTSOCK (_attach: it is registered all the same); what else
 //          wf_source_register returns; -EBADF if it is closed meanwhile.

@@ -59,9 +59,9 @@ static bool recv_at_once(int flags)
 }
 
 // Which flags leave it true that less than asked for means drained?
-static size_t full_with(size_t n, int flags)
+static bool tells_drained(int flags)
 {
-    return flags & ~(MSG_NOSIGNAL | MSG_MORE) ? 0 : n;
+    return !(flags & ~(MSG_NOSIGNAL | MSG_MORE));
 }
 
 static ssize_t recv_some(int fd, struct packet *p, const char *call)
@@ -73,7 +73,9 @@ static ssize_t recv_some(int fd, struct packet *p, const char *call)
         return err;
     if (recv_at_once(p->flags))
         return wf_ready_once(fd, sys_recv, p);
-    return wf_ready_run(&r, sys_recv, p, full_with(p->n, p->flags));
+    if (p->flags & MSG_PEEK)
+        r.asks = POLLIN;
+    return wf_ready_run(&r, sys_recv, p, p->base, tells_drained(p->flags) ? p->n : 0);
 }
 
 // recv_all does what MSG_WAITALL asks for, which MSG_DONTWAIT takes away from the kernel.
@@ -121,7 +123,7 @@ static ssize_t send_some(int fd, struct packet *p, const char *call)
         if (put != -EAGAIN)
             return put;
     }
-    return wf_ready_run(&r, sys_send, p, full_with(p->n, p->flags));
+    return wf_ready_run(&r, sys_send, p, NULL, tells_drained(p->flags) ? p->n : 0);
 }
 
 ssize_t weft_send(int fd, const void *buf, size_t n, int flags)
@@ -146,7 +148,9 @@ ssize_t weft_recvmsg(int fd, struct msghdr *msg, int flags)
         return err;
     if (recv_at_once(flags))
         return wf_ready_once(fd, sys_recvmsg, &m);
-    return wf_ready_run(&r, sys_recvmsg, &m, 0);
+    if (flags & MSG_PEEK)
+        r.asks = POLLIN;
+    return wf_ready_run(&r, sys_recvmsg, &m, NULL, 0);
 }
 
 ssize_t weft_sendmsg(int fd, const struct msghdr *msg, int flags)
@@ -159,5 +163,5 @@ ssize_t weft_sendmsg(int fd, const struct msghdr *msg, int flags)
         return err;
     if (flags & MSG_DONTWAIT)
         return wf_ready_once(fd, sys_sendmsg, &m);
-    return wf_ready_run(&r, sys_sendmsg, &m, 0);
+    return wf_ready_run(&r, sys_sendmsg, &m, NULL, 0);
 }

@@ -76,10 +76,10 @@ WF_NOINLINE static ssize_t sys_writev(int fd, void *args)
 
 // run is one call: on a socket, or else on a file. The arguments are known where it is inlined.
 __attribute__((always_inline)) static inline ssize_t run(struct wf_ready *r, wf_ready_try *socket, wf_ready_try *file,
-                                                         void *args, size_t full)
+                                                         void *args, const void *into, size_t full)
 {
     if (wf_likely(r->kind != WF_KIND_OTHER)) {
-        ssize_t result = wf_ready_run(r, socket, args, full);
+        ssize_t result = wf_ready_run(r, socket, args, into, full);
         if (wf_likely(result != -ENOTSOCK))
             return result;
     }
@@ -97,7 +97,7 @@ ssize_t weft_read(int fd, void *buf, size_t n)
         return err;
     if (wf_unlikely(n == 0)) // readv of nothing never waits, and takes no datagram: what read(2) does with a socket
         return wf_ready_once(fd, sys_readv, &(struct vec){ &none, 1 });
-    return run(&r, sys_recv, sys_read, &span, n);
+    return run(&r, sys_recv, sys_read, &span, buf, n);
 }
 
 // write_nothing: an empty write succeeds even where there is no room, except of a datagram.
@@ -121,7 +121,7 @@ __attribute__((always_inline)) static inline ssize_t write_some(int fd, const vo
         if (put != -EAGAIN)
             return put;
     }
-    return run(&r, sys_send, sys_write, &span, n);
+    return run(&r, sys_send, sys_write, &span, NULL, n);
 }
 
 ssize_t weft_write(int fd, const void *buf, size_t n)
@@ -142,6 +142,17 @@ static ssize_t total(const struct iovec *v, int n)
     return (ssize_t)sum;
 }
 
+// holds is wf_ready_holds of a vector.
+static bool holds(const struct wf_ready *r, const struct iovec *v, int n)
+{
+    if (n == 1)
+        return wf_ready_holds(r, v->iov_base, v->iov_len);
+    for (int i = 0; i < n; i++)
+        if (!wf_on_stack(r->self, v[i].iov_base, v[i].iov_len))
+            return false;
+    return true;
+}
+
 ssize_t weft_readv(int fd, const struct iovec *v, int n)
 {
     struct vec vec = { v, n };
@@ -153,7 +164,7 @@ ssize_t weft_readv(int fd, const struct iovec *v, int n)
     ssize_t full = total(v, n);
     if (full <= 0)
         return full < 0 ? full : wf_ready_once(fd, sys_readv, &vec);
-    return run(&r, sys_recv_vec, sys_readv, &vec, (size_t)full);
+    return run(&r, sys_recv_vec, sys_readv, &vec, NULL, holds(&r, v, n) ? (size_t)full : 0);
 }
 
 ssize_t weft_writev(int fd, const struct iovec *v, int n)
@@ -167,7 +178,7 @@ ssize_t weft_writev(int fd, const struct iovec *v, int n)
     ssize_t full = total(v, n);
     if (full <= 0) // writev of nothing does nothing, and sends no datagram
         return full < 0 ? full : wf_ready_once(fd, sys_writev, &vec);
-    return run(&r, sys_send_vec, sys_writev, &vec, (size_t)full);
+    return run(&r, sys_send_vec, sys_writev, &vec, NULL, (size_t)full);
 }
 
 int weft_read_full(int fd, void *buf, size_t n, size_t *done)

@@ -208,8 +208,8 @@ static void by_task(weft_rt *other)
 static void (*const closers[])(weft_rt *) = { by_job, by_other_runtime, by_thread, by_task };
 enum { CLOSERS = sizeof(closers) / sizeof(*closers), OUTSIDE = 2 }; // the first two leave this runtime's workers alone
 
-// leaves_a_worker tells whether a task that closes leaves a worker to the tasks that are to wait meanwhile. (Where wakes
-// are scattered, they reach the one that closes.)
+// leaves_a_worker tells whether a task that closes leaves a worker to the tasks that are to wait meanwhile. (Where
+// wakes are scattered, they reach the one that closes.)
 static bool leaves_a_worker(void)
 {
     const char *workers = getenv("WEFT_WORKERS");

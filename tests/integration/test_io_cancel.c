@@ -404,12 +404,12 @@ static int cancel_connecting_unix(void *arg)
     assert_int_equal(connect(first, c.sa, c.len), 0); // now its queue is full
     c.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     weft_task *t = spawn(connect_to, &c);
-    wait_parked(t, "sleep");
+    wait_parked(t, "weft_connect");
     weft_task_cancel(t);
     assert_int_equal(join(t), -ECANCELED);
 
     t = spawn(connect_to, &c); // the second comes in when the first is accepted
-    wait_parked(t, "sleep");
+    wait_parked(t, "weft_connect");
     int accepted = weft_accept(listener, NULL, NULL);
     assert_true(accepted >= 0);
     assert_int_equal(join(t), 0);
