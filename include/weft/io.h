@@ -1,8 +1,9 @@
 // Input and output: POSIX calls that park the task where POSIX would block the thread.
 //
 // Any pollable descriptor works, in blocking mode too. Sockets are left in the mode they are in, except those that one
-// listens or connects on; other pollable descriptors (pipes, terminals, eventfd, ...) get O_NONBLOCK at their first
-// use. Reads and writes of regular files go to the blocking pool. Any number of tasks may read, and any number may
+// listens or connects on, and so is whatever else the kernel reads and writes without waiting (pipes). Other pollable
+// descriptors (terminals, FIFOs, ...) get O_NONBLOCK at their first use, and again when another process has taken it
+// away. Reads and writes of regular files go to the blocking pool. Any number of tasks may read, and any number may
 // write, the same descriptor at the same time.
 //
 // What weft has waited on is closed with weft_close; after a plain close(2) a later descriptor with the same number

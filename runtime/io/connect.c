@@ -1,4 +1,8 @@
 // How connections begin: accept and connect. Neither has a MSG_DONTWAIT, so these sockets get O_NONBLOCK.
+//
+// The flag is of the open file, and a listener may be shared with other processes, which may take the flag away, and
+// the connection that was announced, too: then a worker would block in accept(2). So each accept looks at the flag
+// first: one cheap call beside one that makes a socket. (Left is a process that takes both in between the two calls.)
 #include "runtime/io/connect.h"
 
 #include <poll.h>
@@ -23,22 +27,20 @@ static bool is_peers_fault(int err)
 WF_NOINLINE static ssize_t sys_accept(int fd, void *args)
 {
     struct peer *peer = args;
-    int got;
+    int got = wf_nonblock(fd);
 
+    if (got < 0)
+        return got;
     do {
         got = accept4(fd, peer->sa, peer->len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     } while (got < 0 && is_peers_fault(errno));
     return wf_result(got);
 }
 
-// listener makes the descriptor fit for accept: registered at once, as one that accepts is going to wait.
+// listener registers the descriptor at once, as one that accepts is going to wait.
 static int listener(struct wf_ready *r)
 {
-    int err = wf_ready_attach(r);
-    if (err == 0)
-        err = wf_nonblock(r->fd);
-    if (err == 0)
-        err = wf_ready_remember(r, WF_KIND_LISTENER);
+    int err = wf_ready_attach_as(r, WF_KIND_LISTENER);
     return err == -EPERM ? -ENOTSOCK : err; // a file
 }
 
@@ -76,6 +78,8 @@ WF_NOINLINE static ssize_t sys_connected(int fd, void *args)
     int ready = poll(&p, 1, 0);
     if (ready <= 0)
         return ready < 0 && errno != EINTR ? -errno : -EAGAIN;
+    if (!(p.revents & (POLLERR | POLLHUP)))
+        return 0;
     return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0 ? -errno : -err;
 }
 

@@ -180,7 +180,7 @@ static int attach(struct ask *a)
     if (!a->r.source || a->r.kind == WF_KIND_UNKNOWN) {
         int err = wf_ready_attach(&a->r);
         if (err == -ENOTSOCK)
-            err = wf_ready_remember(&a->r, WF_KIND_POLLED);
+            err = wf_ready_remember(&a->r, WF_KIND_OTHER);
         if (err < 0)
             return err == -EPERM ? 1 : err;
     }

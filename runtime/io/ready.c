@@ -202,19 +202,14 @@ WF_NOINLINE static int sys_is_stored(int fd)
     return S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode);
 }
 
-// adopt makes a descriptor that is no socket fit for waiting. Returns: 0; 1 if it cannot be waited for.
+// adopt registers a descriptor that is no socket. Returns: 0; 1 if it cannot be waited for.
 static int adopt(struct wf_ready *r)
 {
     if (r->kind == WF_KIND_OTHER)
         return 0;
     int err = sys_is_stored(r->fd);
-    if (err != 0)
-        return err;
-    err = enroll(r);
     if (err == 0)
-        err = wf_nonblock(r->fd);
-    if (err == 0)
-        err = wf_ready_remember(r, WF_KIND_OTHER);
+        err = wf_ready_attach_as(r, WF_KIND_OTHER);
     return err == -EPERM ? 1 : err;
 }
 
@@ -248,10 +243,10 @@ static ssize_t run_in_pool(struct wf_ready *r, wf_ready_try *try, void *args)
     return job.result;
 }
 
-ssize_t wf_ready_file(struct wf_ready *r, wf_ready_try *try, void *args)
+ssize_t wf_ready_file(struct wf_ready *r, const struct wf_file_calls *calls, void *args)
 {
     int err = adopt(r);
     if (err < 0)
         return err;
-    return err ? run_in_pool(r, try, args) : wf_ready_run(r, try, args, NULL, 0);
+    return err ? run_in_pool(r, calls->block, args) : wf_ready_run(r, calls->try, args, NULL, 0);
 }

@@ -57,9 +57,8 @@ enum wf_kind {
     WF_KIND_UNKNOWN,  // nothing, yet: register it before waiting
     WF_KIND_SOCKET,   // a socket: needs MSG_DONTWAIT
     WF_KIND_TCP,      // and a short read or write means drained
-    WF_KIND_LISTENER, // a socket that is non-blocking, because accept has no MSG_DONTWAIT
-    WF_KIND_POLLED,   // no socket; in the mode in which it is
-    WF_KIND_OTHER,    // no socket; non-blocking
+    WF_KIND_LISTENER, // a socket to accept from
+    WF_KIND_OTHER,    // no socket
 };
 
 // One call on one direction of a descriptor.
@@ -187,8 +186,14 @@ int wf_ready_attach(struct wf_ready *r);
 int wf_ready_attach_as(struct wf_ready *r, enum wf_kind kind);
 int wf_ready_remember(struct wf_ready *r, enum wf_kind kind);
 
-// wf_ready_file is wf_ready_run for what is no socket: on the blocking pool if it cannot be polled.
-ssize_t wf_ready_file(struct wf_ready *r, wf_ready_try *try, void *args);
+// wf_ready_file is wf_ready_run for what is no socket: `try`, which does not block, or `block` on the blocking pool if
+// it cannot be polled.
+struct wf_file_calls {
+    wf_ready_try *
+    try
+        , *block;
+};
+ssize_t wf_ready_file(struct wf_ready *r, const struct wf_file_calls *calls, void *args);
 
 // wf_ready_once is for a call that shall not park: the system call as it is.
 static inline ssize_t wf_ready_once(int fd, wf_ready_try *try, void *args)

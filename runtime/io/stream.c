@@ -3,7 +3,14 @@
 // A descriptor is taken for a socket until recv or send says ENOTSOCK: then the socket calls with MSG_DONTWAIT and
 // MSG_NOSIGNAL, which need no O_NONBLOCK and raise no SIGPIPE, give way to read and write (wf_ready_file). A descriptor
 // that is registered remembers what it is.
+//
+// O_NONBLOCK is of the open file, which other processes may share: a shell takes it away from a terminal, a child from
+// a pipe, at any time. A worker that trusts it then blocks, out of reach of deadlines and cancels. RWF_NOWAIT is of the
+// call, but not all files take it (pipes do; terminals and FIFOs do not). For those poll(2) must say that there is
+// something, and the flag is set where it is missing, right before each call: one blocks only if the flag is taken
+// away between these and the call, and in the same moment another process takes what was there.
 #include <limits.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -36,18 +43,6 @@ static inline ssize_t sys_send(int fd, void *args)
     return wf_syscall_retry(SYS_sendto, fd, (long)s->base, (long)s->n, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0);
 }
 
-WF_NOINLINE static ssize_t sys_read(int fd, void *args)
-{
-    struct span *s = args;
-    return wf_result(TEMP_FAILURE_RETRY(read(fd, s->base, s->n)));
-}
-
-WF_NOINLINE static ssize_t sys_write(int fd, void *args)
-{
-    struct span *s = args;
-    return wf_result(TEMP_FAILURE_RETRY(write(fd, s->base, s->n)));
-}
-
 WF_NOINLINE static ssize_t sys_recv_vec(int fd, void *args)
 {
     struct vec *v = args;
@@ -74,43 +69,94 @@ WF_NOINLINE static ssize_t sys_writev(int fd, void *args)
     return wf_result(TEMP_FAILURE_RETRY(writev(fd, v->v, v->n)));
 }
 
-// run is one call: on a socket, or else on a file. The arguments are known where it is inlined.
-__attribute__((always_inline)) static inline ssize_t run(struct wf_ready *r, wf_ready_try *socket, wf_ready_try *file,
-                                                         void *args, const void *into, size_t full)
+// move_now is preadv2 or pwritev2 where the file is, without waiting.  Returns: 1 in *refused if that is not to be had:
+// an error that may have another cause as well comes again from the call that is made instead.
+static ssize_t move_now(long number, int fd, const struct vec *v, bool *refused)
+{
+    ssize_t result = wf_syscall_retry(number, fd, (long)v->v, v->n, -1, -1, RWF_NOWAIT);
+
+    *refused = result == -EOPNOTSUPP || result == -ENOSYS || result == -EINVAL || result == -EPERM;
+    return result;
+}
+
+// will_not_block makes the next read or write of a file that does not take RWF_NOWAIT as safe as can be.
+// Returns: 0; -EAGAIN: there is nothing; another error.
+WF_NOINLINE static int will_not_block(int fd, short events)
+{
+    struct pollfd p = { .fd = fd, .events = events };
+    int ready = (int)TEMP_FAILURE_RETRY(poll(&p, 1, 0));
+
+    if (ready <= 0)
+        return ready < 0 ? -errno : -EAGAIN;
+    return wf_nonblock(fd);
+}
+
+static ssize_t sys_readv_now(int fd, void *args)
+{
+    bool refused;
+    ssize_t got = move_now(SYS_preadv2, fd, args, &refused);
+
+    if (!refused)
+        return got;
+    int err = will_not_block(fd, POLLIN);
+    return err < 0 ? err : sys_readv(fd, args);
+}
+
+static ssize_t sys_writev_now(int fd, void *args)
+{
+    bool refused;
+    ssize_t put = move_now(SYS_pwritev2, fd, args, &refused);
+
+    if (!refused)
+        return put;
+    int err = will_not_block(fd, POLLOUT);
+    return err < 0 ? err : sys_writev(fd, args);
+}
+
+static const struct wf_file_calls reading = { sys_readv_now, sys_readv }, writing = { sys_writev_now, sys_writev };
+
+// run is one call: on a socket, or else on a file, where `v` says the same as `args`. The arguments are known where it
+// is inlined.
+__attribute__((always_inline)) static inline ssize_t run(struct wf_ready *r, wf_ready_try *socket, void *args,
+                                                         const struct wf_file_calls *file, struct vec v,
+                                                         const void *into, size_t full)
 {
     if (wf_likely(r->kind != WF_KIND_OTHER)) {
         ssize_t result = wf_ready_run(r, socket, args, into, full);
         if (wf_likely(result != -ENOTSOCK))
             return result;
     }
-    return wf_ready_file(r, file, args);
+    return wf_ready_file(r, file, &v);
 }
 
 ssize_t weft_read(int fd, void *buf, size_t n)
 {
     struct span span = { buf, n };
-    struct iovec none = { buf, 0 };
+    struct iovec one = { buf, n };
     struct wf_ready r;
 
     int err = wf_ready_open(&r, fd, WF_READ, "weft_read");
     if (err < 0)
         return err;
     if (wf_unlikely(n == 0)) // readv of nothing never waits, and takes no datagram: what read(2) does with a socket
-        return wf_ready_once(fd, sys_readv, &(struct vec){ &none, 1 });
-    return run(&r, sys_recv, sys_read, &span, buf, n);
+        return wf_ready_once(fd, sys_readv, &(struct vec){ &one, 1 });
+    return run(&r, sys_recv, &span, &reading, (struct vec){ &one, 1 }, buf, n);
 }
 
-// write_nothing: an empty write succeeds even where there is no room, except of a datagram.
+// write_nothing: an empty write succeeds even where there is no room, except of a datagram. writev of nothing to a file
+// comes not so far as to wait.
 static ssize_t write_nothing(int fd, struct span *none)
 {
+    struct iovec one = { none->base, 0 };
     ssize_t put = wf_ready_once(fd, sys_send, none);
-    return put == -ENOTSOCK ? sys_write(fd, none) : put;
+    return put == -ENOTSOCK ? sys_writev(fd, &(struct vec){ &one, 1 }) : put;
 }
 
 // write_some is weft_write, also where weft_write_all does it: inline, so that fewer calls return (base/syscall.h).
 __attribute__((always_inline)) static inline ssize_t write_some(int fd, const void *buf, size_t n)
 {
     struct span span = { (void *)buf, n };
+    struct iovec one = { (void *)buf, n };
     struct wf_ready r;
 
     int err = wf_ready_open(&r, fd, WF_WRITE, "weft_write");
@@ -121,7 +167,7 @@ __attribute__((always_inline)) static inline ssize_t write_some(int fd, const vo
         if (put != -EAGAIN)
             return put;
     }
-    return run(&r, sys_send, sys_write, &span, NULL, n);
+    return run(&r, sys_send, &span, &writing, (struct vec){ &one, 1 }, NULL, n);
 }
 
 ssize_t weft_write(int fd, const void *buf, size_t n)
@@ -164,7 +210,7 @@ ssize_t weft_readv(int fd, const struct iovec *v, int n)
     ssize_t full = total(v, n);
     if (full <= 0)
         return full < 0 ? full : wf_ready_once(fd, sys_readv, &vec);
-    return run(&r, sys_recv_vec, sys_readv, &vec, NULL, holds(&r, v, n) ? (size_t)full : 0);
+    return run(&r, sys_recv_vec, &vec, &reading, vec, NULL, holds(&r, v, n) ? (size_t)full : 0);
 }
 
 ssize_t weft_writev(int fd, const struct iovec *v, int n)
@@ -178,7 +224,7 @@ ssize_t weft_writev(int fd, const struct iovec *v, int n)
     ssize_t full = total(v, n);
     if (full <= 0) // writev of nothing does nothing, and sends no datagram
         return full < 0 ? full : wf_ready_once(fd, sys_writev, &vec);
-    return run(&r, sys_send_vec, sys_writev, &vec, NULL, (size_t)full);
+    return run(&r, sys_send_vec, &vec, &writing, vec, NULL, (size_t)full);
 }
 
 int weft_read_full(int fd, void *buf, size_t n, size_t *done)
