@@ -46,7 +46,9 @@ static int watch(struct wf_epoll *e, int fd, uint32_t events, uint64_t tag)
     int err = control(e, EPOLL_CTL_ADD, fd, events, tag);
     // A number that was closed while a duplicate of its file lived on is still in the set when it refers to that file
     // again. MOD reports what is ready now, as ADD does.
-    return err == -EEXIST ? control(e, EPOLL_CTL_MOD, fd, events, tag) : err;
+    if (err == -EEXIST)
+        err = control(e, EPOLL_CTL_MOD, fd, events, tag);
+    return err == -EINVAL ? -ENOSPC : err; // it is in too many sets, or sets are nested too deep
 }
 
 int wf_epoll_init(struct wf_epoll *e)
@@ -117,17 +119,14 @@ static int wait_coarse(struct wf_epoll *e, int64_t timeout, struct wf_epoll_batc
 
 void wf_epoll_wait(struct wf_epoll *e, int64_t timeout, struct wf_epoll_batch *batch)
 {
-    bool whole = timeout == 0 || timeout == INT64_MAX; // epoll_wait can say it
-    int n = -ENOSYS;
+    bool whole = timeout == 0 || timeout == INT64_MAX;  // epoll_wait can say it
+    bool fine = !whole && !wf_load_relaxed(&e->coarse); // relaxed: who does not know it yet finds it out, too
+    int n = fine ? wait_fine(e, timeout, batch) : wait_coarse(e, timeout, batch);
 
-    // relaxed: whoever does not know it yet finds out for himself
-    if (!whole && !wf_load_relaxed(&e->coarse)) {
-        n = wait_fine(e, timeout, batch);
-        if (n == -ENOSYS || n == -EPERM)        // EPERM: a seccomp filter that does not know the call
-            wf_store_relaxed(&e->coarse, true); // relaxed: as above
-    }
-    if (n == -ENOSYS || n == -EPERM)
+    if (fine && n < 0 && n != -EINTR) {     // an old kernel, or a filter, which may say what it likes
+        wf_store_relaxed(&e->coarse, true); // relaxed: as above
         n = wait_coarse(e, timeout, batch);
+    }
     wf_assert(n >= 0 || n == -EINTR); // all the others: not our descriptor, not our memory
     batch->count = n < 0 ? 0 : n;
 }

@@ -33,7 +33,8 @@ WF_MUST_CHECK int wf_epoll_init(struct wf_epoll *e);
 void wf_epoll_fini(struct wf_epoll *e);
 
 // wf_epoll_add watches `fd` for everything; its events carry `tag`. One that is watched already gets the new tag.
-// Returns: 0; -EPERM (not pollable), -EBADF, -ENOMEM, -ENOSPC (fs.epoll.max_user_watches).  Context: any thread.
+// Returns: 0; -EPERM (not pollable), -EBADF, -ENOMEM, -ENOSPC (fs.epoll.max_user_watches; too many sets).  Context: any
+// thread.
 WF_MUST_CHECK int wf_epoll_add(struct wf_epoll *e, int fd, uint64_t tag);
 
 // wf_epoll_check gives `fd` the tag anew, and reports what is ready anew, if its file is watched under this number.

@@ -71,7 +71,7 @@ WEFT_API int weft_connect(int fd, const struct sockaddr *sa, socklen_t len);
 // Returns: the revents of poll(2), above 0, as of a moment during the call: of several tasks that read from `fd`,
 //          another may have been faster. -EPERM for a file that is not ready: it never will be. -EMFILE, -ENFILE,
 //          -ENOSPC: a call that waits for less than what makes a direction ready (POLLPRI alone, say) needs a
-//          descriptor of its own meanwhile.
+//          descriptor of its own meanwhile, and Linux lets 500 of them watch one file.
 WEFT_API int weft_poll(int fd, short events);
 
 // weft_close closes `fd` and wakes whoever waits on it, in whatever runtime, with -EBADF. A call that begins at the

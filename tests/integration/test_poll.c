@@ -1,6 +1,8 @@
 // weft_poll: it says what poll(2) says, waits on edges, and leaves readiness to whoever else uses the descriptor.
 #include <poll.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 
 #include "tests/support/peer.h"
 #include "tests/support/tasks.h"
@@ -273,7 +275,7 @@ static int foreign_echo(void *arg)
             assert_true(weft_poll(fd, POLLIN) > 0);
             continue;
         }
-        for (ssize_t at = 0, put; at<n; at += put> 0 ? put : 0) {
+        for (ssize_t at = 0, put; at < n; at += put > 0 ? put : 0) {
             put = write(fd, buf + at, (size_t)(n - at));
             if (put < 0)
                 assert_true(weft_poll(fd, POLLOUT) > 0);
@@ -334,6 +336,57 @@ static void a_library_with_its_own_calls_plugs_in(void **state)
     assert_int_equal(run_tasks(echo_by_hand, NULL), 0);
 }
 
+// --- many ------------------------------------------------------------------------------------------------------------
+
+enum { CROWD = 700 }; // more than Linux lets watch one file in this way
+
+static _Atomic int ended;
+
+static int wait_in_crowd(void *arg)
+{
+    struct ask *a = arg;
+    int result = weft_poll(a->fd, a->events);
+    assert_true(result == -EBADF || result == -ENOSPC || result == -EMFILE);
+    atomic_fetch_add(&ended, 1);
+    return result;
+}
+
+static int crowd(void *arg)
+{
+    struct rlimit old, more;
+    weft_task **tasks = calloc(CROWD, sizeof(*tasks));
+    int fd[2], refused = 0, closed = 0;
+    (void)arg;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    more = old;
+    more.rlim_cur = more.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &more), 0);
+    peer_tcp_pair(fd);
+    peer_write(fd[1], "x", 1); // so that it waits apart
+    struct ask a = { fd[0], POLLPRI };
+    for (int i = 0; i < CROWD; i++)
+        tasks[i] = spawn(wait_in_crowd, &a);
+    while (atomic_load(&ended) == 0) // some are refused at once; the others wait, or are about to
+        assert_int_equal(weft_sleep(WEFT_US(100)), 0);
+    assert_int_equal(weft_close(fd[0]), 0);
+    for (int i = 0; i < CROWD; i++) {
+        int result = join(tasks[i]);
+        refused += result != -EBADF;
+        closed += result == -EBADF;
+    }
+    assert_true(closed > 0 && refused > 0);
+    free(tasks);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    return close(fd[1]);
+}
+
+static void too_many_that_wait_apart_are_told_so(void **state)
+{
+    (void)state;
+    assert_int_equal(run_tasks(crowd, NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +398,7 @@ int main(void)
         cmocka_unit_test(that_wait_ends_by_cancel_and_by_close),
         cmocka_unit_test(pollers_take_nothing_from_a_reader),
         cmocka_unit_test(a_library_with_its_own_calls_plugs_in),
+        cmocka_unit_test(too_many_that_wait_apart_are_told_so),
     };
     return wf_test_run(tests);
 }

@@ -1,12 +1,15 @@
 // Sources, without the reactor thread: the test is the worker that has borrowed the poll.
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -15,6 +18,7 @@
 #include "base/mem.h"
 #include "reactor/state.h"
 #include "tests/support/bell.h"
+#include "tests/support/child.h"
 #include "tests/support/harness.h"
 
 static struct wf_reactor *reactor;
@@ -638,6 +642,43 @@ static void milliseconds_will_do_where_there_is_nothing_better(void **state)
     close(fd[1]);
 }
 
+// A filter refuses it with whatever it likes.
+static void wait_filtered(void *arg)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 441, 0, 1), // epoll_pwait2, everywhere
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)*(int *)arg),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = { sizeof(code) / sizeof(*code), code };
+    struct wf_epoll_batch batch;
+    struct wf_epoll e;
+    int fd[2];
+
+    if (wf_epoll_init(&e) < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, fd) < 0 || wf_epoll_add(&e, fd[0], 1) < 0)
+        _exit(1);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0)
+        _exit(0); // no filters here
+    wf_epoll_wait(&e, INT64_MAX - 1, &batch);
+    if (batch.count != 1)
+        _exit(2);
+    wf_epoll_wait(&e, 1, &batch); // edge-triggered: nothing
+    _exit(batch.count == 0 && wf_load_relaxed(&e.coarse) ? 0 : 3);
+}
+
+static void whatever_refuses_the_finer_wait_makes_it_coarse(void **state)
+{
+    int errors[] = { ENOSYS, EPERM, EACCES, EINVAL, ENOENT };
+    struct child c;
+
+    (void)state;
+    for (size_t i = 0; child_may_run() && i < sizeof(errors) / sizeof(*errors); i++) {
+        child_run(&c, wait_filtered, &errors[i]);
+        child_expect_exit(&c, 0);
+    }
+}
+
 static void every_refusal_leaves_the_source_as_it_was(void **state)
 {
     struct wf_source *s = NULL;
@@ -703,6 +744,7 @@ int main(void)
         FACT(more_events_than_a_batch_take_more_turns),
         FACT(adding_what_is_in_the_set_changes_its_tag),
         FACT(milliseconds_will_do_where_there_is_nothing_better),
+        FACT(whatever_refuses_the_finer_wait_makes_it_coarse),
         FACT(every_refusal_leaves_the_source_as_it_was),
         FACT(making_a_reactor_fails_cleanly_at_each_step),
     };
