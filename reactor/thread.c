@@ -21,7 +21,7 @@
 // BUSY. Workers that are busy with short turns poll by themselves (sched/look.c), and to wake this thread for each
 // event would cost more than that. So it leaves epoll when it has been woken BUSY_WAKES times within BUSY_SPAN, and
 // only ticks: it looks at the workers, runs a turn if nobody has polled for a tick although a task hogs its worker, or
-// for 64 ticks in any case, and if a timer is due. It comes back when all workers slept at several ticks in a row: at
+// for 8 ticks in any case, and if a timer is due. It comes back when all workers slept at several ticks in a row: at
 // CALM_MIN of them, and up to CALM_MAX if it has come back too soon before.
 //
 // Edge L2: nothing waits unseen behind what an awake worker runs, while the thread does not look:
@@ -56,7 +56,7 @@
 #define ASIDE INT64_C(100000)     // how long it stays out of epoll, so that the worker gets what is meant for it
 #define BUSY_SPAN INT64_C(32000000)
 
-enum { QUIET_MAX = 64 /* ticks */, BUSY_WAKES = 32, CALM_MIN = 3 /* ticks */, CALM_MAX = 48 };
+enum { QUIET_MAX = 8 /* ticks */, BUSY_WAKES = 32, CALM_MIN = 3 /* ticks */, CALM_MAX = 48 };
 
 // ask_for_promptness: this thread, which seldom runs and never for long, wants to be let on a CPU at once when others
 // compute there (measured, a neighbour that computes 20 ms at a time: p99 of the others 3.4 ms without, 1.0 with).
