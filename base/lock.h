@@ -1,6 +1,6 @@
 // A lock for a few instructions: Concurrency Kit's fetch-and-store spinlock (one locked instruction to take, a plain
 // store to leave). Never held across a park, a system call that may block, or a waker that is fired; except that a
-// thread may nap under it whose select's choice another one holds that was preempted (runtime/choice.h).
+// thread may nap under it that meets a select's choice whose holder was preempted (runtime/choice.h).
 //
 // Here is also how every wait goes that should be over in a few instructions: by wf_relax, again and again. It spins;
 // then, as the one that is waited for seems to have lost the processor, it offers its own to equals; and then it
