@@ -66,6 +66,13 @@ static inline bool wf_source_has_last(const struct wf_source *s)
     return wf_load_relaxed(&s->edges) & WF_EDGE_LAST; // relaxed: [G4] in source.c
 }
 
+// wf_edge_is_of tells whether the word of a ready cell is an event of that generation, not of an older one that came
+// late, nor what registering set it to. (The generation is in its upper half.)
+static inline bool wf_edge_is_of(uintptr_t word, uint32_t generation)
+{
+    return (uint64_t)word >> 32 == generation && (uint32_t)word >= WF_EDGE_COUNT;
+}
+
 // wf_source_get finds the source of `fd`; NULL if it was never registered. One that is not registered any more has an
 // even generation.  Context: any thread.
 struct wf_source *wf_source_get(struct wf_reactor *r, int fd);

@@ -52,9 +52,12 @@ static int look(struct ask *a)
     return sys_poll(a->r.fd, a->all);
 }
 
-// clear empties the cells that were set when they were looked at. Returns: false if one has changed since.
-static bool clear(struct wf_cell *const *cells, const uintptr_t *seen, int n)
+// clear empties the cells that were set when they were looked at. Returns: false if one has changed since, or the
+// descriptor was closed: what poll(2) said may be of another one then.
+static bool clear(const struct wf_ready *r, struct wf_cell *const *cells, const uintptr_t *seen, int n)
 {
+    if (wf_ready_same(r) < 0)
+        return false;
     for (int i = 0; i < n; i++)
         if (seen[i] && !wf_cell_clear(cells[i], seen[i]))
             return false;
@@ -123,7 +126,7 @@ static int await(struct wf_ready *r, struct wf_cell *const *cells, int n)
 // wait_cells waits for the next edge of a descriptor of which nothing is ready. Returns: 0: look again.
 static int wait_cells(struct ask *a)
 {
-    return clear(a->cells, a->seen, a->n) ? await(&a->r, a->cells, a->n) : wf_ready_same(&a->r);
+    return clear(&a->r, a->cells, a->seen, a->n) ? await(&a->r, a->cells, a->n) : wf_ready_same(&a->r);
 }
 
 // look_alone asks poll(2) for the events alone, having noted what the cells say: that of `set`, and that of the end of
@@ -148,7 +151,7 @@ static int wait_set(struct ask *a, struct wf_ready *set)
     while (err == 0) {
         if ((err = look_alone(a, set, cells, seen)) != 0)
             return err;
-        if (clear(cells, seen, 2))
+        if (clear(&a->r, cells, seen, 2))
             err = await(&a->r, cells, 2);
     }
     return err;
@@ -208,11 +211,11 @@ static bool drained(struct ask *a)
 }
 
 // told is what the edge that ended a wait for POLLIN alone says by itself: bytes, if it is not about an end, an error
-// or urgent data.
+// or urgent data, nor late news of the number's last descriptor.
 static int told(const struct ask *a)
 {
     uintptr_t edge = a->r.parked && a->events == POLLIN ? wf_cell_value(a->cells[0]) : 0;
-    return edge && !wf_source_has_last(a->r.source) ? POLLIN : 0;
+    return wf_edge_is_of(edge, a->r.generation) && !wf_source_has_last(a->r.source) ? POLLIN : 0;
 }
 
 static int run(struct ask *a)
@@ -261,7 +264,7 @@ bool wf_poll_may(int fd, short events)
     short all = directions(events);
 
     wf_ready_find(&r);
-    if (!r.source)
+    if (!r.source || r.kind == WF_KIND_UNKNOWN)
         return true;
     return (all & IN && wf_cell_value(&r.source->ready[WF_READ])) ||
            (all & OUT && wf_cell_value(&r.source->ready[WF_WRITE]));
@@ -292,7 +295,7 @@ static int join_cells(struct wf_poll *p, struct ask *a)
     int ready;
 
     while ((ready = look(a)) == 0) {
-        if (clear(a->cells, a->seen, a->n) && push(p, &a->r, a->cells, a->n))
+        if (clear(&a->r, a->cells, a->seen, a->n) && push(p, &a->r, a->cells, a->n))
             return 0;
         int err = wf_ready_same(&a->r);
         if (err < 0)
@@ -312,7 +315,7 @@ static int join_set(struct wf_poll *p, struct ask *a)
     while (err == 0) {
         if ((err = look_alone(a, &set, cells, seen)) != 0)
             return err;
-        if (clear(cells, seen, 2) && push(p, &a->r, cells, 2))
+        if (clear(&a->r, cells, seen, 2) && push(p, &a->r, cells, 2))
             return 0;
     }
     return err;

@@ -1,6 +1,6 @@
 // Readiness: how a call on a descriptor waits for its turn. Only runtime/io looks at the reactor's sources.
 //
-// Every call in io.h is the same loop around a different system call, which never blocks:
+// Every call in io.h is the same loop around a different system call, which does not block:
 //
 //      wf_ready_open ----> look at the direction's cell
 //                            |  ready, or not registered       |  not ready
@@ -11,9 +11,10 @@
 //      wf_ready_short (was it less    wf_ready_wait: register it, or clear the cell and park ----> look again
 //      than asked for?), and return
 //
-// A descriptor is registered at its first EAGAIN, so one that never has to wait never costs an epoll call. From then on
-// the cell says in advance whether a system call can succeed: one that found the direction drained clears it, and the
-// next call parks without asking the kernel. That makes two system calls a message of a steady echo.
+// A descriptor is registered at its first EAGAIN (a listener, at its first accept), so one that never has to wait never
+// costs an epoll call. From then on the cell says in advance whether a system call can succeed: one that found the
+// direction drained clears it, and the next call parks without asking the kernel. That makes two system calls a message
+// of a steady echo.
 //
 // Clearing. A call reads the cell's word, makes the system call, sees that the number has not been closed meanwhile (so
 // that the system call was made on the descriptor of this generation), and clears the cell only if the word has not
@@ -208,8 +209,9 @@ static inline ssize_t wf_ready_once(int fd, wf_ready_try *try, void *args)
 // wf_nonblock sets O_NONBLOCK if it is missing.
 int wf_nonblock(int fd);
 
-// wf_ready_fresh is told of every descriptor that the kernel has just made. If one of its number is registered still,
-// that one was closed by a plain close(2): forget it, or its successor would wait for ever.
+// wf_ready_fresh is told of every descriptor that the kernel has just made for weft. If one of its number is registered
+// still in the calling task's runtime, that one was closed by a plain close(2): forget it, or its successor would wait
+// for ever.
 // Context: any thread.
 void wf_ready_fresh(int fd);
 
