@@ -13,6 +13,11 @@
  *   NO_RETRY      a waker that found no sleeper does not look whether one has fallen asleep meanwhile
  *   NO_TOKEN      a wake that comes before the sleep is not kept
  *   LATE_COUNT    who wakes a worker by name counts it as a searcher after its bit is cleared
+ *
+ * -DPOLLER: one of the sleepers waits in the poll, and is woken there (wf_sched_wake_worker, wf_turn_interrupt). The
+ * pushers want to wake that one first, the workers last (wf_sched_notify_poller, wf_sched_notify). With these bugs:
+ *   NO_INTERRUPT  whoever wakes the one in the poll does not interrupt the poll
+ *   LATE_SAY      the worker says that it sleeps in the poll after it has said that it sleeps
  */
 #ifndef WORKERS
 #define WORKERS 2
@@ -30,6 +35,13 @@ bool asleep[WORKERS];
 bool notified[WORKERS];   /* the parker's token */
 byte named;               /* tasks in worker 0's inbox */
 bool in_futex[WORKERS];
+#ifdef POLLER
+bool lease;               /* somebody has the poll */
+bool elsewhere[WORKERS];  /* the parker's state: the worker sleeps in the poll */
+byte poller = WORKERS;    /* the hint which one: nobody */
+bool until, interrupted;  /* of the poll */
+bool poked;               /* its eventfd was written */
+#endif
 
 /* one load of a word with a bit for each worker */
 inline any_asleep(w, result)
@@ -54,20 +66,62 @@ inline wake_parker(w)
 #endif
 }
 
+#ifdef POLLER
+/* claim, two rounds of it: those who are to be woken first, then all */
+inline claim(w, some)
+{
+    hint = poller;
+    do
+    :: w < 2 * WORKERS ->
+        d_step {
+            some = asleep[w % WORKERS] && (w >= WORKERS || (w == hint) == poller_first);
+            if :: some -> asleep[w % WORKERS] = false :: else -> skip fi
+        };
+        if :: some -> w = w % WORKERS; break :: else -> w++ fi
+    :: else -> w = WORKERS; break
+    od;
+    hint = 0
+}
+
+/* wf_sched_wake_worker */
+inline wake_worker(w, some)
+{
+    atomic { notified[w] = true; some = elsewhere[w] };
+#ifndef BUG_NO_INTERRUPT
+    if
+    :: some ->
+        atomic { some = interrupted; interrupted = true };
+        if :: !some && until -> poked = true :: else -> skip fi
+    :: else -> skip
+    fi;
+#endif
+    some = false
+}
+#else
+inline wake_worker(w, some)
+{
+    atomic { wake_parker(w) }
+}
+#endif
+
 /* wf_idle_wake_one, and the wake of the parker */
 inline wake_one(w, some)
 {
     do
     :: atomic { searching == 0 -> searching = 1 };
         w = 0;
+#ifdef POLLER
+        claim(w, some);
+#else
         do
         :: w < WORKERS ->
             d_step { if :: asleep[w] -> asleep[w] = false; some = true :: else -> some = false fi };
             if :: some -> break :: else -> w++ fi
         :: else -> break
         od;
+#endif
         if
-        :: w < WORKERS -> atomic { wake_parker(w) }; break
+        :: w < WORKERS -> wake_worker(w, some); break
         :: else ->
             searching--;
 #ifdef BUG_NO_RETRY
@@ -96,8 +150,8 @@ inline notify(w, some)
 
 active [PUSHERS] proctype pusher()
 {
-    byte n = 0, w;
-    bool some;
+    byte n = 0, w, hint;
+    bool some, poller_first = true;
 
     do
     :: n < PUSHES -> queued++; notify(w, some); n++
@@ -143,6 +197,10 @@ active [WORKERS] proctype worker()
     self = self - 1;
 #endif
     bool some, searcher = false, dry;
+#ifdef POLLER
+    byte hint;
+    bool polling, poller_first = false;
+#endif
 
     do
     :: true ->
@@ -175,14 +233,50 @@ active [WORKERS] proctype worker()
 #ifdef BUG_LOOK_FIRST
             dry = (queued == 0 && (self != 0 || named == 0));
 #endif
+#ifdef POLLER
+            atomic { if :: !lease -> lease = true; polling = true :: else -> skip fi };
+            /* wf_parker_prepare */
+            atomic {
+                if
+                :: notified[self] -> notified[self] = false; goto up
+#ifdef BUG_LATE_SAY
+                :: else -> skip
+#else
+                :: else -> elsewhere[self] = polling
+#endif
+                fi
+            };
+            if :: polling -> poller = self :: else -> skip fi;
+#endif
             asleep[self] = true;
+#ifdef BUG_LATE_SAY
+            elsewhere[self] = polling;
+#endif
             if :: searcher -> searching--; searcher = false :: else -> skip fi;
 #ifndef BUG_LOOK_FIRST
             dry = (queued == 0);
             if :: dry && self == 0 -> dry = (named == 0) :: else -> skip fi;
 #endif
             if
+#ifdef POLLER
+            :: dry && polling ->
+                until = true;
+                if
+                :: interrupted -> skip
+                :: else ->
+                    if
+                    :: poked -> poked = false
+                    :: timeout ->
+                        assert(queued == 0);
+                        break
+                    fi
+                fi;
+                until = false;
+                interrupted = false
+            :: dry && !polling ->
+#else
             :: dry ->
+#endif
                 in_futex[self] = true;
                 if
                 :: notified[self]
@@ -193,6 +287,9 @@ active [WORKERS] proctype worker()
                 in_futex[self] = false
             :: else -> skip
             fi;
+#ifdef POLLER
+            if :: polling -> poller = WORKERS :: else -> skip fi;
+#endif
             atomic { some = asleep[self]; asleep[self] = false };
             if
             :: !some -> searcher = true
@@ -207,7 +304,12 @@ active [WORKERS] proctype worker()
             :: some -> skip
 #endif
             fi;
+#ifdef POLLER
+            atomic { notified[self] = false; elsewhere[self] = false; some = false; dry = false };
+up:         if :: polling -> atomic { lease = false; polling = false } :: else -> skip fi
+#else
             d_step { notified[self] = false; some = false; dry = false }
+#endif
         fi
     od
 }
