@@ -150,7 +150,8 @@ int64_t wf_reactor_next_timer(struct wf_reactor *r);
 unsigned wf_reactor_expire(struct wf_reactor *r);
 
 // wf_reactor_wait waits up to `wait` ns of real time (WF_NEVER: without bound), whatever timers there are, for events
-// or the idle source's interrupt, and fires the wakers of the events.  Returns: how many events.
+// or the idle source's interrupt, and fires the wakers of the events. Only where no reactor thread was started.
+// Returns: how many events.
 unsigned wf_reactor_wait(struct wf_reactor *r, int64_t wait);
 
 // wf_reactor_awaited tells whether anybody waits for a descriptor. O(descriptors that were ever registered).

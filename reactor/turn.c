@@ -16,8 +16,10 @@
 //     have slept.
 //   - the reactor thread: by its parker, whose state says that it sleeps ELSEWHERE while it is in epoll.
 // For both the eventfd is written, once for a sleep. It wakes one of the two, perhaps the wrong one. That one has left
-// epoll then, and writes the eventfd again if the other one has been called and sleeps. Now only the other one can take
-// it: the worker writes it while it still holds the lease, and the thread sleeps elsewhere for a moment after that.
+// epoll then, and writes the eventfd again if the other one has been called and sleeps. That wakes the other one: the
+// worker writes it while it still holds the lease, and the thread sleeps elsewhere for a moment after that. A worker
+// that is back in epoll before the thread has looked takes it again, and passes it on again: nothing is lost.
+// tests/model/eventfd.pml has all of this, and standby.pml the thread's side.
 //
 //     interrupted:     false -------- wf_turn_interrupt --------> true
 //                        ^                                         |
