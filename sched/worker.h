@@ -54,7 +54,8 @@ struct wf_pace {
     int64_t polled;       // when it polled last
     uint64_t oldest;      // the deque's head when it began to be the oldest task's place,
     int64_t oldest_since; // and when that was
-    int64_t age;          // how long a task must have been that to begin
+    int64_t age;          // how long a task must have been that to begin,
+    int64_t tree_age;     // and how long once the root of a tree has begun in that way
     bool has_aged;        // one has, at the last look; the worker had spawned so many then:
     uint64_t spawned;
     unsigned looks;       // how many there have been
