@@ -247,6 +247,7 @@ static void leave(struct wf_reactor *r, struct wf_source *s)
     uint32_t generation = step(s);
 
     wf_epoll_remove(&r->epoll, s->fd);
+    wf_fetch_sub_relaxed(&r->sources.registered, 1u); // relaxed: a hint for pollers
     set_all(s, value_of(generation, 0));
 }
 
@@ -257,10 +258,13 @@ static int enter(struct wf_reactor *r, struct wf_source *s)
     set_all(s, value_of(wf_load_relaxed(&s->generation) + 1, 0));
     wf_store_relaxed(&s->kind, 0u); // relaxed: published by the generation
     wf_fetch_and_relaxed(&s->edges, ~(uint32_t)WF_EDGE_LAST); // relaxed: as above
+    wf_fetch_add_relaxed(&r->sources.registered, 1u); // relaxed: a hint for pollers
     uint32_t generation = step(s);
     int err = wf_epoll_add(&r->epoll, s->fd, tag_of(generation, s->fd));
-    if (err < 0)
-        set_all(s, value_of(step(s), 0)); // somebody may have found it meanwhile
+    if (err < 0) {
+        wf_fetch_sub_relaxed(&r->sources.registered, 1u); // relaxed: as above
+        set_all(s, value_of(step(s), 0));                 // somebody may have found it meanwhile
+    }
     return err;
 }
 

@@ -13,6 +13,7 @@ struct wf_source_chunk;
 
 struct wf_sources {
     _Atomic(struct wf_source_chunk *) *chunks; // I: one for each 1024 numbers; the entries A: [G1]
+    _Atomic uint32_t registered;               // A: how many sources are
     _Atomic(struct wf_source_chunk *) newest;  // A: of all that were made
     pthread_mutex_t making;                    // of whoever makes a chunk, and so writes these
 };

@@ -136,9 +136,13 @@ unsigned wf_turn(struct wf_reactor *r, int64_t wait)
     struct wf_epoll_batch events;
     bool called;
 
-    wf_epoll_wait(&r->epoll, wait > 0 ? announce(r, wait) : 0, &events);
-    if (wait > 0)
+    events.count = 0;
+    if (wait > 0) {
+        wf_epoll_wait(&r->epoll, announce(r, wait), &events);
         awake(r);
+    } else if (wf_load_relaxed(&r->sources.registered) > 0) { // relaxed: one that is missed is seen at the next look
+        wf_epoll_wait(&r->epoll, 0, &events);
+    }
     unsigned fired = finish(r, &r->lent, &events, &called);
     if (wf_unlikely(called) && thread_is_called(r))
         wf_epoll_interrupt(&r->epoll); // pass it on

@@ -10,10 +10,10 @@
 //
 // What a look does, and what bounds it:
 //   - the deque's oldest task begins, if it has been the oldest for AGE_NS: newer ones could keep it from beginning
-//     without bound. Those after it begin at the next looks, until one of them has spawned others in its first turn: the
-//     next one must have been the oldest for twice as long, and so on, until the worker sleeps. For such a task is the
-//     root of a tree, whose stacks live beside those of the present one (fib32 carved 170 000 stacks instead of 60 when
-//     every 64th task was the oldest; and with 4 or 16 ms it took 1.25 times as long as without, with 64 ms 1.0).
+//     without bound. Those after it begin at the next looks, until one of them has spawned others in its first turn:
+//     the next one must have been the oldest for twice as long, and so on, until the worker sleeps. For such a task is
+//     the root of a tree, whose stacks live beside those of the present one (fib32 carved 170 000 stacks instead of 60
+//     when every 64th task was the oldest).
 //   - a poll without waiting, if the last batch of events is worked off: new events must not overtake it (with 1000
 //     connections the p99.9 is made of that). Should the batch not move for BATCH_NS, it polls all the same.
 //   - a share of the injector
@@ -23,7 +23,7 @@
 #include "base/clock.h"
 #include "sched/worker.h"
 
-#define AGE_NS INT64_C(64000000)
+#define AGE_NS INT64_C(8000000)
 #define AGE_MAX INT64_C(1000000000)
 #define BATCH_NS INT64_C(8000000)
 #define SPREAD_NS INT64_C(200000)
@@ -53,7 +53,7 @@ static void set_pace(struct wf_worker *w, int64_t now)
     uint64_t ticks = wf_load_relaxed(&w->ticks); // relaxed: the worker's own
     int64_t turns = ticks > p->ticks ? (int64_t)(ticks - p->ticks) : 1;
     int64_t took = now > p->looked ? now - p->looked : 1;
-    uint64_t most = 2 * p->stride < WF_STRIDE_MAX ? 2 * p->stride : WF_STRIDE_MAX;
+    uint64_t most = p->stride == 0 ? 1 : 2 * p->stride < WF_STRIDE_MAX ? 2 * p->stride : WF_STRIDE_MAX;
     uint64_t fit = (uint64_t)(turns * WF_LOOK_NS / took);
 
     p->turn = took / turns;
