@@ -172,7 +172,7 @@ bool wf_worker_ready(struct wf_worker *w, struct wf_task *task);
 // wf_worker_arrive finishes what the one who left the worker last could not do himself. First thing after each switch.
 void wf_worker_arrive(struct wf_worker *w);
 
-// wf_worker_attend tells the owner of the poll that this worker is awake again: he may be asleep without bound. It is
+// wf_worker_attend tells the owner of the poll that this worker is awake again: it may be asleep without bound. It is
 // due when something waits behind the task that runs, and not before: most that wake up run one task and sleep again,
 // and to wake another thread first would delay that task (from a thread outside that completes a future to the task
 // that awaits it: 16.4 us, and 8.3 without; Tokio's 12.8).
@@ -192,12 +192,13 @@ void wf_sched_notify_poller(struct wf_sched *s);
 void wf_sched_wake_worker(struct wf_sched *s, int worker);
 
 // wf_worker_make_way is called when a task is to run that computed for long in its last turn, and is expected to do so
-// again. Somebody else is woken, who has the poll meanwhile: else nobody would poll until the watch finds that, in half
-// a millisecond to one (reactor/thread.c). And whoever else wakes up on this CPU is to have it at once, above all the
-// one who polls: slices are asked for, the longest by the worker that makes way, the shortest by one that falls asleep
-// meanwhile. Both are given back when a task leaves and time has passed: after a long turn, at its end.
-// (Measured, a neighbour that computes 20 ms at a time, medians of 9 to 11 rounds: p99 of the others 0.72 ms without
-// all that, 0.15 with; p99.9 1.6 ms and 0.6; 1.6 without the short slices, 2.0 without any.)
+// again. A sleeping worker is woken to wait in the poll meanwhile: else the first event would go by way of the reactor
+// thread. And a thread that wakes up on this CPU is to have it at once, above all the one that polls: slices are asked
+// for, the longest by the worker that makes way, the shortest by one that falls asleep meanwhile. Both are given back
+// when a task leaves and it is time to look around: after a long turn, at its end.
+// (Measured when the reactor thread only ticked, a neighbour that computes 20 ms at a time, medians of 9 to 11 rounds:
+// p99 of the others 0.72 ms without all that, 0.15 with; p99.9 1.6 ms and 0.6; 1.6 without the short slices, 2.0
+// without any.)
 void wf_worker_make_way(struct wf_worker *w);
 
 // wf_worker_ask_for asks the kernel for slices for the calling worker's thread.
