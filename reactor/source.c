@@ -128,8 +128,10 @@ static struct wf_source_chunk *new_chunk(struct wf_sources *t, int fd)
     return chunk;
 }
 
-// sure_chunk is the chunk of a number that is to be registered. Returns: NULL for want of memory.
-static struct wf_source_chunk *sure_chunk(struct wf_sources *t, int fd)
+// chunk_for finds the chunk of a number. If there is none, it makes one (`make`), or waits for a thread that is at it.
+// Returns: NULL for want of memory; or, without `make`: a thread that registers the number does so later, and sees
+// what the caller did before.
+static struct wf_source_chunk *chunk_for(struct wf_sources *t, int fd, bool make)
 {
     struct wf_source_chunk *chunk = chunk_of(t, fd);
 
@@ -137,22 +139,8 @@ static struct wf_source_chunk *sure_chunk(struct wf_sources *t, int fd)
         return chunk;
     pthread_mutex_lock(&t->making);
     chunk = chunk_of(t, fd);
-    if (!chunk)
+    if (!chunk && make)
         chunk = new_chunk(t, fd);
-    pthread_mutex_unlock(&t->making);
-    return chunk;
-}
-
-// old_chunk is the chunk of a number whose registration is to end, or NULL. Then whoever makes it does that later, and
-// sees what the caller did before.
-static struct wf_source_chunk *old_chunk(struct wf_sources *t, int fd)
-{
-    struct wf_source_chunk *chunk = chunk_of(t, fd);
-
-    if (wf_likely(chunk != NULL))
-        return chunk;
-    pthread_mutex_lock(&t->making);
-    chunk = chunk_of(t, fd);
     pthread_mutex_unlock(&t->making);
     return chunk;
 }
@@ -325,7 +313,7 @@ int wf_source_register(struct wf_reactor *r, int fd, struct wf_source **out, uin
 {
     if (fd < 0)
         return -EBADF;
-    struct wf_source_chunk *chunk = sure_chunk(&r->sources, fd);
+    struct wf_source_chunk *chunk = chunk_for(&r->sources, fd, true);
     if (!chunk)
         return -ENOMEM;
     struct wf_source *s = source_of(chunk, fd);
@@ -345,7 +333,7 @@ int wf_source_register(struct wf_reactor *r, int fd, struct wf_source **out, uin
 
 bool wf_source_forget(struct wf_reactor *r, int fd)
 {
-    struct wf_source_chunk *chunk = fd < 0 ? NULL : old_chunk(&r->sources, fd);
+    struct wf_source_chunk *chunk = fd < 0 ? NULL : chunk_for(&r->sources, fd, false);
 
     if (!chunk)
         return false;
@@ -359,7 +347,7 @@ bool wf_source_forget(struct wf_reactor *r, int fd)
 
 bool wf_source_check(struct wf_reactor *r, int fd)
 {
-    struct wf_source_chunk *chunk = fd < 0 ? NULL : old_chunk(&r->sources, fd);
+    struct wf_source_chunk *chunk = fd < 0 ? NULL : chunk_for(&r->sources, fd, false);
 
     if (!chunk)
         return false;

@@ -71,7 +71,7 @@ bool wf_idle_unsleep(struct wf_idle *i, unsigned worker);
 
 // wf_idle_wake_one chooses a sleeper if nobody searches, and counts it as a searcher.
 // Returns: its number: the caller must wake its parker; -1 if there is nobody to wake.
-// It takes the one that lingers in the poll last, or first if `poller_first`.
+// It takes the worker that waits in the poll last, or first if `poller_first`.
 int wf_idle_wake_one(struct wf_idle *i, bool poller_first);
 
 // wf_idle_wake chooses `worker` if it sleeps, and counts it as a searcher.
