@@ -213,6 +213,38 @@ static void one_at_a_time_has_the_lease(void **state)
     assert_true(wf_lease_borrow(&l));
 }
 
+// What a lease protects, here a plain number.
+struct shared {
+    struct wf_lease lease;
+    unsigned n, rounds;
+};
+
+static void *borrow_and_count(void *arg)
+{
+    struct shared *shared = arg;
+
+    for (unsigned i = 0; i < shared->rounds; i++) {
+        while (!wf_lease_borrow(&shared->lease))
+            sched_yield();
+        shared->n++; // a race, for TSan, unless L1 orders it
+        wf_lease_return(&shared->lease);
+    }
+    return NULL;
+}
+
+static void a_holder_sees_what_the_last_one_did(void **state)
+{
+    struct shared shared = { .lease = { WF_LEASE_FREE }, .rounds = wf_test_rounds(2000) };
+    pthread_t threads[2];
+
+    (void)state;
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, borrow_and_count, &shared), 0);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(shared.n, 2 * shared.rounds);
+}
+
 static void an_interrupt_before_the_wait_ends_it(void **state)
 {
     struct wf_reactor_stats stats;
@@ -685,6 +717,7 @@ int main(void)
 #define FACT(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         FACT(one_at_a_time_has_the_lease),
+        FACT(a_holder_sees_what_the_last_one_did),
         FACT(an_interrupt_before_the_wait_ends_it),
         FACT(a_wait_that_was_interrupted_is_announced_no_more),
         FACT(an_interrupt_while_the_poller_goes_to_sleep_ends_the_wait),
