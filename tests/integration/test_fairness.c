@@ -4,6 +4,8 @@
 
 #include "base/atomic.h"
 #include "base/compiler.h"
+#include "reactor/reactor.h"
+#include "runtime/runtime.h"
 #include "tests/support/chans.h"
 
 enum {
@@ -252,12 +254,63 @@ static void tasks_behind_one_that_computes_go_to_a_worker_that_is_busy(void **st
         assert_int_equal(run_on(2, compute_beside_one_that_yields, NULL), 0);
 }
 
+// A burst of tasks, fewer than wake a second worker by their number.
+enum { BURST = 12, ALONE = 8 };
+
+struct burst {
+    weft_future begin;
+    _Atomic unsigned turns;   // A
+    _Atomic unsigned workers; // A: those that have run one, a bit each
+};
+
+// take_long computes for longer than others should wait. The first few end by themselves; the others do not until a
+// second worker has come. No thread watches the workers: only the first one itself can have called it, when it looked
+// around, for the time that what waits there would take.
+static int take_long(void *arg)
+{
+    struct burst *b = arg;
+
+    assert_int_equal(weft_await(&b->begin, NULL), 0);
+    weft_time end = weft_after(WEFT_MS(1));
+    wf_fetch_or_acq_rel(&b->workers,
+                        1u << wf_sched_worker_index(wf_rt_current()->sched)); // acq_rel: only a set of bits
+    bool alone = wf_fetch_add_acq_rel(&b->turns, 1u) < ALONE;
+    while (weft_now() < end || (!alone && wf_load_acquire(&b->workers) != 3))
+        ;
+    return 0;
+}
+
+static int wake_a_burst(void *arg)
+{
+    struct burst b = { .turns = 0 };
+    weft_task *tasks[BURST];
+    (void)arg;
+
+    weft_future_init(&b.begin);
+    for (int i = 0; i < BURST; i++)
+        tasks[i] = spawn(take_long, &b);
+    assert_int_equal(weft_sleep(WEFT_MS(1)), 0);
+    wf_reactor_stop(wf_rt_current()->reactor);
+    assert_true(weft_future_complete(&b.begin, 0));
+    for (int i = 0; i < BURST; i++)
+        assert_int_equal(join(tasks[i]), 0);
+    return 0;
+}
+
+static void a_burst_of_long_turns_is_shared(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(run_on(2, wake_a_burst, NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spawned_tasks_begin_beside_a_pair_that_chats),
         cmocka_unit_test(a_descriptor_is_served_beside_tasks_that_are_always_ready),
         cmocka_unit_test(tasks_behind_one_that_computes_go_to_a_worker_that_is_busy),
+        cmocka_unit_test(a_burst_of_long_turns_is_shared),
     };
     return wf_test_run(tests);
 }
