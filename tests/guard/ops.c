@@ -15,8 +15,7 @@
 #include <weft.h>
 
 #include "base/clock.h"
-#include "reactor/reactor.h"
-#include "runtime/runtime.h"
+#include "tests/support/unwatched.h"
 
 // callgrind sets its counters to zero where the one begins, and writes them down where the other does. In strace's log
 // the call that nobody else makes marks the two places.
@@ -549,8 +548,8 @@ static int measure(void *arg)
 {
     const struct op *op = arg;
 
-    wf_reactor_stop(wf_rt_current()->reactor); // else its thread fires what the worker, on a busy machine, is late for
-    wf_store_relaxed(&still.now, wf_now());    // relaxed: of this thread alone, the one worker's
+    stop_reactor_thread();                  // else its thread fires what the worker, on a busy machine, is late for
+    wf_store_relaxed(&still.now, wf_now()); // relaxed: of this thread alone, the one worker's
     wf_clock_use(&still);
     op->run(op->n / 5 + 1);
     guard_begin();

@@ -4,8 +4,7 @@
 
 #include "base/atomic.h"
 #include "base/compiler.h"
-#include "reactor/reactor.h"
-#include "runtime/runtime.h"
+#include "tests/support/unwatched.h"
 #include "tests/support/chans.h"
 
 enum {
@@ -273,7 +272,7 @@ static int take_long(void *arg)
     assert_int_equal(weft_await(&b->begin, NULL), 0);
     weft_time end = weft_after(WEFT_MS(1));
     wf_fetch_or_acq_rel(&b->workers,
-                        1u << wf_sched_worker_index(wf_rt_current()->sched)); // acq_rel: only a set of bits
+                        1u << this_worker()); // acq_rel: only a set of bits
     bool alone = wf_fetch_add_acq_rel(&b->turns, 1u) < ALONE;
     while (weft_now() < end || (!alone && wf_load_acquire(&b->workers) != 3))
         ;
@@ -290,7 +289,7 @@ static int wake_a_burst(void *arg)
     for (int i = 0; i < BURST; i++)
         tasks[i] = spawn(take_long, &b);
     assert_int_equal(weft_sleep(WEFT_MS(1)), 0);
-    wf_reactor_stop(wf_rt_current()->reactor);
+    stop_reactor_thread();
     assert_true(weft_future_complete(&b.begin, 0));
     for (int i = 0; i < BURST; i++)
         assert_int_equal(join(tasks[i]), 0);
