@@ -7,7 +7,11 @@
 #   stress         many threads, seeded: both run on the library as it is shipped, with each number of WORKERS
 #                  (1, 2 and 8), and once more on 4-slot queues, where every wake takes a task to another worker
 #
-# FULL: not part of `scripts/test --quick`. NATIVE: not under an emulator or valgrind.
+# FULL: not part of `scripts/test --quick`. NATIVE: not under an emulator or valgrind. TIMEOUT: how long it may take on a
+# quiet machine, ten times what it does take. A busy machine gets WEFT_TEST_PATIENCE times that: the bound is there to
+# end a hang, and no test fails because others have the CPUs.
+set(WEFT_TEST_PATIENCE 5)
+
 function(wf_test test)
     cmake_parse_arguments(arg "FULL;NATIVE" "TIMEOUT" "WORKERS;SOURCES;LIBS" ${ARGN})
     get_filename_component(group ${test} DIRECTORY)
@@ -48,7 +52,7 @@ endfunction()
 
 # wf_test_case(test target timeout labels [VARIABLE=value...])
 function(wf_test_case test target timeout labels)
-    math(EXPR timeout "${timeout} * ${WEFT_TEST_SLOWNESS}")
+    math(EXPR timeout "${timeout} * ${WEFT_TEST_SLOWNESS} * ${WEFT_TEST_PATIENCE}")
     math(EXPR scale "100 / ${WEFT_TEST_SLOWNESS}")
     add_test(NAME ${test} COMMAND ${WEFT_TEST_LAUNCHER} $<TARGET_FILE:${target}>)
     set_tests_properties(${test} PROPERTIES TIMEOUT ${timeout} LABELS "${labels}"
@@ -59,6 +63,7 @@ endfunction()
 #
 # A test that is a script: it looks at the tree, or at what was built.
 function(wf_check name timeout labels)
+    math(EXPR timeout "${timeout} * ${WEFT_TEST_PATIENCE}")
     add_test(NAME ${name} COMMAND ${ARGN})
     set_tests_properties(${name} PROPERTIES TIMEOUT ${timeout} LABELS "${labels}"
         ENVIRONMENT "${WEFT_TEST_ENVIRONMENT}")
