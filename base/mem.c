@@ -44,12 +44,22 @@ void wf_free(void *p)
     free(p);
 }
 
-void *wf_map(size_t size)
+static void *map(size_t size, int access)
 {
     if (wf_fault())
         return NULL;
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *p = mmap(NULL, size, access, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return p == MAP_FAILED ? NULL : p;
+}
+
+void *wf_map(size_t size)
+{
+    return map(size, PROT_READ | PROT_WRITE);
+}
+
+void *wf_map_sealed(size_t size)
+{
+    return map(size, PROT_NONE);
 }
 
 void wf_unmap(void *p, size_t size)

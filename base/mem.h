@@ -16,7 +16,9 @@ WF_MUST_CHECK void *wf_alloc(size_t size);
 void wf_free(void *p);
 
 // wf_map reserves `size` bytes of private, zeroed, unreserved memory from the system; NULL when it refuses.
+// wf_map_sealed reserves them without access, which mprotect gives to parts of them.
 WF_MUST_CHECK void *wf_map(size_t size);
+WF_MUST_CHECK void *wf_map_sealed(size_t size);
 void wf_unmap(void *p, size_t size);
 
 // wf_fault tells whether a fault is injected here: for system calls that can fail for want of memory or descriptors.

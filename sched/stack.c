@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/futex.h"
 #include "base/mem.h"
 
 #ifdef WF_ASAN
@@ -23,7 +24,6 @@
 
 enum {
     SLAB_BYTES = 64 << 20,
-    SLAB_STACKS_MAX = 1024,
     CARVE = 16,       // stacks made ready at a time
     COOL_AT_ONCE = 1, // slabs whose memory goes back in one call: if all 64 MiB were touched, the lock is held for 4 ms
 };
@@ -36,6 +36,8 @@ struct wf_slab {
     struct wf_list link;
     char *memory;          // fixed
     size_t bytes;          // fixed
+    size_t stride;         // fixed: from one stack to the next, a guard and a stack
+    bool sealed;           // fixed: all but its stacks is not accessible; else all but its guards is
     uint8_t size_class;    // fixed
     unsigned stacks;       // fixed: how many there is room for
     unsigned carved;       // how many have been made ready
@@ -62,13 +64,28 @@ int wf_stack_class(size_t size)
 bool wf_stack_guards(const struct wf_stack *stack, const void *address)
 {
     const char *at = address;
-    return at >= stack->base && at < stack->base + page_size();
+    return at >= stack->base - WF_STACK_GUARD && at < stack->base;
+}
+
+// advice_makes_guards tries MADV_GUARD_INSTALL out. An older kernel says EINVAL, and so does a newer one of memory that
+// is locked; a filter of system calls says what it likes, success included; an emulator accepts any advice, and follows
+// none that it does not know.
+static bool advice_makes_guards(void)
+{
+    char *at = mmap(NULL, page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (at == MAP_FAILED)
+        return true; // then there are no stacks either
+    bool works = madvise(at, page_size(), MADV_GUARD_INSTALL) == 0 && wf_futex_faults(at);
+    munmap(at, page_size());
+    return works;
 }
 
 void wf_depot_init(struct wf_depot *d)
 {
     pthread_mutex_init(&d->lock, NULL);
     wf_list_init(&d->slabs);
+    d->mprotect_guards = !advice_makes_guards();
 }
 
 static void slab_free(struct wf_slab *slab)
@@ -95,21 +112,28 @@ void wf_depot_fini(struct wf_depot *d)
     pthread_mutex_destroy(&d->lock);
 }
 
+// stride_of: where a page is larger than a stack, that gets a page.
+static size_t stride_of(uint8_t size_class)
+{
+    size_t size = (size_t)1 << size_class;
+    return WF_STACK_GUARD + (size > page_size() ? size : page_size());
+}
+
 // slab_new reserves room for stacks of one size.
 static struct wf_slab *slab_new(struct wf_depot *d, uint8_t size_class)
 {
-    size_t size = (size_t)1 << size_class;
-    size_t stacks = SLAB_BYTES / size ? SLAB_BYTES / size : 1;
-    if (stacks > SLAB_STACKS_MAX)
-        stacks = SLAB_STACKS_MAX;
+    size_t stride = stride_of(size_class);
+    size_t stacks = SLAB_BYTES / stride ? SLAB_BYTES / stride : 1;
 
     struct wf_slab *slab = wf_alloc(sizeof(*slab) + stacks * sizeof(slab->all[0]));
     if (!slab)
         return NULL;
     slab->size_class = size_class;
-    slab->bytes = stacks * size;
+    slab->stride = stride;
+    slab->bytes = stacks * stride;
     slab->stacks = (unsigned)stacks;
-    slab->memory = wf_map(slab->bytes);
+    slab->sealed = d->mprotect_guards;
+    slab->memory = slab->sealed ? wf_map_sealed(slab->bytes) : wf_map(slab->bytes);
     if (!slab->memory) {
         wf_free(slab);
         return NULL;
@@ -120,19 +144,25 @@ static struct wf_slab *slab_new(struct wf_depot *d, uint8_t size_class)
     return slab;
 }
 
-// guard makes a stack's lowest page fault. MADV_GUARD_INSTALL is EINVAL for an older kernel, and for memory that is
-// locked; a filter of system calls says what it likes.
+// guard makes what lies below the stack at `base` fault, and the stack accessible. Memory may be locked, or a filter
+// set, after advice_makes_guards.
 // Returns: 0; -ENOMEM when the process may have no more mappings.
-static int guard(struct wf_depot *d, char *base)
+static int guard(struct wf_depot *d, const struct wf_slab *slab, char *base)
 {
+    int err;
+
     if (wf_fault())
         return -ENOMEM;
-    if (!d->mprotect_guards) {
-        if (madvise(base, page_size(), MADV_GUARD_INSTALL) == 0)
+    if (!slab->sealed && !d->mprotect_guards) {
+        if (madvise(base - WF_STACK_GUARD, WF_STACK_GUARD, MADV_GUARD_INSTALL) == 0)
             return 0;
         d->mprotect_guards = errno != ENOMEM; // for good; want of memory may pass
     }
-    return mprotect(base, page_size(), PROT_NONE) == 0 ? 0 : -errno;
+    if (slab->sealed)
+        err = mprotect(base, slab->stride - WF_STACK_GUARD, PROT_READ | PROT_WRITE);
+    else
+        err = mprotect(base - WF_STACK_GUARD, WF_STACK_GUARD, PROT_NONE);
+    return err == 0 ? 0 : -errno;
 }
 
 // colour is how many bytes lower a stack begins than it could: up to 960, neighbours 512 apart.
@@ -147,8 +177,8 @@ static int carve(struct wf_depot *d, struct wf_stack_pool *pool, struct wf_slab 
 {
     struct wf_stack *stack = &slab->all[slab->carved];
     size_t size = (size_t)1 << slab->size_class;
-    char *base = slab->memory + slab->carved * size;
-    int err = guard(d, base);
+    char *base = slab->memory + slab->carved * slab->stride + WF_STACK_GUARD;
+    int err = guard(d, slab, base);
     if (err)
         return err;
 
@@ -171,8 +201,8 @@ static int carve(struct wf_depot *d, struct wf_stack_pool *pool, struct wf_slab 
     return 0;
 }
 
-// refill makes a few stacks ready in the depot's pool. Returns: false if not even one.
-static bool refill(struct wf_depot *d, struct wf_stack_pool *pool, uint8_t size_class)
+// refill makes up to `n` stacks ready in the depot's pool. Returns: false if not even one.
+static bool refill(struct wf_depot *d, struct wf_stack_pool *pool, uint8_t size_class, unsigned n)
 {
     struct wf_slab *slab = NULL;
 
@@ -186,7 +216,7 @@ static bool refill(struct wf_depot *d, struct wf_stack_pool *pool, uint8_t size_
         slab = slab_new(d, size_class);
     if (!slab)
         return false;
-    for (int i = 0; i < CARVE && slab->carved < slab->stacks; i++)
+    for (unsigned i = 0; i < n && slab->carved < slab->stacks; i++)
         if (carve(d, pool, slab))
             break;
     return pool->free != NULL;
@@ -198,7 +228,7 @@ static void depot_take(struct wf_depot *d, struct wf_stack_pool *to, uint8_t siz
     struct wf_stack_pool *from = &d->pools[size_class - WF_STACK_CLASS_MIN];
 
     pthread_mutex_lock(&d->lock);
-    if (from->free || refill(d, from, size_class)) {
+    if (from->free || refill(d, from, size_class, n < CARVE ? n : CARVE)) {
         for (; n > 0 && from->free; n--) {
             struct wf_stack *stack = from->free;
             from->free = stack->next;
@@ -246,7 +276,7 @@ static void give_back(struct wf_slab *slab)
         for (n = 0; i + n < slab->carved && slab->all[i + n].in_depot; n++)
             ;
         if (n > 0)
-            (void)madvise(slab->all[i].base, n << slab->size_class, MADV_DONTNEED);
+            (void)madvise(slab->all[i].base, n * slab->stride - WF_STACK_GUARD, MADV_DONTNEED);
     }
     slab->cold = true;
 }
@@ -312,6 +342,14 @@ void wf_stack_refill(struct wf_stack_pool *pool, struct wf_depot *d, uint8_t siz
     depot_take(d, pool, size_class, size_class > WF_STACK_CLASS_HOARD ? 1 : WF_STACK_POOL_MAX / 2);
 }
 
+struct wf_stack *wf_stack_take_one(struct wf_depot *d, uint8_t size_class)
+{
+    struct wf_stack_pool one = { 0 };
+
+    depot_take(d, &one, size_class, 1);
+    return one.free;
+}
+
 void wf_stack_spill(struct wf_stack_pool *pool, struct wf_depot *d, uint8_t size_class)
 {
     depot_give(d, pool, size_class, (pool->count + 1) / 2);
@@ -320,12 +358,12 @@ void wf_stack_spill(struct wf_stack_pool *pool, struct wf_depot *d, uint8_t size
 #ifdef WF_ASAN
 void wf_stack_show(struct wf_stack *stack)
 {
-    __lsan_register_root_region(stack->base + page_size(), wf_stack_size(stack) - page_size());
+    __lsan_register_root_region(stack->base, wf_stack_size(stack));
 }
 
 void wf_stack_hide(struct wf_stack *stack)
 {
-    __lsan_unregister_root_region(stack->base + page_size(), wf_stack_size(stack) - page_size());
+    __lsan_unregister_root_region(stack->base, wf_stack_size(stack));
     __asan_unpoison_memory_region(stack->base, wf_stack_size(stack));
 }
 #endif

@@ -7,9 +7,14 @@
 // madvise for each row of neighbours. Not at once: what comes in waves would pay for each page in each wave (a million
 // tasks that sleep, again and again: 4.2 s of CPU time a round instead of 1.4).
 //
-// The guard is MADV_GUARD_INSTALL where the kernel has it (Linux 6.13: a million stacks stay one mapping) and no filter
-// of system calls refuses it, else mprotect (two mappings a stack: vm.max_map_count of 65530 allows about 32 000
-// stacks; beyond, making one fails, clearly).
+// The guard is 64 KiB of address space right below the stack: a frame of code without stack probes
+// (-fstack-clash-protection: an access to each page on the way down) that is no larger cannot reach past it. It costs
+// one entry of the page table a page, and no memory beside that.
+//
+// It is made by MADV_GUARD_INSTALL (Linux 6.13: a million stacks stay one mapping) where that has been seen to work,
+// else by mprotect (two mappings a stack: vm.max_map_count of 65530 allows about 32 000 stacks; beyond, making one
+// fails, clearly). A slab that is made when this is known is not accessible but for its stacks, so that mlockall locks
+// the memory of those only.
 #ifndef WF_SCHED_STACK_H
 #define WF_SCHED_STACK_H
 
@@ -21,6 +26,7 @@
 #include "sched/task.h"
 
 enum {
+    WF_STACK_GUARD = 64 << 10, // bytes below each stack; a multiple of the page of all processors
     WF_STACK_POOL_MAX = 64,    // stacks that a worker keeps; half of them go to the depot when it has more
     WF_STACK_CLASS_HOARD = 18, // of those larger than 256 KiB it keeps one
 };
@@ -31,7 +37,7 @@ struct wf_slab;
 struct wf_stack {
     struct wf_stack *next; // O: in a pool or the depot
     struct wf_slab *slab;  // fixed
-    char *base;            // fixed: the guard's first byte
+    char *base;            // fixed: the lowest byte; the guard ends right below it
     void *top;             // fixed: where the first frame goes
     uint8_t size_class;    // fixed
     bool in_depot;         // under the depot's lock
@@ -54,7 +60,7 @@ struct wf_depot {
     pthread_mutex_t lock;
     struct wf_stack_pool pools[WF_STACK_CLASSES]; // under lock
     struct wf_list slabs;                         // under lock
-    bool mprotect_guards;                         // under lock: the kernel has no MADV_GUARD_INSTALL
+    bool mprotect_guards;                         // under lock: MADV_GUARD_INSTALL makes no guards here
     int64_t looked;                               // of wf_depot_cool: when it last looked at the slabs
     _Atomic bool warm;                            // A: written under lock: there may be memory to give back, some time
     _Atomic bool news;                            // A: that has become so, and wf_depot_cool does not know yet
@@ -80,6 +86,10 @@ static inline bool wf_depot_has_news(const struct wf_depot *d)
 // has no memory, or no more mappings. wf_stack_spill moves half of them back.
 void wf_stack_refill(struct wf_stack_pool *pool, struct wf_depot *d, uint8_t size_class);
 void wf_stack_spill(struct wf_stack_pool *pool, struct wf_depot *d, uint8_t size_class);
+
+// wf_stack_take_one takes a stack from the depot that is to be nobody's for now: wf_stack_show it before it is used.
+// Returns: NULL if there is none, nor one to be made.
+WF_MUST_CHECK struct wf_stack *wf_stack_take_one(struct wf_depot *d, uint8_t size_class);
 
 // wf_stack_hide and _show: a stack in a pool is nobody's, tell the leak checker and the address checker.
 #ifdef WF_ASAN

@@ -26,6 +26,8 @@ const char *__asan_default_options(void)
 
 static const int errors[] = { EPERM, EACCES, EINVAL, ENOSYS, ENOMEM, EAGAIN };
 
+#define PRETENDED 0 // no error: the call says that it is done, and nothing is
+
 struct refused {
     const char *name;
     long number;
@@ -115,6 +117,32 @@ static int overflow(void *arg)
     return use_much_stack(1000000);
 }
 
+// filter_advice has the kernel return `error` for what advice it may not know.
+static bool filter_advice(int error)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])), // its lower half: little endian
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 100, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = { .len = wf_countof(code), .filter = code };
+
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+static void run_without_new_advice(void *arg)
+{
+    const struct refused *r = arg;
+
+    if (!filter_advice(r->error))
+        _exit(MAY_NOT);
+    int err = weft_run(NULL, r->fn, NULL);
+    _exit(err == 0 ? 0 : err < 0 ? ERROR : 1);
+}
+
 static void run_refused(void *arg)
 {
     const struct refused *r = arg;
@@ -199,6 +227,26 @@ static void stacks_have_guards_whatever_is_refused(void **state)
     }
 }
 
+// So it is where only advice that the filter does not know is refused, or said to be followed and is not.
+static void stacks_have_guards_whatever_is_said_of_advice(void **state)
+{
+    static const int said[] = { EPERM, ENOSYS, EINVAL, ENOMEM, PRETENDED };
+    struct child c;
+    (void)state;
+
+    if (!may_refuse())
+        skip();
+    for (size_t i = 0; i < wf_countof(said); i++) {
+        struct refused r = { "advice", SYS_madvise, said[i], use_everything };
+        child_run(&c, run_without_new_advice, &r);
+        child_expect_exit(&c, 0);
+        r.fn = overflow;
+        child_run(&c, run_without_new_advice, &r);
+        child_expect_signal(&c, SIGSEGV);
+        child_expect_said(&c, "weft: task 1 overflowed its 64 KiB stack\n");
+    }
+}
+
 // --- trapped ---------------------------------------------------------------------------------------------------------
 
 // A sandbox may have calls trapped, and make up their results in a handler of SIGSYS: on each of the threads.
@@ -251,6 +299,7 @@ int main(void)
         left_test(what_makes_things_better_may_be_refused),
         left_test(without_the_rest_there_is_an_error),
         left_test(stacks_have_guards_whatever_is_refused),
+        left_test(stacks_have_guards_whatever_is_said_of_advice),
         left_test(calls_may_be_trapped_on_each_thread),
     };
     return wf_test_run(tests);
