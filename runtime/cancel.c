@@ -10,6 +10,8 @@
 //   - `cut` of a scope: 0, then for good the error of calls inside;
 //   - WF_TASK_DOOMED of a task: weft_task_cancel, for good;
 //   - the clock, which ends a shield's grace.
+// A task that got no stack of its own (WF_TASK_STARVED) is cut from its first call to its last, shield or not: it
+// cannot park. It has no children, because it cannot wait for any.
 // So once a task is cancelled it stays so until it has closed the scope that it is by. The first level found that is
 // cut decides; a shield hides all levels that lie outside of it.
 //
@@ -54,6 +56,8 @@ static int doomed(const struct weft_task *task)
 // look_up walks up from `level` (NULL: from outside any scope of `task`).
 static int look_up(const struct wf_level *level, const struct weft_task *task, int64_t now)
 {
+    if (wf_unlikely(wf_task_starved(&task->core)))
+        return -ENOMEM;
     for (; level; level = level->outer) {
         task = level->task;
         if (!level->is_scope) {
@@ -96,7 +100,7 @@ static bool is_shielded(const struct weft_task *task, int64_t now)
 static int look_at(struct weft_task *task, int64_t now)
 {
     pass_on(task, now);
-    return is_shielded(task, now) ? 0 : look_up(task->life.inner, task, now);
+    return is_shielded(task, now) && !wf_task_starved(&task->core) ? 0 : look_up(task->life.inner, task, now);
 }
 
 int wf_cancel_look(struct wf_task *self)
@@ -142,6 +146,8 @@ void wf_cancel_park(struct wf_task *self, bool shielded, const char *what, intpt
 
     if (look_at(task, now) && !shielded)
         return;
+    if (wf_unlikely(wf_task_starved(self)))
+        wf_panic("a task on its worker's reserve stack is to park: %s", what);
     int64_t until = grace_ends(task, now);
     if (until != WEFT_NEVER)
         wf_wait_arm(self, &timer, until, (struct wf_waker){ wf_task_wake, self });

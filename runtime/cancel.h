@@ -18,7 +18,7 @@ struct wf_level {
 
 // wf_cancel_look is the slow part of wf_wait_cut, for a task that bears the mark (wf_task_mark): is it cancelled, as
 // things are now? It carries a cancel that it meets down to the children of the scopes that the task has open.
-// Returns: 0: no, or a shield is up; -ECANCELED; -ETIMEDOUT.
+// Returns: 0: no, or a shield is up; -ECANCELED; -ETIMEDOUT; -ENOMEM: it has no stack of its own, so it cannot park.
 // Context: the running task. Once not 0, it stays so until the task closes a scope or begins a shield.
 __attribute__((cold)) int wf_cancel_look(struct wf_task *self);
 

@@ -35,7 +35,7 @@ __attribute__((no_sanitize("thread"))) static bool look(const struct wf_task *ta
     l->word = wf_load_acquire(&task->word); // acquire: the header is filled
     l->id = task->id;
     l->name = task->name;
-    l->begun = task->stack != NULL;
+    l->begun = wf_task_begun(task);
     l->what = wf_load_relaxed(&task->what); // relaxed: each line is a snapshot of its own
     l->on = wf_load_relaxed(&task->on);
     bool live = wf_load_acquire(&task->word) & WF_TASK_LIVE; // acquire: and the number once more after it

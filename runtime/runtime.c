@@ -149,7 +149,6 @@ static int new_sched(struct weft_rt *rt, const weft_config *cfg, const struct wf
         .task_size = sizeof(struct weft_task),
         .run = wf_task_body,
         .ended = wf_task_ended,
-        .refused = wf_task_refused,
         .idle = idle ? *idle : wf_reactor_idle_source(rt->reactor),
     };
     return wf_sched_new(&rt->sched, &sched);
@@ -243,7 +242,11 @@ static void not_inherited(const weft_rt *rt, const char *call)
 
 int weft_rt_spawn(weft_rt *rt, weft_task **out, weft_fn *fn, void *arg)
 {
+    struct wf_task *self = wf_self();
+
     not_inherited(rt, "weft_rt_spawn");
+    if (self && wf_task_starved(self))
+        return -ENOMEM;
     return wf_task_spawn(rt, out, NULL, NULL, fn, arg);
 }
 

@@ -85,13 +85,13 @@ WF_MUST_CHECK int wf_rt_make(weft_rt **out, const weft_config *full, const struc
 void wf_rt_forget_fd(int fd);
 void wf_rt_check_fd(int fd);
 
-// The three calls of the scheduler into runtime/task.c: `run`, `ended` and `refused` of its configuration.
+// The two calls of the scheduler into runtime/task.c: `run` and `ended` of its configuration.
 int wf_task_body(struct wf_task *core);
 void wf_task_ended(struct wf_task *core);
-void wf_task_refused(struct wf_task *core, int err);
 
 // wf_task_spawn makes and submits a task of `rt`, in the scope `home` unless that is NULL. `out` NULL: detached. `opts`
 // may be NULL; its scope is not looked at.
+// Not for a task that is starved: it could not wait for what it has spawned.
 WF_MUST_CHECK int wf_task_spawn(struct weft_rt *rt, struct weft_task **out, const weft_spawn_opts *opts,
                                 struct wf_scope *home, weft_fn *fn, void *arg);
 

@@ -88,7 +88,6 @@ static void cut_short(struct wf_scope *s, int err)
         return;
     wf_task_mark(opener);
     wf_scope_tell(s);
-    // Even if that is the caller itself: a child that gets no stack may be found while the opener is about to park.
     wf_task_wake(opener);
 }
 
@@ -152,6 +151,8 @@ void weft_scope_deadline(weft_scope *scope, weft_time when)
         time_out(s);
         return;
     }
+    if (wf_task_starved(&self->core)) // all that it calls fails already; and it could not wait for a timer that fires
+        return;
     wf_store_relaxed(&s->expired, false); // relaxed: the wheel's lock publishes it
     wf_wait_arm(&self->core, &s->timer, when, (struct wf_waker){ expire, s });
     s->armed = true;
@@ -210,16 +211,11 @@ void wf_scope_leave(struct wf_scope *s, struct wf_child *child, int result)
     count_out(s);
 }
 
-void wf_scope_refused(struct wf_scope *s, int err)
-{
-    judge(s, err);
-    count_out(s);
-}
-
 int weft_scope_spawn(weft_scope *s, weft_fn *fn, void *arg)
 {
     struct weft_task *self = wf_weft_task(wf_wait_self("weft_scope_spawn"));
-    return wf_task_spawn(self->rt, NULL, NULL, inside(s), fn, arg);
+    return wf_unlikely(wf_task_starved(&self->core)) ? -ENOMEM
+                                                     : wf_task_spawn(self->rt, NULL, NULL, inside(s), fn, arg);
 }
 
 // --- Opening and closing ---------------------------------------------------------------------------------------------

@@ -58,9 +58,7 @@ void wf_scope_tell(struct wf_scope *s);
 void wf_scope_enter(struct wf_scope *s, struct wf_child *child, struct weft_task *task);
 void wf_scope_leave(struct wf_scope *s, struct wf_child *child, int result);
 
-// wf_scope_expect counts a child that is about to be submitted. wf_scope_refused ends one that got no stack; `err` is
-// its result.
+// wf_scope_expect counts a child that is about to be submitted.
 void wf_scope_expect(struct wf_scope *s);
-void wf_scope_refused(struct wf_scope *s, int err);
 
 #endif

@@ -72,23 +72,15 @@ void wf_task_ended(struct wf_task *core)
         wf_cell_set(wf_future_cell(&task->done), 0, false); // [C1] the header may be gone after this
 }
 
-void wf_task_refused(struct wf_task *core, int err)
-{
-    struct weft_task *task = wf_weft_task(core);
-    struct wf_scope *home = task->birth.home;
-
-    task->done.weft_value = err;
-    wf_task_ended(core);
-    if (home)
-        wf_scope_refused(home, err);
-}
-
-static void apply(struct wf_task *core, const weft_spawn_opts *o)
+// apply returns: 0; -ENOMEM.
+WF_NOINLINE static int apply(struct wf_task *core, const weft_spawn_opts *o)
 {
     core->name = o->name;
     core->pinned = o->pinned;
-    if (o->stack_size)
-        core->stack_class = (uint8_t)wf_stack_class(o->stack_size);
+    if (!o->stack_size)
+        return 0;
+    core->stack_class = (uint8_t)wf_stack_class(o->stack_size);
+    return wf_sched_equip(core);
 }
 
 static bool valid(const weft_spawn_opts *o)
@@ -107,14 +99,16 @@ int wf_task_spawn(struct weft_rt *rt, struct weft_task **out, const weft_spawn_o
     if (wf_unlikely(!core))
         return err;
     struct weft_task *task = wf_weft_task(core);
-    if (opts)
-        apply(core, opts);
+    if (opts && (err = apply(core, opts)) < 0) {
+        wf_sched_task_drop(core);
+        return err;
+    }
     weft_future_init(&task->done);
     task->rt = rt;
     task->birth.fn = fn;
     task->birth.arg = arg;
     task->birth.home = home;
-    task->core.shields = 0;
+    wf_debug_assert(task->core.shields == 0); // as its last user left it, or it would not have ended
     if (wf_unlikely(home != NULL))
         wf_scope_expect(home);
     wf_store_relaxed(&task->core.handle, out ? HANDLE_HELD : HANDLE_NEVER_WAS); // relaxed: nobody else has it yet
@@ -124,23 +118,29 @@ int wf_task_spawn(struct weft_rt *rt, struct weft_task **out, const weft_spawn_o
     return 0;
 }
 
-static struct weft_rt *spawner(const char *call)
+static struct wf_task *spawner(const char *call)
 {
     struct wf_task *self = wf_self();
     if (wf_unlikely(!self))
         wf_misuse("%s may only be called by a task; weft_rt_spawn by any thread", call);
-    return wf_weft_task(self)->rt;
+    return self;
 }
 
 int weft_spawn(weft_task **out, weft_fn *fn, void *arg)
 {
-    return wf_task_spawn(spawner("weft_spawn"), out, NULL, NULL, fn, arg);
+    struct wf_task *self = spawner("weft_spawn");
+    if (wf_unlikely(wf_task_starved(self))) // it could not wait for what it has spawned
+        return -ENOMEM;
+    return wf_task_spawn(wf_weft_task(self)->rt, out, NULL, NULL, fn, arg);
 }
 
 int weft_spawn_with(weft_task **out, const weft_spawn_opts *o, weft_fn *fn, void *arg)
 {
     struct wf_scope *home = o ? (struct wf_scope *)(void *)o->scope : NULL;
-    return wf_task_spawn(spawner("weft_spawn_with"), out, o, home, fn, arg);
+    struct wf_task *self = spawner("weft_spawn_with");
+    if (wf_unlikely(wf_task_starved(self)))
+        return -ENOMEM;
+    return wf_task_spawn(wf_weft_task(self)->rt, out, o, home, fn, arg);
 }
 
 // take_handle stops who gives a handle back twice, one after the other or while the first still waits, or one that

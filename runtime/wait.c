@@ -20,7 +20,8 @@ void wf_spend(void)
 
 int wf_wait_look(struct wf_task *self)
 {
-    wf_draw_interrupt(self);
+    if (!wf_task_starved(self))
+        wf_draw_interrupt(self);
     return wf_cancel_look(self);
 }
 

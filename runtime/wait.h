@@ -30,7 +30,7 @@ __attribute__((cold)) int wf_wait_look(struct wf_task *self);
 
 // wf_wait_cut tells whether the calling task's waits are to end. A task that was never cancelled pays for one look at
 // a word that is in its cache.
-// Returns: 0; -ECANCELED; -ETIMEDOUT if a scope's deadline did it.
+// Returns: 0; -ECANCELED; -ETIMEDOUT if a scope's deadline did it; -ENOMEM if it runs on a reserve stack.
 static inline int wf_wait_cut(struct wf_task *self)
 {
     return wf_unlikely(wf_task_cancelled(self)) ? wf_wait_look(self) : 0;

@@ -216,8 +216,7 @@ void wf_draw_run(struct wf_draw *d)
     struct wf_task *task;
 
     while ((task = find(d))) {
-        if (!wf_worker_ready(d->worker, task))
-            continue;
+        wf_worker_ready(d->worker, task);
         d->spins = run_turn(d, task) ? d->spins + 1 : 0;
     }
 }
@@ -259,7 +258,7 @@ int wf_draw_new(struct wf_draw **out, struct wf_sched *s, const struct wf_draw_h
     if (!d)
         return -ENOMEM;
     d->urn = wf_alloc(URN_MIN * sizeof(*d->urn));
-    if (!d->urn || wf_overflow_install(w)) {
+    if (!d->urn || wf_worker_make_reserve(w) || wf_overflow_install(w)) {
         wf_free(d->urn);
         wf_free(d);
         return -ENOMEM;

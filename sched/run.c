@@ -173,14 +173,14 @@ static void put_next(struct wf_worker *w, struct wf_task *task)
         wf_store_release(&w->next, task); // [N1] wakes nobody: the owner is about to run it
         return;
     }
-    if (!task->stack) {
+    if (!wf_task_begun(task)) {
         push_deque(w, task);
         return;
     }
     struct wf_task *old = wf_exchange_acq_rel(&w->next, task); // [N1]
     if (!old)
         return;
-    if (!old->stack) {
+    if (!wf_task_begun(old)) {
         push_deque(w, old);
         return;
     }
@@ -294,9 +294,10 @@ void wf_sched_submit(struct wf_task *task)
 // --- Switching -------------------------------------------------------------------------------------------------------
 
 static void task_main(void *arg);
+static void reserve_main(void *arg);
 
 // count_end tells wf_sched_drain, if it waits, that one more task has ended.
-static void count_end(struct wf_worker *w)
+__attribute__((always_inline)) static inline void count_end(struct wf_worker *w)
 {
     struct wf_sched *s = w->sched;
 
@@ -307,20 +308,43 @@ static void count_end(struct wf_worker *w)
     }
 }
 
-bool wf_worker_ready(struct wf_worker *w, struct wf_task *task)
+// equip gives a task a stack of its own. Returns: false if there is none.
+static bool equip(struct wf_worker *w, struct wf_task *task)
 {
-    if (wf_likely(task->stack != NULL))
-        return true;
     task->stack =
         wf_stack_take(&w->stacks[task->stack_class - WF_STACK_CLASS_MIN], &w->sched->depot, task->stack_class);
-    if (wf_likely(task->stack != NULL)) {
+    if (wf_likely(task->stack != NULL))
         wf_stack_context(task->stack, &task->context, task_main);
-        return true;
-    }
-    wf_task_end(task);
-    w->sched->cfg.refused(task, -ENOMEM);
-    count_end(w);
-    return false;
+    return task->stack != NULL;
+}
+
+int wf_sched_equip(struct wf_task *task)
+{
+    if (task->stack_class <= task->sched->stack_class)
+        return 0;
+    return equip(wf_thread_self()->worker, task) ? 0 : -ENOMEM;
+}
+
+int wf_worker_make_reserve(struct wf_worker *w)
+{
+    w->reserve = wf_stack_take_one(&w->sched->depot, w->sched->stack_class);
+    return w->reserve ? 0 : -ENOMEM;
+}
+
+// starve has a task that gets no stack run all the same, so that it can free what it was given. It runs to its end
+// without a park, so the reserve is free whenever the worker chooses its next task.
+__attribute__((cold, noinline)) static void starve(struct wf_worker *w, struct wf_task *task)
+{
+    wf_stack_show(w->reserve);
+    task->stack = w->reserve;
+    wf_task_starve(task);
+    wf_stack_context(w->reserve, &task->context, reserve_main);
+}
+
+void wf_worker_ready(struct wf_worker *w, struct wf_task *task)
+{
+    if (wf_unlikely(!task->stack) && wf_unlikely(!equip(w, task)))
+        starve(w, task);
 }
 
 void wf_worker_arrive(struct wf_worker *w)
@@ -347,6 +371,9 @@ void wf_worker_arrive(struct wf_worker *w)
         break;
     case WF_LEFT_ENDED:
         wf_stack_give(&w->stacks[w->dead->size_class - WF_STACK_CLASS_MIN], &w->sched->depot, w->dead);
+        break;
+    case WF_LEFT_RESERVE:
+        wf_stack_hide(w->reserve);
         break;
     }
     w->how = WF_LEFT_NOTHING;
@@ -402,11 +429,10 @@ static struct wf_task *pick_in_time(struct wf_worker *w)
 // next_ready picks a task that can be switched to, NULL if there is none.
 static struct wf_task *next_ready(struct wf_worker *w)
 {
-    struct wf_task *task;
+    struct wf_task *task = pick_in_time(w);
 
-    do {
-        task = pick_in_time(w);
-    } while (task && !wf_worker_ready(w, task));
+    if (task)
+        wf_worker_ready(w, task);
     return task;
 }
 
@@ -434,8 +460,9 @@ void wf_park(struct wf_task *self, const char *what, intptr_t on)
 int wf_yield(struct wf_task *self)
 {
     struct wf_worker *w = self->worker;
-    struct wf_task *next = next_ready(w);
 
+    wf_debug_assert(!wf_task_starved(self));
+    struct wf_task *next = next_ready(w);
     // Alone: go on, unless it is time to look around, for the sake of those who are not queued here.
     if (!next && !wf_worker_is_due(w) && !wf_load_relaxed(&w->sched->injector.tail)) { // relaxed: a hint
         w->turn.budget = WF_BUDGET;
@@ -466,7 +493,7 @@ unsigned wf_sched_worker_index(const struct wf_sched *s)
 
 // end_task takes the stack off a task whose body has returned, and hands the header over. What the header was is gone
 // after that. Returns: the worker, which need not be the one that the body began on.
-static struct wf_worker *end_task(struct wf_task *task, struct wf_stack **stack)
+__attribute__((always_inline)) static inline struct wf_worker *end_task(struct wf_task *task, struct wf_stack **stack)
 {
     struct wf_worker *w = task->worker;
 
@@ -479,7 +506,7 @@ static struct wf_worker *end_task(struct wf_task *task, struct wf_stack **stack)
     return w;
 }
 
-static void run_body(struct wf_worker *w, struct wf_task *task)
+__attribute__((always_inline)) static inline void run_body(struct wf_worker *w, struct wf_task *task)
 {
     wf_bump(&w->runs, 1);
     w->sched->cfg.run(task);
@@ -504,8 +531,8 @@ static void task_main(void *arg)
             wf_worker_begin_turn(w, next);
             continue;
         }
-        if (next && !wf_worker_ready(w, next))
-            next = next_ready(w);
+        if (next)
+            wf_worker_ready(w, next);
         w->dead = stack;
         w->how = WF_LEFT_ENDED;
         wf_worker_begin_turn(w, next);
@@ -513,4 +540,23 @@ static void task_main(void *arg)
         wf_context_switch(&gone, next ? &next->context : &w->loop, w, true);
         wf_panic("a task came back after its end");
     }
+}
+
+// reserve_main is what a reserve stack runs: one task. The next one, which may need it as well, is for the worker's own
+// stack to choose.
+__attribute__((cold)) static void reserve_main(void *arg)
+{
+    struct wf_worker *w = arg;
+    struct wf_stack *stack;
+    struct wf_context gone;
+
+    wf_context_arrived();
+    wf_worker_arrive(w);
+    struct wf_task *task = w->thread->current;
+    run_body(w, task);
+    end_task(task, &stack);
+    w->how = WF_LEFT_RESERVE;
+    wf_worker_begin_turn(w, NULL);
+    wf_context_switch(&gone, &w->loop, w, true);
+    wf_panic("a task came back after its end");
 }

@@ -130,7 +130,9 @@ void wf_sched_abandon(struct wf_sched *s)
 
 static int start_worker(struct wf_worker *w)
 {
-    int err = wf_overflow_install(w);
+    int err = wf_worker_make_reserve(w);
+    if (!err)
+        err = wf_overflow_install(w);
     if (err)
         return err;
     err = wf_fault() ? EAGAIN : pthread_create(&w->handle, NULL, wf_worker_main, w);
@@ -214,6 +216,14 @@ struct wf_task *wf_sched_task_new(struct wf_sched *s, int *err)
     task->worker = NULL;
     task->name = NULL;
     return task;
+}
+
+void wf_sched_task_drop(struct wf_task *task)
+{
+    struct wf_sched *s = task->sched;
+
+    wf_sched_task_free(task);
+    count_made(s, worker_of(s), -1);
 }
 
 void wf_sched_task_free(struct wf_task *task)

@@ -24,7 +24,6 @@ struct wf_sched_config {
 
     int (*run)(struct wf_task *);    // a task's body, on its own stack
     void (*ended)(struct wf_task *); // the body has returned, the stack is off the task: the header is the caller's
-    void (*refused)(struct wf_task *, int err); // instead of both: no stack could be made for it
 
     struct wf_idle_source idle; // what a dry worker may do; all zero: nothing, it sleeps
 };
@@ -54,12 +53,21 @@ unsigned wf_sched_workers(const struct wf_sched *s);
 // Context: any thread.
 WF_MUST_CHECK struct wf_task *wf_sched_task_new(struct wf_sched *s, int *err);
 
+// wf_sched_equip gives a new task its stack at once if it is to be larger than the usual one: where there is none for
+// it, the worker's reserve would not do.  Returns: 0; -ENOMEM: wf_sched_task_drop takes the task back.
+// Context: a worker of its scheduler; before wf_sched_submit.
+WF_MUST_CHECK int wf_sched_equip(struct wf_task *task);
+void wf_sched_task_drop(struct wf_task *task);
+
 // wf_sched_submit lets a new task run: by the calling worker (newest first), or by whichever takes it.
 // Context: any thread.
 void wf_sched_submit(struct wf_task *task);
 
 // wf_sched_task_free gives the header of a task that has ended back to the pool.  Context: any thread.
 void wf_sched_task_free(struct wf_task *task);
+
+// A task for which there is no stack runs all the same, on its worker's reserve (wf_task_starved): it must not park or
+// yield, nor spawn what it would have to wait for. It bears the mark of the cancelled.
 
 // wf_self is the task that runs on this thread, NULL outside of one. Its result stays right across a park; a worker's
 // would not, so none is handed out.

@@ -41,10 +41,11 @@
 enum {
     WF_TASK_ACTIVE = 1,
     WF_TASK_WOKEN = 2,
-    WF_TASK_CANCEL = 4,  // it, or a scope it is in, was cancelled: look closer. Cleared by the task itself
-    WF_TASK_LIVE = 8,    // from submit to end
-    WF_TASK_DOOMED = 16, // wf_task_cancel: the task itself was; for good
-    WF_TASK_LONG = 32,   // its last turn was long: so may be the next one. Of whoever has the task
+    WF_TASK_CANCEL = 4,   // it, or a scope it is in, was cancelled: look closer. Cleared by the task itself
+    WF_TASK_LIVE = 8,     // from submit to end
+    WF_TASK_DOOMED = 16,  // wf_task_cancel: the task itself was; for good
+    WF_TASK_LONG = 32,    // its last turn was long: so may be the next one. Of whoever has the task
+    WF_TASK_STARVED = 64, // it got no stack of its own, and runs on its worker's reserve: it must not park; for good
 };
 
 // I: fixed at spawn; T: whoever has the task (its queue, its worker, itself); A: atomic
@@ -56,7 +57,7 @@ struct wf_task {
     _Atomic uint8_t handle;         // of runtime/, as well: what became of the handle (task.c)
     struct wf_context context;      // T
     _Atomic(struct wf_task *) next; // A: link in an injector (its J1), in a chain, or in a list of free headers
-    struct wf_stack *stack;         // T: NULL until it first runs, and once it has ended
+    struct wf_stack *stack;         // T: NULL until it first runs (wf_sched_equip: until then), and once it has ended
     struct wf_worker *worker;       // T: that runs it, or ran it last; NULL until it begins
     struct wf_sched *sched;         // I
     uint64_t id;                    // I
@@ -154,6 +155,24 @@ static inline bool wf_task_was_long(struct wf_task *t)
         return false;
     wf_fetch_and_relaxed(&t->word, ~(uint32_t)WF_TASK_LONG); // relaxed: as above
     return true;
+}
+
+// wf_task_starve marks a task that is about to begin on the reserve stack, as a cancel would. wf_task_starved tells
+// whether it is one.
+static inline void wf_task_starve(struct wf_task *t)
+{
+    wf_fetch_or_acq_rel(&t->word, (uint32_t)(WF_TASK_CANCEL | WF_TASK_STARVED)); // [T3]
+}
+
+static inline bool wf_task_starved(const struct wf_task *t)
+{
+    return wf_load_relaxed(&t->word) & WF_TASK_STARVED; // relaxed: the task's own, from its beginning on
+}
+
+// wf_task_begun tells whether it has run. It may have a stack before.
+static inline bool wf_task_begun(const struct wf_task *t)
+{
+    return t->worker != NULL;
 }
 
 // wf_task_doomed tells whether the task itself was cancelled.

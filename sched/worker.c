@@ -232,10 +232,7 @@ void *wf_worker_main(void *arg)
     wf_futex_wake(&w->sched->arrived, 1);
     wf_worker_set_out(w);
     for (task = NULL; task || (task = find(w));) {
-        if (!wf_worker_ready(w, task)) {
-            task = NULL;
-            continue;
-        }
+        wf_worker_ready(w, task);
         wf_worker_begin_turn(w, task);
         wf_context_switch(&w->loop, &task->context, w, false);
         // A task that yields goes behind what has happened meanwhile, too: so it is not queued before that is.

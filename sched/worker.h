@@ -25,7 +25,7 @@
 #include "sched/thread.h"
 
 // How a task left the worker, told to whoever runs next, who finishes it: only then are its registers saved.
-enum wf_left { WF_LEFT_NOTHING, WF_LEFT_PARKED, WF_LEFT_YIELDED, WF_LEFT_ENDED };
+enum wf_left { WF_LEFT_NOTHING, WF_LEFT_PARKED, WF_LEFT_YIELDED, WF_LEFT_ENDED, WF_LEFT_RESERVE };
 
 enum {
     WF_BUDGET = 128,      // calls in a row that need not wait, before a task yields (Tokio's number)
@@ -70,6 +70,7 @@ struct wf_worker {
     struct wf_task *left;          // O: who left last, for wf_worker_arrive
     enum wf_left how;              // O: and how
     struct wf_stack *dead;         // O: the stack of a task that has ended, until nobody runs on it
+    struct wf_stack *reserve;      // fixed: for a task that gets none
     bool draws;                    // fixed: by lot (draw.c)
     unsigned next_runs;            // O: tasks run in a row from the next slot
     uint64_t batch_end;            // O: the ring's tail after the last poll: is that batch worked off?
@@ -165,9 +166,12 @@ void wf_worker_set_out(struct wf_worker *w);
 struct wf_task *wf_worker_steal(struct wf_worker *w);
 struct wf_task *wf_worker_visit(struct wf_worker *w);
 
-// wf_worker_ready gives a task that has not begun its stack. Returns: false if there is none: the task has been
-// refused.
-bool wf_worker_ready(struct wf_worker *w, struct wf_task *task);
+// wf_worker_ready gives a task that has not begun its stack; if there is none, the worker's reserve. The caller then
+// switches to the task before it does anything else.
+void wf_worker_ready(struct wf_worker *w, struct wf_task *task);
+
+// wf_worker_make_reserve makes the reserve stack of a worker that does not run yet.  Returns: 0; -ENOMEM.
+WF_MUST_CHECK int wf_worker_make_reserve(struct wf_worker *w);
 
 // wf_worker_arrive finishes what the one who left the worker last could not do himself. First thing after each switch.
 void wf_worker_arrive(struct wf_worker *w);

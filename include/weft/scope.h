@@ -3,9 +3,12 @@
 //     weft_scope s;
 //     weft_scope_open(&s, WEFT_SCOPE_FAIL_FAST);
 //     weft_scope_deadline(&s, weft_after(WEFT_S(5)));
-//     weft_scope_spawn(&s, fetch, &a);            // runs beside the caller, and may use its stack:
-//     weft_scope_spawn(&s, fetch, &b);            // the scope does not close before they have ended
-//     int err = weft_scope_close(&s);             // 0; the first error; -ETIMEDOUT
+//     int err = weft_scope_spawn(&s, fetch, &a);  // runs beside the caller, and may use its stack:
+//     if (err == 0)
+//         err = weft_scope_spawn(&s, fetch, &b);  // the scope does not close before they have ended
+//     if (err < 0)
+//         weft_scope_cancel(&s);                  // there will be no second one
+//     int decided = weft_scope_close(&s);         // 0; the first error; -ETIMEDOUT
 //
 // What is inside a scope: its children, and all that the task that opened it does until it closes it; scopes that any
 // of these open are inside as well. Scopes nest: the one opened last is closed first, by the task that opened it. A
@@ -59,7 +62,8 @@ WEFT_API void weft_scope_deadline(weft_scope *s, weft_time when);
 //
 // weft_spawn_with does the same with options, and gives a handle if asked for one: to be joined or detached as any.
 //
-// Returns: 0; -ENOMEM; -ECANCELED once weft_rt_stop has begun. A child that gets no stack ends with -ENOMEM.
+// Returns: 0; -ENOMEM; -ECANCELED once weft_rt_stop has begun. A child that gets no stack runs on one in reserve, where
+//          its calls fail (weft_spawn).
 // Context: task: the one that opened the scope, or any that runs inside it. Never parks.
 WEFT_API WEFT_MUST_CHECK int weft_scope_spawn(weft_scope *s, weft_fn *fn, void *arg);
 
@@ -73,7 +77,7 @@ WEFT_API void weft_scope_cancel(weft_scope *s);
 //          - the result of the child that its policy is about (see above);
 //          - -ETIMEDOUT if its deadline passed, -ECANCELED if weft_scope_cancel was called;
 //          if nothing did: RACE: the first error of a child; -ECANCELED or -ETIMEDOUT if what is around the scope has
-//          been cut short; else 0.
+//          been cut short; -ENOMEM in a task that got no stack of its own; else 0.
 // Context: the task that opened it. May park, so the caller may continue on another thread.
 // Cancel:  is passed on to the children, who are waited for.
 WEFT_API int weft_scope_close(weft_scope *s);

@@ -12,6 +12,11 @@
 // pthread_exit in a task would end its worker: it stops the program with a message; a body ends by returning. exit(3)
 // is fine. pthread_cancel has no effect on weft's threads.
 //
+// A stack that overflows ends the program with a line on stderr that names the task. That is sure for frames of any
+// size in code that is compiled with -fstack-clash-protection, which weft.pc and the CMake package bring: it touches
+// each page on the way down. In code without it (libraries), it is for frames of up to 64 KiB, the guard below each
+// stack; a larger one may reach into another task's stack.
+//
 // SIGPIPE is blocked in weft's threads: a write to a closed pipe or socket returns -EPIPE.
 #ifndef WEFT_TASK_H
 #define WEFT_TASK_H
@@ -22,12 +27,17 @@ WEFT_BEGIN_DECLS
 
 // weft_spawn starts fn(arg) as a task of the calling task's runtime. The child runs when the caller parks, or when
 // another worker takes it. It is in no scope, even if the caller is: weft_scope_spawn, or weft_spawn_opts.scope, make
-// a child that a scope waits for. Its stack is allocated when it first runs; if that fails, the task ends at once with
-// the result -ENOMEM and fn is not called.
+// a child that a scope waits for. Its stack is allocated when it first runs.
+//
+// If there is none to be had by then, fn(arg) is called all the same, so that it frees what it was given: on a stack
+// that its worker keeps in reserve, of the runtime's size. There it cannot park: every call that may park returns
+// -ENOMEM at once, from the first to the last, behind a shield too; so do those that spawn; weft_cancelled() is true.
+// What never parks works as ever: weft_close, unlocking, weft_mutex_try_lock, weft_future_complete. A scope that it
+// opens has no children, so weft_scope_close returns at once (-ENOMEM, if nothing else has decided it).
 //
 // `out` == NULL detaches the task. `arg` is the caller's and must live as long as the task needs it.
 //
-// Returns: 0; -ENOMEM; -ECANCELED once weft_rt_stop has begun.
+// Returns: 0; -ENOMEM; -ECANCELED once weft_rt_stop has begun. What is returned says whether fn will be called.
 // Context: task. Never parks.
 // Owns:    *out belongs to the caller until weft_join or weft_detach.
 WEFT_API WEFT_MUST_CHECK int weft_spawn(weft_task **out, weft_fn *fn, void *arg);
@@ -38,7 +48,8 @@ typedef struct weft_scope weft_scope;
 typedef struct weft_spawn_opts {
     size_t size;       // sizeof(weft_spawn_opts): lets the struct grow
     const char *name;  // shown in dumps; must outlive the task (a literal does)
-    size_t stack_size; // 0: the runtime's; else rounded up to a power of two, 16 KiB to 256 MiB
+    size_t stack_size; // 0: the runtime's; else rounded up to a power of two, 16 KiB to 256 MiB. One that is larger
+                       // than the runtime's is allocated when the task is spawned
     bool pinned;       // always runs on the worker that first ran it: for libraries that live on thread-locals
     weft_scope *scope; // NULL, or an open scope whose child the task becomes (weft/scope.h)
 } weft_spawn_opts;
@@ -49,7 +60,8 @@ typedef struct weft_spawn_opts {
 #define WEFT_SPAWN_OPTS_INIT { .size = sizeof(weft_spawn_opts) }
 #endif
 
-// weft_spawn_with is weft_spawn with options. -EINVAL: an option out of range.
+// weft_spawn_with is weft_spawn with options. -EINVAL: an option out of range. -ENOMEM: also if there is no stack that
+// is larger than the runtime's.
 WEFT_API WEFT_MUST_CHECK int weft_spawn_with(weft_task **out, const weft_spawn_opts *o, weft_fn *fn, void *arg);
 
 // weft_join waits until `t` has ended, stores what its body returned in *result (may be NULL), and frees the handle.

@@ -104,7 +104,7 @@ static bool wait_outside(struct wf_test *t)
 static void unmark(struct wf_task *task, void *arg)
 {
     (void)arg;
-    if (task->stack)
+    if (wf_task_begun(task))
         wf_cancel_refresh(wf_weft_task(task));
 }
 

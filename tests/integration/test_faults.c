@@ -171,13 +171,17 @@ struct guest {
     weft_future *leave;
     _Atomic unsigned *came;
     weft_task *task;
+    void *luggage; // the guest's to free
 };
 
 static int stay(void *arg)
 {
     struct guest *g = arg;
     wf_fetch_add_relaxed(g->came, 1); // relaxed: a counter
-    return weft_await(g->leave, NULL);
+    int err = weft_await(g->leave, NULL);
+    assert_true(err == 0 || (err == -ENOMEM && weft_cancelled()));
+    free(g->luggage);
+    return err;
 }
 
 static void invite(struct guest *g, const weft_spawn_opts *opts, unsigned *refused)
@@ -191,6 +195,7 @@ static void invite(struct guest *g, const weft_spawn_opts *opts, unsigned *refus
     assert_int_equal(err, -ENOMEM);
     assert_ptr_equal(g->task, untouched);
     g->task = NULL;
+    free(g->luggage);
     ++*refused;
 }
 
@@ -202,14 +207,14 @@ static int fill_up(void *arg)
     struct guest *guests = calloc(N, sizeof(*guests));
     weft_future leave = WEFT_FUTURE_INIT;
     _Atomic unsigned came = 0;
-    unsigned no_header = 0, no_stack = 0, stayed = 0;
+    unsigned refused = 0, no_stack = 0, stayed = 0;
 
     assert_non_null(guests);
     assert_int_equal(join(spawn(nothing, NULL)), 0);
     wf_mem_fail_at(1, true);
     for (int i = 0; i < N; i++) {
-        guests[i] = (struct guest){ &leave, &came, NULL };
-        invite(&guests[i], opts, &no_header);
+        guests[i] = (struct guest){ &leave, &came, NULL, malloc(64) };
+        invite(&guests[i], opts, &refused);
         if (i % 8 == 0)
             assert_int_equal(weft_yield(), 0);
     }
@@ -224,15 +229,18 @@ static int fill_up(void *arg)
         stayed += result == 0;
     }
     wf_mem_fail_at(0, false);
-    assert_int_equal(wf_load_relaxed(&came), stayed); // relaxed: joined. Who was refused has not begun
-    assert_true(no_header > 0 && no_stack > 0);
+    assert_int_equal(wf_load_relaxed(&came), stayed + no_stack); // relaxed: joined
+    assert_int_equal(stayed + no_stack + refused, N);
+    assert_true(refused > 0);
+    // A stack that is larger than usual is made, or refused, when the task is.
+    assert_true(opts->stack_size ? no_stack == 0 : no_stack > 0);
     for (int i = 0; i < 500; i++)
         assert_int_equal(join(spawn(nothing, NULL)), 0);
     free(guests);
     return 0;
 }
 
-static void a_task_without_header_or_stack_is_refused_and_others_go_on(void **state)
+static void a_task_without_header_is_refused_one_without_stack_cleans_up_and_others_go_on(void **state)
 {
     weft_spawn_opts opts = WEFT_SPAWN_OPTS_INIT;
     (void)state;
@@ -244,32 +252,187 @@ static void a_task_without_header_or_stack_is_refused_and_others_go_on(void **st
     assert_int_equal(run_tasks(fill_up, &opts), 0);
 }
 
-// The refusal may be found out by the opener itself, on its way to park: it must not sleep through its own scope's end.
-static int wait_for_a_child_without_stack(void *arg)
+// spawn_starved starts a task that gets no stack: nobody has had one of this size. The task calls feed() first.
+static weft_task *spawn_starved(weft_scope *scope, weft_fn *fn, void *arg)
 {
     weft_spawn_opts opts = WEFT_SPAWN_OPTS_INIT;
+    weft_task *t;
+    int err;
+
+    opts.stack_size = 16 << 10;
+    opts.scope = scope;
+    do {
+        wf_mem_fail_at(0, false);
+        assert_int_equal(join(spawn(nothing, NULL)), 0); // so there is a header
+        wf_mem_fail_at(1, true);
+        err = weft_spawn_with(&t, &opts, fn, arg);
+    } while (err == -ENOMEM);
+    assert_int_equal(err, 0);
+    return t;
+}
+
+// feed ends the shortage; what has begun without a stack of its own stays without one.
+static void feed(void)
+{
+    wf_mem_fail_at(0, false);
+    assert_true(weft_cancelled());
+    assert_int_equal(weft_yield(), -ENOMEM);
+}
+
+static int pass_it_on(void *arg)
+{
+    feed();
+    int err = weft_sleep(WEFT_NEVER);
+    return arg ? 7 : err;
+}
+
+// The child may begin while the opener parks: that must not sleep through its own scope's end.
+static int wait_for_a_child_without_stack(void *arg)
+{
     weft_scope s;
     (void)arg;
 
-    assert_int_equal(join(spawn(nothing, NULL)), 0); // headers are there
     weft_scope_open(&s, WEFT_SCOPE_FAIL_FAST);
-    opts.stack_size = 4 << 20;
-    opts.scope = &s;
-    assert_int_equal(weft_spawn_with(NULL, &opts, nothing, NULL), 0);
-    wf_mem_fail_at(1, true);
+    weft_detach(spawn_starved(&s, pass_it_on, NULL));
     assert_int_equal(weft_sleep(WEFT_NEVER), -ECANCELED);
-    wf_mem_fail_at(0, false);
     assert_int_equal(weft_scope_close(&s), -ENOMEM);
+
+    weft_scope_open(&s, WEFT_SCOPE_RACE);
+    weft_detach(spawn_starved(&s, pass_it_on, &s));
+    assert_int_equal(weft_sleep(WEFT_NEVER), -ECANCELED);
+    assert_int_equal(weft_scope_close(&s), 7);
     return 0;
 }
 
-static void a_child_that_gets_no_stack_cuts_its_scope_short(void **state)
+static void a_child_that_gets_no_stack_decides_its_scope_as_any(void **state)
 {
     (void)state;
     assert_int_equal(run_tasks(wait_for_a_child_without_stack, NULL), 0);
 }
 
-static void refused_detached_tasks_leave_nothing(void **state)
+static weft_local value;
+static unsigned destroyed;
+
+static void destroy(void *arg)
+{
+    assert_int_equal(weft_sleep(1), -ENOMEM);
+    destroyed++;
+    free(arg);
+}
+
+struct belongings {
+    int pair[2];
+    weft_mutex mutex;
+    weft_chan *chan;
+    weft_future done;
+    char *memory;
+};
+
+static int give_back(void *arg)
+{
+    struct belongings *b = arg;
+    int n = 42;
+
+    feed();
+    weft_shield_begin(WEFT_S(3600)); // does not help
+    assert_int_equal(weft_write(b->pair[0], "x", 1), -ENOMEM);
+    assert_int_equal(weft_mutex_lock(&b->mutex), -ENOMEM);
+    assert_int_equal(weft_blocking(nothing, NULL), -ENOMEM);
+    weft_shield_end();
+    assert_int_equal(weft_local_set(value, malloc(1)), 0);
+    assert_int_equal(weft_mutex_try_lock(&b->mutex), 0);
+    weft_mutex_unlock(&b->mutex);
+    assert_int_equal(weft_chan_try_send(b->chan, &n), 0);
+    weft_chan_close(b->chan);
+    weft_chan_unref(b->chan);
+    weft_future_complete(&b->done, 1);
+    free(b->memory);
+    return weft_close(b->pair[0]);
+}
+
+static int lend(void *arg)
+{
+    struct belongings b = { .mutex = WEFT_MUTEX_INIT, .done = WEFT_FUTURE_INIT, .memory = malloc(100) };
+    char byte;
+    int n = 0;
+    (void)arg;
+
+    destroyed = 0;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, b.pair), 0);
+    assert_int_equal(weft_chan_new(&b.chan, sizeof(int), 1), 0);
+    weft_chan_ref(b.chan);
+    assert_int_equal(weft_mutex_lock(&b.mutex), 0);
+    weft_task *t = spawn_starved(NULL, give_back, &b);
+    weft_mutex_unlock(&b.mutex);
+    assert_int_equal(weft_await(&b.done, NULL), 0);
+    assert_int_equal(join(t), 0);
+    assert_int_equal(destroyed, 1);
+    assert_int_equal(weft_read(b.pair[1], &byte, 1), 0); // the end
+    assert_int_equal(weft_chan_recv(b.chan, &n), 0);
+    assert_int_equal(n, 42);
+    assert_int_equal(weft_chan_recv(b.chan, &n), -EPIPE);
+    weft_chan_unref(b.chan);
+    assert_int_equal(weft_mutex_lock(&b.mutex), 0);
+    weft_mutex_unlock(&b.mutex);
+    return weft_close(b.pair[1]);
+}
+
+static void who_cannot_park_can_give_back_what_it_has(void **state)
+{
+    (void)state;
+    assert_int_equal(weft_local_key(&value, destroy), 0);
+    assert_int_equal(run_tasks(lend, NULL), 0);
+}
+
+// A body as any: it opens scopes, with and without a deadline, spawns into them, and closes them. Nothing of what lies
+// on its stack is in use once it has ended.
+static int spawn_in_vain(void *arg)
+{
+    weft_spawn_opts opts = WEFT_SPAWN_OPTS_INIT;
+    weft_task *t = arg;
+    weft_scope s;
+
+    feed();
+    for (int policy = WEFT_SCOPE_FAIL_FAST; policy <= WEFT_SCOPE_RACE; policy++) {
+        weft_scope_open(&s, policy);
+        weft_scope_deadline(&s, weft_after(WEFT_S(3600)));
+        opts.scope = &s;
+        assert_int_equal(weft_scope_spawn(&s, nothing, NULL), -ENOMEM);
+        assert_int_equal(weft_spawn_with(&t, &opts, nothing, NULL), -ENOMEM);
+        assert_int_equal(weft_sleep(WEFT_MS(1)), -ENOMEM);
+        weft_scope_deadline(&s, WEFT_NEVER);
+        weft_scope_deadline(&s, weft_after(WEFT_S(3600)));
+        assert_int_equal(weft_scope_close(&s), -ENOMEM);
+    }
+    weft_scope_open(&s, WEFT_SCOPE_FAIL_FAST);
+    weft_scope_deadline(&s, weft_now());
+    assert_int_equal(weft_sleep(1), -ENOMEM);
+    assert_int_equal(weft_scope_close(&s), -ETIMEDOUT);
+    weft_scope_open(&s, WEFT_SCOPE_FAIL_FAST);
+    weft_scope_cancel(&s);
+    assert_int_equal(weft_sleep(1), -ENOMEM);
+    assert_int_equal(weft_scope_close(&s), -ECANCELED);
+    assert_int_equal(weft_spawn(&t, nothing, NULL), -ENOMEM);
+    assert_int_equal(weft_rt_spawn(weft_rt_current(), &t, nothing, NULL), -ENOMEM);
+    assert_ptr_equal(t, arg);
+    assert_int_equal(weft_sleep(1), -ENOMEM); // nor is it cured by closing scopes
+    return 0;
+}
+
+static int let_spawn(void *arg)
+{
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(join(spawn_starved(NULL, spawn_in_vain, arg)), 0);
+    return 0;
+}
+
+static void who_cannot_park_has_no_children(void **state)
+{
+    (void)state;
+    assert_int_equal(run_tasks(let_spawn, NULL), 0);
+}
+
+static void detached_tasks_without_stacks_leave_nothing(void **state)
 {
     weft_rt *rt;
     unsigned made = 0;
@@ -290,6 +453,12 @@ static void refused_detached_tasks_leave_nothing(void **state)
     assert_true(made > 0);
 }
 
+static int yields(void *arg)
+{
+    (void)arg;
+    return weft_yield();
+}
+
 static void block_on_reports_that_there_is_no_memory(void **state)
 {
     weft_rt *rt = new_runtime();
@@ -300,7 +469,7 @@ static void block_on_reports_that_there_is_no_memory(void **state)
         assert_int_equal(weft_rt_block_on(rt, nothing, NULL), -ENOMEM);
     wf_mem_fail_at(2, true);
     for (int i = 0; i < 100; i++)
-        assert_int_equal(weft_rt_block_on(rt, nothing, NULL), -ENOMEM); // as the task's result
+        assert_int_equal(weft_rt_block_on(rt, yields, NULL), -ENOMEM); // as the task's result
     wf_mem_fail_at(0, false);
     assert_int_equal(weft_rt_block_on(rt, nothing, NULL), 0);
     free_runtime(rt);
@@ -459,9 +628,11 @@ int main(void)
         left_test(a_runtime_is_made_whole_or_not_at_all),
         left_test(without_descriptors_there_is_no_runtime),
         left_test(without_threads_there_is_no_runtime),
-        left_test(a_task_without_header_or_stack_is_refused_and_others_go_on),
-        left_test(a_child_that_gets_no_stack_cuts_its_scope_short),
-        left_test(refused_detached_tasks_leave_nothing),
+        left_test(a_task_without_header_is_refused_one_without_stack_cleans_up_and_others_go_on),
+        left_test(a_child_that_gets_no_stack_decides_its_scope_as_any),
+        left_test(who_cannot_park_can_give_back_what_it_has),
+        left_test(who_cannot_park_has_no_children),
+        left_test(detached_tasks_without_stacks_leave_nothing),
         left_test(block_on_reports_that_there_is_no_memory),
         left_test(a_local_that_cannot_be_set_is_unchanged),
         left_test(a_descriptor_that_cannot_be_registered_is_an_error_once),

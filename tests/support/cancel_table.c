@@ -10,7 +10,8 @@
 enum { ROUNDS = 50, ROUNDS_IF_SLOW = 5, SEEDS = 100, SPIN_MAX = 2000, SLEEP_MAX_US = 200, EITHER_WAY_US = 100 };
 
 static const char *const mode_names[CANCEL_MODES] = {
-    "not started", "parked", "completed", "racing with completion", "shielded", "deadline", "parent cancelled",
+    "not started", "parked",   "completed",        "racing with completion",
+    "shielded",    "deadline", "parent cancelled", "starved",
 };
 
 // What the subject does, and tells.
@@ -55,6 +56,22 @@ static int subject_shielded(void *arg)
     weft_shield_end();
     s->after = weft_yield();
     return 0;
+}
+
+// Only a library with fault injection has it (base/mem.h).
+__attribute__((weak)) extern void wf_mem_fail_at(long n, bool and_all_later);
+
+static int subject_starved(void *arg)
+{
+    struct subject *s = arg;
+
+    wf_mem_fail_at(0, false);
+    assert_true(weft_cancelled());
+    weft_shield_begin(WEFT_NEVER); // which does not help
+    call(s);
+    weft_shield_end();
+    assert_true(weft_cancelled());
+    return weft_yield();
 }
 
 static int subject_with_deadline(void *arg)
@@ -242,6 +259,33 @@ static void parent_cancelled(struct subject *s)
     assert_int_equal(s->of_scope, -ECANCELED);
 }
 
+static int nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+// starved: nobody else has a stack of this size, so there is none in a pool.
+static void starved(struct subject *s)
+{
+    weft_spawn_opts o = WEFT_SPAWN_OPTS_INIT;
+    int err;
+
+    o.stack_size = 16 << 10;
+    if (s->c->row->follow)
+        s->c->row->follow(s->c);
+    complete(s);
+    do {
+        wf_mem_fail_at(0, false);
+        assert_int_equal(join(spawn(nothing, NULL)), 0); // so there is a header
+        wf_mem_fail_at(1, true);
+        err = weft_spawn_with(&s->task, &o, subject_starved, s);
+    } while (err == -ENOMEM);
+    assert_int_equal(err, 0);
+    assert_int_equal(join(s->task), -ENOMEM);
+    assert_int_equal(s->result, -ENOMEM);
+}
+
 // --- the race --------------------------------------------------------------------------------------------------------
 
 // A pause of one of the two, before it cancels or completes. On one worker, a yield or a sleep decides who is first; to
@@ -320,7 +364,7 @@ typedef void mode_fn(struct subject *s);
 static void run_case(const struct cancel_row *row, enum cancel_mode mode, struct wf_test_rand *r)
 {
     static mode_fn *const modes[CANCEL_MODES] = {
-        not_started, parked, completed_first, NULL, shielded, with_deadline, parent_cancelled,
+        not_started, parked, completed_first, NULL, shielded, with_deadline, parent_cancelled, starved,
     };
     struct cancel_case c = { .row = row, .mode = mode };
     struct subject s = { .c = &c };
@@ -338,6 +382,8 @@ static void run_case(const struct cancel_row *row, enum cancel_mode mode, struct
 
 static unsigned rounds(const struct cancel_row *row, enum cancel_mode mode)
 {
+    if (mode == STARVED)
+        return wf_mem_fail_at != NULL;
     if (row->never_parks)
         return mode == NOT_STARTED;
     if (mode == COMPLETED)
@@ -427,7 +473,7 @@ weft_time cancel_when(struct cancel_case *c)
 {
     if (c->mode == RACING || c->mode == SHIELDED)
         return c->when = weft_after(WEFT_MS(2));
-    return c->mode == NOT_STARTED ? weft_now() - 1 : WEFT_NEVER;
+    return cancel_comes_first(c) ? weft_now() - 1 : WEFT_NEVER;
 }
 
 void cancel_nothing(struct cancel_case *c)

@@ -13,6 +13,8 @@
 //   SHIELDED        cancelled behind a shield, then completed: it succeeds, and the next call after the shield fails
 //   DEADLINE        as PARKED, by the deadline of a scope around it: -ETIMEDOUT
 //   PARENT          as PARKED, in a child of a scope of the task that is cancelled
+//   STARVED         as NOT_STARTED, in a task that got no stack of its own, behind a shield: -ENOMEM. In builds with
+//                   fault injection
 //
 // `complete` is called once in every mode, in the end. So `left` knows how often the call's effect could be had, and
 // checks that it was had so often: by the subject if it succeeded, else by the next who comes (conservation).
@@ -24,7 +26,7 @@
 #include "base/atomic.h"
 #include "tests/support/harness.h"
 
-enum cancel_mode { NOT_STARTED, PARKED, COMPLETED, RACING, SHIELDED, DEADLINE, PARENT, CANCEL_MODES };
+enum cancel_mode { NOT_STARTED, PARKED, COMPLETED, RACING, SHIELDED, DEADLINE, PARENT, STARVED, CANCEL_MODES };
 
 // One call in one mode. One is under way at a time, so what a row works on may be static.
 struct cancel_case {
@@ -64,6 +66,12 @@ struct cancel_row {
     bool slow;        // fewer rounds
     bool never_parks; // NOT_STARTED is all there is to it
 };
+
+// cancel_comes_first tells whether the subject is cut short, and the call complete, before it is made.
+static inline bool cancel_comes_first(const struct cancel_case *c)
+{
+    return c->mode == NOT_STARTED || c->mode == STARVED;
+}
 
 // cancel_table_run puts `n` rows through all modes, in a runtime with one thread for blocking calls.
 void cancel_table_run(const struct cancel_row *rows, size_t n);

@@ -23,8 +23,6 @@ struct job {
 };
 
 static struct wf_sched *sched;
-static struct bell refused; // rung for each task that got no stack
-
 static int run(struct wf_task *task)
 {
     struct job *job = (struct job *)(void *)task;
@@ -40,13 +38,6 @@ static void ended(struct wf_task *task)
         bell_ring(bell);
 }
 
-static void refuse(struct wf_task *task, int err)
-{
-    assert_int_equal(err, -ENOMEM);
-    bell_ring(&refused);
-    ended(task);
-}
-
 static void start(unsigned workers)
 {
     struct wf_sched_config cfg = {
@@ -57,7 +48,6 @@ static void start(unsigned workers)
         .task_size = sizeof(struct job),
         .run = run,
         .ended = ended,
-        .refused = refuse,
     };
     assert_int_equal(wf_sched_new(&sched, &cfg), 0);
     assert_int_equal(wf_sched_start(sched), 0);
@@ -503,22 +493,51 @@ static void a_drain_gives_up_at_its_deadline_and_may_be_called_again(void **stat
     stop();
 }
 
-static void a_task_that_gets_no_stack_is_refused(void **state)
+struct told {
+    unsigned starved, fed;
+    struct wf_stack *reserve; // which all who were starved had
+};
+
+static void tell_starved(struct job *job)
 {
+    struct told *told = job->arg;
+
+    if (!wf_task_starved(&job->core)) {
+        told->fed++;
+        assert_ptr_not_equal(job->core.stack, told->reserve);
+        return;
+    }
+    assert_true(wf_task_cancelled(&job->core));
+    assert_true(told->reserve == NULL || job->core.stack == told->reserve);
+    told->reserve = job->core.stack;
+    told->starved++;
+}
+
+// One after the other, however many there are.
+static void a_task_that_gets_no_stack_runs_on_the_reserve(void **state)
+{
+    enum { N = 10 };
     struct bell bell = { 0 };
+    struct told told = { 0 };
+    struct job *jobs[N];
     (void)state;
-    refused = (struct bell){ 0 };
+
     start(1);
-    struct job *job = make(do_nothing, NULL, &bell);
+    for (int i = 0; i < N; i++)
+        jobs[i] = make(tell_starved, &told, &bell);
     wf_mem_fail_at(1, true);
-    wf_sched_submit(&job->core);
-    bell_wait(&bell, 1);
+    for (int i = 0; i < N; i++)
+        wf_sched_submit(&jobs[i]->core);
+    bell_wait(&bell, N);
     wf_mem_fail_at(0, false);
-    assert_int_equal(bell_count(&refused), 1);
-    spawn(do_nothing, NULL, &bell);
-    bell_wait(&bell, 2);
+    assert_int_equal(told.starved, N);
+    for (unsigned i = 1; i <= 2 * N; i++) {
+        spawn(tell_starved, &told, &bell);
+        bell_wait(&bell, N + i);
+    }
     stop();
-    assert_int_equal(bell_count(&refused), 1);
+    assert_int_equal(told.starved, N);
+    assert_int_equal(told.fed, 2 * N);
 }
 
 // Wherever making or starting fails, nothing is left behind (the leak checkers look), and there is an error.
@@ -533,7 +552,6 @@ static void it_starts_or_says_why_not(void **state)
                                        .name = "test",
                                        .run = run,
                                        .ended = ended,
-                                       .refused = refuse,
                                        .task_size = sizeof(struct job) };
         wf_mem_fail_at(++at, false);
         err = wf_sched_new(&sched, &cfg);
@@ -542,7 +560,8 @@ static void it_starts_or_says_why_not(void **state)
             if (err)
                 wf_sched_free(sched);
         }
-        assert_int_equal(err, at <= 3 || at == 5 ? -ENOMEM : at <= 6 ? -EAGAIN : 0);
+        // For each worker a stack (of the first: and its slab), a stack for signals, a thread.
+        assert_int_equal(err, at == 7 || at == 10 ? -EAGAIN : at <= 9 ? -ENOMEM : 0);
     } while (err);
     wf_mem_fail_at(0, false);
     stop();
@@ -559,7 +578,7 @@ int main(void)
         cmocka_unit_test(a_task_whose_last_turn_was_long_makes_way_for_others),
         cmocka_unit_test(a_drain_cancels_all_and_refuses_new_ones),
         cmocka_unit_test(a_drain_gives_up_at_its_deadline_and_may_be_called_again),
-        cmocka_unit_test(a_task_that_gets_no_stack_is_refused),
+        cmocka_unit_test(a_task_that_gets_no_stack_runs_on_the_reserve),
         cmocka_unit_test(it_starts_or_says_why_not),
     };
     return wf_test_run(tests);
