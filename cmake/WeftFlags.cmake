@@ -1,4 +1,5 @@
-# weft_flags: how every C file of this project is compiled. Nothing of it reaches programs that use the library.
+# weft_flags: how every C file of this project is compiled. Programs that use the library get one flag of it:
+# weft_probes.
 add_library(weft_flags INTERFACE)
 
 set(CMAKE_C_STANDARD 11)
@@ -7,9 +8,25 @@ set(CMAKE_C_EXTENSIONS OFF)
 target_compile_definitions(weft_flags INTERFACE _GNU_SOURCE)
 target_include_directories(weft_flags INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/include)
 
+# weft_probes: what programs are to be compiled with, too. A frame larger than the guard below a task's stack must not
+# reach past it: its function touches each page on the way down. Compilers that lack it, or would warn of it, are left
+# out: clang has it since 11, for aarch64 since 18.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+    set(probes_clang 11)
+else()
+    set(probes_clang 18)
+endif()
+set(weft_probes)
+foreach(lang C CXX)
+    list(APPEND weft_probes "$<$<COMPILE_LANG_AND_ID:${lang},GNU>:-fstack-clash-protection>")
+    string(CONCAT probed "$<AND:$<COMPILE_LANG_AND_ID:${lang},Clang>,"
+        "$<VERSION_GREATER_EQUAL:$<${lang}_COMPILER_VERSION>,${probes_clang}>>")
+    list(APPEND weft_probes "$<${probed}:-fstack-clash-protection>")
+endforeach()
+
 set(flags
     -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion -Wno-sign-conversion
-    -fstack-clash-protection    # a frame larger than a page must not jump over a task's guard page
+    -fstack-clash-protection    # as weft_probes
     -ftls-model=initial-exec    # one instruction to the current worker, also in the shared library
     -fno-plt)                   # with -z now: no lazy binding, whose first call takes more stack than may be left
 if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")

@@ -1,6 +1,6 @@
 // Tasks, and waiting for them: three greeters on as many processors as there are.
 //
-//   cc -Iinclude examples/hello.c build/release/libweft.a $(pkg-config --libs ck) -pthread && ./a.out
+//   cc -fstack-clash-protection -Iinclude examples/hello.c build/release/libweft.a -pthread && ./a.out
 #include <stdio.h>
 #include <weft.h>
 
