@@ -217,6 +217,12 @@ const char *weft_task_name(const weft_task *t)
     return t->core.name ? t->core.name : "";
 }
 
+WF_NOINLINE int weft_errno(void)
+{
+    __asm__ volatile("" : : : "memory"); // nor is it known from an earlier call
+    return errno;
+}
+
 bool weft_cancelled(void)
 {
     struct wf_task *self = wf_self();

@@ -1,7 +1,12 @@
 // Tasks: cheap stackful threads of control that the runtime's workers run and steal from each other.
 //
 // A task may continue on another thread after any call that may park. So across such a call: do not keep the address
-// of a thread-local variable, do not read `errno` (weft's calls return their errors), and do not hold a pthread mutex.
+// of a thread-local variable, and do not hold a pthread mutex.
+//
+// A function that calls anything that may park must not name `errno`; right after a libc call has failed it calls
+// weft_errno(). (The compiler keeps the address of errno from one use to the next, so after a park `errno` can be that
+// of a thread that the task has left. That goes for assignments, too: what needs `errno = 0` first, as strtol does,
+// belongs in a function of its own that does not park and is not inlined. weft's calls return their errors.)
 //
 // A task keeps its floating-point environment as <fenv.h> sets it (rounding, exceptions). On x86-64 a mode that is set
 // by intrinsics alone (flushing denormals to zero) is the thread's, not the task's: set it before weft_run, for all.
@@ -106,6 +111,10 @@ WEFT_API const char *weft_task_name(const weft_task *t);
 // in was cut short: for loops that only compute, and for loops that try again after errors.
 // Context: task (false elsewhere). Never parks.
 WEFT_API bool weft_cancelled(void);
+
+// weft_errno is the errno of the thread that the caller runs on now: see the top of this header.
+// Context: any thread, right after the libc call that has set it. Never parks.
+WEFT_API int weft_errno(void);
 
 // Task-local values, like pthread keys: a key holds one value for each task, NULL at first. When a task ends,
 // `destroy` (may be NULL) is called for each value that is not NULL, on the ending task, which may park in it; values
