@@ -32,15 +32,30 @@ void wf_panic(const char *fmt, ...)
     abort();
 }
 
-void wf_misuse(const char *fmt, ...)
+static void say_who(const char *fmt, va_list args)
 {
     char head[128] = "outside a task: ";
-    va_list args;
 
     if (wf_misuse_namer)
         wf_misuse_namer(head, sizeof(head));
-    va_start(args, fmt);
     say(head, fmt, args);
+}
+
+void wf_complain(const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    say_who(fmt, args);
+    va_end(args);
+}
+
+void wf_misuse(const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    say_who(fmt, args);
     va_end(args);
     abort();
 }

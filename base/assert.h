@@ -23,6 +23,9 @@ _Noreturn void wf_panic(const char *fmt, ...) WF_PRINTF(1, 2);
 // wf_misuse is wf_panic for a broken rule of the public interface; it says which task broke it, if a namer is set.
 _Noreturn void wf_misuse(const char *fmt, ...) WF_PRINTF(1, 2);
 
+// wf_complain prints what wf_misuse would, and returns: for an error that ends the program in another way.
+void wf_complain(const char *fmt, ...) WF_PRINTF(1, 2);
+
 // wf_misuse_namer: a function that writes "task 7 'name'" into buf, set by whoever knows the current task.
 extern void (*wf_misuse_namer)(char *buf, size_t n);
 

@@ -12,6 +12,7 @@
 #define wf_likely(x) __builtin_expect(!!(x), 1)
 #define wf_unlikely(x) __builtin_expect(!!(x), 0)
 #define WF_NOINLINE __attribute__((noinline))
+#define WF_LINE_ALIGNED __attribute__((aligned(WF_CACHE_LINE))) // a function that begins a cache line
 #define WF_MUST_CHECK __attribute__((warn_unused_result))
 #define WF_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 

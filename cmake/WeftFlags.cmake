@@ -1,5 +1,4 @@
-# weft_flags: how every C file of this project is compiled. Programs that use the library get one flag of it:
-# weft_probes.
+# weft_flags: how every file of this project is compiled. Programs that use the library get one flag of it: weft_probes.
 add_library(weft_flags INTERFACE)
 
 set(CMAKE_C_STANDARD 11)
@@ -60,4 +59,6 @@ elseif(WEFT_SANITIZE)
     message(FATAL_ERROR "WEFT_SANITIZE is '${WEFT_SANITIZE}': it must be empty, address or thread.")
 endif()
 target_compile_options(weft_flags INTERFACE "$<$<COMPILE_LANGUAGE:C>:${flags};${sanitize}>")
+list(REMOVE_ITEM flags -Wstrict-prototypes -Wmissing-prototypes)
+target_compile_options(weft_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${flags};${sanitize}>") # of tests
 target_link_options(weft_flags INTERFACE ${sanitize})

@@ -1,6 +1,7 @@
 # wf_test(group/name [TIMEOUT seconds] [FULL] [NATIVE] [WORKERS n...] [SOURCES file...] [LIBS lib...])
 #
-# A test program, tests/<group>/<name>.c, on tests/support/harness.h; ctest knows it by its group's label.
+# A test program, tests/<group>/<name>.c or .cpp, on tests/support/harness.h; ctest knows it by its group's label. One
+# in C++ is left out where there is no C++ compiler.
 #
 #   unit           one structure at a time, on the library compiled with queues of 4 slots and fault injection
 #   integration    the public interface, and
@@ -25,21 +26,28 @@ function(wf_test test)
     if(NOT arg_WORKERS)
         set(arg_WORKERS 1 2 8)
     endif()
+    set(source ${test}.c)
+    if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${test}.cpp)
+        if(NOT CMAKE_CXX_COMPILER)
+            return()
+        endif()
+        set(source ${test}.cpp)
+    endif()
     set(labels ${group})
     if(arg_FULL)
         list(APPEND labels full)
     endif()
 
     if(group STREQUAL "unit")
-        wf_test_program(${name} weft_small ${test}.c ${arg_SOURCES} LIBS ${arg_LIBS})
+        wf_test_program(${name} weft_small ${source} ${arg_SOURCES} LIBS ${arg_LIBS})
         wf_test_case(${test} ${name} ${arg_TIMEOUT} "${labels}")
         return()
     endif()
-    wf_test_program(${name} weft_static ${test}.c ${arg_SOURCES} LIBS ${arg_LIBS})
+    wf_test_program(${name} weft_static ${source} ${arg_SOURCES} LIBS ${arg_LIBS})
     foreach(n ${arg_WORKERS})
         wf_test_case(${test}.w${n} ${name} ${arg_TIMEOUT} "${labels}" WEFT_WORKERS=${n})
     endforeach()
-    wf_test_program(${name}.slots4 weft_small ${test}.c ${arg_SOURCES} LIBS ${arg_LIBS})
+    wf_test_program(${name}.slots4 weft_small ${source} ${arg_SOURCES} LIBS ${arg_LIBS})
     wf_test_case(${test}.slots4 ${name}.slots4 ${arg_TIMEOUT} "${labels};full" WEFT_WORKERS=2 WEFT_SCATTER=1)
 endfunction()
 

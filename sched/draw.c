@@ -211,7 +211,7 @@ void wf_draw_interrupt(struct wf_task *self)
         wf_yield(self);
 }
 
-void wf_draw_run(struct wf_draw *d)
+static void run_all(struct wf_draw *d)
 {
     struct wf_task *task;
 
@@ -219,6 +219,19 @@ void wf_draw_run(struct wf_draw *d)
         wf_worker_ready(d->worker, task);
         d->spins = run_turn(d, task) ? d->spins + 1 : 0;
     }
+}
+
+void wf_draw_run(struct wf_draw *d)
+{
+    struct wf_exceptions *here = d->worker->cxx;
+
+    if (!here || !wf_exceptions_any(here)) {
+        run_all(d);
+        return;
+    }
+    struct wf_exceptions callers = wf_exceptions_take(here); // the test runs in a handler of its caller's
+    run_all(d);
+    *here = callers;
 }
 
 // temper draws what kind of run this one is.
@@ -271,6 +284,8 @@ int wf_draw_new(struct wf_draw **out, struct wf_sched *s, const struct wf_draw_h
     wf_store_relaxed(&w->look_at, (uint64_t)0); // relaxed: nobody else is there
     w->thread = wf_thread_self();
     w->thread->worker = w;
+    s->cxx = wf_exceptions_of_thread(false); // thousands of test runs may each have a scheduler
+    w->cxx = s->cxx ? s->cxx() : NULL;
     d->keeper = wf_keeper_set(&wf_worker_keeper);
     wf_context_adopt(&w->loop);
     wf_overflow_enter(w);

@@ -155,6 +155,7 @@ int wf_sched_start(struct wf_sched *s)
     sigset_t before;
     int err = 0;
 
+    s->cxx = wf_exceptions_of_thread(true);
     wf_signals_block(&before);
     for (; s->started < s->cfg.workers && !err; s->started += !err)
         err = start_worker(&s->workers[s->started]);

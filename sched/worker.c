@@ -217,6 +217,7 @@ void *wf_worker_main(void *arg)
 
     w->thread = wf_thread_self();
     w->thread->worker = w;
+    w->cxx = w->sched->cxx ? w->sched->cxx() : NULL;
     wf_keeper_set(&wf_worker_keeper);
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL); // it would end whichever task has the thread just then
     wf_context_adopt(&w->loop);

@@ -41,6 +41,11 @@ WEFT_API int weft_run(const weft_config *cfg, weft_fn *fn, void *arg);
 // before, or to the default action; one that the program installs meanwhile takes its place, and stays when the last
 // runtime goes.
 //
+// C++: each task has its own exceptions (weft/task.h) if the C++ library, libstdc++ or libc++abi, is in the process
+// when the runtime is made: linked statically or dynamically, or loaded by dlopen. A library that a plug-in brings
+// later is not noticed: a host that loads C++ plug-ins while tasks run is linked with it (-Wl,--no-as-needed
+// -lstdc++). If there are two, the one that weft was linked with is served, or else the first that dlsym finds.
+//
 // Returns: 0, and the runtime in *out; -EINVAL, -ENOMEM, -EAGAIN or -EMFILE as weft_run, with nothing left behind.
 // Context: any thread that is not a worker. A child of fork(2) may make runtimes of its own, whatever other threads of
 //          the parent's were at.

@@ -48,12 +48,15 @@ wf_arch_switch:
         .size wf_arch_switch, . - wf_arch_switch
 
 // The trampoline: the argument is in x0, the entry in x19. An undefined return address ends every backtrace here.
+// An exception that nobody catches comes as far as this frame, whose personality names the task.
         .globl wf_arch_enter
         .hidden wf_arch_enter
+        .hidden wf_exceptions_escape
         .type wf_arch_enter, %function
         .p2align 4
 wf_arch_enter:
         .cfi_startproc
+        .cfi_personality 0x1b, wf_exceptions_escape // relative to the place, 4 bytes
         .cfi_undefined x30
         mov x29, xzr
         adr x30, 1f             // a jump, not a call: see wf_arch_jump

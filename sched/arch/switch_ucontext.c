@@ -29,7 +29,11 @@ void *wf_arch_switch(void **save, void *load, void *arg)
 static void enter(unsigned high, unsigned low)
 {
     struct saved *s = (struct saved *)(((uintptr_t)high << 16 << 16) | low);
+#ifndef __arm__                                                      // which has no such tables
+    __asm__ volatile(".cfi_personality 0x1b, wf_exceptions_escape"); // who names the task that an exception leaves
+#endif
     s->entry(s->arg);
+    __builtin_trap(); // it does not return; nor is the call a jump, which would take this frame off the stack
 }
 
 void *wf_arch_make(void *top, void (*entry)(void *arg))

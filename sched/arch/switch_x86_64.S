@@ -71,13 +71,16 @@ wf_arch_switch:
         .size wf_arch_switch, . - wf_arch_switch
 
 // The trampoline: the first switch to a stack jumps here with the argument in rax and the entry in r12.
-// There is no caller: an undefined return address ends every backtrace here.
+// There is no caller: an undefined return address ends every backtrace here. An exception that nobody catches comes as
+// far as this frame, whose personality names the task.
         .globl wf_arch_enter
         .hidden wf_arch_enter
+        .hidden wf_exceptions_escape
         .type wf_arch_enter, @function
         .p2align 4
 wf_arch_enter:
         .cfi_startproc
+        .cfi_personality 0x1b, wf_exceptions_escape // relative to the place, 4 bytes
         .cfi_undefined rip
         movq %rax, %rdi
         xorl %ebp, %ebp

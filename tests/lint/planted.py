@@ -46,6 +46,7 @@ GOOD = [
     (sources, "sched/arch/switch_aarch64.S", "\n"),
     (sources, "runtime/net/a.c", "\n"),
     (sources, "tests/unit/a.c", "\n"),
+    (sources, "tests/unit/a.cpp", "\n"),
 ]
 BAD = [  # check, file, its text, the line that must be reported
     (layers, "base/a.c", '#include "sched/sched.h"\n', 1),
@@ -87,6 +88,8 @@ BAD = [  # check, file, its text, the line that must be reported
     (shape, "base/a.c", "// TO" + "DO: later\n", 1),
     (sources, "sched/b.c", "\n", 1),
     (sources, "tests/unit/b.c", "\n", 1),
+    (sources, "tests/unit/b.cpp", "\n", 1),
+    (shape, "include/weft/a.hpp", "// " + "x" * 118 + "\n", 1),
 ]
 
 

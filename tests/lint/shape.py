@@ -23,7 +23,7 @@ def function_lengths(lines):
 
 
 def check(lint):
-    for path in lint.files(ALL, (".c", ".h", ".S", ".py")):
+    for path in lint.files(ALL, (".c", ".h", ".cpp", ".hpp", ".S", ".py")):
         lines = lint.lines(path)
         for at, line in enumerate(lines, 1):
             if len(line) > COLUMNS_MAX:

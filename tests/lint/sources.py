@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Every source file is built: a CMakeLists.txt, or a .cmake beside one, at or above it names it, with or without .c.
-bench/peers is built by bench/compare, each peer in its own way: peers.py names its files."""
+"""Every source file is built: a CMakeLists.txt, or a .cmake beside one, at or above it names it, with or without its
+suffix. bench/peers is built by bench/compare, each peer in its own way: peers.py names its files."""
 import re
 
 from lint import ALL, Lint
@@ -19,14 +19,14 @@ def listed(root):
         for word in re.findall(r"[\w./${}+-]+", text):
             for cpu in LIBRARY_PROCESSORS if "${CMAKE_SYSTEM_PROCESSOR}" in word else ("",):
                 name = word.replace("${CMAKE_SYSTEM_PROCESSOR}", cpu)
-                found.update(str(folder / (name + suffix)) for suffix in ("", ".c"))
+                found.update(str(folder / (name + suffix)) for suffix in ("", ".c", ".cpp"))
     return found
 
 
 def check(lint):
     names = listed(lint.root)
     peers = (lint.root / PEERS / "peers.py").read_text() if (lint.root / PEERS).exists() else ""
-    for path in lint.files(ALL, (".c", ".S")):
+    for path in lint.files(ALL, (".c", ".cpp", ".S")):
         built = str(path) in names or str(path).startswith(PEERS) and str(path) in peers
         if not built and not str(path).startswith("tests/install/"):
             lint.report(path, 1, "is in no CMakeLists.txt")
