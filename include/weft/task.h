@@ -10,7 +10,7 @@
 //
 // C++: an exception may be in flight across a park: a task may park in a catch block, or in a destructor that runs
 // while the stack is unwound; weft/runtime.h says which C++ libraries that covers. One that leaves the task's body ends
-// the program by std::terminate, after a line on stderr that names the task.
+// the program by std::terminate, after a line on stderr that names the task. weft/weft.hpp passes them on.
 //
 // A task keeps its floating-point environment as <fenv.h> sets it (rounding, exceptions). On x86-64 a mode that is set
 // by intrinsics alone (flushing denormals to zero) is the thread's, not the task's: set it before weft_run, for all.

@@ -8,8 +8,7 @@
 #include <string>
 #include <sys/syscall.h>
 
-namespace
-{
+namespace {
 
 enum { TASKS = 32, ROUNDS = 200 };
 
