@@ -91,3 +91,8 @@ int wf_config_read(weft_config *out, const weft_config *given)
         out->name = "weft";
     return 0;
 }
+
+unsigned weft_version(void)
+{
+    return WEFT_VERSION;
+}

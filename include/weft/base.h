@@ -24,6 +24,11 @@
 
 WEFT_BEGIN_DECLS
 
+// WEFT_VERSION is 0xMMmmpp: major, minor, patch; of the header that the program was compiled with. weft_version is that
+// of the library it runs with.  Context: any thread. Never parks.
+#define WEFT_VERSION 0x000100
+WEFT_API unsigned weft_version(void);
+
 // weft_time is a point on the monotonic clock, or a duration, in nanoseconds.
 typedef int64_t weft_time;
 
