@@ -1,32 +1,35 @@
 #include "base/cpus.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
+
 // --- The mask --------------------------------------------------------------------------------------------------------
 
 // Room for 65536 CPUs: the kernel says EINVAL if there is less than it may have CPUs, and 8192 are the most so far.
-struct mask {
+struct wf_cpus_mask {
     cpu_set_t sets[65536 / CPU_SETSIZE];
 };
 
-static bool read_mask(struct mask *m)
+static bool read_mask(struct wf_cpus_mask *m)
 {
     return sched_getaffinity(0, sizeof(*m), m->sets) == 0 && CPU_COUNT_S(sizeof(*m), m->sets) > 0;
 }
 
 static unsigned count_mask(void)
 {
-    struct mask m;
+    struct wf_cpus_mask m;
     return read_mask(&m) ? (unsigned)CPU_COUNT_S(sizeof(m), m.sets) : 1;
 }
 
 void wf_cpus_pin(unsigned index)
 {
-    struct mask m;
+    struct wf_cpus_mask m;
     unsigned seen = 0;
 
     if (!read_mask(&m))
@@ -36,6 +39,30 @@ void wf_cpus_pin(unsigned index)
         if (CPU_ISSET_S(cpu, sizeof(m), m.sets) && seen++ != want)
             CPU_CLR_S(cpu, sizeof(m), m.sets);
     (void)sched_setaffinity(0, sizeof(m), m.sets); // it is only for speed
+}
+
+int wf_cpus_save(struct wf_cpus_mask **out)
+{
+    struct wf_cpus_mask *m = wf_alloc(sizeof(*m));
+
+    *out = NULL;
+    if (!m)
+        return -ENOMEM;
+    if (read_mask(m))
+        *out = m;
+    else
+        wf_free(m);
+    return 0;
+}
+
+void wf_cpus_take(const struct wf_cpus_mask *m)
+{
+    (void)sched_setaffinity(0, sizeof(*m), m->sets); // CPUs that the system has taken away meanwhile do not matter
+}
+
+void wf_cpus_forget(struct wf_cpus_mask *m)
+{
+    wf_free(m);
 }
 
 // --- Quotas ----------------------------------------------------------------------------------------------------------

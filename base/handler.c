@@ -6,28 +6,38 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/compiler.h"
-
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct wf_handler *all; // L
 
+static bool is_installed(const struct wf_handler *h, struct sigaction *now)
+{
+    return sigaction(h->signal, NULL, now) == 0 && now->sa_flags & SA_SIGINFO && now->sa_sigaction == h->fn;
+}
+
+static void give_back(struct wf_handler *h)
+{
+    struct sigaction now;
+
+    h->covered = !is_installed(h, &now);
+    if (!h->covered)
+        sigaction(h->signal, &h->previous, NULL);
+}
+
 // in_child makes anew what another thread of the parent's may have been at. A handler that is installed stays so; the
-// next user asks the kernel whether it is.
+// next user asks the kernel whether it is. But what has the default action in the program should have it in its child.
 static void in_child(void)
 {
     pthread_mutex_init(&lock, NULL);
-    for (struct wf_handler *h = all; h; h = h->next)
+    for (struct wf_handler *h = all; h; h = h->next) {
+        if (h->users > 0 && h->only_default)
+            give_back(h);
         h->users = 0;
+    }
 }
 
 static void watch_forks(void)
 {
     pthread_atfork(NULL, NULL, in_child);
-}
-
-static bool is_installed(const struct wf_handler *h, struct sigaction *now)
-{
-    return sigaction(h->signal, NULL, now) == 0 && now->sa_flags & SA_SIGINFO && now->sa_sigaction == h->fn;
 }
 
 static bool is_function(const struct sigaction *a)
@@ -39,10 +49,12 @@ static bool is_function(const struct sigaction *a)
 // on to this one, which would pass them back.
 static void install(struct wf_handler *h)
 {
-    struct sigaction action = { .sa_sigaction = h->fn, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+    struct sigaction action = { .sa_sigaction = h->fn, .sa_flags = SA_SIGINFO | SA_ONSTACK | h->flags };
     struct sigaction now = { .sa_handler = SIG_DFL };
 
     if (is_installed(h, &now) || (h->covered && is_function(&now) && now.sa_handler != h->previous.sa_handler))
+        return;
+    if (h->only_default && now.sa_handler != SIG_DFL)
         return;
     h->covered = false;
     h->previous = now; // first: the handler may be called before sigaction has returned
@@ -67,14 +79,9 @@ void wf_handler_use(struct wf_handler *h)
 
 void wf_handler_drop(struct wf_handler *h)
 {
-    struct sigaction now;
-
     pthread_mutex_lock(&lock);
-    if (h->users > 0 && --h->users == 0) { // 0: of the parent process
-        h->covered = !is_installed(h, &now);
-        if (!h->covered)
-            sigaction(h->signal, &h->previous, NULL);
-    }
+    if (h->users > 0 && --h->users == 0) // 0: of the parent process
+        give_back(h);
     pthread_mutex_unlock(&lock);
 }
 
@@ -120,17 +127,4 @@ void wf_handler_pass_on(struct wf_handler *h, siginfo_t *info, void *context)
     if (sent)
         send_again(h->signal, info);
     errno = before;
-}
-
-// --- Masks -----------------------------------------------------------------------------------------------------------
-
-void wf_signals_block(sigset_t *before)
-{
-    static const int own[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS };
-    sigset_t others;
-
-    sigfillset(&others);
-    for (size_t i = 0; i < wf_countof(own); i++)
-        sigdelset(&others, own[i]);
-    pthread_sigmask(SIG_BLOCK, &others, before);
 }

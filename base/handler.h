@@ -4,7 +4,8 @@
 // to the default action. A handler that the program has installed meanwhile, over weft's, stays; it may pass signals on
 // to weft's, which is there for that to the end of the process.
 //
-// In a child of fork no handler has users, whoever they were in the parent process; the disposition is inherited.
+// In a child of fork no handler has users, whoever they were in the parent process; the disposition is inherited, but
+// for that of a handler in place of the default action: there the child has the default action again.
 #ifndef WF_BASE_HANDLER_H
 #define WF_BASE_HANDLER_H
 
@@ -15,6 +16,8 @@
 struct wf_handler {
     int signal;                                          // I
     void (*fn)(int sig, siginfo_t *info, void *context); // I
+    int flags;                                           // I: of sigaction, besides SA_SIGINFO and SA_ONSTACK
+    bool only_default;                                   // I: installed only in place of the default action
     unsigned users;                                      // L
     bool known;                                          // L: in the list of all
     bool covered;                                        // L: the program's handler lies over it
@@ -30,9 +33,5 @@ void wf_handler_drop(struct wf_handler *h);
 // wf_handler_pass_on does what the signal would do without `h`, or sees to it that it comes once more and does so then.
 // Context: `h->fn`, which should return after it.
 void wf_handler_pass_on(struct wf_handler *h, siginfo_t *info, void *context);
-
-// wf_signals_block blocks the signals that are the program's, for threads that the caller is about to make: all but
-// those that what a thread does may raise. *before is what pthread_sigmask is to set again.
-void wf_signals_block(sigset_t *before);
 
 #endif

@@ -7,11 +7,9 @@
 #include "reactor/reactor.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 
 #include "base/assert.h"
-#include "base/handler.h"
 #include "base/mem.h"
 #include "reactor/state.h"
 #include "reactor/thread.h"
@@ -57,14 +55,9 @@ void wf_reactor_free(struct wf_reactor *r)
 
 static int create(struct wf_reactor *r)
 {
-    sigset_t before;
-
     if (wf_fault())
         return -EAGAIN;
-    wf_signals_block(&before);
-    int err = -pthread_create(&r->thread, NULL, wf_reactor_thread, r);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return err;
+    return -pthread_create(&r->thread, NULL, wf_reactor_thread, r);
 }
 
 int wf_reactor_start(struct wf_reactor *r, const struct wf_reactor_hooks *hooks, const char *name)

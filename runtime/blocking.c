@@ -33,11 +33,11 @@
 #include "base/assert.h"
 #include "base/cell.h"
 #include "base/clock.h"
-#include "base/handler.h"
 #include "base/keeper.h"
 #include "base/list.h"
 #include "base/mem.h"
-#include "base/slice.h"
+#include "base/origin.h"
+#include "base/sigpipe.h"
 #include "runtime/runtime.h"
 #include "runtime/wait.h"
 
@@ -58,21 +58,22 @@ struct job {
 // I: fixed after wf_pool_new; L: under `lock`
 struct wf_pool {
     pthread_mutex_t lock;
-    pthread_cond_t work;     // L: a job was queued, or `stopping`
-    pthread_cond_t gone;     // L: no thread is left
-    struct wf_list queue;    // L: of struct job, oldest first
-    struct wf_list held;     // L: the same: those that may not begin yet
-    unsigned holds;          // L: how many those are
-    bool hold;               // L: new ones are among them
-    unsigned queued;         // L: length of the queue
-    unsigned idle;           // L: threads that wait for work
-    unsigned threads;        // L: that take jobs
-    unsigned leaving;        // L: that do not any more
-    unsigned max;            // I
-    bool stopping;           // L
-    bool has_leaver;         // L
-    pthread_t leaver;        // L: has ended, or is about to
-    _Atomic unsigned asking; // A: tasks in wf_pool_run: a count
+    pthread_cond_t work;            // L: a job was queued, or `stopping`
+    pthread_cond_t gone;            // L: no thread is left
+    struct wf_list queue;           // L: of struct job, oldest first
+    struct wf_list held;            // L: the same: those that may not begin yet
+    unsigned holds;                 // L: how many those are
+    bool hold;                      // L: new ones are among them
+    unsigned queued;                // L: length of the queue
+    unsigned idle;                  // L: threads that wait for work
+    unsigned threads;               // L: that take jobs
+    unsigned leaving;               // L: that do not any more
+    unsigned max;                   // I
+    const struct wf_origin *origin; // I
+    bool stopping;                  // L
+    bool has_leaver;                // L
+    pthread_t leaver;               // L: has ended, or is about to
+    _Atomic unsigned asking;        // A: tasks in wf_pool_run: a count
 };
 
 // --- the threads -----------------------------------------------------------------------------------------------------
@@ -118,6 +119,7 @@ void wf_pool_not_here(const struct wf_pool *p, const char *call)
 
 void wf_pool_in_child(void)
 {
+    wf_sigpipe_spare(false);
     *this_thread() = (struct pool_thread){ 0 };
 }
 
@@ -183,7 +185,9 @@ static void *work(void *arg)
     self->pool = p;
     wf_keeper_set(&keeper);
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL); // it would end whichever job has the thread just then
-    wf_slice_ask(WF_SLICE_USUAL); // not what the worker has asked for whose task made this thread
+    wf_sigpipe_spare(true);
+    wf_origin_take(p->origin);                            // not what the worker has whose task made this thread,
+    pthread_sigmask(SIG_SETMASK, &p->origin->mask, NULL); // nor what that task has blocked just then
     pthread_mutex_lock(&p->lock);
     while ((job = take(p))) {
         pthread_mutex_unlock(&p->lock);
@@ -199,16 +203,13 @@ static void *work(void *arg)
 // start makes a thread.  Returns: 0 or -EAGAIN.
 static int start(struct wf_pool *p)
 {
-    sigset_t before;
     pthread_t thread;
 
     if (wf_fault())
         return -EAGAIN;
-    wf_signals_block(&before);
     int err = pthread_create(&thread, NULL, work, p);
     if (err == 0)
         pthread_setname_np(thread, "weft-blocking");
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return err ? -EAGAIN : 0;
 }
 
@@ -344,7 +345,7 @@ int weft_blocking(weft_fn *fn, void *arg)
 
 // --- the pool --------------------------------------------------------------------------------------------------------
 
-int wf_pool_new(struct wf_pool **out, unsigned max)
+int wf_pool_new(struct wf_pool **out, unsigned max, const struct wf_origin *origin)
 {
     pthread_condattr_t monotonic;
     struct wf_pool *p = wf_alloc(sizeof(*p));
@@ -361,6 +362,7 @@ int wf_pool_new(struct wf_pool **out, unsigned max)
     wf_list_init(&p->queue);
     wf_list_init(&p->held);
     p->max = max;
+    p->origin = origin;
     *out = p;
     return 0;
 }

@@ -6,11 +6,12 @@
 
 #include "base/compiler.h"
 
+struct wf_origin;
 struct wf_pool;
 
-// wf_pool_new makes a pool of up to `max` threads; none is started yet.
+// wf_pool_new makes a pool of up to `max` threads, which take what `origin` had; none is started yet.
 // Returns: 0; -ENOMEM.
-WF_MUST_CHECK int wf_pool_new(struct wf_pool **out, unsigned max);
+WF_MUST_CHECK int wf_pool_new(struct wf_pool **out, unsigned max, const struct wf_origin *origin);
 
 // wf_pool_stop ends the threads, and waits until they are gone. Nobody may be in wf_pool_run, nor come there again.
 // Context: a thread that may block, one at a time.

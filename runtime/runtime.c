@@ -32,6 +32,8 @@
 #include "base/futex.h"
 #include "base/lock.h"
 #include "base/mem.h"
+#include "base/origin.h"
+#include "base/sigpipe.h"
 #include "runtime/blocking.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;    // of the list of all runtimes
@@ -144,6 +146,7 @@ static int new_sched(struct weft_rt *rt, const weft_config *cfg, const struct wf
         .workers = cfg->workers,
         .stack_size = cfg->stack_size,
         .pin = cfg->pin_workers,
+        .origin = rt->origin,
         .seed = cfg->seed,
         .name = cfg->name,
         .task_size = sizeof(struct weft_task),
@@ -154,8 +157,8 @@ static int new_sched(struct weft_rt *rt, const weft_config *cfg, const struct wf
     return wf_sched_new(&rt->sched, &sched);
 }
 
-// start starts the workers first: the reactor's thread looks at them as soon as it runs.
-static int start(struct weft_rt *rt, const weft_config *cfg)
+// start_threads starts the workers first: the reactor's thread looks at them as soon as it runs.
+static int start_threads(struct weft_rt *rt, const weft_config *cfg)
 {
     struct wf_reactor_hooks hooks = { rt->sched, batch_begin, batch_flush, watch };
     char name[16];
@@ -170,13 +173,27 @@ static int start(struct weft_rt *rt, const weft_config *cfg)
     return err;
 }
 
+static int start(struct weft_rt *rt, const weft_config *cfg)
+{
+    wf_sigpipe_use();
+    int err = start_threads(rt, cfg);
+    if (err)
+        wf_sigpipe_drop();
+    else
+        rt->started = true;
+    return err;
+}
+
 // make_parts makes the parts of `rt`. On error it leaves nothing behind.
 static int make_parts(struct weft_rt *rt, const weft_config *cfg, const struct wf_idle_source *idle)
 {
-    int err = wf_reactor_new(&rt->reactor, cfg->workers + 1); // a wheel for each worker, and one for the rest
+    int err = wf_origin_new(&rt->origin, cfg->pin_workers);
     if (err)
         return err;
-    err = wf_pool_new(&rt->blocking, cfg->blocking_max);
+    err = wf_reactor_new(&rt->reactor, cfg->workers + 1); // a wheel for each worker, and one for the rest
+    if (err)
+        goto no_reactor;
+    err = wf_pool_new(&rt->blocking, cfg->blocking_max, rt->origin);
     if (err)
         goto no_pool;
     err = new_sched(rt, cfg, idle);
@@ -185,6 +202,8 @@ static int make_parts(struct weft_rt *rt, const weft_config *cfg, const struct w
     wf_pool_free(rt->blocking);
 no_pool:
     wf_reactor_free(rt->reactor);
+no_reactor:
+    wf_origin_free(rt->origin);
     return err;
 }
 
@@ -281,6 +300,8 @@ static void end_threads(weft_rt *rt)
     delist(rt); // before the reactor ends: nobody finds it any more
     wf_reactor_stop(rt->reactor);
     wf_pool_stop(rt->blocking);
+    if (rt->started)
+        wf_sigpipe_drop();
     wf_store_release(&rt->end, ENDED); // [F1]
     wf_futex_wake(&rt->end, INT_MAX);
 }
@@ -336,6 +357,18 @@ static void abandon(weft_rt *rt)
     wf_reactor_free(rt->reactor);
     wf_sched_abandon(rt->sched);
     wf_pool_abandon(rt->blocking);
+    wf_origin_free(rt->origin);
+    wf_free(rt);
+}
+
+// release frees a runtime whose threads have ended.
+static void release(weft_rt *rt)
+{
+    await_stoppers(rt);
+    wf_pool_free(rt->blocking);
+    wf_sched_free(rt->sched);
+    wf_reactor_free(rt->reactor);
+    wf_origin_free(rt->origin);
     wf_free(rt);
 }
 
@@ -352,11 +385,7 @@ void weft_rt_free(weft_rt *rt)
     }
     wf_pool_not_here(rt->blocking, "weft_rt_free");
     weft_rt_stop(rt, WEFT_NEVER);
-    await_stoppers(rt);
-    wf_pool_free(rt->blocking);
-    wf_sched_free(rt->sched);
-    wf_reactor_free(rt->reactor);
-    wf_free(rt);
+    release(rt);
 }
 
 int weft_run(const weft_config *cfg, weft_fn *fn, void *arg)

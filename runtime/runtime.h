@@ -10,9 +10,10 @@
 #include "reactor/reactor.h"
 #include "sched/sched.h"
 
-struct wf_pool;  // runtime/blocking.c
-struct wf_scope; // runtime/scope.h
-struct wf_level; // runtime/cancel.h
+struct wf_origin; // base/origin.h
+struct wf_pool;   // runtime/blocking.c
+struct wf_scope;  // runtime/scope.h
+struct wf_level;  // runtime/cancel.h
 
 // I: fixed after weft_rt_new; G: under the lock of the list of all runtimes; A: atomic
 struct weft_rt {
@@ -25,6 +26,8 @@ struct weft_rt {
     _Atomic uint32_t stoppers;  // A: calls of weft_rt_stop that have not returned; [F1]
     unsigned visitors;          // G: how many threads make it forget a descriptor
     bool leaving;               // G: it leaves the list when there is no visitor
+    bool started;               // I: its threads run, and it is among the users of SIGPIPE's handler
+    struct wf_origin *origin;   // I: how the thread stood that made it
 };
 
 // What a task begins with; of no use once it has begun.

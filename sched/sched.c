@@ -22,7 +22,6 @@
 #include "sched/sched.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,8 +29,9 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
-#include "base/handler.h"
 #include "base/mem.h"
+#include "base/origin.h"
+#include "base/sigpipe.h"
 #include "sched/worker.h"
 
 enum {
@@ -69,11 +69,14 @@ static void name_task(char *buf, size_t n)
 }
 
 // in_child: the child of a fork has the calling thread only. It is no worker any more: what would park there stops, as
-// it would outside a task. Nor should it have the slices of one.
+// it would outside a task. Nor should it have the slices, the CPU and the timers of one.
 static void in_child(void)
 {
-    if (wf_thread_self()->worker)
-        wf_slice_ask(WF_SLICE_USUAL);
+    const struct wf_worker *w = wf_thread_self()->worker;
+
+    if (w)
+        wf_origin_take(w->sched->cfg.origin);
+    wf_sigpipe_spare(false);
     wf_keeper_set(NULL);
     *wf_thread_self() = (struct wf_thread){ 0 };
 }
@@ -152,14 +155,11 @@ static void await_arrivals(struct wf_sched *s)
 
 int wf_sched_start(struct wf_sched *s)
 {
-    sigset_t before;
     int err = 0;
 
     s->cxx = wf_exceptions_of_thread(true);
-    wf_signals_block(&before);
     for (; s->started < s->cfg.workers && !err; s->started += !err)
         err = start_worker(&s->workers[s->started]);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     await_arrivals(s);
     if (err)
         wf_sched_stop(s);

@@ -12,15 +12,17 @@
 #include "base/idle_source.h"
 #include "sched/task.h"
 
+struct wf_origin;
 struct wf_sched;
 
 struct wf_sched_config {
-    unsigned workers;  // 1 to WF_WORKERS_MAX
-    size_t stack_size; // of a task, address space; rounded up to a power of two
-    bool pin;          // one CPU per worker
-    uint64_t seed;     // of the choices the scheduler makes
-    const char *name;  // thread-name prefix; copied
-    size_t task_size;  // of the caller's task struct, which begins with a struct wf_task
+    unsigned workers;               // 1 to WF_WORKERS_MAX
+    size_t stack_size;              // of a task, address space; rounded up to a power of two
+    bool pin;                       // one CPU per worker
+    const struct wf_origin *origin; // what children of fork take again, or NULL
+    uint64_t seed;                  // of the choices the scheduler makes
+    const char *name;               // thread-name prefix; copied
+    size_t task_size;               // of the caller's task struct, which begins with a struct wf_task
 
     int (*run)(struct wf_task *);    // a task's body, on its own stack
     void (*ended)(struct wf_task *); // the body has returned, the stack is off the task: the header is the caller's

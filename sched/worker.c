@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/cpus.h"
+#include "base/sigpipe.h"
 
 // --- Waking others ---------------------------------------------------------------------------------------------------
 
@@ -219,6 +220,7 @@ void *wf_worker_main(void *arg)
     w->thread->worker = w;
     w->cxx = w->sched->cxx ? w->sched->cxx() : NULL;
     wf_keeper_set(&wf_worker_keeper);
+    wf_sigpipe_spare(true);
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL); // it would end whichever task has the thread just then
     wf_context_adopt(&w->loop);
     wf_overflow_enter(w);

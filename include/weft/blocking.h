@@ -9,6 +9,8 @@ WEFT_BEGIN_DECLS
 // weft_blocking runs fn(arg) on a thread of the blocking pool and parks the calling task until it returns. Threads are
 // made on demand, up to weft_config.blocking_max, and leave after ten idle seconds; when all are busy, jobs queue.
 //
+// They begin with the signal mask, the CPUs and the timer slack that the thread had that started the runtime.
+//
 // Returns: what fn returned; -ECANCELED, or -ETIMEDOUT by a scope's deadline, if the task was cancelled before fn had
 //          begun (then it never runs); -EAGAIN if the pool has no thread and the system refuses one.
 // Context: task. May park, so the caller may continue on another thread. fn runs outside any task: it must not park. It

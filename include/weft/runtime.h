@@ -15,7 +15,7 @@ typedef struct weft_config {
     size_t stack_size; // 0: WEFT_STACK_SIZE, else 64 KiB of address space per task; only touched pages cost memory;
                        // 16 KiB to 256 MiB, rounded up to a power of two
     unsigned blocking_max; // 0: WEFT_BLOCKING_MAX, else 512 threads for weft_blocking; at most 65536
-    bool pin_workers;      // one CPU per worker
+    bool pin_workers;      // one CPU per worker; the pool's threads, and children of fork, have all of them
     uint64_t seed;         // 0: from the system; else makes scheduling choices repeatable
     const char *name;      // thread-name prefix, shown by top -H and gdb; NULL: "weft"
 } weft_config;
@@ -26,6 +26,39 @@ typedef struct weft_config {
 #define WEFT_CONFIG_INIT { .size = sizeof(weft_config) }
 #endif
 
+// Signals. To signals, weft's threads (workers, pool, reactor) are as any other threads of the program.
+//
+//   - They have the signal mask of the thread that calls weft_run or weft_rt_new. A program that takes signals by
+//     signalfd(2) or sigwait(3) blocks them there before, as before any other thread; in a task it is too late.
+//   - A handler of the program's may run on any of them, on a worker in the midst of any task: a profiler's, a crash
+//     reporter's. With SA_ONSTACK it has a stack of 64 KiB of its own there; without, it takes 1 to 12 KiB for the
+//     processor's registers, and its own frames, from the stack of the task. Of weft's calls it may make weft_rt_dump
+//     only; it may write to a pipe or an eventfd that a task reads. weft's calls do not return -EINTR, with or without
+//     SA_RESTART.
+//   - Children (fork, posix_spawn, popen, system) begin with that mask and with the program's own dispositions, whether
+//     a task or a job of weft_blocking starts them: Ctrl-C and SIGTERM end them, and so does SIGPIPE. Background jobs
+//     are stopped when they read their terminal.
+//
+// Two dispositions change while runtimes live, and go back to what they were with the last one:
+//
+//   - SIGPIPE, if it has the default action: then there is a handler, so that a write to a closed pipe by one of weft's
+//     threads returns -EPIPE and does nothing else. On other threads of the program, or sent by somebody, SIGPIPE does
+//     what it does without weft. If the program ignores it, or has a handler, so it stays.
+//   - SIGSEGV: there is a handler, which reports a task that overflows its stack. All else, signals that somebody sends
+//     included, it passes on to the handler that was there before, or to the default action.
+//
+// What the program installs meanwhile takes the place of weft's handler, and stays. If that is the default action for
+// SIGPIPE, the next such write ends the program.
+//
+// Other things that children inherit. A program that a task starts by posix_spawn, popen or system has, through
+// exec(2), the CPU of a pinned worker, timers without slack (PR_SET_TIMERSLACK of prctl(2)), and perhaps a longer or
+// shorter time slice. A child of fork, the pool's threads, and all children of theirs have what the thread had that
+// started the runtime. So with pin_workers programs are started in weft_blocking.
+//
+// mlockall(2) with MCL_FUTURE locks what a runtime maps: 64 MiB for stacks at a time, and 16 MiB for descriptors, and
+// all of it counts against RLIMIT_MEMLOCK (-ENOMEM if that is less, unless the program has CAP_IPC_LOCK). With
+// MCL_ONFAULT as well only what is touched becomes resident.
+
 // weft_run is a whole program: it starts a runtime, runs `fn(arg)` as a task, cancels what that left running, waits for
 // it, and stops. `cfg` may be NULL.
 //
@@ -34,12 +67,7 @@ typedef struct weft_config {
 // Context: a thread that is not a worker. Blocks it.
 WEFT_API int weft_run(const weft_config *cfg, weft_fn *fn, void *arg);
 
-// weft_rt_new builds a runtime and starts its threads: weft_run taken apart, for embedding in a host program. Signals
-// are left to the host: weft's threads block all of them but those that a thread's own doing may raise (SIGSEGV,
-// SIGABRT, SIGSYS and their kin). While runtimes live there is a handler for SIGSEGV, which reports a task that
-// overflows its stack. All else, signals that somebody sends included, it passes on to the handler that was there
-// before, or to the default action; one that the program installs meanwhile takes its place, and stays when the last
-// runtime goes.
+// weft_rt_new builds a runtime and starts its threads: weft_run taken apart, for embedding in a host program.
 //
 // C++: each task has its own exceptions (weft/task.h) if the C++ library, libstdc++ or libc++abi, is in the process
 // when the runtime is made: linked statically or dynamically, or loaded by dlopen. A library that a plug-in brings

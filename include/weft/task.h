@@ -26,7 +26,7 @@
 // each page on the way down. In code without it (libraries), it is for frames of up to 64 KiB, the guard below each
 // stack; a larger one may reach into another task's stack.
 //
-// SIGPIPE is blocked in weft's threads: a write to a closed pipe or socket returns -EPIPE.
+// SIGPIPE: a write to a closed pipe or socket returns -EPIPE, and the signal does nothing (weft/runtime.h, "Signals").
 #ifndef WEFT_TASK_H
 #define WEFT_TASK_H
 

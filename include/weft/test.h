@@ -84,8 +84,8 @@ typedef struct weft_test_config {
 // aborts (assert) in the run. Set it in weft_test_config.seed, or as WEFT_SEED in the environment, to see it again.
 //
 // Returns: what fn returned; -EDEADLK; if the runtime could not be built: -EINVAL (a bad setting), -ENOMEM, -EMFILE.
-// Context: a thread that is not a worker. It runs the tasks itself; SIGPIPE is blocked meanwhile. Task handles that
-//          were not given back are void when it returns.
+// Context: a thread that is not a worker. It runs the tasks itself; SIGPIPE does nothing to it meanwhile, as it does
+//          nothing to weft's threads (weft/runtime.h). Task handles that were not given back are void when it returns.
 WEFT_API int weft_test_run(const weft_test_config *cfg, weft_fn *fn, void *arg);
 
 // weft_test_seeds runs `fn(arg)` again and again, under the seeds `first`, `first` + 1, ..., `n` of them, and ends with

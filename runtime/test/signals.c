@@ -1,12 +1,11 @@
 // Signals in a test run: SIGABRT, so that a failed assertion tells the seed that it failed under, and SIGPIPE.
 #include <inttypes.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/handler.h"
+#include "base/sigpipe.h"
 #include "runtime/test/test.h"
 
 void wf_test_name_seed(const char *what, uint64_t seed)
@@ -33,38 +32,16 @@ static void on_abort(int sig, siginfo_t *info, void *context)
     wf_handler_pass_on(&handler, info, context);
 }
 
-// block_sigpipe lets a write to a closed pipe fail with -EPIPE, as on weft's own threads. Returns: whether it was not
-// blocked before. unblock_sigpipe takes one that has come meanwhile with it.
-static bool block_sigpipe(void)
-{
-    sigset_t pipe, before;
-
-    sigemptyset(&pipe);
-    sigaddset(&pipe, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &pipe, &before);
-    return !sigismember(&before, SIGPIPE);
-}
-
-static void unblock_sigpipe(void)
-{
-    sigset_t pipe;
-
-    sigemptyset(&pipe);
-    sigaddset(&pipe, SIGPIPE);
-    while (sigtimedwait(&pipe, NULL, &(struct timespec){ 0 }) > 0)
-        ;
-    pthread_sigmask(SIG_UNBLOCK, &pipe, NULL);
-}
-
 bool wf_test_signals_begin(void)
 {
     wf_handler_use(&handler);
-    return block_sigpipe();
+    wf_sigpipe_use();
+    return wf_sigpipe_spare(true);
 }
 
-void wf_test_signals_end(bool unblock)
+void wf_test_signals_end(bool spared)
 {
-    if (unblock)
-        unblock_sigpipe();
+    wf_sigpipe_spare(spared);
+    wf_sigpipe_drop();
     wf_handler_drop(&handler);
 }

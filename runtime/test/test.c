@@ -106,14 +106,14 @@ static int run_once(struct wf_test *t, uint64_t seed, weft_fn *fn, void *arg)
 static int run_seeds(struct wf_test *t, uint64_t first, unsigned n, weft_fn *fn, void *arg)
 {
     struct wf_test_thread *thread = wf_test_thread();
-    bool sigpipe = wf_test_signals_begin();
+    bool spared = wf_test_signals_begin();
     int result = 0;
 
     thread->now = t;
     for (unsigned i = 0; i < n && result >= 0; i++)
         result = run_once(t, first + i, fn, arg);
     *thread = (struct wf_test_thread){ NULL, t->seed, t->trace };
-    wf_test_signals_end(sigpipe);
+    wf_test_signals_end(spared);
     return result;
 }
 

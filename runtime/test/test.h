@@ -48,9 +48,9 @@ void wf_test_dismiss(struct wf_test *t);
 // wf_test_name_seed says on stderr what happened, and how to run it again. Also in a signal handler.
 void wf_test_name_seed(const char *what, uint64_t seed);
 
-// wf_test_signals_begin names the seed should the program abort, and keeps SIGPIPE off as weft's own threads do;
+// wf_test_signals_begin names the seed should the program abort, and spares the thread SIGPIPE, as weft's own threads;
 // wf_test_signals_end ends both. Returns: what wf_test_signals_end wants to be told.
 bool wf_test_signals_begin(void);
-void wf_test_signals_end(bool unblock);
+void wf_test_signals_end(bool spared);
 
 #endif

@@ -71,13 +71,13 @@ static void a_pool_without_memory_is_an_error(void **state)
     (void)state;
 
     wf_mem_fail_at(1, false);
-    assert_int_equal(wf_pool_new(&p, 4), -ENOMEM);
+    assert_int_equal(wf_pool_new(&p, 4, NULL), -ENOMEM);
     wf_mem_fail_at(0, false);
     assert_null(p);
     wf_pool_free(NULL);
-    assert_int_equal(wf_pool_new(&p, 4), 0);
+    assert_int_equal(wf_pool_new(&p, 4, NULL), 0);
     wf_pool_free(p);
-    assert_int_equal(wf_pool_new(&p, 4), 0);
+    assert_int_equal(wf_pool_new(&p, 4, NULL), 0);
     wf_pool_abandon(p);
 }
 

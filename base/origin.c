@@ -1,0 +1,40 @@
+#include "base/origin.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+
+#include "base/mem.h"
+#include "base/slice.h"
+
+int wf_origin_new(struct wf_origin **out, bool pinned)
+{
+    struct wf_origin *o = wf_alloc(sizeof(*o));
+
+    if (!o || (pinned && wf_cpus_save(&o->cpus) < 0)) {
+        wf_free(o);
+        return -ENOMEM;
+    }
+    pthread_sigmask(SIG_BLOCK, NULL, &o->mask);
+    o->slack = prctl(PR_GET_TIMERSLACK);
+    *out = o;
+    return 0;
+}
+
+void wf_origin_free(struct wf_origin *o)
+{
+    wf_cpus_forget(o->cpus);
+    wf_free(o);
+}
+
+void wf_origin_take(const struct wf_origin *o)
+{
+    wf_slice_ask(WF_SLICE_USUAL);
+    if (!o)
+        return;
+    if (o->slack > 0)
+        (void)prctl(PR_SET_TIMERSLACK, (unsigned long)o->slack);
+    if (o->cpus)
+        wf_cpus_take(o->cpus);
+}
