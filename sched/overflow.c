@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/auxv.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "base/handler.h"
@@ -15,10 +16,17 @@
 #define AT_MINSIGSTKSZ 51
 #endif
 
-// As large as a task's usual stack: the program's own handler may run there, too.
+// frame_size is what the kernel puts on a stack before a handler begins, at most: registers, AMX's included.
+static size_t frame_size(void)
+{
+    size_t size = getauxval(AT_MINSIGSTKSZ);
+    return size > 4096 ? size : 4096; // 0: an old kernel does not tell
+}
+
+// As large as a task's usual stack: the program's own handlers may run there, too.
 static size_t signal_stack_size(void)
 {
-    return ((size_t)64 << 10) + getauxval(AT_MINSIGSTKSZ);
+    return ((size_t)64 << 10) + frame_size();
 }
 
 static void report(const struct wf_task *task)
@@ -32,12 +40,47 @@ static void report(const struct wf_task *task)
         return; // there is nobody left to tell
 }
 
+// frame_below is where the stack was when the kernel found no room on it for the frame of some other signal, whose
+// handler does not ask for the alternate stack; NULL if it was not that. The kernel makes of it a SIGSEGV without an
+// address, and no instruction will cause it again. An access to what can be no address looks the same on x86-64, but
+// that it is a trap of its own.
+static const char *frame_below(const siginfo_t *info, const void *context)
+{
+    const ucontext_t *u = context;
+
+    if (info->si_code != SI_KERNEL || info->si_addr)
+        return NULL;
+#if defined(__x86_64__)
+    enum { GENERAL_PROTECTION = 13 };
+    return u->uc_mcontext.gregs[REG_TRAPNO] == GENERAL_PROTECTION ? NULL : (const char *)u->uc_mcontext.gregs[REG_RSP];
+#elif defined(__aarch64__)
+    return (const char *)u->uc_mcontext.sp;
+#else
+    (void)u;
+    return NULL;
+#endif
+}
+
+static bool had_no_room(const struct wf_stack *stack, const siginfo_t *info, const void *context)
+{
+    enum { PAGE = 4096 }; // or less: than the guard is large
+    const char *sp = frame_below(info, context);
+
+    if (sp <= stack->base || sp > (const char *)stack->top)
+        return false;
+    for (size_t below = 0; below < frame_size() + PAGE; below += PAGE)
+        if (wf_stack_guards(stack, sp - below))
+            return true;
+    return false;
+}
+
 static void on_fault(int sig, siginfo_t *info, void *context);
 
 static struct wf_handler handler = { .signal = SIGSEGV, .fn = on_fault };
 
-// on_fault reports an overflow, and restores the default action: then the instruction faults again, and that decides.
-// The rest is not weft's: other faults, and signals that somebody has sent (their code is not above 0).
+// on_fault reports an overflow, and restores the default action: then the instruction faults again, or the signal that
+// is sent here comes, and that decides. The rest is not weft's: other faults, and signals that somebody has sent (their
+// code is not above 0).
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
     struct wf_task *task = wf_self();
@@ -45,6 +88,12 @@ static void on_fault(int sig, siginfo_t *info, void *context)
     if (info->si_code > 0 && task && task->stack && wf_stack_guards(task->stack, info->si_addr)) {
         report(task);
         signal(sig, SIG_DFL);
+        return;
+    }
+    if (task && task->stack && had_no_room(task->stack, info, context)) {
+        report(task);
+        signal(sig, SIG_DFL);
+        raise(sig); // for when this handler has returned
         return;
     }
     wf_handler_pass_on(&handler, info, context);

@@ -178,6 +178,42 @@ static void another_fault_in_a_task_is_not_called_an_overflow(void **state)
     assert_string_equal(c.said, "handled by the program\n");
 }
 
+#ifdef __x86_64__
+static int *volatile no_address = (int *)0x8000000000000000;
+
+static int fault_without_an_address(void *arg)
+{
+    (void)arg;
+    *no_address = 1; // the kernel cannot say where it was
+    return 0;
+}
+
+static void run_fault_without_an_address(void *arg)
+{
+    weft_config cfg = WEFT_CONFIG_INIT;
+
+    cfg.stack_size = 16 << 10; // of which a signal's frame may need the most
+    handle_segv();
+    _exit(weft_run(&cfg, fault_without_an_address, arg) ? 3 : 2);
+}
+
+static void a_fault_without_an_address_is_not_called_an_overflow(void **state)
+{
+    struct child c;
+    (void)state;
+
+    child_run(&c, run_fault_without_an_address, NULL);
+    child_expect_exit(&c, 42);
+    assert_string_equal(c.said, "handled by the program\n");
+}
+#else
+static void a_fault_without_an_address_is_not_called_an_overflow(void **state)
+{
+    (void)state;
+    skip(); // all have one
+}
+#endif
+
 static void fault_in_the_host(void *arg)
 {
     weft_rt *rt;
@@ -512,6 +548,7 @@ int main(void)
         left_test(an_overflow_names_the_task_and_its_stack),
         left_test(an_overflow_is_reported_although_the_program_has_a_handler),
         left_test(another_fault_in_a_task_is_not_called_an_overflow),
+        left_test(a_fault_without_an_address_is_not_called_an_overflow),
         left_test(a_fault_in_the_hosts_thread_is_the_hosts),
         left_test(the_programs_handler_is_back_when_the_last_runtime_is_gone),
         left_test(a_signal_that_is_sent_ends_the_program_as_it_does_without_weft),
