@@ -19,9 +19,13 @@
 //   A job that does not return, because it ends its thread, would leave its task waiting: the thread's keeper stops the
 //   program. So would one that waits for the runtime's end, or that returns in a child of fork.
 //
-//   Threads. A submitter makes one if more jobs are queued than threads are idle. A thread that has been idle for ten
-//   seconds leaves: it puts its handle in `leaver`, having taken out the one that is there, and joins that. So at any
-//   time at most one thread is ended and not yet joined, and wf_pool_stop joins it.
+//   Threads. A submitter makes one if more jobs are queued than threads are idle. A job may wait for tasks, which may
+//   need the pool: while it does (`waiting`), its thread does not count against `max`, and another one takes its place.
+//   When it goes on there may be one too many: the next one to end a job leaves. Should the system refuse a thread in
+//   place of the last one that does not wait, what is queued fails: nobody would come for it.
+//
+//   A thread that has been idle for ten seconds leaves: it puts its handle in `leaver`, having taken out the one that
+//   is there, and joins that. So at any time at most one thread is ended and not yet joined, and wf_pool_stop joins it.
 #include "runtime/blocking.h"
 
 #include <errno.h>
@@ -67,6 +71,7 @@ struct wf_pool {
     unsigned queued;                // L: length of the queue
     unsigned idle;                  // L: threads that wait for work
     unsigned threads;               // L: that take jobs
+    unsigned waiting;               // L: of those, in a job that waits for tasks
     unsigned leaving;               // L: that do not any more
     unsigned max;                   // I
     const struct wf_origin *origin; // I
@@ -123,12 +128,30 @@ void wf_pool_in_child(void)
     *this_thread() = (struct pool_thread){ 0 };
 }
 
+// is_full tells whether there are so many threads as there may be, not counting those that wait for tasks.
+static bool is_full(const struct wf_pool *p)
+{
+    return p->threads - p->waiting >= p->max;
+}
+
+static struct job *take_first(struct wf_pool *p)
+{
+    struct job *job = wf_container_of(p->queue.next, struct job, link);
+
+    wf_list_remove(&job->link);
+    p->queued--;
+    job->begun = true;
+    return job;
+}
+
 // take waits for a job. Returns: NULL if the thread should leave.
 static struct job *take(struct wf_pool *p)
 {
     struct timespec until = wf_timespec(wf_after(wf_now(), idle_max));
     int err = 0;
 
+    if (p->threads - p->waiting > p->max) // before it is idle: then a job might count on it
+        return NULL;
     while (wf_list_empty(&p->queue)) {
         if (p->stopping || err == ETIMEDOUT)
             return NULL;
@@ -136,11 +159,7 @@ static struct job *take(struct wf_pool *p)
         err = pthread_cond_timedwait(&p->work, &p->lock, &until);
         p->idle--;
     }
-    struct job *job = wf_container_of(p->queue.next, struct job, link);
-    wf_list_remove(&job->link);
-    p->queued--;
-    job->begun = true;
-    return job;
+    return take_first(p);
 }
 
 // leave ends the calling thread's part in the pool. Not counted among `threads` any more, it gets no job; but it needs
@@ -200,17 +219,53 @@ static void *work(void *arg)
     return NULL;
 }
 
-// start makes a thread.  Returns: 0 or -EAGAIN.
+// start makes a thread.  Context: under the lock.  Returns: 0 or -EAGAIN.
 static int start(struct wf_pool *p)
 {
     pthread_t thread;
 
-    if (wf_fault())
+    if (wf_fault() || pthread_create(&thread, NULL, work, p) != 0)
         return -EAGAIN;
-    int err = pthread_create(&thread, NULL, work, p);
-    if (err == 0)
-        pthread_setname_np(thread, "weft-blocking");
-    return err ? -EAGAIN : 0;
+    pthread_setname_np(thread, "weft-blocking");
+    p->threads++;
+    return 0;
+}
+
+// fail ends a job that cannot begin, with `err`. Nobody else has it, and its task cannot withdraw it.
+static void fail(struct job *job, int err)
+{
+    job->begun = true;
+    job->result = err;
+    wf_cell_set(&job->done, 0, false);
+}
+
+// --- threads that wait for tasks -------------------------------------------------------------------------------------
+
+void wf_pool_wait_begin(void)
+{
+    struct wf_pool *p = this_thread()->pool;
+    int err = 0;
+
+    if (!p)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->waiting++;
+    if (p->queued > p->idle && !is_full(p))
+        err = start(p);
+    while (p->threads == p->waiting && p->queued > 0)
+        fail(take_first(p), err);
+    pthread_mutex_unlock(&p->lock);
+}
+
+void wf_pool_wait_end(void)
+{
+    struct wf_pool *p = this_thread()->pool;
+
+    if (!p)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->waiting--;
+    pthread_mutex_unlock(&p->lock);
 }
 
 // --- the tasks -------------------------------------------------------------------------------------------------------
@@ -221,11 +276,9 @@ static int enqueue(struct wf_pool *p, struct job *job)
 {
     int err = 0;
 
-    if (p->queued >= p->idle && p->threads < p->max) {
+    if (p->queued >= p->idle && !is_full(p))
         err = start(p);
-        p->threads += err == 0;
-    }
-    if (p->threads == 0)
+    if (p->threads == p->waiting)
         return err;
     wf_list_append(&p->queue, &job->link);
     p->queued++;
@@ -325,11 +378,8 @@ void wf_pool_release(struct wf_pool *p, unsigned number)
     let_go(p, job);
     int err = enqueue(p, job);
     pthread_mutex_unlock(&p->lock);
-    if (err) {
-        job->begun = true; // nobody else has it, and its task cannot withdraw it: it is this thread's
-        job->result = err;
-        wf_cell_set(&job->done, 0, false);
-    }
+    if (err)
+        fail(job, err);
 }
 
 unsigned wf_pool_asking(const struct wf_pool *p)

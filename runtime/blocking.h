@@ -34,6 +34,11 @@ int wf_pool_run(struct wf_pool *p, weft_fn *fn, void *arg, const char *call);
 // Context: any thread.
 void wf_pool_not_here(const struct wf_pool *p, const char *call);
 
+// wf_pool_wait_begin: the calling thread is about to wait for tasks, on which more jobs may depend. If it is a pool's,
+// it does not count as one of its threads until wf_pool_wait_end. Context: any thread that is not a worker.
+void wf_pool_wait_begin(void);
+void wf_pool_wait_end(void);
+
 // wf_pool_in_child: the child of a fork is none of a pool's threads.
 void wf_pool_in_child(void);
 

@@ -337,7 +337,9 @@ int weft_rt_stop(weft_rt *rt, weft_time deadline)
     not_inherited(rt, "weft_rt_stop");
     wf_pool_not_here(rt->blocking, "weft_rt_stop");
     wf_fetch_add_relaxed(&rt->stoppers, 1u); // relaxed: weft_rt_free must not be called before
+    wf_pool_wait_begin();
     int err = stop(rt, deadline);
+    wf_pool_wait_end();
     wf_fetch_sub_acq_rel(&rt->stoppers, 1u); // [F1] the last touch
     return err;
 }

@@ -9,10 +9,16 @@ WEFT_BEGIN_DECLS
 // weft_blocking runs fn(arg) on a thread of the blocking pool and parks the calling task until it returns. Threads are
 // made on demand, up to weft_config.blocking_max, and leave after ten idle seconds; when all are busy, jobs queue.
 //
+// A job may wait for tasks that need the pool themselves: while it waits in weft_rt_block_on, weft_future_wait_thread,
+// or weft_rt_stop of another runtime, its thread does not count, and another takes its place. weft cannot see that a
+// job waits by other means (a condition variable, a semaphore, a pipe): if blocking_max jobs wait so for what only one
+// more job could do, they wait without end.
+//
 // They begin with the signal mask, the CPUs and the timer slack that the thread had that started the runtime.
 //
 // Returns: what fn returned; -ECANCELED, or -ETIMEDOUT by a scope's deadline, if the task was cancelled before fn had
-//          begun (then it never runs); -EAGAIN if the pool has no thread and the system refuses one.
+//          begun (then it never runs); -EAGAIN if the system refuses a thread and the pool has none, but for those that
+//          wait as said above.
 // Context: task. May park, so the caller may continue on another thread. fn runs outside any task: it must not park. It
 //          may run runtimes of its own, use weft_rt_block_on and weft_future_wait_thread, stop other runtimes; but not
 //          wait for what waits for its own task: weft_rt_stop and weft_rt_free of its runtime stop the program with a

@@ -363,6 +363,95 @@ static void a_job_may_run_and_stop_other_runtimes(void **state)
     assert_int_equal(run_pool(0, use_runtimes_in_a_job, NULL), 1);
 }
 
+// --- jobs that need jobs ---------------------------------------------------------------------------------------------
+
+static int read_a_file(void *arg)
+{
+    char buf[8];
+    int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    (void)arg;
+
+    assert_true(fd >= 0);
+    int n = (int)weft_read(fd, buf, sizeof(buf));
+    assert_int_equal(weft_close(fd), 0);
+    return n;
+}
+
+static int wait_for_a_task(void *rt)
+{
+    return weft_rt_block_on(rt, read_a_file, NULL);
+}
+
+// wait_for_a_future is the same by other words; the future is awaited for long, not without end.
+static int wait_for_a_future(void *rt)
+{
+    weft_task *t;
+    intptr_t value = -1;
+
+    assert_int_equal(weft_rt_spawn(rt, &t, read_a_file, NULL), 0);
+    assert_int_equal(weft_future_wait_thread(weft_task_future(t), &value, weft_after(WEFT_S(3600))), 0);
+    weft_detach(t);
+    return (int)value;
+}
+
+static int read_with_a_job(void *arg)
+{
+    (void)arg;
+    return weft_blocking(wait_for_a_task, weft_rt_current());
+}
+
+// wait_for_jobs: a job that waits for a task that waits for a job that waits for a task.
+static int wait_for_jobs(void *rt)
+{
+    return weft_rt_block_on(rt, read_with_a_job, NULL);
+}
+
+struct nest {
+    weft_fn *fn;
+    weft_rt *rt;
+};
+
+static int ask_for_a_nest(void *arg)
+{
+    struct nest *n = arg;
+    return weft_blocking(n->fn, n->rt);
+}
+
+static int nest_jobs(void *arg)
+{
+    weft_fn *const ways[] = { wait_for_a_task, wait_for_a_future, wait_for_jobs };
+    struct nest nests[JOBS];
+    weft_task *tasks[JOBS];
+    (void)arg;
+
+    for (int i = 0; i < JOBS; i++) {
+        nests[i] = (struct nest){ ways[i % 3], weft_rt_current() };
+        tasks[i] = spawn(ask_for_a_nest, &nests[i]);
+    }
+    for (int i = 0; i < JOBS; i++)
+        assert_int_equal(join(tasks[i]), 8);
+    return 0;
+}
+
+static void jobs_may_wait_for_tasks_that_need_jobs(void **state)
+{
+    (void)state;
+    for (unsigned max = 1; max <= 3; max++)
+        assert_int_equal(run_pool(max, nest_jobs, NULL), 0);
+}
+
+static int nest_and_fill(void *arg)
+{
+    assert_int_equal(nest_jobs(arg), 0);
+    return more_than_threads(arg);
+}
+
+static void threads_that_took_the_place_of_others_leave_again(void **state)
+{
+    (void)state;
+    assert_int_equal(run_pool(3, nest_and_fill, NULL), 0); // it looks that three jobs run at once, no more
+}
+
 // cancel_the_thread would end a thread that lets itself be cancelled, at one of these.
 static int cancel_the_thread(void *arg)
 {
@@ -400,6 +489,8 @@ int main(void)
         cmocka_unit_test(the_runtime_stops_in_the_midst_of_jobs),
         cmocka_unit_test(files_are_read_on_the_pool),
         cmocka_unit_test(a_job_may_run_and_stop_other_runtimes),
+        cmocka_unit_test(jobs_may_wait_for_tasks_that_need_jobs),
+        cmocka_unit_test(threads_that_took_the_place_of_others_leave_again),
         cmocka_unit_test(to_cancel_a_thread_of_wefts_has_no_effect),
     };
     return wf_test_run(tests);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include <weft.h>
 
+#include "base/atomic.h"
 #include "base/mem.h"
 #include "runtime/blocking.h"
 #include "tests/support/harness.h"
@@ -46,10 +47,46 @@ static int refuse_readers(void *arg)
     return weft_close(fd);
 }
 
+static _Atomic bool refused; // threads are
+
+// double_by_a_job begins when it has all but a thread.
+static int double_by_a_job(void *arg)
+{
+    while (!wf_load_acquire(&refused))
+        assert_int_equal(weft_yield(), 0);
+    return weft_blocking(double_it, arg);
+}
+
+// wait_without_threads: the one job there may be waits for a task that needs another. It is told, and can go on.
+static int wait_without_threads(void *rt)
+{
+    int n = 21;
+    weft_task *t;
+    intptr_t value = 0;
+
+    assert_int_equal(weft_rt_spawn(rt, &t, double_by_a_job, &n), 0);
+    wf_mem_fail_at(1, true);
+    wf_store_release(&refused, true);
+    assert_int_equal(weft_future_wait_thread(weft_task_future(t), &value, WEFT_NEVER), 0);
+    wf_mem_fail_at(0, false);
+    weft_detach(t);
+    assert_int_equal(value, -EAGAIN);
+    return weft_rt_block_on(rt, double_by_a_job, &n);
+}
+
+static int refuse_the_place(void *arg)
+{
+    (void)arg;
+    wf_store_relaxed(&refused, false); // relaxed: the other task does not run yet
+    return weft_blocking(wait_without_threads, weft_rt_current());
+}
+
+// run_alone has one worker, and room for one job.
 static int run_alone(weft_fn *fn)
 {
     weft_config cfg = WEFT_CONFIG_INIT;
     cfg.workers = 1;
+    cfg.blocking_max = 1;
     return weft_run(&cfg, fn, NULL);
 }
 
@@ -63,6 +100,13 @@ static void files_are_read_without_a_pool_if_need_be(void **state)
 {
     (void)state;
     assert_int_equal(run_alone(refuse_readers), 0);
+}
+
+static void a_job_that_waits_for_a_task_does_not_stand_in_for_a_thread(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) // the task's job comes before the wait, or after it
+        assert_int_equal(run_alone(refuse_the_place), 42);
 }
 
 static void a_pool_without_memory_is_an_error(void **state)
@@ -86,6 +130,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_thread_there_is_an_error_and_with_one_a_queue),
         cmocka_unit_test(files_are_read_without_a_pool_if_need_be),
+        cmocka_unit_test(a_job_that_waits_for_a_task_does_not_stand_in_for_a_thread),
         cmocka_unit_test(a_pool_without_memory_is_an_error),
     };
     return wf_test_run(tests);
