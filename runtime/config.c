@@ -1,13 +1,18 @@
 // A runtime's settings: what the program says, else the environment, else the machine.
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 
 #include "base/cpus.h"
 #include "runtime/runtime.h"
 
 enum { STACK_SIZE = 64 << 10, BLOCKING_MAX = 512, BLOCKING_LIMIT = 65536 };
+
+// What a program has that was compiled when weft_config had its first fields only.
+enum { FIRST_SIZE = offsetof(weft_config, stop_after) };
 
 static int complain(const char *what, const char *value, uint64_t min, uint64_t max)
 {
@@ -70,12 +75,17 @@ int wf_config_read(weft_config *out, const weft_config *given)
 
     if (!given)
         given = &none;
-    if (given->size != sizeof(weft_config)) {
+    if (given->size < FIRST_SIZE || given->size > sizeof(weft_config)) {
         fprintf(stderr, "weft: weft_config.size is %zu, not %zu: begin with WEFT_CONFIG_INIT\n", given->size,
                 sizeof(weft_config));
         return -EINVAL;
     }
-    *out = *given;
+    memset(out, 0, sizeof(*out));
+    memcpy(out, given, given->size);
+    if (out->stop_after < 0) {
+        fprintf(stderr, "weft: weft_config.stop_after is '%" PRId64 "': it must not be negative\n", out->stop_after);
+        return -EINVAL;
+    }
     if (choose("weft_config.workers", "WEFT_WORKERS", given->workers, 1, WF_WORKERS_MAX, default_workers(), &workers) ||
         choose("weft_config.stack_size", "WEFT_STACK_SIZE", given->stack_size, (uint64_t)1 << WF_STACK_CLASS_MIN,
                (uint64_t)1 << WF_STACK_CLASS_MAX, STACK_SIZE, &stack) ||

@@ -8,6 +8,9 @@
 //   4. wf_pool_stop: no task waits for a job, so there is none; its threads leave.
 // and weft_rt_free releases the memory.
 //
+// If the end may not take that long (weft_config.stop_after), weft_rt_free leaves all of it to a thread of its own, the
+// reaper, which goes on with these steps: what a stuck job or task uses stays until that ends.
+//
 // Any number of threads may stop one runtime at once. Each drains by itself, up to its own deadline: a drain only reads
 // counts and cancels tasks, and once it has found that all have ended, that stays so. Steps 2 to 4 are for one of them:
 //
@@ -216,6 +219,7 @@ int wf_rt_make(weft_rt **out, const weft_config *full, const struct wf_idle_sour
     if (!rt)
         return -ENOMEM;
     rt->forks = wf_load_relaxed(&forks); // relaxed: changes only in a child
+    rt->stop_after = full->stop_after;
     int err = make_parts(rt, full, idle);
     if (err) {
         wf_free(rt);
@@ -374,6 +378,24 @@ static void release(weft_rt *rt)
     wf_free(rt);
 }
 
+static void *reap(void *rt)
+{
+    weft_rt_stop(rt, WEFT_NEVER);
+    release(rt);
+    return NULL;
+}
+
+// leave_behind has the runtime end by itself, whenever that is. Without a thread to see to that, it stays for good.
+static void leave_behind(weft_rt *rt)
+{
+    pthread_t reaper;
+
+    if (wf_fault() || pthread_create(&reaper, NULL, reap, rt) != 0)
+        return;
+    pthread_setname_np(reaper, "weft-reaper");
+    pthread_detach(reaper);
+}
+
 void weft_rt_free(weft_rt *rt)
 {
     if (!rt)
@@ -386,8 +408,11 @@ void weft_rt_free(weft_rt *rt)
         return;
     }
     wf_pool_not_here(rt->blocking, "weft_rt_free");
-    weft_rt_stop(rt, WEFT_NEVER);
-    release(rt);
+    weft_time limit = rt->stop_after > 0 ? wf_after(wf_now(), rt->stop_after) : WEFT_NEVER;
+    if (weft_rt_stop(rt, limit) < 0)
+        leave_behind(rt);
+    else
+        release(rt);
 }
 
 int weft_run(const weft_config *cfg, weft_fn *fn, void *arg)

@@ -27,6 +27,7 @@ struct weft_rt {
     unsigned visitors;          // G: how many threads make it forget a descriptor
     bool leaving;               // G: it leaves the list when there is no visitor
     bool started;               // I: its threads run, and it is among the users of SIGPIPE's handler
+    weft_time stop_after;       // I: how long weft_rt_free may take; 0: as long as it takes
     struct wf_origin *origin;   // I: how the thread stood that made it
 };
 

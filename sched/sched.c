@@ -36,9 +36,10 @@
 
 enum {
     ID_BLOCK = 1024,
-    DRAIN_ROUND_NS = 5000000,
-    BRISK_EACH_NS = 62500, // a worker is brisk that runs a task at least so often,
-    BRISK_CPU_NS = 50000,  // each of at most so much CPU time
+    DRAIN_ROUND_NS = 5000000,                 // the first; each is twice as long,
+    DRAIN_ROUND_MAX_NS = 64 * DRAIN_ROUND_NS, // up to this
+    BRISK_EACH_NS = 62500,                    // a worker is brisk that runs a task at least so often,
+    BRISK_CPU_NS = 50000,                     // each of at most so much CPU time
 };
 
 _Static_assert(WF_WORKERS_MAX == WF_IDLE_WORDS * 64, "a bit for each worker");
@@ -275,9 +276,9 @@ static void cancel(struct wf_task *task, void *arg)
 int wf_sched_drain(struct wf_sched *s, int64_t deadline)
 {
     wf_store_seq_cst(&s->draining, true); // [S1]
-    for (;;) {
+    for (int64_t ns = DRAIN_ROUND_NS;; ns = ns < DRAIN_ROUND_MAX_NS ? 2 * ns : ns) {
         uint32_t seen = wf_load_seq_cst(&s->drained); // seq_cst: read before the count, so no end is slept over
-        int64_t round = wf_after(wf_now(), DRAIN_ROUND_NS);
+        int64_t round = wf_after(wf_now(), ns);
         if (wf_sched_living(s) == 0)
             return 0;
         if (wf_now() >= deadline)

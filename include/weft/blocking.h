@@ -23,7 +23,8 @@ WEFT_BEGIN_DECLS
 //          may run runtimes of its own, use weft_rt_block_on and weft_future_wait_thread, stop other runtimes; but not
 //          wait for what waits for its own task: weft_rt_stop and weft_rt_free of its runtime stop the program with a
 //          message. So does pthread_exit. After fork(2) in fn the child must not return from it.
-// Cancel:  once fn has begun, the call waits for it and returns its result.
+// Cancel:  once fn has begun, the call waits for it and returns its result. So a job that never returns keeps its task,
+//          and the end of the runtime, waiting: weft_config.stop_after bounds that.
 WEFT_API int weft_blocking(weft_fn *fn, void *arg);
 
 WEFT_END_DECLS

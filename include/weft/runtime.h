@@ -18,10 +18,11 @@ typedef struct weft_config {
     bool pin_workers;      // one CPU per worker; the pool's threads, and children of fork, have all of them
     uint64_t seed;         // 0: from the system; else makes scheduling choices repeatable
     const char *name;      // thread-name prefix, shown by top -H and gdb; NULL: "weft"
+    weft_time stop_after;  // how long weft_rt_free, and the end of weft_run, may take; 0: as long as it takes
 } weft_config;
 
 #ifdef __cplusplus
-#define WEFT_CONFIG_INIT { sizeof(weft_config), 0, 0, 0, false, 0, nullptr }
+#define WEFT_CONFIG_INIT { sizeof(weft_config), 0, 0, 0, false, 0, nullptr, 0 }
 #else
 #define WEFT_CONFIG_INIT { .size = sizeof(weft_config) }
 #endif
@@ -60,7 +61,7 @@ typedef struct weft_config {
 // MCL_ONFAULT as well only what is touched becomes resident.
 
 // weft_run is a whole program: it starts a runtime, runs `fn(arg)` as a task, cancels what that left running, waits for
-// it, and stops. `cfg` may be NULL.
+// it (up to weft_config.stop_after), and stops. `cfg` may be NULL.
 //
 // Returns: what fn returned, or a negative error if the runtime could not be built (-EINVAL: a bad setting; -ENOMEM;
 //          -EAGAIN: the system refused a thread; -EMFILE).
@@ -98,12 +99,18 @@ WEFT_API WEFT_MUST_CHECK int weft_rt_spawn(weft_rt *rt, weft_task **out, weft_fn
 // has stopped. Handles that were not joined stay valid until weft_rt_free.
 //
 // Returns: 0; -ETIMEDOUT if at `deadline` (absolute; WEFT_NEVER waits without end) tasks remain, or another caller has
-//          not finished ending the threads.
+//          not finished ending the threads. The program may exit then, without weft_rt_free.
 // Context: a thread that is not a worker, nor in a job of weft_blocking of this runtime. Blocks it.
 WEFT_API int weft_rt_stop(weft_rt *rt, weft_time deadline);
 
-// weft_rt_free stops the runtime if it still runs (however long that takes), waits until other threads have returned
-// from weft_rt_stop, and releases everything, task handles included. No call may begin after it has. NULL does nothing.
+// weft_rt_free stops the runtime if it still runs, waits until other threads have returned from weft_rt_stop, and
+// releases everything, task handles included. No call may begin after it has. NULL does nothing.
+//
+// If tasks remain after weft_config.stop_after, because a job of weft_blocking is stuck or a task does not return, the
+// runtime is left behind: tasks and threads that have not ended yet go on, cancelled as they are, and when the last of
+// them ends, a thread of weft's (weft-reaper) releases everything. Until then the program keeps what they use, and does
+// not unload weft; it may exit at any time. By default weft_rt_free waits however long that takes.
+//
 // In a child of fork(2), where the threads do not exist, it only releases memory and descriptors.
 // Context: as weft_rt_stop.
 WEFT_API void weft_rt_free(weft_rt *rt);

@@ -196,6 +196,17 @@ static int nothing(void *arg)
     return 0;
 }
 
+// A program that was compiled with an earlier weft has a smaller struct, and something else behind it.
+static void a_struct_of_an_earlier_version_is_taken(void **state)
+{
+    weft_config cfg = WEFT_CONFIG_INIT;
+    (void)state;
+
+    cfg.size = offsetof(weft_config, stop_after);
+    cfg.stop_after = -1;
+    assert_int_equal(weft_run(&cfg, nothing, NULL), 0);
+}
+
 static void limits_are_in_range(void **state)
 {
     weft_config cfg = WEFT_CONFIG_INIT;
@@ -285,7 +296,12 @@ static void a_bad_field_is_named_and_refused(void **state)
     bad = (struct bad){ "weft_config.size", NULL, WEFT_CONFIG_INIT };
     bad.cfg.size = 0;
     expect_refusal(&bad);
+    bad.cfg.size = offsetof(weft_config, stop_after) - 1;
+    expect_refusal(&bad);
     bad.cfg.size = sizeof(weft_config) + 8;
+    expect_refusal(&bad);
+    bad = (struct bad){ "weft_config.stop_after", NULL, WEFT_CONFIG_INIT };
+    bad.cfg.stop_after = -1;
     expect_refusal(&bad);
 }
 
@@ -297,6 +313,7 @@ int main(void)
         left_test(the_default_is_a_worker_for_each_cpu_that_may_be_used),
         left_test(the_cpus_of_a_large_machine_are_counted),
         left_test(pinned_workers_have_one_cpu_each),
+        left_test(a_struct_of_an_earlier_version_is_taken),
         left_test(a_bad_variable_is_named_and_refused),
         left_test(a_bad_field_is_named_and_refused),
         left_test(limits_are_in_range), // last: to fork after it is slow under ThreadSanitizer
