@@ -14,6 +14,11 @@ WEFT_BEGIN_DECLS
 // job waits by other means (a condition variable, a semaphore, a pipe): if blocking_max jobs wait so for what only one
 // more job could do, they wait without end.
 //
+// A thread serves one job after the other. What it has in the kernel or the C library (setns, unshare, landlock,
+// seccomp, setfsuid, capset, uselocale, sched_setscheduler, pthread_sigmask, its name) stays for the next job, so a job
+// that changes it puts it back before it returns. What cannot be put back belongs on a thread of the program's own:
+// the task makes it (pthread_create) and awaits a future, which the thread completes as the last thing it does.
+//
 // They begin with the signal mask, the CPUs and the timer slack that the thread had that started the runtime.
 //
 // Returns: what fn returned; -ECANCELED, or -ETIMEDOUT by a scope's deadline, if the task was cancelled before fn had

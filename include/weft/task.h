@@ -27,6 +27,12 @@
 // stack; a larger one may reach into another task's stack.
 //
 // SIGPIPE: a write to a closed pipe or socket returns -EPIPE, and the signal does nothing (weft/runtime.h, "Signals").
+//
+// What a thread has in the kernel or the C library is the worker's, not the task's: namespaces (setns, unshare),
+// landlock, seccomp, capabilities, setfsuid, uselocale, scheduling, the signal mask. Changed by a task, it stays with
+// that worker, so other tasks run with it, and this one goes on elsewhere without; `pinned` keeps the task there, but
+// not the others off. Work of this kind belongs on a thread of the program's own, made by pthread_create, that tells
+// its end by weft_future_complete; the task awaits the future. (uselocale may be used between two calls that park.)
 #ifndef WEFT_TASK_H
 #define WEFT_TASK_H
 
