@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -23,10 +24,16 @@ static size_t frame_size(void)
     return size > 4096 ? size : 4096; // 0: an old kernel does not tell
 }
 
-// As large as a task's usual stack: the program's own handlers may run there, too.
+// As large as a task's usual stack: the program's own handlers may run there, too. One that needs more runs into a
+// guard below, and ends the program: two workers' stacks lie side by side.
 static size_t signal_stack_size(void)
 {
     return ((size_t)64 << 10) + frame_size();
+}
+
+static size_t signal_guard_size(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
 }
 
 static void report(const struct wf_task *task)
@@ -101,16 +108,17 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 
 int wf_overflow_install(struct wf_worker *w)
 {
-    w->signal_stack = wf_map(signal_stack_size());
+    w->signal_stack = wf_map(signal_guard_size() + signal_stack_size());
     if (!w->signal_stack)
         return -ENOMEM;
+    (void)mprotect(w->signal_stack, signal_guard_size(), PROT_NONE); // best effort: it is for bad days only
     wf_handler_use(&handler);
     return 0;
 }
 
 void wf_overflow_enter(struct wf_worker *w)
 {
-    stack_t stack = { .ss_sp = w->signal_stack, .ss_size = signal_stack_size() };
+    stack_t stack = { .ss_sp = (char *)w->signal_stack + signal_guard_size(), .ss_size = signal_stack_size() };
     sigaltstack(&stack, &w->signal_stack_before);
 }
 
@@ -125,7 +133,7 @@ void wf_overflow_abandon(struct wf_worker *w)
 
     w->signal_stack = NULL;
     if (stack)
-        wf_unmap(stack, signal_stack_size());
+        wf_unmap(stack, signal_guard_size() + signal_stack_size());
 }
 
 void wf_overflow_remove(struct wf_worker *w)

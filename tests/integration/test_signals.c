@@ -424,10 +424,13 @@ static void the_programs_own_disposition_stays(void **state)
 
 static int fork_and_write(void *arg)
 {
+    struct sigaction now;
     pid_t pid = fork();
 
     assert_true(pid >= 0);
     if (pid == 0) {
+        if (sigaction(SIGPIPE, NULL, &now) < 0 || now.sa_handler != SIG_DFL)
+            _exit(2);
         write_in_vain(arg);
         _exit(1);
     }
@@ -710,6 +713,41 @@ static void the_programs_handlers_run_on_each_thread(void **state)
     child_expect_exit(&c, 0);
 }
 
+static void use_much(int sig)
+{
+    volatile char frame[256 << 10];
+    frame[0] = (char)sig;
+    frame[sizeof(frame) - 1] = frame[0];
+}
+
+static int send_and_live(void *arg)
+{
+    (void)arg;
+    return raise(SIGUSR1);
+}
+
+static void use_much_in_a_handler(void *arg)
+{
+    weft_config cfg = WEFT_CONFIG_INIT;
+    (void)arg;
+
+    cfg.workers = 8; // whose stacks lie side by side
+    handle(SIGUSR1, use_much, SA_ONSTACK);
+    _exit(weft_run(&cfg, send_and_live, NULL) ? 3 : 2);
+}
+
+static void a_handler_cannot_overflow_the_stack_for_signals_unseen(void **state)
+{
+    struct child c;
+    (void)state;
+
+#if defined(WF_ASAN) || defined(WF_TSAN)
+    skip(); // they look at stacks by themselves
+#endif
+    child_run(&c, use_much_in_a_handler, NULL);
+    child_expect_signal(&c, SIGSEGV);
+}
+
 #if defined(__x86_64__) || defined(__aarch64__)
 // send_when_the_stack_is_full sends at each depth, until the handler's frame does not fit any more.
 static WF_NOINLINE int send_when_the_stack_is_full(unsigned depth)
@@ -948,6 +986,7 @@ int main(void)
         left_test(a_background_job_that_reads_its_terminal_is_stopped),
         left_test(a_profiler_sees_who_computes),
         left_test(the_programs_handlers_run_on_each_thread),
+        left_test(a_handler_cannot_overflow_the_stack_for_signals_unseen),
         left_test(a_handler_that_does_not_fit_on_the_stack_is_an_overflow),
         left_test(a_storm_of_signals_costs_no_call_its_result),
     };
