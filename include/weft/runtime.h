@@ -61,7 +61,7 @@ typedef struct weft_config {
 // MCL_ONFAULT as well only what is touched becomes resident.
 
 // weft_run is a whole program: it starts a runtime, runs `fn(arg)` as a task, cancels what that left running, waits for
-// it (up to weft_config.stop_after), and stops. `cfg` may be NULL.
+// it (up to weft_config.stop_after after fn has returned), and stops. `cfg` may be NULL.
 //
 // Returns: what fn returned, or a negative error if the runtime could not be built (-EINVAL: a bad setting; -ENOMEM;
 //          -EAGAIN: the system refused a thread; -EMFILE).
