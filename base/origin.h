@@ -14,7 +14,7 @@
 struct wf_origin {
     sigset_t mask;             // I
     int slack;                 // I: of timers, ns; not above 0: not known, or of no meaning (a thread of real time)
-    struct wf_cpus_mask *cpus; // I: NULL: as whoever makes a thread has them, for no thread is pinned
+    struct wf_cpus_mask *cpus; // I: NULL: no thread is pinned, so what is inherited is right
 };
 
 // wf_origin_new notes what the calling thread has; its CPUs only if threads are going to be `pinned`.

@@ -35,7 +35,7 @@ void wf_sigpipe_drop(void)
     wf_handler_drop(&handler);
 }
 
-// not inlined: a thread's own, whoever asks
+// not inlined: the address of a thread-local must not be kept
 WF_NOINLINE bool wf_sigpipe_spare(bool spare)
 {
     bool before = spared;

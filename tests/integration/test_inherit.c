@@ -114,7 +114,7 @@ static void a_program_that_a_job_starts_has_all_cpus(void **state)
     assert_int_equal(weft_run(&cfg, count_them_in_a_job, NULL), count_cpus_of_a_program(NULL));
 }
 
-// narrow: whoever starts the runtime may have been narrowed down himself, and other timers.
+// narrow: the thread that starts the runtime may have one CPU only, and other timers.
 static void narrow(void *arg)
 {
     struct marks before, now;

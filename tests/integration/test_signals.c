@@ -503,7 +503,7 @@ static void have_a_mask(void *arg)
     }
 }
 
-static void wefts_threads_have_the_mask_of_who_starts_the_runtime(void **state)
+static void wefts_threads_have_the_mask_of_the_thread_that_starts_them(void **state)
 {
     struct child c;
     (void)state;
@@ -639,7 +639,7 @@ static void profile(void *arg)
     assert_true(wf_load_relaxed(&samples_of_others) > wf_load_relaxed(&samples_of_main)); // relaxed: counters
 }
 
-static void a_profiler_sees_who_computes(void **state)
+static void a_profiler_sees_the_threads_that_compute(void **state)
 {
     static weft_fn *const places[] = { compute, compute_in_a_job };
     struct child c;
@@ -981,10 +981,10 @@ int main(void)
         left_test(what_is_not_of_a_write_by_weft_ends_the_program),
         left_test(the_programs_own_disposition_stays),
         left_test(a_child_of_fork_has_the_default_action_again),
-        left_test(wefts_threads_have_the_mask_of_who_starts_the_runtime),
+        left_test(wefts_threads_have_the_mask_of_the_thread_that_starts_them),
         left_test(a_signal_that_is_blocked_before_is_read_from_a_descriptor),
         left_test(a_background_job_that_reads_its_terminal_is_stopped),
-        left_test(a_profiler_sees_who_computes),
+        left_test(a_profiler_sees_the_threads_that_compute),
         left_test(the_programs_handlers_run_on_each_thread),
         left_test(a_handler_cannot_overflow_the_stack_for_signals_unseen),
         left_test(a_handler_that_does_not_fit_on_the_stack_is_an_overflow),

@@ -203,7 +203,7 @@ static int leave_sleepers(void *arg)
     return 5;
 }
 
-static void who_ends_in_time_is_waited_for(void **state)
+static void what_ends_in_time_is_waited_for(void **state)
 {
     weft_config cfg = WEFT_CONFIG_INIT;
     (void)state;
@@ -221,7 +221,7 @@ int main(void)
         left_test(a_program_ends_although_something_is_stuck),
         left_test(a_host_goes_on_although_a_runtime_is_stuck),
         left_test(what_was_left_behind_ends_when_it_can),
-        left_test(who_ends_in_time_is_waited_for),
+        left_test(what_ends_in_time_is_waited_for),
     };
     return wf_test_run(tests);
 }
