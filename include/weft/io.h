@@ -1,10 +1,12 @@
 // Input and output: POSIX calls that park the task where POSIX would block the thread.
 //
-// Any pollable descriptor works, in blocking mode too. Sockets are left in the mode they are in, except those that one
-// listens or connects on, and so is whatever else the kernel reads and writes without waiting (pipes). Other pollable
-// descriptors (terminals, FIFOs, ...) get O_NONBLOCK at their first use, and again when another process has taken it
-// away. Reads and writes of regular files go to the blocking pool. Any number of tasks may read, and any number may
-// write, the same descriptor at the same time.
+// Any pollable descriptor works, in blocking mode or not, and is left in the mode it is in: O_NONBLOCK is of the open
+// file description, which other processes may share. (weft_connect lends it to a socket for the time of connect(2).)
+// Sockets and pipes cost nothing more for that; a terminal or a FIFO is opened once more through /proc for each call;
+// the rest in blocking mode (a listener, the master of a pseudo-terminal, inotify, ...) goes through the blocking pool
+// once poll(2) says that it is ready, unless its program sets O_NONBLOCK. Reads and writes of regular files, and of
+// devices that cannot be polled, go to the blocking pool, too. Any number of tasks may read, and any number may write,
+// the same descriptor at the same time.
 //
 // What weft has waited on is closed with weft_close; after a plain close(2) a later descriptor with the same number
 // could wait for ever.
@@ -61,7 +63,9 @@ WEFT_API int weft_write_all(int fd, const void *buf, size_t n, size_t *done);
 // and try again, the connection still waits.
 WEFT_API int weft_accept(int fd, struct sockaddr *sa, socklen_t *len);
 
-// weft_connect connects a socket and sets O_NONBLOCK on it.
+// weft_connect connects a socket. One in blocking mode is in that mode again when the call returns, or parks.
+//
+// Returns: also -EMFILE, for a socket in blocking mode.
 // Cancel:  the connection attempt goes on in the kernel; close the descriptor.
 WEFT_API int weft_connect(int fd, const struct sockaddr *sa, socklen_t len);
 

@@ -40,13 +40,16 @@ typedef struct weft_config {
 //     a task or a job of weft_blocking starts them: Ctrl-C and SIGTERM end them, and so does SIGPIPE. Background jobs
 //     are stopped when they read their terminal.
 //
-// Two dispositions change while runtimes live, and go back to what they were with the last one:
+// Three dispositions change while runtimes live, and go back to what they were with the last one:
 //
 //   - SIGPIPE, if it has the default action: then there is a handler, so that a write to a closed pipe by one of weft's
 //     threads returns -EPIPE and does nothing else. On other threads of the program, or sent by somebody, SIGPIPE does
 //     what it does without weft. If the program ignores it, or has a handler, so it stays.
 //   - SIGSEGV: there is a handler, which reports a task that overflows its stack. All else, signals that somebody sends
 //     included, it passes on to the handler that was there before, or to the default action.
+//   - SIGURG, while a descriptor in blocking mode is used on the blocking pool (weft/io.h): a timer of weft's sends it
+//     to that thread if the call takes longer than 10 ms, which ends the call. SIGURG that others send is passed on in
+//     the same way.
 //
 // What the program installs meanwhile takes the place of weft's handler, and stays. If that is the default action for
 // SIGPIPE, the next such write ends the program.

@@ -1,13 +1,26 @@
-// How connections begin: accept and connect. Neither has a MSG_DONTWAIT, so these sockets get O_NONBLOCK.
-//
-// The flag is of the open file, and a listener may be shared with other processes, which may take the flag away, and
-// the connection that was announced, too: then a worker would block in accept(2). So each accept looks at the flag
-// first: one cheap call beside one that makes a socket. (Left is a process that takes both in between the two calls.)
+// How connections begin: accept and connect. Neither has a MSG_DONTWAIT; O_NONBLOCK is of the open file description,
+// which for a listener is often shared with other processes. What weft has made has the flag. The rest stays as it is:
+//   - A listener in blocking mode is asked by poll(2), and then accepted from on the blocking pool, for a bounded time
+//     (bounded.h), since another process may take the connection first. One that has the flag is accepted from at once;
+//     each accept looks first whether it still has it: one cheap call beside one that makes a socket. (Such a call
+//     blocks the worker only if the flag is taken away between the two, and in the same moment the connection, too.)
+//   - A socket in blocking mode that is to be connected gets the flag for the time of connect(2), which starts an
+//     attempt and returns. On the pool it would hold a thread for minutes, out of reach of a cancel. Nobody can notice
+//     the flag but by asking for it: a socket that is not connected has nothing else to wait for, and a second
+//     weft_connect at the same time waits for the first to put the flag back. (It blocks only if somebody else takes
+//     the flag away in that moment.)
 #include "runtime/io/connect.h"
 
+#include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
 #include <weft/io.h>
 
+#include "base/lock.h"
+#include "base/syscall.h"
+#include "runtime/io/bounded.h"
 #include "runtime/io/ready.h"
 
 // --- accept ----------------------------------------------------------------------------------------------------------
@@ -18,23 +31,50 @@ struct peer {
 };
 
 // Errors of a connection that failed while it waited, which accept(2) passes on. The next one may be well.
-static bool is_peers_fault(int err)
+static bool is_peers_fault(ssize_t err)
 {
-    return err == ECONNABORTED || err == EINTR || err == EPROTO || err == ENETDOWN || err == ENOPROTOOPT ||
-           err == EHOSTDOWN || err == ENONET || err == EHOSTUNREACH || err == ENETUNREACH;
+    return err == -ECONNABORTED || err == -EPROTO || err == -ENETDOWN || err == -ENOPROTOOPT || err == -EHOSTDOWN ||
+           err == -ENONET || err == -EHOSTUNREACH || err == -ENETUNREACH;
 }
 
 WF_NOINLINE static ssize_t sys_accept(int fd, void *args)
 {
     struct peer *peer = args;
-    int got = wf_nonblock(fd);
+    return wf_result(accept4(fd, peer->sa, peer->len, SOCK_NONBLOCK | SOCK_CLOEXEC));
+}
 
-    if (got < 0)
-        return got;
+// sys_listens tells whether accept(2) may block: not if what it is called for is no listener.
+WF_NOINLINE static bool sys_listens(int fd)
+{
+    int yes = 0;
+    socklen_t len = sizeof(yes);
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &len) == 0 && yes;
+}
+
+static inline bool sys_blocks(int fd)
+{
+    long flags = wf_syscall(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0); // for each connection: without the C library's detours
+    return flags >= 0 && !(flags & O_NONBLOCK) && sys_listens(fd);
+}
+
+static inline ssize_t accept_now(int fd, void *args)
+{
+    ssize_t got;
+
+    if (wf_unlikely(sys_blocks(fd))) {
+        int ready = wf_poll_now(fd, POLLIN);
+        return ready > 0 ? WF_TRY_POOL : ready < 0 ? ready : -EAGAIN;
+    }
     do {
-        got = accept4(fd, peer->sa, peer->len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    } while (got < 0 && is_peers_fault(errno));
-    return wf_result(got);
+        got = sys_accept(fd, args);
+    } while (is_peers_fault(got) || got == -EINTR);
+    return got;
+}
+
+static ssize_t accept_bounded(int fd, void *args)
+{
+    ssize_t got = wf_bounded(fd, POLLIN, sys_accept, args);
+    return is_peers_fault(got) ? WF_TRY_LATER : got;
 }
 
 // listener registers the descriptor at once, as one that accepts is going to wait.
@@ -43,6 +83,8 @@ static int listener(struct wf_ready *r)
     int err = wf_ready_attach_as(r, WF_KIND_LISTENER);
     return err == -EPERM ? -ENOTSOCK : err; // a file
 }
+
+static const struct wf_file_calls accepting = { accept_now, accept_bounded, NULL };
 
 int weft_accept(int fd, struct sockaddr *sa, socklen_t *len)
 {
@@ -54,17 +96,72 @@ int weft_accept(int fd, struct sockaddr *sa, socklen_t *len)
         err = listener(&r);
     if (err < 0)
         return err;
-    int got = (int)wf_ready_run(&r, sys_accept, &peer, NULL, 0);
+    ssize_t got = wf_ready_run(&r, accept_now, &peer, NULL, 0);
+    if (wf_unlikely(got == WF_TRY_POOL))
+        got = wf_ready_calls(&r, &accepting, &peer);
     if (got >= 0)
-        wf_ready_fresh(got);
-    return got;
+        wf_ready_fresh((int)got);
+    return (int)got;
 }
 
 // --- connect ---------------------------------------------------------------------------------------------------------
 
+typedef int connect_fn(int fd, const struct sockaddr *sa, socklen_t len);
+
 WF_NOINLINE static int sys_connect(int fd, const struct sockaddr *sa, socklen_t len)
 {
     return connect(fd, sa, len) < 0 ? -errno : 0;
+}
+
+static void set_nonblock(int fd, bool on)
+{
+    int flags = fcntl(fd, F_GETFL);
+    if (flags >= 0)
+        fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
+}
+
+// A flag that is lent is not taken for the socket's own by a second call, which would take its time. Numbers that are
+// equal modulo LENDERS share a lock.
+enum { LENDERS = 64 };
+
+static struct wf_lock lending[LENDERS];
+
+static void in_child(void)
+{
+    memset(lending, 0, sizeof(lending)); // another thread of the parent's may have held one
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, in_child);
+}
+
+// connect_by is connect(2) of a socket in blocking mode. By a duplicate: the number may be closed meanwhile, and mean
+// another socket, when the flag is taken back.
+static int connect_by(int same, const struct sockaddr *sa, socklen_t len)
+{
+    if (same < 0)
+        return -errno;
+    set_nonblock(same, true);
+    int err = sys_connect(same, sa, len);
+    set_nonblock(same, false);
+    close(same);
+    return err;
+}
+
+// sys_connect_any is sys_connect of a socket in whatever mode, which it keeps.
+WF_NOINLINE static int sys_connect_any(int fd, const struct sockaddr *sa, socklen_t len)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct wf_lock *lock = &lending[(unsigned)fd % LENDERS];
+
+    pthread_once(&once, watch_forks);
+    wf_lock_acquire(lock);
+    int flags = fcntl(fd, F_GETFL), err = -errno;
+    if (flags >= 0)
+        err = flags & O_NONBLOCK ? sys_connect(fd, sa, len) : connect_by(fcntl(fd, F_DUPFD_CLOEXEC, 0), sa, len);
+    wf_lock_release(lock);
+    return err;
 }
 
 // sys_connected asks how an attempt went. Readiness alone does not tell: a socket is registered as ready.
@@ -85,7 +182,7 @@ WF_NOINLINE static ssize_t sys_connected(int fd, void *args)
 
 // knock is connect(2) of a Unix socket whose listener has no room: it says EAGAIN, and nothing tells when there is some
 // again. Meanwhile the socket is registered, so that weft_close reaches this call.
-static int knock(struct wf_ready *r, const struct sockaddr *sa, socklen_t len)
+static int knock(struct wf_ready *r, connect_fn *call, const struct sockaddr *sa, socklen_t len)
 {
     int err = wf_ready_attach(r);
 
@@ -93,28 +190,28 @@ static int knock(struct wf_ready *r, const struct sockaddr *sa, socklen_t len)
         err = -EAGAIN;
     while (err == -EAGAIN)
         if ((err = wf_ready_back_off(r)) == 0)
-            err = sys_connect(r->fd, sa, len);
+            err = call(r->fd, sa, len);
     return err;
 }
 
 // begin starts an attempt. Returns: 0: connected; -EINPROGRESS; another error.
-static int begin(struct wf_ready *r, const struct sockaddr *sa, socklen_t len)
+static int begin(struct wf_ready *r, connect_fn *call, const struct sockaddr *sa, socklen_t len)
 {
-    int err = sys_connect(r->fd, sa, len);
+    int err = call(r->fd, sa, len);
 
     if (err == -EAGAIN)
-        err = sa->sa_family == AF_UNIX ? knock(r, sa, len) : -EADDRNOTAVAIL; // no local port is free
+        err = sa->sa_family == AF_UNIX ? knock(r, call, sa, len) : -EADDRNOTAVAIL; // no local port is free
     return err == -EALREADY || err == -EINTR ? -EINPROGRESS : err;
 }
 
-int wf_connect(int fd, const struct sockaddr *sa, socklen_t len, const char *call)
+static int run(int fd, connect_fn *how, const struct sockaddr *sa, socklen_t len, const char *call)
 {
     struct wf_ready r;
 
     int err = wf_ready_open(&r, fd, WF_WRITE, call);
     r.asks = 0; // sys_connected does
     if (err == 0)
-        err = begin(&r, sa, len);
+        err = begin(&r, how, sa, len);
     if (err == -EINPROGRESS)
         return (int)wf_ready_run(&r, sys_connected, NULL, NULL, 0);
     if (err == 0 && !r.parked)
@@ -122,10 +219,12 @@ int wf_connect(int fd, const struct sockaddr *sa, socklen_t len, const char *cal
     return err;
 }
 
+int wf_connect(int fd, const struct sockaddr *sa, socklen_t len, const char *call)
+{
+    return run(fd, sys_connect, sa, len, call);
+}
+
 int weft_connect(int fd, const struct sockaddr *sa, socklen_t len)
 {
-    int err = wf_wait_begin("weft_connect");
-    if (err == 0)
-        err = wf_nonblock(fd);
-    return err < 0 ? err : wf_connect(fd, sa, len, "weft_connect");
+    return run(fd, sys_connect_any, sa, len, "weft_connect");
 }

@@ -1,6 +1,5 @@
 #include "runtime/io/ready.h"
 
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -31,8 +30,7 @@ static int park(struct wf_ready *r, struct wf_cell *cell)
     return err < 0 ? err : wf_ready_same(r);
 }
 
-// sys_poll asks what holds of `events`.
-WF_NOINLINE static int sys_poll(int fd, short events)
+WF_NOINLINE int wf_poll_now(int fd, short events)
 {
     struct pollfd p = { .fd = fd, .events = events };
     return TEMP_FAILURE_RETRY(poll(&p, 1, 0)) < 0 ? -errno : p.revents;
@@ -76,7 +74,7 @@ int wf_ready_back_off(struct wf_ready *r)
 // Returns: 0: it is not, wait for it; 1: try again; -EADDRNOTAVAIL; as wf_ready_pause.
 __attribute__((cold, noinline)) static int refused(struct wf_ready *r)
 {
-    int ready = sys_poll(r->fd, r->asks);
+    int ready = wf_poll_now(r->fd, r->asks);
 
     if (ready <= 0)
         return ready;
@@ -115,7 +113,7 @@ void wf_ready_short(struct wf_ready *r)
 {
     if (r->kind != WF_KIND_TCP || !r->edge || wf_source_has_last(r->source))
         return;
-    if (r->direction == WF_WRITE && sys_poll(r->fd, POLLOUT) != 0)
+    if (r->direction == WF_WRITE && wf_poll_now(r->fd, POLLOUT) != 0)
         return;
     if (wf_ready_same(r) == 0)
         wf_cell_clear(&r->source->ready[r->direction], r->edge);
@@ -174,14 +172,6 @@ int wf_ready_attach(struct wf_ready *r)
     return tcp < 0 ? tcp : wf_ready_remember(r, tcp ? WF_KIND_TCP : WF_KIND_SOCKET);
 }
 
-WF_NOINLINE int wf_nonblock(int fd)
-{
-    int flags = fcntl(fd, F_GETFL);
-    if (flags >= 0 && !(flags & O_NONBLOCK))
-        flags = fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-    return flags < 0 ? -errno : 0;
-}
-
 void wf_ready_fresh(int fd)
 {
     weft_rt *rt = weft_rt_current();
@@ -219,28 +209,70 @@ struct job {
         ;
     void *args;
     ssize_t result;
-    int fd;
+    const struct wf_ready *r; // of the task that waits
 };
 
+// run_job: the number may have been closed while the job was queued.
 static int run_job(void *arg)
 {
     struct job *job = arg;
-    job->result = job->
+    const struct wf_ready *r = job->r;
+
+    job->result = r->source && wf_ready_same(r) < 0 ? -EBADF : job->
     try
-        (job->fd, job->args);
+        (r->fd, job->args);
     return 0;
 }
 
-static ssize_t run_in_pool(struct wf_ready *r, wf_ready_try *try, void *args)
+// run_in_pool makes the call on a thread of the pool.
+// Returns: what it says; `refused` if there is no thread, and none to be had; -ECANCELED.
+static ssize_t run_in_pool(struct wf_ready *r, wf_ready_try *try, void *args, ssize_t refused)
 {
-    struct job job = { .try = try, .args = args, .fd = r->fd };
+    struct job job = { .try = try, .args = args, .result = refused, .r = r };
     int err = wf_pool_run(wf_weft_task(r->self)->rt->blocking, run_job, &job, r->call);
 
-    if (err == -EAGAIN)
-        run_job(&job); // not one thread to be had: better late for the others than never
-    else if (err < 0)
-        return err;
-    return job.result;
+    return err < 0 && err != -EAGAIN ? err : job.result;
+}
+
+// attempt is one call, if the cell says that it may succeed.
+static ssize_t attempt(struct wf_ready *r, const struct wf_file_calls *calls, void *args)
+{
+    ssize_t result = wf_ready_look(r) ? calls->
+    try
+        (r->fd, args) : -EAGAIN;
+    return result == WF_TRY_POOL ? run_in_pool(r, calls->bounded, args, WF_TRY_LATER) : result;
+}
+
+ssize_t wf_ready_calls(struct wf_ready *r, const struct wf_file_calls *calls, void *args)
+{
+    for (;;) {
+        ssize_t result = attempt(r, calls, args);
+        if (result != -EAGAIN && result != WF_TRY_LATER) {
+            if (!r->parked)
+                wf_wait_spend(r->self);
+            return result;
+        }
+        int err = result == -EAGAIN ? wf_ready_wait(r) : wf_ready_back_off(r);
+        if (err < 0)
+            return err;
+    }
+}
+
+// run_unpolled: nothing tells when a device that cannot be polled, and was opened with O_NONBLOCK, has something.
+static ssize_t run_unpolled(struct wf_ready *r, wf_ready_try *try, void *args)
+{
+    for (weft_time pause = WEFT_MS(1);; pause = pause < WEFT_MS(64) ? 2 * pause : pause) {
+        ssize_t result = run_in_pool(r, try, args, WF_TRY_POOL);
+        if (result == WF_TRY_POOL)
+            result =
+            try
+                (r->fd, args); // not one thread to be had: better late for the others than never
+        if (result != -EAGAIN)
+            return result;
+        int err = wf_wait_sleep(wf_after(wf_now(), pause));
+        if (err < 0)
+            return err;
+    }
 }
 
 ssize_t wf_ready_file(struct wf_ready *r, const struct wf_file_calls *calls, void *args)
@@ -248,5 +280,5 @@ ssize_t wf_ready_file(struct wf_ready *r, const struct wf_file_calls *calls, voi
     int err = adopt(r);
     if (err < 0)
         return err;
-    return err ? run_in_pool(r, calls->block, args) : wf_ready_run(r, calls->try, args, NULL, 0);
+    return err ? run_unpolled(r, calls->block, args) : wf_ready_calls(r, calls, args);
 }

@@ -44,6 +44,7 @@
 #define WF_RUNTIME_IO_READY_H
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <sys/types.h>
@@ -80,6 +81,12 @@ struct wf_ready {
 
 // wf_ready_try is one system call: what it returned, or -errno. -EAGAIN: wait and try again.
 typedef ssize_t wf_ready_try(int fd, void *args);
+
+// What a system call says besides, where wf_ready_calls makes it.
+enum {
+    WF_TRY_POOL = INT_MIN, // it could block here: make it on the blocking pool
+    WF_TRY_LATER,          // it was refused, but the descriptor is ready: sleep, and try again
+};
 
 static inline ssize_t wf_result(ssize_t result)
 {
@@ -187,14 +194,19 @@ int wf_ready_attach(struct wf_ready *r);
 int wf_ready_attach_as(struct wf_ready *r, enum wf_kind kind);
 int wf_ready_remember(struct wf_ready *r, enum wf_kind kind);
 
-// wf_ready_file is wf_ready_run for what is no socket: `try`, which does not block, or `block` on the blocking pool if
-// it cannot be polled.
+// wf_ready_calls is wf_ready_run for calls that have no flag which keeps them from blocking: `try`, which does not
+// block, or, if that says WF_TRY_POOL, `bounded` on the blocking pool, which does not block for long. wf_ready_file is
+// the same for what is no socket, and for what cannot be polled: `block` on the blocking pool.
 struct wf_file_calls {
     wf_ready_try *
     try
-        , *block;
+        , *bounded, *block;
 };
+ssize_t wf_ready_calls(struct wf_ready *r, const struct wf_file_calls *calls, void *args);
 ssize_t wf_ready_file(struct wf_ready *r, const struct wf_file_calls *calls, void *args);
+
+// wf_poll_now is poll(2) of one descriptor, without waiting.  Returns: its revents; -errno.
+int wf_poll_now(int fd, short events);
 
 // wf_ready_once is for a call that shall not park: the system call as it is.
 static inline ssize_t wf_ready_once(int fd, wf_ready_try *try, void *args)
@@ -205,9 +217,6 @@ static inline ssize_t wf_ready_once(int fd, wf_ready_try *try, void *args)
     wf_spend();
     return result;
 }
-
-// wf_nonblock sets O_NONBLOCK if it is missing.
-int wf_nonblock(int fd);
 
 // wf_ready_fresh is told of every descriptor that the kernel has just made for weft. If one of its number is registered
 // still in the calling task's runtime, that one was closed by a plain close(2): forget it, or its successor would wait

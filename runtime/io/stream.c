@@ -4,11 +4,16 @@
 // MSG_NOSIGNAL, which need no O_NONBLOCK and raise no SIGPIPE, give way to read and write (wf_ready_file). A descriptor
 // that is registered remembers what it is.
 //
-// O_NONBLOCK is of the open file, which other processes may share: a shell takes it away from a terminal, a child from
-// a pipe, at any time. A worker that trusts it then blocks, out of reach of deadlines and cancels. RWF_NOWAIT is of the
-// call, but not all files take it (pipes do; terminals and FIFOs do not). For those poll(2) must say that there is
-// something, and the flag is set where it is missing, right before each call: one blocks only if the flag is taken
-// away between these and the call, and in the same moment another process takes what was there.
+// O_NONBLOCK is of the open file description, which others may share: other processes, the rest of the program. Neither
+// is it set here, nor is it relied on where that can be helped, for somebody may take it away. Instead,
+//   - RWF_NOWAIT is of the call, but not all files take it (pipes do since Linux 6.5, terminals and FIFOs do not);
+//   - for those poll(2) must say that there is something; then a terminal, a FIFO or a pipe is used through a
+//     description of one's own (own.h);
+//   - what is left (the master of a pseudo-terminal, inotify, an eventfd that is written to) is used as it is while it
+//     has the flag, and else on the blocking pool, for a bounded time (bounded.h). A call with the flag blocks the
+//     worker only if the flag is taken away between two system calls, and in the same moment somebody takes what was
+//     there.
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -17,6 +22,8 @@
 #include <weft/io.h>
 
 #include "base/syscall.h"
+#include "runtime/io/bounded.h"
+#include "runtime/io/own.h"
 #include "runtime/io/ready.h"
 
 // What the system calls of this file work on: one buffer, or a vector.
@@ -79,41 +86,58 @@ static ssize_t move_now(long number, int fd, const struct vec *v, bool *refused)
     return result;
 }
 
-// will_not_block makes the next read or write of a file that does not take RWF_NOWAIT as safe as can be.
-// Returns: 0; -EAGAIN: there is nothing; another error.
-WF_NOINLINE static int will_not_block(int fd, short events)
+// move_some is for a file that does not take RWF_NOWAIT.
+WF_NOINLINE static ssize_t move_some(int fd, short events, const struct vec *v, wf_ready_try *as_it_is)
 {
-    struct pollfd p = { .fd = fd, .events = events };
-    int ready = (int)TEMP_FAILURE_RETRY(poll(&p, 1, 0));
+    int ready = wf_poll_now(fd, events);
 
     if (ready <= 0)
-        return ready < 0 ? -errno : -EAGAIN;
-    return wf_nonblock(fd);
+        return ready < 0 ? ready : -EAGAIN;
+    ssize_t result = wf_own_move(fd, events, v->v, v->n);
+    if (result == WF_TRY_POOL && fcntl(fd, F_GETFL) & O_NONBLOCK)
+        result = as_it_is(fd, (void *)v);
+    // No edge will come if somebody else was at it just then, or what there is room for is too little.
+    return result == -EAGAIN && wf_poll_now(fd, events) > 0 ? WF_TRY_LATER : result;
 }
 
 static ssize_t sys_readv_now(int fd, void *args)
 {
     bool refused;
     ssize_t got = move_now(SYS_preadv2, fd, args, &refused);
-
-    if (!refused)
-        return got;
-    int err = will_not_block(fd, POLLIN);
-    return err < 0 ? err : sys_readv(fd, args);
+    return refused ? move_some(fd, POLLIN, args, sys_readv) : got;
 }
 
 static ssize_t sys_writev_now(int fd, void *args)
 {
     bool refused;
     ssize_t put = move_now(SYS_pwritev2, fd, args, &refused);
-
-    if (!refused)
-        return put;
-    int err = will_not_block(fd, POLLOUT);
-    return err < 0 ? err : sys_writev(fd, args);
+    return refused ? move_some(fd, POLLOUT, args, sys_writev) : put;
 }
 
-static const struct wf_file_calls reading = { sys_readv_now, sys_readv }, writing = { sys_writev_now, sys_writev };
+static ssize_t sys_readv_once(int fd, void *args)
+{
+    struct vec *v = args;
+    return wf_result(readv(fd, v->v, v->n));
+}
+
+static ssize_t sys_writev_once(int fd, void *args)
+{
+    struct vec *v = args;
+    return wf_result(writev(fd, v->v, v->n));
+}
+
+static ssize_t sys_readv_bounded(int fd, void *args)
+{
+    return wf_bounded(fd, POLLIN, sys_readv_once, args);
+}
+
+static ssize_t sys_writev_bounded(int fd, void *args)
+{
+    return wf_bounded(fd, POLLOUT, sys_writev_once, args);
+}
+
+static const struct wf_file_calls reading = { sys_readv_now, sys_readv_bounded, sys_readv };
+static const struct wf_file_calls writing = { sys_writev_now, sys_writev_bounded, sys_writev };
 
 // run is one call: on a socket, or else on a file, where `v` says the same as `args`. The arguments are known where it
 // is inlined.

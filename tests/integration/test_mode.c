@@ -1,10 +1,16 @@
-// O_NONBLOCK belongs to the open file, and whoever else has that may take it away: a call on a pipe, a FIFO, a
-// terminal, a counter or a listener must park all the same. Where it is not needed it is not set.
+// O_NONBLOCK belongs to the open file description, which others may share: weft leaves it alone, and does not need it.
+// A call on a pipe, a FIFO, either end of a terminal, a counter or a listener parks, whatever the mode is or becomes.
+#include <limits.h>
 #include <pty.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <termios.h>
 
+#include "tests/support/child.h"
 #include "tests/support/peer.h"
 #include "tests/support/tasks.h"
 
@@ -38,6 +44,16 @@ static void make_terminal(int fd[2])
         fail_msg("no pseudo-terminal: %s", strerror(errno));
 }
 
+static void make_master(int fd[2])
+{
+    int slave;
+
+    make_terminal(fd);
+    slave = fd[0];
+    fd[0] = fd[1];
+    fd[1] = slave;
+}
+
 static void make_socket(int fd[2])
 {
     peer_tcp_pair(fd);
@@ -45,8 +61,7 @@ static void make_socket(int fd[2])
 
 static const struct kind {
     void (*make)(int fd[2]); // what is written to [1] is read from [0]
-    bool untouched;          // it works without O_NONBLOCK
-} kinds[] = { { make_pipe, true }, { make_fifo, false }, { make_terminal, false }, { make_socket, true } };
+} kinds[] = { { make_pipe }, { make_fifo }, { make_terminal }, { make_master }, { make_socket } };
 enum { KINDS = sizeof(kinds) / sizeof(*kinds) };
 
 // block does what another process does that has the same open file.
@@ -55,15 +70,9 @@ static void block(int fd)
     assert_int_equal(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK), 0);
 }
 
-// check_mode: `fd` is still in blocking mode, if the kernel can do without the flag for this kind, of which `drained`
-// is one that has nothing to read.
-static void check_mode(const struct kind *kind, int fd, int drained)
+static void check_mode(int fd)
 {
-    char c;
-    struct iovec v = { &c, 1 };
-
-    if (kind->untouched && preadv2(drained, &v, 1, -1, RWF_NOWAIT) < 0 && errno == EAGAIN)
-        assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+    assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
 }
 
 // --- a call that has to wait -----------------------------------------------------------------------------------------
@@ -131,12 +140,12 @@ static void wait_in_vain(struct call *c)
     weft_task *t = start(c);
     weft_task_cancel(t);
     assert_int_equal(join(t), -ECANCELED);
-    block(c->fd);
+    check_mode(c->fd);
     weft_scope_open(&s, WEFT_SCOPE_FAIL_FAST);
     weft_scope_deadline(&s, weft_after(WEFT_MS(2)));
     assert_int_equal(c->fn(c), -ETIMEDOUT);
     assert_int_equal(weft_scope_close(&s), -ETIMEDOUT);
-    block(c->fd);
+    check_mode(c->fd);
 }
 
 // --- reading ---------------------------------------------------------------------------------------------------------
@@ -156,7 +165,7 @@ static int read_each(void *arg)
             block(fd[0]); // while it waits
             peer_write(fd[1], "x", 1);
             assert_int_equal(join(t), 1);
-            check_mode(kind, fd[0], fd[0]);
+            check_mode(fd[0]);
             wait_in_vain(&calls[i]);
         }
         assert_int_equal(weft_close(fd[0]) | weft_close(fd[1]), 0);
@@ -231,7 +240,7 @@ static int write_each(void *arg)
                 assert_int_equal(weft_sleep(WEFT_US(100)), 0);
             }
             assert_int_equal(join(t), 1);
-            check_mode(kind, fd[1], fd[0]);
+            check_mode(fd[1]);
             hold_up(kind, fd);
             wait_in_vain(&calls[i]);
         }
@@ -244,7 +253,8 @@ static void writing_waits_in_any_mode(void **state)
 {
     (void)state;
     for (int i = 0; i < KINDS; i++)
-        assert_int_equal(run_tasks(write_each, (void *)&kinds[i]), 0);
+        if (kinds[i].make != make_master) // it makes room by itself
+            assert_int_equal(run_tasks(write_each, (void *)&kinds[i]), 0);
 }
 
 static int count(void *arg)
@@ -265,6 +275,7 @@ static int count(void *arg)
     block(fd);
     assert_int_equal(read(fd, &n, sizeof(n)), sizeof(n));
     assert_int_equal(join(t), sizeof(n));
+    check_mode(fd);
     return weft_close(fd);
 }
 
@@ -304,6 +315,7 @@ static int accept_each(void *arg)
         assert_int_equal(connect(client, tcp ? (struct sockaddr *)&in : (struct sockaddr *)&un, len), 0);
         int fd = join(t);
         assert_true(fd >= 0);
+        check_mode(c.fd);
         wait_in_vain(&c);
         assert_int_equal(weft_close(fd) | close(client), 0);
     }
@@ -317,6 +329,319 @@ static void accepting_waits_in_any_mode(void **state)
         assert_int_equal(run_tasks(accept_each, &(bool){ tcp }), 0);
 }
 
+// A connection that is gone before it can be accepted: the test's own accept4(2), which goes first in the program,
+// takes it, as another process that shares the listener would, and then does what it is asked for.
+static _Atomic int robbed = -1;
+static _Atomic int stolen;
+
+int accept4(int fd, __SOCKADDR_ARG sa, socklen_t *len, int flags)
+{
+    if (fd == atomic_load(&robbed) && atomic_exchange(&stolen, -1) < 0)
+        atomic_store(&stolen, (int)syscall(SYS_accept4, fd, NULL, NULL, SOCK_CLOEXEC));
+    return (int)syscall(SYS_accept4, fd, sa.__sockaddr__, len, flags);
+}
+
+static int rob_listener(void *arg)
+{
+    struct sockaddr_in in;
+    struct call c = { accept_one, "weft_accept", peer_listen(8, &in) };
+    struct sigaction before, after;
+    int client[2], fd;
+    (void)arg;
+
+    assert_int_equal(sigaction(SIGURG, NULL, &before), 0);
+    for (int i = 0; i < 2; i++)
+        client[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    atomic_store(&stolen, -1);
+    atomic_store(&robbed, c.fd);
+    weft_task *t = start(&c);
+    assert_int_equal(connect(client[0], (struct sockaddr *)&in, sizeof(in)), 0);
+    while ((fd = atomic_load(&stolen)) < 0)
+        assert_int_equal(weft_sleep(WEFT_US(100)), 0);
+    atomic_store(&robbed, -1);
+    assert_false(weft_task_done(t)); // it waits, and this task runs
+    weft_task_cancel(t);
+    assert_int_equal(join(t), -ECANCELED);
+    assert_int_equal(connect(client[1], (struct sockaddr *)&in, sizeof(in)), 0);
+    int got = accept_one(&c); // nobody else has it
+    assert_true(got >= 0);
+    check_mode(c.fd);
+    assert_int_equal(sigaction(SIGURG, NULL, &after), 0);
+    assert_ptr_equal(before.sa_handler, after.sa_handler);
+    return weft_close(got) | close(fd) | close(client[0]) | close(client[1]) | weft_close(c.fd);
+}
+
+static void a_connection_that_is_stolen_blocks_nobody(void **state)
+{
+    (void)state;
+    assert_int_equal(run_tasks(rob_listener, NULL), 0);
+}
+
+// --- connecting ------------------------------------------------------------------------------------------------------
+
+static int connect_each(void *arg)
+{
+    struct sockaddr_in at = { .sin_family = AF_INET };
+    int listener = peer_listen(8, &at);
+    (void)arg;
+
+    for (int flag = 0; flag <= O_NONBLOCK; flag += O_NONBLOCK) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | flag), 0);
+        assert_int_equal(weft_connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+        assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, flag);
+        assert_int_equal(weft_write(fd, "x", 1), 1);
+        assert_int_equal(weft_close(fd), 0);
+    }
+    return close(listener);
+}
+
+static void connecting_leaves_the_mode(void **state)
+{
+    (void)state;
+    assert_int_equal(run_tasks(connect_each, NULL), 0);
+}
+
+// --- robbed readers --------------------------------------------------------------------------------------------------
+
+// The test's own readv(2), which goes first in the program. It takes what there is from `victim`, once, as another
+// process would; and it says of `dry`, a number of times, that there is nothing.
+static _Atomic int victim = -1, dry = -1;
+static _Atomic int refusals;
+
+ssize_t readv(int fd, const struct iovec *v, int n)
+{
+    int from = atomic_exchange(&victim, -1);
+    char byte;
+
+    if (from >= 0)
+        assert_int_equal(syscall(SYS_read, from, &byte, 1), 1);
+    if (fd == atomic_load(&dry) && atomic_fetch_sub(&refusals, 1) > 0) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return syscall(SYS_readv, fd, v, n);
+}
+
+// rob_reader: what was announced is gone when it is read. The reader waits for the next.
+static int rob_reader(void *arg)
+{
+    const struct kind *kind = arg;
+    int fd[2];
+
+    kind->make(fd);
+    block(fd[0]);
+    struct call c = { read_one, "weft_read", fd[0] };
+    weft_task *t = start(&c);
+    atomic_store(&victim, fd[0]);
+    peer_write(fd[1], "x", 1);
+    while (atomic_load(&victim) >= 0)
+        assert_int_equal(weft_sleep(WEFT_US(100)), 0);
+    wait_parked(t, "weft_read");
+    check_mode(fd[0]);
+    peer_write(fd[1], "y", 1);
+    assert_int_equal(join(t), 1);
+    return weft_close(fd[0]) | weft_close(fd[1]);
+}
+
+static void what_is_stolen_blocks_nobody(void **state)
+{
+    (void)state;
+    for (int i = 0; i < KINDS; i++) // the others are not read by readv(2)
+        if (kinds[i].make == make_fifo || kinds[i].make == make_terminal || kinds[i].make == make_master)
+            assert_int_equal(run_tasks(rob_reader, (void *)&kinds[i]), 0);
+}
+
+// --- several readers, and a flag that changes all the time -----------------------------------------------------------
+
+enum { READERS = 4, ROUNDS = 400 };
+
+struct crowd {
+    const struct kind *kind;
+    int fd[2];
+    _Atomic bool over;
+    _Atomic unsigned seen;
+};
+
+static void *flip(void *arg)
+{
+    struct crowd *c = arg;
+
+    while (!atomic_load(&c->over)) {
+        peer_nonblock(c->fd[0]);
+        block(c->fd[0]);
+    }
+    return NULL;
+}
+
+static int read_all(void *arg)
+{
+    struct crowd *c = arg;
+    ssize_t got;
+    char byte;
+
+    while ((got = weft_read(c->fd[0], &byte, 1)) == 1)
+        atomic_fetch_add(&c->seen, 1);
+    return (int)got;
+}
+
+// read_in_a_crowd: whoever reads, each byte is read once, and those who have none to read can be cancelled.
+static int read_in_a_crowd(void *arg)
+{
+    struct crowd c = { .kind = arg };
+    weft_task *t[READERS];
+
+    c.kind->make(c.fd);
+    pthread_t flipper = peer_start(flip, &c);
+    for (int i = 0; i < READERS; i++)
+        t[i] = spawn(read_all, &c);
+    for (unsigned i = 1; i <= wf_test_rounds(ROUNDS); i++) {
+        peer_write(c.fd[1], "x", 1);
+        while (atomic_load(&c.seen) < i)
+            assert_int_equal(weft_yield(), 0);
+    }
+    for (int i = 0; i < READERS; i++)
+        weft_task_cancel(t[i]);
+    for (int i = 0; i < READERS; i++)
+        assert_int_equal(join(t[i]), -ECANCELED);
+    atomic_store(&c.over, true);
+    peer_join(flipper);
+    return weft_close(c.fd[0]) | weft_close(c.fd[1]);
+}
+
+static void many_readers_wait_in_any_mode(void **state)
+{
+    (void)state;
+    for (int i = 0; i < KINDS; i++)
+        assert_int_equal(run_tasks(read_in_a_crowd, (void *)&kinds[i]), 0);
+}
+
+// --- what is left behind ---------------------------------------------------------------------------------------------
+
+static int write_x_to_stdout(void *arg)
+{
+    (void)arg;
+    return (int)weft_write(STDOUT_FILENO, "x", 1);
+}
+
+enum { MUCH = 200 << 10 };
+
+// print_much is a program whose output nobody reads at once; and so is its child.
+static void print_much(void *arg)
+{
+    dup2(*(int *)arg, STDOUT_FILENO);
+    if (weft_run(NULL, write_x_to_stdout, NULL) != 1)
+        _exit(1);
+    for (int i = 0; i < MUCH; i++)
+        if (putchar('y') != 'y')
+            _exit(2);
+    if (fflush(stdout) != 0)
+        _exit(3);
+    _exit(system("yes | head -c 1000000") == 0 ? 0 : 4);
+}
+
+static void *count_bytes(void *arg)
+{
+    int *fd = arg; // and then the count
+    char buf[4096];
+    ssize_t n;
+    int sum = 0;
+
+    usleep(50000); // the pipe fills up; if not, no harm is done
+    while ((n = read(*fd, buf, sizeof(buf))) > 0)
+        sum += (int)n;
+    *fd = sum;
+    return NULL;
+}
+
+static void output_is_complete(void **state)
+{
+    struct child c;
+    int fd[2];
+    (void)state;
+
+    make_pipe(fd);
+    pthread_t reader = peer_start(count_bytes, &fd[0]);
+    int from = fd[0];
+    child_run(&c, print_much, &fd[1]);
+    close(fd[1]);
+    peer_join(reader);
+    child_expect_exit(&c, 0);
+    assert_int_equal(fd[0], 1 + MUCH + 1000000);
+    close(from);
+}
+
+static int read_once(void *arg)
+{
+    return read_one(&(struct call){ .fd = *(int *)arg });
+}
+
+static void run_reader(void *arg)
+{
+    _exit(weft_run(NULL, read_once, arg) == 1 ? 0 : 1);
+}
+
+static void what_a_child_used_is_as_it_was(void **state)
+{
+    (void)state;
+
+    for (int i = 0; i < KINDS; i++) {
+        struct child c;
+        int fd[2], flags;
+
+        kinds[i].make(fd);
+        block(fd[0]);
+        flags = fcntl(fd[0], F_GETFL);
+        peer_write(fd[1], "x", 1);
+        child_run(&c, run_reader, &fd[0]);
+        child_expect_exit(&c, 0);
+        assert_int_equal(fcntl(fd[0], F_GETFL), flags);
+        close(fd[0]);
+        close(fd[1]);
+    }
+}
+
+// --- devices ---------------------------------------------------------------------------------------------------------
+
+static int read_zero(void *arg)
+{
+    int fd = open("/dev/zero", O_RDONLY | O_CLOEXEC), flags = fcntl(fd, F_GETFL);
+    char buf[64];
+    (void)arg;
+
+    assert_int_equal(weft_read(fd, buf, sizeof(buf)), sizeof(buf));
+    assert_int_equal(fcntl(fd, F_GETFL), flags);
+    return weft_close(fd);
+}
+
+// A device without poll that has nothing yet.
+static int read_dry(void *arg)
+{
+    int fd = open("/dev/zero", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    struct call c = { read_one, "weft_read", fd };
+    (void)arg;
+
+    atomic_store(&refusals, 3);
+    atomic_store(&dry, fd);
+    assert_int_equal(read_one(&c), 1);
+    assert_true(atomic_load(&refusals) < 0);
+    atomic_store(&refusals, INT_MAX);
+    weft_task *t = spawn(read_one, &c);
+    while (atomic_load(&refusals) > INT_MAX - 2)
+        assert_int_equal(weft_sleep(WEFT_US(100)), 0);
+    weft_task_cancel(t);
+    assert_int_equal(join(t), -ECANCELED);
+    atomic_store(&dry, -1);
+    return weft_close(fd);
+}
+
+static void devices_without_poll_wait_too(void **state)
+{
+    (void)state;
+    assert_int_equal(run_tasks(read_zero, NULL), 0);
+    assert_int_equal(run_tasks(read_dry, NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +649,13 @@ int main(void)
         cmocka_unit_test(writing_waits_in_any_mode),
         cmocka_unit_test(counters_wait_in_any_mode),
         cmocka_unit_test(accepting_waits_in_any_mode),
+        cmocka_unit_test(a_connection_that_is_stolen_blocks_nobody),
+        cmocka_unit_test(connecting_leaves_the_mode),
+        cmocka_unit_test(what_is_stolen_blocks_nobody),
+        cmocka_unit_test(many_readers_wait_in_any_mode),
+        cmocka_unit_test(output_is_complete),
+        cmocka_unit_test(what_a_child_used_is_as_it_was),
+        cmocka_unit_test(devices_without_poll_wait_too),
     };
     return wf_test_run(tests);
 }
