@@ -23,6 +23,7 @@
 #ifndef WEFT_IO_H
 #define WEFT_IO_H
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>

@@ -20,6 +20,7 @@
 #ifndef WEFT_SELECT_H
 #define WEFT_SELECT_H
 
+#include <poll.h>
 #include <weft/base.h>
 #include <weft/chan.h>
 #include <weft/future.h>
