@@ -59,9 +59,9 @@ WEFT_API int weft_read_full(int fd, void *buf, size_t n, size_t *done);
 // Cancel:  of both: what *done tells has been read, or written.
 WEFT_API int weft_write_all(int fd, const void *buf, size_t n, size_t *done);
 
-// weft_accept takes a connection; the new descriptor is non-blocking and close-on-exec. A connection that was reset
-// before it was taken is passed over. -EMFILE, -ENFILE, -ENOBUFS and -ENOMEM come back at once: back off (weft_sleep)
-// and try again, the connection still waits.
+// weft_accept takes a connection; the new descriptor is non-blocking and close-on-exec, and has TCP_NODELAY if the
+// listener has, as that of weft_tcp_listen. A connection that was reset before it was taken is passed over. -EMFILE,
+// -ENFILE, -ENOBUFS and -ENOMEM come back at once: back off (weft_sleep) and try again, the connection still waits.
 WEFT_API int weft_accept(int fd, struct sockaddr *sa, socklen_t *len);
 
 // weft_connect connects a socket. One in blocking mode is in that mode again when the call returns, or parks.

@@ -15,10 +15,12 @@
 
 WEFT_BEGIN_DECLS
 
-// weft_tcp_listen listens for TCP connections, with SO_REUSEADDR and the system's largest backlog.
+// weft_tcp_listen listens for TCP connections, with SO_REUSEADDR and the system's largest backlog; those that are
+// accepted have TCP_NODELAY.
 WEFT_API WEFT_MUST_CHECK int weft_tcp_listen(const char *addr);
 
-// weft_tcp_dial connects to a TCP address, with TCP_NODELAY.
+// weft_tcp_dial connects to a TCP address, with TCP_NODELAY. It does not connect to itself, as connect(2) may if nobody
+// listens on a port that the system hands out: -ECONNREFUSED.
 //
 // Returns: a connected descriptor; -ECONNREFUSED, -ENETUNREACH, -ETIMEDOUT (the kernel's, or a scope's deadline), ...;
 //          -ECANCELED. All dial calls return the latter two.

@@ -1,10 +1,12 @@
 #include "runtime/net/socket.h"
 
 #include <errno.h>
+#include <string.h>
 #include <weft/io.h>
 #include <weft/net.h>
 
 #include "base/mem.h"
+#include "base/syscall.h"
 #include "runtime/io/ready.h"
 
 WF_NOINLINE static int sys_socket(int family, int type)
@@ -76,6 +78,28 @@ WF_NOINLINE static int sys_peer(int fd, struct wf_addr *a)
 {
     a->len = sizeof(a->un);
     return (int)wf_result(getpeername(fd, &a->sa, &a->len));
+}
+
+// Of IPv4 and IPv6 addresses alike the port comes second.
+_Static_assert(offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockaddr_in6, sin6_port), "one for both");
+
+bool wf_socket_is_its_peer(int fd, const struct wf_addr *a)
+{
+    struct wf_addr local, peer;
+
+    local.len = sizeof(local.un);
+    long err = wf_syscall(SYS_getsockname, fd, (long)&local.sa, (long)&local.len, 0, 0, 0); // for each connection
+    if (err < 0 || wf_likely(local.in.sin_port != a->in.sin_port))
+        return false;
+    return sys_peer(fd, &peer) == 0 && peer.len == local.len && memcmp(&peer.un, &local.un, peer.len) == 0;
+}
+
+void wf_socket_abort(int fd)
+{
+    const struct linger now = { .l_onoff = 1, .l_linger = 0 };
+
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now)); // cannot fail
+    weft_close(fd);
 }
 
 int weft_local_addr(int fd, char *buf, size_t n)

@@ -26,4 +26,10 @@ WF_MUST_CHECK int wf_socket_each(const struct wf_addrs *all, wf_socket_make *mak
 // wf_socket_give_up closes `fd` if `err` is an error.  Returns: `fd`, or the error.
 WF_MUST_CHECK int wf_socket_give_up(int fd, int err);
 
+// wf_socket_is_its_peer tells whether a TCP socket that was connected to `a` is connected to itself.
+bool wf_socket_is_its_peer(int fd, const struct wf_addr *a);
+
+// wf_socket_abort closes with a reset, which leaves the port free.
+void wf_socket_abort(int fd);
+
 #endif

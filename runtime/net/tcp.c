@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <netinet/tcp.h>
 #include <weft/net.h>
 
@@ -16,6 +17,8 @@ static int listen_on(const struct wf_addrs *all, const struct wf_addr *a)
     if (err == 0)
         err = wf_socket_bind(fd, a);
     if (err == 0)
+        err = wf_socket_set(fd, IPPROTO_TCP, TCP_NODELAY, 1); // what is accepted from it inherits it
+    if (err == 0)
         err = wf_socket_listen(fd);
     return wf_socket_give_up(fd, err);
 }
@@ -27,9 +30,8 @@ int weft_tcp_listen(const char *addr)
     return err < 0 ? err : wf_socket_each(&all, listen_on);
 }
 
-static int dial_one(const struct wf_addrs *all, const struct wf_addr *a)
+static int dial_once(const struct wf_addr *a)
 {
-    (void)all;
     int fd = wf_socket_new(a->sa.sa_family, SOCK_STREAM);
     if (fd < 0)
         return fd;
@@ -37,6 +39,31 @@ static int dial_one(const struct wf_addrs *all, const struct wf_addr *a)
     if (err == 0)
         err = wf_connect(fd, &a->sa, a->len, "weft_tcp_dial");
     return wf_socket_give_up(fd, err);
+}
+
+// dial_again: where nobody listens on a port that the system hands out, it may hand out that one for the dial itself,
+// and TCP then connects the socket to itself ("simultaneous open"). That is no connection to a server, and keeps the
+// server from its port.
+__attribute__((cold, noinline)) static int dial_again(int fd, const struct wf_addr *a)
+{
+    enum { ATTEMPTS = 2 }; // as Go's
+
+    for (int i = 0; i < ATTEMPTS; i++) {
+        wf_socket_abort(fd);
+        fd = dial_once(a);
+        if (fd < 0 || !wf_socket_is_its_peer(fd, a))
+            return fd;
+    }
+    wf_socket_abort(fd);
+    return -ECONNREFUSED;
+}
+
+static int dial_one(const struct wf_addrs *all, const struct wf_addr *a)
+{
+    int fd = dial_once(a);
+    (void)all;
+
+    return wf_unlikely(fd >= 0 && wf_socket_is_its_peer(fd, a)) ? dial_again(fd, a) : fd;
 }
 
 int weft_tcp_dial(const char *addr)

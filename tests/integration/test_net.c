@@ -1,6 +1,8 @@
 // Sockets by textual address: TCP, Unix and UDP.
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "tests/support/peer.h"
 #include "tests/support/tasks.h"
@@ -68,10 +70,18 @@ static void check_stream(int listener, int (*dial)(const char *), const char *to
     assert_int_equal(weft_close(listener), 0);
 }
 
+static bool has_no_delay(int fd)
+{
+    int on = 0;
+    socklen_t len = sizeof(on);
+
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &len), 0);
+    return on;
+}
+
 static int tcp(void *arg)
 {
-    int on = 0, fd = weft_tcp_listen("127.0.0.1:0");
-    socklen_t len = sizeof(on);
+    int fd = weft_tcp_listen("127.0.0.1:0");
     (void)arg;
 
     check_stream(fd, weft_tcp_dial, local(fd));
@@ -81,9 +91,9 @@ static int tcp(void *arg)
     }
     int listener = weft_tcp_listen("127.0.0.1:0");
     fd = weft_tcp_dial(local(listener));
-    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &len), 0);
-    assert_true(on);
-    return weft_close(fd) | weft_close(listener);
+    int accepted = weft_accept(listener, NULL, NULL);
+    assert_true(has_no_delay(fd) && has_no_delay(accepted));
+    return weft_close(fd) | weft_close(accepted) | weft_close(listener);
 }
 
 static void tcp_listens_and_dials(void **state)
@@ -288,6 +298,68 @@ static void half_of_every_address_is_not_enough(void **state)
     assert_int_equal(run_tasks(half_an_address, NULL), 0);
 }
 
+static int others_listener(void *arg)
+{
+    struct sockaddr_in at;
+    int listener = peer_listen(1, &at);
+    (void)arg;
+
+    int fd = weft_tcp_dial(local(listener));
+    int accepted = weft_accept(listener, NULL, NULL);
+    assert_true(fd >= 0 && accepted >= 0);
+    assert_false(has_no_delay(accepted)); // the program's word
+    return weft_close(fd) | weft_close(accepted) | weft_close(listener);
+}
+
+static void a_listener_of_the_programs_keeps_its_delay(void **state)
+{
+    (void)state;
+    assert_int_equal(run_tasks(others_listener, NULL), 0);
+}
+
+// --- a dial to itself ------------------------------------------------------------------------------------------------
+
+// The test's own connect(2), which goes first in the program, gives the socket the very port that is dialled, as the
+// system might.
+static _Atomic int alone; // how often
+
+int connect(int fd, __CONST_SOCKADDR_ARG sa, socklen_t len)
+{
+    int on = 1;
+
+    if (atomic_fetch_sub(&alone, 1) > 0) {
+        syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+        assert_int_equal(bind(fd, sa, len), 0);
+    }
+    return (int)syscall(SYS_connect, fd, sa.__sockaddr__, len);
+}
+
+static int dial_alone(void *arg)
+{
+    int listener = weft_tcp_listen(arg);
+    char at[64];
+
+    snprintf(at, sizeof(at), "%s", local(listener));
+    assert_int_equal(weft_close(listener), 0);
+    for (int times = 1; times <= 3; times++) { // tried again, and then it is as good as refused
+        atomic_store(&alone, times);
+        assert_int_equal(weft_tcp_dial(at), -ECONNREFUSED);
+        assert_true(atomic_load(&alone) <= 0);
+    }
+    // The port is free: no connection that was given up keeps the server from it.
+    listener = weft_tcp_listen(at);
+    assert_true(listener >= 0);
+    return weft_close(listener);
+}
+
+static void a_dial_never_connects_to_itself(void **state)
+{
+    (void)state;
+    assert_int_equal(run_tasks(dial_alone, "127.0.0.1:0"), 0);
+    if (has_ipv6())
+        assert_int_equal(run_tasks(dial_alone, "[::1]:0"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +370,8 @@ int main(void)
         cmocka_unit_test(udp_binds_every_address),
         cmocka_unit_test(what_cannot_be_had_is_an_error),
         cmocka_unit_test(half_of_every_address_is_not_enough),
+        cmocka_unit_test(a_listener_of_the_programs_keeps_its_delay),
+        cmocka_unit_test(a_dial_never_connects_to_itself),
     };
     return wf_test_run(tests);
 }
