@@ -109,6 +109,26 @@ ssize_t weft_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *s
     return recv_some(fd, &p, "weft_recvfrom");
 }
 
+// The first bytes on a socket that opens fast (MSG_FASTOPEN, TCP_FASTOPEN_CONNECT) are not taken if it has no cookie of
+// its peer: a connection is being made, and then they are sent as any others.
+static ssize_t send_again(struct wf_ready *r, struct packet *p)
+{
+    p->flags &= ~MSG_FASTOPEN;
+    p->sa = NULL;
+    p->to = 0;
+    return wf_ready_run(r, sys_send, p, NULL, 0);
+}
+
+static ssize_t sendmsg_again(struct wf_ready *r, const struct message *m)
+{
+    struct msghdr msg = *m->msg;
+    struct message rest = { &msg, m->flags & ~MSG_FASTOPEN };
+
+    msg.msg_name = NULL;
+    msg.msg_namelen = 0;
+    return wf_ready_run(r, sys_sendmsg, &rest, NULL, 0);
+}
+
 static ssize_t send_some(int fd, struct packet *p, const char *call)
 {
     struct wf_ready r;
@@ -123,7 +143,8 @@ static ssize_t send_some(int fd, struct packet *p, const char *call)
         if (put != -EAGAIN)
             return put;
     }
-    return wf_ready_run(&r, sys_send, p, NULL, tells_drained(p->flags) ? p->n : 0);
+    ssize_t put = wf_ready_run(&r, sys_send, p, NULL, tells_drained(p->flags) ? p->n : 0);
+    return wf_unlikely(put == -EINPROGRESS) ? send_again(&r, p) : put;
 }
 
 ssize_t weft_send(int fd, const void *buf, size_t n, int flags)
@@ -163,5 +184,6 @@ ssize_t weft_sendmsg(int fd, const struct msghdr *msg, int flags)
         return err;
     if (flags & MSG_DONTWAIT)
         return wf_ready_once(fd, sys_sendmsg, &m);
-    return wf_ready_run(&r, sys_sendmsg, &m, NULL, 0);
+    ssize_t put = wf_ready_run(&r, sys_sendmsg, &m, NULL, 0);
+    return wf_unlikely(put == -EINPROGRESS) ? sendmsg_again(&r, &m) : put;
 }

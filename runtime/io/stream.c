@@ -44,10 +44,19 @@ static inline ssize_t sys_recv(int fd, void *args)
     return wf_syscall_retry(SYS_recvfrom, fd, (long)s->base, (long)s->n, MSG_DONTWAIT, 0, 0);
 }
 
+// sys_send: EINPROGRESS is the answer to the first bytes on a socket that opens fast (TCP_FASTOPEN_CONNECT) but has no
+// cookie of its peer. None was taken: a connection is being made first, and to be waited for.
 static inline ssize_t sys_send(int fd, void *args)
 {
     struct span *s = args;
-    return wf_syscall_retry(SYS_sendto, fd, (long)s->base, (long)s->n, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0);
+    ssize_t put;
+
+    do {
+        put = wf_syscall(SYS_sendto, fd, (long)s->base, (long)s->n, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0);
+        if (wf_likely(put >= 0))
+            return put;
+    } while (put == -EINTR);
+    return put == -EINPROGRESS ? -EAGAIN : put;
 }
 
 WF_NOINLINE static ssize_t sys_recv_vec(int fd, void *args)
@@ -61,7 +70,8 @@ WF_NOINLINE static ssize_t sys_send_vec(int fd, void *args)
 {
     struct vec *v = args;
     struct msghdr msg = { .msg_iov = (struct iovec *)v->v, .msg_iovlen = (size_t)v->n };
-    return wf_result(TEMP_FAILURE_RETRY(sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL)));
+    ssize_t put = wf_result(TEMP_FAILURE_RETRY(sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL)));
+    return put == -EINPROGRESS ? -EAGAIN : put; // as above
 }
 
 WF_NOINLINE static ssize_t sys_readv(int fd, void *args)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
 #include "tests/support/peer.h"
 #include "tests/support/tasks.h"
@@ -360,6 +361,60 @@ static void a_dial_never_connects_to_itself(void **state)
         assert_int_equal(run_tasks(dial_alone, "[::1]:0"), 0);
 }
 
+// --- TCP Fast Open ---------------------------------------------------------------------------------------------------
+
+static int send_fast(void *arg)
+{
+    struct sockaddr_in at;
+    int on = 1, how = *(int *)arg, listener = peer_listen(8, &at);
+    struct iovec v = { "hello", 5 };
+    struct msghdr msg = { .msg_iov = &v, .msg_iovlen = 1 };
+    char buf[5];
+
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof(on)), 0);
+    assert_int_equal(weft_connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    ssize_t put = how == 0   ? weft_write(fd, "hello", 5)
+                  : how == 1 ? weft_send(fd, "hello", 5, 0)
+                  : how == 2 ? weft_sendmsg(fd, &msg, 0)
+                             : weft_writev(fd, &v, 1);
+    assert_int_equal(put, 5);
+    int accepted = weft_accept(listener, NULL, NULL);
+    assert_int_equal(weft_read_full(accepted, buf, 5, NULL), 0);
+    assert_memory_equal(buf, "hello", 5);
+    return weft_close(fd) | weft_close(accepted) | weft_close(listener);
+}
+
+static int open_fast(void *arg)
+{
+    struct sockaddr_in at;
+    int how = *(int *)arg, listener = peer_listen(8, &at);
+    struct iovec v = { "hello", 5 };
+    struct msghdr msg = { .msg_iov = &v, .msg_iovlen = 1, .msg_name = &at, .msg_namelen = sizeof(at) };
+    char buf[5];
+
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ssize_t put = how ? weft_sendmsg(fd, &msg, MSG_FASTOPEN)
+                      : weft_sendto(fd, "hello", 5, MSG_FASTOPEN, (struct sockaddr *)&at, sizeof(at));
+    if (put != -EOPNOTSUPP) { // the system may have it turned off
+        assert_int_equal(put, 5);
+        int accepted = weft_accept(listener, NULL, NULL);
+        assert_int_equal(weft_read_full(accepted, buf, 5, NULL), 0);
+        assert_memory_equal(buf, "hello", 5);
+        assert_int_equal(weft_close(accepted), 0);
+    }
+    return weft_close(fd) | weft_close(listener);
+}
+
+static void a_fast_open_waits_for_its_connection(void **state)
+{
+    (void)state;
+    for (int how = 0; how < 4; how++)
+        assert_int_equal(run_tasks(send_fast, &how), 0);
+    for (int how = 0; how < 2; how++)
+        assert_int_equal(run_tasks(open_fast, &how), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -372,6 +427,7 @@ int main(void)
         cmocka_unit_test(half_of_every_address_is_not_enough),
         cmocka_unit_test(a_listener_of_the_programs_keeps_its_delay),
         cmocka_unit_test(a_dial_never_connects_to_itself),
+        cmocka_unit_test(a_fast_open_waits_for_its_connection),
     };
     return wf_test_run(tests);
 }
