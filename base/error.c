@@ -1,10 +1,26 @@
-#include <string.h>
 #include <limits.h>
+#include <string.h>
 #include <weft/error.h>
+
+#include "base/compiler.h"
+
+enum { OWN = -WEFT_ADDR_FORM };
+
+static const char *const own[] = {
+    [-WEFT_ADDR_FORM - OWN] = "Not an address of the form HOST:PORT",
+    [-WEFT_ADDR_NO_PORT - OWN] = "The address has no port: it must be HOST:PORT",
+    [-WEFT_ADDR_PORT - OWN] = "The address's port is not a number from 0 to 65535",
+    [-WEFT_ADDR_NAME - OWN] = "The address's host is a name: names are not looked up, it must be numeric",
+    [-WEFT_BAD_CONFIG - OWN] = "A setting of the runtime cannot be used",
+};
 
 const char *weft_strerror(int err)
 {
+    int code = err < 0 && err != INT_MIN ? -err : err;
+
+    if (code >= OWN && code < OWN + (int)wf_countof(own))
+        return own[code - OWN];
     // strerrordesc_np (glibc 2.32): no buffer, no locale, any thread.
-    const char *text = strerrordesc_np(err < 0 && err != INT_MIN ? -err : err);
+    const char *text = strerrordesc_np(code);
     return text ? text : "unknown error";
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <weft/error.h>
 
 #include "base/cpus.h"
 #include "runtime/runtime.h"
@@ -18,10 +19,10 @@ static int complain(const char *what, const char *value, uint64_t min, uint64_t 
 {
     fprintf(stderr, "weft: %s is '%s': it must be a number from %llu to %llu\n", what, value, (unsigned long long)min,
             (unsigned long long)max);
-    return -EINVAL;
+    return WEFT_BAD_CONFIG;
 }
 
-// from_environment reads `name` if it is set. Returns: 0; -EINVAL.
+// from_environment reads `name` if it is set. Returns: 0; WEFT_BAD_CONFIG.
 static int from_environment(const char *name, uint64_t min, uint64_t max, uint64_t *out)
 {
     const char *text = getenv(name);
@@ -78,7 +79,7 @@ int wf_config_read(weft_config *out, const weft_config *given)
     if (given->size < FIRST_SIZE || given->size > sizeof(weft_config)) {
         fprintf(stderr, "weft: weft_config.size is %zu, not %zu: begin with WEFT_CONFIG_INIT\n", given->size,
                 sizeof(weft_config));
-        return -EINVAL;
+        return WEFT_BAD_CONFIG;
     }
     memset(out, 0, sizeof(*out));
     memcpy(out, given, given->size);
@@ -91,7 +92,7 @@ int wf_config_read(weft_config *out, const weft_config *given)
                (uint64_t)1 << WF_STACK_CLASS_MAX, STACK_SIZE, &stack) ||
         choose("weft_config.blocking_max", "WEFT_BLOCKING_MAX", given->blocking_max, 1, BLOCKING_LIMIT, BLOCKING_MAX,
                &blocking))
-        return -EINVAL;
+        return WEFT_BAD_CONFIG;
     out->workers = (unsigned)workers;
     out->stack_size = stack;
     out->blocking_max = (unsigned)blocking;

@@ -29,6 +29,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <weft/error.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -415,14 +416,23 @@ void weft_rt_free(weft_rt *rt)
         release(rt);
 }
 
+// say_why: what weft_run returns for want of a runtime, fn might have returned as well.
+static void say_why(int err)
+{
+    if (err != WEFT_BAD_CONFIG) // wf_config_read has said more
+        fprintf(stderr, "weft: weft_run: the runtime cannot be built, so nothing has run: %s\n", weft_strerror(err));
+}
+
 int weft_run(const weft_config *cfg, weft_fn *fn, void *arg)
 {
     weft_rt *rt;
 
     not_in_a_task("weft_run");
     int result = weft_rt_new(&rt, cfg);
-    if (result)
+    if (result) {
+        say_why(result);
         return result;
+    }
     result = weft_rt_block_on(rt, fn, arg);
     weft_rt_free(rt);
     return result;

@@ -7,6 +7,15 @@
 
 WEFT_BEGIN_DECLS
 
+// Errors that no errno value names lie below all of those.
+enum {
+    WEFT_ADDR_FORM = -4097,    // of text for an address: it is not HOST:PORT, or an empty path
+    WEFT_ADDR_NO_PORT = -4098, // it has no port
+    WEFT_ADDR_PORT = -4099,    // its port is no number from 0 to 65535
+    WEFT_ADDR_NAME = -4100,    // its host is a name, and names are not looked up yet
+    WEFT_BAD_CONFIG = -4101,   // a setting of weft_config, or of the environment, cannot be used; stderr says which
+};
+
 // weft_strerror names an error that a weft call returned (its sign does not matter).
 //
 // Returns: a string that lives for ever; "unknown error" for a code that nobody defined.

@@ -5,9 +5,10 @@
 // which. Name look-ups come later.
 //
 // The calls that make a socket return a descriptor, non-blocking and close-on-exec, which the caller closes with
-// weft_close; or a negative errno value: -EINVAL (the address is not of that form), -ENODEV (no such interface),
-// -ENAMETOOLONG (a path), -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -EMFILE, -ENFILE, ... Context: the listen and bind
-// calls any thread, never park; the dial calls a task.
+// weft_close; or a negative error: WEFT_ADDR_FORM (the address is not of that form), WEFT_ADDR_NO_PORT, WEFT_ADDR_PORT
+// (not a number up to 65535), WEFT_ADDR_NAME (the host is a name), -ENODEV (no such interface), -ENAMETOOLONG (a path),
+// -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -EMFILE, -ENFILE, ... Context: the listen and bind calls any thread, never
+// park; the dial calls a task.
 #ifndef WEFT_NET_H
 #define WEFT_NET_H
 

@@ -8,7 +8,7 @@ WEFT_BEGIN_DECLS
 
 // weft_config says how a runtime is built. Start from WEFT_CONFIG_INIT and set what you need: a field that is zero
 // takes its default, read from the environment where a variable is named. A variable whose value is not a number in
-// range is an error (-EINVAL) with one line on stderr that names it, never a silent default.
+// range is an error (WEFT_BAD_CONFIG) with one line on stderr that names it, never a silent default.
 typedef struct weft_config {
     size_t size;       // sizeof(weft_config): lets the struct grow
     unsigned workers;  // 0: WEFT_WORKERS, else the CPUs this process may use (affinity mask, cgroup quota); at most 256
@@ -66,8 +66,9 @@ typedef struct weft_config {
 // weft_run is a whole program: it starts a runtime, runs `fn(arg)` as a task, cancels what that left running, waits for
 // it (up to weft_config.stop_after after fn has returned), and stops. `cfg` may be NULL.
 //
-// Returns: what fn returned, or a negative error if the runtime could not be built (-EINVAL: a bad setting; -ENOMEM;
-//          -EAGAIN: the system refused a thread; -EMFILE).
+// Returns: what fn returned, or a negative error if the runtime could not be built (WEFT_BAD_CONFIG: a bad setting;
+//          -ENOMEM; -EAGAIN: the system refused a thread; -EMFILE). Then fn has not run, which one line on stderr says.
+//          A program that has to tell these from fn's own errors uses weft_rt_new and weft_rt_block_on.
 // Context: a thread that is not a worker. Blocks it.
 WEFT_API int weft_run(const weft_config *cfg, weft_fn *fn, void *arg);
 
@@ -78,7 +79,8 @@ WEFT_API int weft_run(const weft_config *cfg, weft_fn *fn, void *arg);
 // later is not noticed: a host that loads C++ plug-ins while tasks run is linked with it (-Wl,--no-as-needed
 // -lstdc++). If there are two, the one that weft was linked with is served, or else the first that dlsym finds.
 //
-// Returns: 0, and the runtime in *out; -EINVAL, -ENOMEM, -EAGAIN or -EMFILE as weft_run, with nothing left behind.
+// Returns: 0, and the runtime in *out; WEFT_BAD_CONFIG, -ENOMEM, -EAGAIN or -EMFILE as weft_run, with nothing left
+//          behind.
 // Context: any thread that is not a worker. A child of fork(2) may make runtimes of its own, whatever other threads of
 //          the parent's were at.
 // Owns:    the caller frees *out with weft_rt_free.

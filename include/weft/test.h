@@ -83,7 +83,7 @@ typedef struct weft_test_config {
 // If it fails under a seed that the caller did not choose, a line on stderr names it, and so it does if the program
 // aborts (assert) in the run. Set it in weft_test_config.seed, or as WEFT_SEED in the environment, to see it again.
 //
-// Returns: what fn returned; -EDEADLK; if the runtime could not be built: -EINVAL (a bad setting), -ENOMEM, -EMFILE.
+// Returns: what fn returned; -EDEADLK; if the runtime could not be built: WEFT_BAD_CONFIG, -ENOMEM, -EMFILE.
 // Context: a thread that is not a worker. It runs the tasks itself; SIGPIPE does nothing to it meanwhile, as it does
 //          nothing to weft's threads (weft/runtime.h). Task handles that were not given back are void when it returns.
 WEFT_API int weft_test_run(const weft_test_config *cfg, weft_fn *fn, void *arg);

@@ -5,6 +5,7 @@
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <weft/error.h>
 
 // --- from text -------------------------------------------------------------------------------------------------------
 
@@ -70,10 +71,19 @@ static int parse_in6(struct wf_addr *out, char *host, in_port_t port)
         err = parse_scope(percent + 1, &scope);
     }
     if (inet_pton(AF_INET6, host, &addr) != 1)
-        return -EINVAL;
+        return WEFT_ADDR_FORM;
     *out = in6(addr, port);
     out->in6.sin6_scope_id = scope;
     return err;
+}
+
+// is_name tells whether a host that is no IPv4 address could be a name: one that ends in a number could not (RFC 3696).
+static bool is_name(const char *host)
+{
+    const char *label = strrchr(host, '.');
+
+    label = label ? label + 1 : host;
+    return !strchr(host, ':') && !strpbrk(host, "[]") && label[strspn(label, "0123456789")];
 }
 
 static int parse_in4(struct wf_addr *out, const char *host, in_port_t port)
@@ -81,36 +91,59 @@ static int parse_in4(struct wf_addr *out, const char *host, in_port_t port)
     struct in_addr addr;
 
     if (inet_pton(AF_INET, host, &addr) != 1)
-        return -EINVAL;
+        return is_name(host) ? WEFT_ADDR_NAME : WEFT_ADDR_FORM;
     *out = in4(addr.s_addr, port);
     return 0;
 }
 
+// split finds the colon before the port, and reads that.
+static int split(const char *text, const char **colon, in_port_t *port)
+{
+    const char *end = text;
+
+    if (text[0] == '[' && !(end = strchr(text, ']')))
+        return WEFT_ADDR_FORM;
+    *colon = strrchr(end, ':');
+    if (!*colon)
+        return *end == ']' && end[1] ? WEFT_ADDR_FORM : WEFT_ADDR_NO_PORT;
+    if (!(*colon)[1])
+        return WEFT_ADDR_NO_PORT;
+    long number = parse_number(*colon + 1, UINT16_MAX);
+    *port = htons((uint16_t)number);
+    return number < 0 ? WEFT_ADDR_PORT : 0;
+}
+
+// parse_host reads one of `len` > 0 characters, and may write to it.
+static int parse_host(struct wf_addr *out, char *host, size_t len, in_port_t port)
+{
+    if (host[0] != '[')
+        return parse_in4(out, host, port);
+    if (host[len - 1] != ']')
+        return WEFT_ADDR_FORM;
+    host[len - 1] = 0;
+    return parse_in6(out, host + 1, port);
+}
+
 int wf_addr_parse(struct wf_addrs *out, const char *text, bool to_dial)
 {
-    char host[INET6_ADDRSTRLEN + 1 + IF_NAMESIZE + 2]; // an address, %, an interface, and two brackets
+    char host[256]; // a name may have 253 characters
+    const char *colon;
+    in_port_t port;
 
-    const char *colon = text ? strrchr(text, ':') : NULL;
-    long number = colon ? parse_number(colon + 1, UINT16_MAX) : -1;
-    size_t len = colon ? (size_t)(colon - text) : 0;
-    if (number < 0 || len >= sizeof(host))
-        return -EINVAL;
-
-    in_port_t port = htons((uint16_t)number);
+    int err = text && *text ? split(text, &colon, &port) : WEFT_ADDR_FORM;
+    if (err < 0)
+        return err;
+    size_t len = (size_t)(colon - text);
+    if (len >= sizeof(host))
+        return WEFT_ADDR_FORM;
     memcpy(host, text, len);
     host[len] = 0;
     out->count = 1;
     out->to_dial = to_dial;
-    if (len == 0) {
-        parse_everywhere(out, port, to_dial);
-        return 0;
-    }
-    if (host[0] != '[')
-        return parse_in4(&out->at[0], host, port);
-    if (host[len - 1] != ']')
-        return -EINVAL;
-    host[len - 1] = 0;
-    return parse_in6(&out->at[0], host + 1, port);
+    if (len > 0)
+        return parse_host(&out->at[0], host, len, port);
+    parse_everywhere(out, port, to_dial);
+    return 0;
 }
 
 int wf_addr_parse_unix(struct wf_addr *out, const char *path)
@@ -119,7 +152,7 @@ int wf_addr_parse_unix(struct wf_addr *out, const char *path)
     bool abstract = len > 0 && path[0] == '@';
 
     if (len == 0 || (abstract && len == 1))
-        return -EINVAL;
+        return WEFT_ADDR_FORM;
     if (len >= sizeof(out->un.sun_path))
         return -ENAMETOOLONG;
     *out = (struct wf_addr){ .un.sun_family = AF_UNIX };

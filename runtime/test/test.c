@@ -144,7 +144,8 @@ static int run_all(const weft_test_config *cfg, uint64_t first, unsigned n, bool
 
 // --- What the program calls ------------------------------------------------------------------------------------------
 
-// check reads the settings. Returns: 0; -EINVAL, having said which is wrong; with the seed of the environment, or 0.
+// check reads the settings. Returns: 0, with the seed of the environment, or 0; WEFT_BAD_CONFIG, having said which is
+// wrong.
 static int check(weft_test_config *cfg, const weft_test_config *given, uint64_t *seed)
 {
     static const weft_test_config none = WEFT_TEST_CONFIG_INIT;
@@ -155,16 +156,16 @@ static int check(weft_test_config *cfg, const weft_test_config *given, uint64_t 
     if (cfg->size != sizeof(*cfg)) {
         fprintf(stderr, "weft: weft_test_config.size is %zu, not %zu: begin with WEFT_TEST_CONFIG_INIT\n", cfg->size,
                 sizeof(*cfg));
-        return -EINVAL;
+        return WEFT_BAD_CONFIG;
     }
     if (cfg->outside < 0) {
         fprintf(stderr, "weft: weft_test_config.outside is %" PRId64 ": it must not be negative\n", cfg->outside);
-        return -EINVAL;
+        return WEFT_BAD_CONFIG;
     }
     *seed = text ? strtoull(text, &end, 0) : 0;
     if (text && (text[0] < '0' || text[0] > '9' || *end || *seed == 0)) {
         fprintf(stderr, "weft: WEFT_SEED is '%s': it must be a number above 0\n", text);
-        return -EINVAL;
+        return WEFT_BAD_CONFIG;
     }
     return 0;
 }

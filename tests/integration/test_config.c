@@ -241,9 +241,9 @@ static void refuse(void *arg)
 
     if (bad->value)
         assert_int_equal(setenv(bad->name, bad->value, 1), 0);
-    assert_int_equal(weft_rt_new(&rt, &bad->cfg), -EINVAL);
+    assert_int_equal(weft_rt_new(&rt, &bad->cfg), WEFT_BAD_CONFIG);
     assert_ptr_equal(rt, arg);
-    assert_int_equal(weft_run(&bad->cfg, nothing, NULL), -EINVAL);
+    assert_int_equal(weft_run(&bad->cfg, nothing, NULL), WEFT_BAD_CONFIG);
 }
 
 static void expect_refusal(struct bad *bad)
@@ -257,6 +257,35 @@ static void expect_refusal(struct bad *bad)
         child_expect_said(&c, bad->value);
     const char *first = strchr(c.said, '\n'); // two calls, one line each
     assert_true(first && strchr(first + 1, '\n') == c.said + strlen(c.said) - 1);
+}
+
+static int same_error(void *arg)
+{
+    (void)arg;
+    return -EMFILE;
+}
+
+static void run_without_descriptors(void *arg)
+{
+    struct rlimit most = { 3, 3 };
+
+    if (*(bool *)arg)
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &most), 0);
+    assert_int_equal(weft_run(NULL, same_error, NULL), -EMFILE);
+}
+
+static void a_runtime_that_cannot_be_built_is_told_from_the_programs_error(void **state)
+{
+    struct child c;
+    (void)state;
+
+    child_run(&c, run_without_descriptors, &(bool){ true });
+    child_expect_exit(&c, 0);
+    child_expect_said(&c, "weft_run: the runtime cannot be built");
+    child_expect_said(&c, weft_strerror(-EMFILE));
+    child_run(&c, run_without_descriptors, &(bool){ false });
+    child_expect_exit(&c, 0);
+    assert_string_equal(c.said, "");
 }
 
 static void a_bad_variable_is_named_and_refused(void **state)
@@ -316,6 +345,7 @@ int main(void)
         left_test(a_struct_of_an_earlier_version_is_taken),
         left_test(a_bad_variable_is_named_and_refused),
         left_test(a_bad_field_is_named_and_refused),
+        left_test(a_runtime_that_cannot_be_built_is_told_from_the_programs_error),
         left_test(limits_are_in_range), // last: to fork after it is slow under ThreadSanitizer
     };
     return wf_test_run(tests);

@@ -454,17 +454,17 @@ static void bad_settings(void *arg)
     (void)arg;
 
     cfg.size = 3;
-    assert_int_equal(weft_test_run(&cfg, nothing, NULL), -EINVAL);
+    assert_int_equal(weft_test_run(&cfg, nothing, NULL), WEFT_BAD_CONFIG);
     cfg.size = sizeof(cfg);
     cfg.outside = -1;
-    assert_int_equal(weft_test_seeds(&cfg, 1, 1, nothing, NULL), -EINVAL);
+    assert_int_equal(weft_test_seeds(&cfg, 1, 1, nothing, NULL), WEFT_BAD_CONFIG);
     cfg.outside = 0;
     cfg.stack_size = 17;
-    assert_int_equal(weft_test_run(&cfg, nothing, NULL), -EINVAL);
+    assert_int_equal(weft_test_run(&cfg, nothing, NULL), WEFT_BAD_CONFIG);
     setenv("WEFT_SEED", "twelve", 1);
-    assert_int_equal(weft_test_run(NULL, nothing, NULL), -EINVAL);
+    assert_int_equal(weft_test_run(NULL, nothing, NULL), WEFT_BAD_CONFIG);
     setenv("WEFT_SEED", "0", 1);
-    assert_int_equal(weft_test_seeds(NULL, 1, 1, nothing, NULL), -EINVAL);
+    assert_int_equal(weft_test_seeds(NULL, 1, 1, nothing, NULL), WEFT_BAD_CONFIG);
 }
 
 static void what_is_out_of_range_is_said(void **state)

@@ -1,9 +1,11 @@
 // Addresses, to and from text.
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <weft/error.h>
 
 #include "runtime/net/addr.h"
 #include "tests/support/harness.h"
@@ -37,47 +39,82 @@ static void numeric_addresses_go_there_and_back(void **state)
     check_round("[fe80::1%4000000000]:9", AF_INET6, "[fe80::1%4000000000]:9");
 }
 
-static void what_is_no_address_is_refused(void **state)
+static void what_is_no_address_is_refused_by_name(void **state)
 {
-    const char *const bad[] = {
-        "",
-        ":",
-        "::",
-        "1.2.3.4",
-        "1.2.3.4:",
-        "1.2.3.4:65536",
-        "1.2.3.4:-1",
-        "1.2.3.4:+1",
-        "1.2.3.4: 1",
-        "1.2.3.4:1 ",
-        "1.2.3.4:0x1",
-        "1.2.3:1",
-        "1.2.3.256:1",
-        "localhost:80",
-        "::1:80",
-        "[::1]",
-        "[::1]:",
-        "[::1:80",
-        "::1]:80",
-        "[]:80",
-        "[1.2.3.4]:80",
-        "[::1]80",
-        "[::1%lo:80",
-        "[:::1]:80",
-        "1.2.3.4:99999999999999999999",
-        "[",
-        "[:1",
-        "[%lo]:1",
-        "0123456789012345678901234567890123456789012345678901234567890123456789:1",
+    static const struct {
+        const char *text;
+        int err;
+    } bad[] = {
+        { NULL, WEFT_ADDR_FORM },
+        { "", WEFT_ADDR_FORM },
+        { ":", WEFT_ADDR_NO_PORT },
+        { "::", WEFT_ADDR_NO_PORT },
+        { "1.2.3.4", WEFT_ADDR_NO_PORT },
+        { "1.2.3.4:", WEFT_ADDR_NO_PORT },
+        { "localhost", WEFT_ADDR_NO_PORT },
+        { "[::1]", WEFT_ADDR_NO_PORT },
+        { "[::1]:", WEFT_ADDR_NO_PORT },
+        { "1.2.3.4:65536", WEFT_ADDR_PORT },
+        { "1.2.3.4:99999999999999999999", WEFT_ADDR_PORT },
+        { "1.2.3.4:-1", WEFT_ADDR_PORT },
+        { "1.2.3.4:+1", WEFT_ADDR_PORT },
+        { "1.2.3.4: 1", WEFT_ADDR_PORT },
+        { "1.2.3.4:1 ", WEFT_ADDR_PORT },
+        { "1.2.3.4:0x1", WEFT_ADDR_PORT },
+        { "127.0.0.1:http", WEFT_ADDR_PORT },
+        { "[::1]:99999", WEFT_ADDR_PORT },
+        { ":99999", WEFT_ADDR_PORT },
+        { "localhost:80", WEFT_ADDR_NAME },
+        { "example.org:443", WEFT_ADDR_NAME },
+        { "4chan.example:443", WEFT_ADDR_NAME },
+        { "1.2.3:1", WEFT_ADDR_FORM },
+        { "1.2.3.256:1", WEFT_ADDR_FORM },
+        { "::1:80", WEFT_ADDR_FORM },
+        { "[::1:80", WEFT_ADDR_FORM },
+        { "::1]:80", WEFT_ADDR_FORM },
+        { "[]:80", WEFT_ADDR_FORM },
+        { "[1.2.3.4]:80", WEFT_ADDR_FORM },
+        { "[::1]80", WEFT_ADDR_FORM },
+        { "[::1]x:80", WEFT_ADDR_FORM },
+        { "[::1%lo:80", WEFT_ADDR_FORM },
+        { "[:::1]:80", WEFT_ADDR_FORM },
+        { "[", WEFT_ADDR_FORM },
+        { "[:1", WEFT_ADDR_FORM },
+        { "[%lo]:1", WEFT_ADDR_FORM },
+        { "[fe80::1%no-such-if]:1", -ENODEV },
+        { "0123456789012345678901234567890123456789012345678901234567890123456789:1", WEFT_ADDR_FORM },
     };
+    char longest[300];
     struct wf_addrs all;
     (void)state;
 
-    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
-        if (wf_addr_parse(&all, bad[i], false) != -EINVAL)
-            fail_msg("'%s' is taken for an address", bad[i]);
-    assert_int_equal(wf_addr_parse(&all, NULL, false), -EINVAL);
-    assert_int_equal(wf_addr_parse(&all, "[fe80::1%no-such-if]:1", false), -ENODEV);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        int err = wf_addr_parse(&all, bad[i].text, false);
+        if (err != bad[i].err)
+            fail_msg("'%s' is %d, not %d", bad[i].text, err, bad[i].err);
+    }
+    memset(longest, 'x', sizeof(longest));
+    strcpy(longest + sizeof(longest) - 4, ":80");
+    assert_int_equal(wf_addr_parse(&all, longest, false), WEFT_ADDR_FORM);
+}
+
+static void each_error_has_a_text_of_its_own(void **state)
+{
+    static const int own[] = { WEFT_ADDR_FORM, WEFT_ADDR_NO_PORT, WEFT_ADDR_PORT, WEFT_ADDR_NAME, WEFT_BAD_CONFIG };
+    enum { OWN = sizeof(own) / sizeof(*own) };
+    (void)state;
+
+    for (int i = 0; i < OWN; i++) {
+        assert_true(own[i] < -4096);
+        assert_string_equal(weft_strerror(own[i]), weft_strerror(-own[i]));
+        assert_string_not_equal(weft_strerror(own[i]), "unknown error");
+        for (int j = 0; j < i; j++)
+            assert_string_not_equal(weft_strerror(own[i]), weft_strerror(own[j]));
+    }
+    assert_string_equal(weft_strerror(WEFT_ADDR_FORM + 1), "unknown error");
+    assert_string_equal(weft_strerror(WEFT_BAD_CONFIG - 1), "unknown error");
+    assert_string_equal(weft_strerror(INT_MIN), "unknown error");
+    assert_string_equal(weft_strerror(-EINVAL), "Invalid argument");
 }
 
 static void a_port_alone_stands_for_both_families(void **state)
@@ -142,9 +179,9 @@ static void unix_addresses_go_there_and_back(void **state)
     assert_int_equal(wf_addr_parse_unix(&a, longest), -ENAMETOOLONG);
     longest[107] = 0;
     assert_int_equal(wf_addr_parse_unix(&a, longest), 0);
-    assert_int_equal(wf_addr_parse_unix(&a, ""), -EINVAL);
-    assert_int_equal(wf_addr_parse_unix(&a, "@"), -EINVAL);
-    assert_int_equal(wf_addr_parse_unix(&a, NULL), -EINVAL);
+    assert_int_equal(wf_addr_parse_unix(&a, ""), WEFT_ADDR_FORM);
+    assert_int_equal(wf_addr_parse_unix(&a, "@"), WEFT_ADDR_FORM);
+    assert_int_equal(wf_addr_parse_unix(&a, NULL), WEFT_ADDR_FORM);
 }
 
 static void what_the_kernel_says_of_unix_sockets_is_formatted(void **state)
@@ -175,7 +212,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numeric_addresses_go_there_and_back),
-        cmocka_unit_test(what_is_no_address_is_refused),
+        cmocka_unit_test(what_is_no_address_is_refused_by_name),
+        cmocka_unit_test(each_error_has_a_text_of_its_own),
         cmocka_unit_test(a_port_alone_stands_for_both_families),
         cmocka_unit_test(text_that_does_not_fit_is_refused),
         cmocka_unit_test(unix_addresses_go_there_and_back),
