@@ -9,7 +9,24 @@
 #include "base/clock.h"
 #include "base/handler.h"
 
-enum { BOUND_MS = 10 };
+enum { BOUND_MS = 10, TURNS = 64 };
+
+// weft's own threads take turns, from poll(2) to the end of the call, lest they take from each other what was announced
+// to all. Numbers that are equal modulo TURNS share a turn.
+static pthread_mutex_t turns[TURNS];
+
+// make_turns: in a child of fork, anew: another thread of the parent's may have had one.
+static void make_turns(void)
+{
+    for (int i = 0; i < TURNS; i++)
+        pthread_mutex_init(&turns[i], NULL); // cannot fail for the default kind
+}
+
+static void begin(void)
+{
+    make_turns();
+    pthread_atfork(NULL, NULL, make_turns);
+}
 
 static void on_signal(int sig, siginfo_t *info, void *context);
 
@@ -49,7 +66,7 @@ static ssize_t call_timed(timer_t timer, int fd, wf_ready_try *call, void *args)
     return result == -EINTR ? -EAGAIN : result;
 }
 
-ssize_t wf_bounded(int fd, short events, wf_ready_try *call, void *args)
+static ssize_t call_ready(int fd, short events, wf_ready_try *call, void *args)
 {
     ssize_t result = WF_TRY_LATER;
     timer_t timer;
@@ -61,5 +78,17 @@ ssize_t wf_bounded(int fd, short events, wf_ready_try *call, void *args)
     if (make_timer(&timer) == 0)
         result = call_timed(timer, fd, call, args);
     wf_handler_drop(&handler);
+    return result;
+}
+
+ssize_t wf_bounded(int fd, short events, wf_ready_try *call, void *args)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_mutex_t *turn = &turns[(unsigned)fd % TURNS];
+
+    pthread_once(&once, begin);
+    pthread_mutex_lock(turn);
+    ssize_t result = call_ready(fd, events, call, args);
+    pthread_mutex_unlock(turn);
     return result;
 }

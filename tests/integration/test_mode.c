@@ -377,6 +377,82 @@ static void a_connection_that_is_stolen_blocks_nobody(void **state)
     assert_int_equal(run_tasks(rob_listener, NULL), 0);
 }
 
+// Two processes, each with some acceptors, share a listener in blocking mode, as servers do that are started together.
+enum { SHARERS = 2, ACCEPTORS = 3, CLIENTS = 200 };
+
+struct shared {
+    int listener, end[2];
+};
+
+static int greet_all(void *arg)
+{
+    struct call c = { accept_one, "weft_accept", ((struct shared *)arg)->listener };
+    int fd;
+
+    while ((fd = accept_one(&c)) >= 0)
+        if (weft_write(fd, "x", 1) != 1 || weft_close(fd) != 0)
+            return 0;
+    return fd;
+}
+
+static int serve_until_the_end(void *arg)
+{
+    struct shared *s = arg;
+    weft_task *t[ACCEPTORS];
+    char byte;
+    int wrong = 0;
+
+    for (int i = 0; i < ACCEPTORS; i++)
+        t[i] = spawn(greet_all, s);
+    wrong += weft_read(s->end[0], &byte, 1) != 0;
+    for (int i = 0; i < ACCEPTORS; i++)
+        weft_task_cancel(t[i]);
+    for (int i = 0; i < ACCEPTORS; i++)
+        wrong += join(t[i]) != -ECANCELED;
+    return wrong;
+}
+
+static void serve(void *arg)
+{
+    close(((struct shared *)arg)->end[1]);
+    _exit(weft_run(NULL, serve_until_the_end, arg));
+}
+
+static void *run_sharer(void *arg)
+{
+    struct child c;
+
+    child_run(&c, serve, arg);
+    child_expect_exit(&c, 0);
+    return NULL;
+}
+
+static void processes_share_a_listener(void **state)
+{
+    struct sockaddr_in at;
+    struct shared s = { .listener = peer_listen(8, &at) };
+    pthread_t sharers[SHARERS];
+    char byte;
+    (void)state;
+
+    assert_int_equal(pipe2(s.end, O_CLOEXEC), 0);
+    for (int i = 0; i < SHARERS; i++)
+        sharers[i] = peer_start(run_sharer, &s);
+    for (unsigned i = 0; i < wf_test_rounds(CLIENTS); i++) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+        assert_int_equal(read(fd, &byte, 1), 1);
+        check_mode(s.listener);
+        close(fd);
+    }
+    close(s.end[1]);
+    for (int i = 0; i < SHARERS; i++)
+        peer_join(sharers[i]);
+    check_mode(s.listener);
+    close(s.listener);
+    close(s.end[0]);
+}
+
 // --- connecting ------------------------------------------------------------------------------------------------------
 
 static int connect_each(void *arg)
@@ -560,7 +636,8 @@ static void output_is_complete(void **state)
     int fd[2];
     (void)state;
 
-    make_pipe(fd);
+    make_fifo(fd);
+    block(fd[0]);
     pthread_t reader = peer_start(count_bytes, &fd[0]);
     int from = fd[0];
     child_run(&c, print_much, &fd[1]);
@@ -650,6 +727,7 @@ int main(void)
         cmocka_unit_test(counters_wait_in_any_mode),
         cmocka_unit_test(accepting_waits_in_any_mode),
         cmocka_unit_test(a_connection_that_is_stolen_blocks_nobody),
+        cmocka_unit_test(processes_share_a_listener),
         cmocka_unit_test(connecting_leaves_the_mode),
         cmocka_unit_test(what_is_stolen_blocks_nobody),
         cmocka_unit_test(many_readers_wait_in_any_mode),
