@@ -4,9 +4,9 @@
 // file description, which other processes may share. (weft_connect lends it to a socket for the time of connect(2).)
 // Sockets and pipes cost nothing more for that; a terminal or a FIFO is opened once more through /proc for each call;
 // the rest in blocking mode (a listener, the master of a pseudo-terminal, inotify, ...) goes through the blocking pool
-// once poll(2) says that it is ready, unless its program sets O_NONBLOCK. Reads and writes of regular files, and of
-// devices that cannot be polled, go to the blocking pool, too. Any number of tasks may read, and any number may write,
-// the same descriptor at the same time.
+// once poll(2) says that it is ready, unless its program has set O_NONBLOCK before. Reads and writes of regular files,
+// and of devices that cannot be polled, go to the blocking pool, too. Any number of tasks may read, and any number may
+// write, the same descriptor at the same time.
 //
 // What weft has waited on is closed with weft_close; after a plain close(2) a later descriptor with the same number
 // could wait for ever.

@@ -2,8 +2,9 @@
 // which for a listener is often shared with other processes. What weft has made has the flag. The rest stays as it is:
 //   - A listener in blocking mode is asked by poll(2), and then accepted from on the blocking pool, for a bounded time
 //     (bounded.h), since another process may take the connection first. One that has the flag is accepted from at once;
-//     each accept looks first whether it still has it: one cheap call beside one that makes a socket. (Such a call
-//     blocks the worker only if the flag is taken away between the two, and in the same moment the connection, too.)
+//     each accept looks first whether it still has it: one cheap call beside one that makes a socket. One that was ever
+//     found without is not believed again. (So a call blocks the worker only if the flag is taken away for the first
+//     time between the two, and in the same moment the connection, too.)
 //   - A socket in blocking mode that is to be connected gets the flag for the time of connect(2), which starts an
 //     attempt and returns. On the pool it would hold a thread for minutes, out of reach of a cancel. Nobody can notice
 //     the flag but by asking for it: a socket that is not connected has nothing else to wait for, and a second
@@ -92,11 +93,13 @@ int weft_accept(int fd, struct sockaddr *sa, socklen_t *len)
     struct wf_ready r;
 
     int err = wf_ready_open(&r, fd, WF_READ, "weft_accept");
-    if (err == 0 && r.kind != WF_KIND_LISTENER)
+    if (err == 0 && r.kind != WF_KIND_LISTENER && r.kind != WF_KIND_LISTENER_BLOCKS)
         err = listener(&r);
     if (err < 0)
         return err;
-    ssize_t got = wf_ready_run(&r, accept_now, &peer, NULL, 0);
+    ssize_t got = WF_TRY_POOL;
+    if (wf_likely(r.kind == WF_KIND_LISTENER))
+        got = wf_ready_run(&r, accept_now, &peer, NULL, 0);
     if (wf_unlikely(got == WF_TRY_POOL))
         got = wf_ready_calls(&r, &accepting, &peer);
     if (got >= 0)

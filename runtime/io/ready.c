@@ -90,7 +90,7 @@ static int note_drained(struct wf_ready *r, struct wf_cell *cell)
 {
     int err = wf_ready_same(r);
 
-    if (err == 0 && r->asks && r->kind != WF_KIND_OTHER)
+    if (err == 0 && r->asks && r->kind != WF_KIND_OTHER && r->kind != WF_KIND_OTHER_BLOCKS)
         err = refused(r);
     if (err == 0)
         wf_cell_clear(cell, r->edge);
@@ -195,7 +195,7 @@ WF_NOINLINE static int sys_is_stored(int fd)
 // adopt registers a descriptor that is no socket. Returns: 0; 1 if it cannot be waited for.
 static int adopt(struct wf_ready *r)
 {
-    if (r->kind == WF_KIND_OTHER)
+    if (r->kind == WF_KIND_OTHER || r->kind == WF_KIND_OTHER_BLOCKS)
         return 0;
     int err = sys_is_stored(r->fd);
     if (err == 0)
@@ -234,13 +234,28 @@ static ssize_t run_in_pool(struct wf_ready *r, wf_ready_try *try, void *args, ss
     return err < 0 && err != -EAGAIN ? err : job.result;
 }
 
+static ssize_t run_bounded(struct wf_ready *r, const struct wf_file_calls *calls, void *args)
+{
+    if (!wf_kind_blocks(r->kind)) {
+        int err = wf_ready_remember(r, r->kind == WF_KIND_OTHER ? WF_KIND_OTHER_BLOCKS : WF_KIND_LISTENER_BLOCKS);
+        if (err < 0)
+            return err;
+    }
+    return run_in_pool(r, calls->bounded, args, WF_TRY_LATER);
+}
+
 // attempt is one call, if the cell says that it may succeed.
 static ssize_t attempt(struct wf_ready *r, const struct wf_file_calls *calls, void *args)
 {
-    ssize_t result = wf_ready_look(r) ? calls->
-    try
-        (r->fd, args) : -EAGAIN;
-    return result == WF_TRY_POOL ? run_in_pool(r, calls->bounded, args, WF_TRY_LATER) : result;
+    ssize_t result = WF_TRY_POOL;
+
+    if (!wf_ready_look(r))
+        return -EAGAIN;
+    if (!wf_kind_blocks(r->kind))
+        result = calls->
+        try
+            (r->fd, args);
+    return result == WF_TRY_POOL ? run_bounded(r, calls, args) : result;
 }
 
 ssize_t wf_ready_calls(struct wf_ready *r, const struct wf_file_calls *calls, void *args)

@@ -61,7 +61,16 @@ enum wf_kind {
     WF_KIND_TCP,      // and a short read or write means drained
     WF_KIND_LISTENER, // a socket to accept from
     WF_KIND_OTHER,    // no socket
+    // A listener, or no socket, that was found in blocking mode where it could block: whatever its mode is now, it is
+    // not believed again, for there is somebody who changes it.
+    WF_KIND_LISTENER_BLOCKS,
+    WF_KIND_OTHER_BLOCKS,
 };
+
+static inline bool wf_kind_blocks(enum wf_kind kind)
+{
+    return kind == WF_KIND_LISTENER_BLOCKS || kind == WF_KIND_OTHER_BLOCKS;
+}
 
 // One call on one direction of a descriptor.
 struct wf_ready {
@@ -195,8 +204,8 @@ int wf_ready_attach_as(struct wf_ready *r, enum wf_kind kind);
 int wf_ready_remember(struct wf_ready *r, enum wf_kind kind);
 
 // wf_ready_calls is wf_ready_run for calls that have no flag which keeps them from blocking: `try`, which does not
-// block, or, if that says WF_TRY_POOL, `bounded` on the blocking pool, which does not block for long. wf_ready_file is
-// the same for what is no socket, and for what cannot be polled: `block` on the blocking pool.
+// block, or, once that has said WF_TRY_POOL, `bounded` on the blocking pool, which does not block for long.
+// wf_ready_file is the same for what is no socket, and for what cannot be polled: `block` on the blocking pool.
 struct wf_file_calls {
     wf_ready_try *
     try

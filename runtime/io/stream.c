@@ -10,9 +10,9 @@
 //   - for those poll(2) must say that there is something; then a terminal, a FIFO or a pipe is used through a
 //     description of one's own (own.h);
 //   - what is left (the master of a pseudo-terminal, inotify, an eventfd that is written to) is used as it is while it
-//     has the flag, and else on the blocking pool, for a bounded time (bounded.h). A call with the flag blocks the
-//     worker only if the flag is taken away between two system calls, and in the same moment somebody takes what was
-//     there.
+//     has the flag, and from the first time on that it has not, on the blocking pool, for a bounded time (bounded.h). A
+//     call blocks the worker only if the flag is taken away for the first time between two system calls, and in the
+//     same moment somebody takes what was there.
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
@@ -155,7 +155,7 @@ __attribute__((always_inline)) static inline ssize_t run(struct wf_ready *r, wf_
                                                          const struct wf_file_calls *file, struct vec v,
                                                          const void *into, size_t full)
 {
-    if (wf_likely(r->kind != WF_KIND_OTHER)) {
+    if (wf_likely(r->kind < WF_KIND_OTHER)) {
         ssize_t result = wf_ready_run(r, socket, args, into, full);
         if (wf_likely(result != -ENOTSOCK))
             return result;
