@@ -284,7 +284,6 @@ int wf_draw_new(struct wf_draw **out, struct wf_sched *s, const struct wf_draw_h
     wf_store_relaxed(&w->look_at, (uint64_t)0); // relaxed: nobody else is there
     w->thread = wf_thread_self();
     w->thread->worker = w;
-    s->cxx = wf_exceptions_of_thread(false); // thousands of test runs may each have a scheduler
     w->cxx = s->cxx ? s->cxx() : NULL;
     d->keeper = wf_keeper_set(&wf_worker_keeper);
     wf_context_adopt(&w->loop);

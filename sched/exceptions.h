@@ -25,11 +25,12 @@ struct wf_exceptions {
 };
 
 // wf_exceptions_of_thread is the function that finds the calling thread's state. It looks for the C++ runtime that is
-// in the process now: one that weft was linked with, one that the program was, or one that dlopen has loaded. `hidden`:
-// also one that dlopen has loaded for a single plug-in (RTLD_LOCAL). To see that there is none takes 25 us.
+// in the process now: one that weft was linked with, one that the program was, or one that dlopen has loaded for all
+// (RTLD_GLOBAL). One that was loaded for a single plug-in is known by its name only, and to ask by name (dlopen with
+// RTLD_NOLOAD) is not safe: a child of a fork that comes in the midst of it crashes in its own first dlopen.
 // Returns: NULL if there is none.
 // Context: any thread.
-struct wf_exceptions *(*wf_exceptions_of_thread(bool hidden))(void);
+struct wf_exceptions *(*wf_exceptions_of_thread(void))(void);
 
 // wf_exceptions_any tells whether there is something to keep.
 static inline bool wf_exceptions_any(const struct wf_exceptions *e)

@@ -104,6 +104,7 @@ int wf_sched_new(struct wf_sched **out, const struct wf_sched_config *cfg)
     s->cfg = *cfg;
     s->stack_class = (uint8_t)wf_stack_class(cfg->stack_size);
     snprintf(s->name, sizeof(s->name), "%s", cfg->name);
+    s->cxx = wf_exceptions_of_thread();
     s->scatter = getenv("WEFT_SCATTER") != NULL;
     wf_headers_init(&s->headers, cfg->task_size);
     wf_depot_init(&s->depot);
@@ -158,7 +159,6 @@ int wf_sched_start(struct wf_sched *s)
 {
     int err = 0;
 
-    s->cxx = wf_exceptions_of_thread(true);
     for (; s->started < s->cfg.workers && !err; s->started += !err)
         err = start_worker(&s->workers[s->started]);
     await_arrivals(s);

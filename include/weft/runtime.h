@@ -13,7 +13,7 @@ typedef struct weft_config {
     size_t size;       // sizeof(weft_config): lets the struct grow
     unsigned workers;  // 0: WEFT_WORKERS, else the CPUs this process may use (affinity mask, cgroup quota); at most 256
     size_t stack_size; // 0: WEFT_STACK_SIZE, else 64 KiB of address space per task; only touched pages cost memory;
-                       // 16 KiB to 256 MiB, rounded up to a power of two
+                       // 16 KiB to 256 MiB, rounded up to a power of two. 64 KiB more, for the guard, cost nothing
     unsigned blocking_max; // 0: WEFT_BLOCKING_MAX, else 512 threads for weft_blocking; at most 65536
     bool pin_workers;      // one CPU per worker; the pool's threads, and children of fork, have all of them
     uint64_t seed;         // 0: from the system; else makes scheduling choices repeatable
@@ -75,9 +75,10 @@ WEFT_API int weft_run(const weft_config *cfg, weft_fn *fn, void *arg);
 // weft_rt_new builds a runtime and starts its threads: weft_run taken apart, for embedding in a host program.
 //
 // C++: each task has its own exceptions (weft/task.h) if the C++ library, libstdc++ or libc++abi, is in the process
-// when the runtime is made: linked statically or dynamically, or loaded by dlopen. A library that a plug-in brings
-// later is not noticed: a host that loads C++ plug-ins while tasks run is linked with it (-Wl,--no-as-needed
-// -lstdc++). If there are two, the one that weft was linked with is served, or else the first that dlsym finds.
+// when the runtime is made: linked in, statically or not, or loaded by dlopen with RTLD_GLOBAL. A library that a
+// plug-in brings for itself (RTLD_LOCAL), or later, is not noticed: a host of C++ plug-ins is linked with it
+// (-Wl,--no-as-needed -lstdc++). If there are two, it is the one that weft was linked with, else the first that dlsym
+// finds.
 //
 // Returns: 0, and the runtime in *out; WEFT_BAD_CONFIG, -ENOMEM, -EAGAIN or -EMFILE as weft_run, with nothing left
 //          behind.

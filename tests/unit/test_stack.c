@@ -159,7 +159,6 @@ static void advice_is_believed_where_it_was_seen_to_work(void **state)
     assert_true(wf_futex_faults(stack->base - sizeof(word)));
     assert_true(wf_futex_faults(stack->base - WF_STACK_GUARD));
     assert_false(wf_futex_faults(&word));
-    assert_true(wf_futex_faults((void *)16));
 #ifdef WF_EMULATED
     assert_true(depot.mprotect_guards);
 #endif
