@@ -1,7 +1,7 @@
-"""What is compared: cases, each run by every participant in turn, round after round."""
+"""What bench/compare measures: cases, each run by every participant in turn, round after round."""
 import dataclasses
 
-from bench.lib.case import BURST, NEIGHBOURS, PING, Case
+from bench.pipeline.case import NEIGHBOURS, Case, Micro, Plan, light, mixed
 
 EXPERIMENTS = {
     "echo": "echo, closed loop",
@@ -43,32 +43,12 @@ MICRO = {
     "wake_idle": "a thread completes a future, the task that waits reads the clock; the workers sleep",
     "wake_busy": "the same while the workers are busy with others",
 }
-# Who takes part in an experiment that is not everybody's: whose servers have neighbours; a floor has no tasks.
-TAKES_PART = {
-    "mixed": ("weft", "tokio", "go"),
-    "light": ("weft", "tokio", "go", "epoll"),
-}
+# Experiments that are not everybody's: those whose servers have neighbours; a floor has no tasks.
+WITH_NEIGHBOURS = ("weft", "tokio", "go")
+IN_LIGHT = (*WITH_NEIGHBOURS, "epoll")
 TREES = ("skynet", "fib32")
 WORKERS = {"one": 1, "free": 2}
 TAIL_ROUNDS = 4
-
-
-@dataclasses.dataclass(frozen=True)
-class Micro:
-    """One micro benchmark, in a process of its own."""
-    bench: str
-    workers: int = 2
-    experiment: str = "micro"
-    regime: str = "free"
-
-    TYPICAL_S = {"sleep_1m": 2.0, "fib32": 1.5, "chained_spawn": 0.4, "idle_task": 4.0}     # of one repetition
-
-    @property
-    def name(self):
-        return f"{self.bench}-w{self.workers}"
-
-    def estimate_s(self, reps):
-        return 0.2 + (reps + 1) * self.TYPICAL_S.get(self.bench, 0.35)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +61,7 @@ class Scope:
     idle: int
     reps: int
     micro: tuple
-    mixed: tuple        # (neighbours, workers)
+    mixed: tuple        # (neighbours, workers); one worker is there to be seen: what goes for two need not go for one
     mixed_s: float
     bursts: int
     light: tuple        # messages a second
@@ -110,53 +90,24 @@ def echo(scope, regime, size, connections):
                 warmup=scope.warmup * longer)
 
 
-def peak(scope):
-    """The case whose best rate the fixed rate is half of."""
-    return echo(scope, "free", 64, 128)
-
-
-def at_rate(scope, rate):
-    return Case("rate", "free", 2, 128, rate=rate, seconds=scope.latency_s, warmup=scope.warmup)
-
-
-def neighbour(scope, name):
-    return Case(name, "free", 2, 16, rate=2000, server_args=(f"--{name}",), seconds=scope.latency_s,
-                warmup=scope.warmup)
-
-
-def mixed(scope):
-    """One worker is there to be seen: what goes for two need not go for one."""
-    return [Case("mixed", "free", workers, **PING, neighbours=neighbours, burst=BURST, bursts=scope.bursts,
-                 seconds=scope.mixed_s, warmup=scope.warmup) for neighbours, workers in scope.mixed]
-
-
-def light(scope):
-    at_rates = [Case("light", "free", 2, 16, rate=rate, seconds=scope.light_s, warmup=scope.warmup)
-                for rate in scope.light]
-    return at_rates + [Case("light", "free", 2, **PING, seconds=scope.light_s, warmup=scope.warmup)]
-
-
-def micro(scope):
-    return [Micro(bench) for bench in scope.micro] + [Micro(bench, 1) for bench in scope.trees]
-
-
-def cases(scope, experiment):
-    """The cases of an experiment; that of `rate` with a rate that is yet to be found."""
+def cases(scope):
+    """{experiment: its cases}; that of `rate` with a rate that is yet to be found."""
+    short = {"seconds": scope.seconds, "warmup": scope.warmup}
+    long = {"seconds": scope.latency_s, "warmup": scope.warmup}
     return {
-        "echo": lambda: [echo(scope, *point) for point in scope.points],
-        "rate": lambda: [at_rate(scope, 0)],
-        "stall": lambda: [neighbour(scope, "stall")],
-        "hog": lambda: [neighbour(scope, "hog")],
-        "mixed": lambda: mixed(scope),
-        "light": lambda: light(scope),
-        "churn": lambda: [Case("churn", "free", 2, 16, churn=True, seconds=scope.seconds, warmup=scope.warmup)],
-        "idle": lambda: [Case("idle", "free", 2, 64, idle=scope.idle, seconds=scope.seconds,
-                              warmup=scope.latency_s / 2)],
-        "syscalls": lambda: [Case("syscalls", "free", 2, 128, count_syscalls=True, seconds=scope.seconds)],
-        "scaling": lambda: [Case("scaling", "free", n, 128, seconds=scope.seconds, warmup=scope.warmup)
-                            for n in (1, 2)],
-        "micro": lambda: micro(scope),
-    }[experiment]()
+        "echo": [echo(scope, *point) for point in scope.points],
+        "rate": [Case("rate", "free", 2, 128, rate=1, **long)],
+        "stall": [Case("stall", "free", 2, 16, rate=2000, server_args=("--stall",), **long)],
+        "hog": [Case("hog", "free", 2, 16, rate=2000, server_args=("--hog",), **long)],
+        "mixed": mixed(scope, servers=WITH_NEIGHBOURS),
+        "light": light(scope, servers=IN_LIGHT),
+        "churn": [Case("churn", "free", 2, 16, churn=True, **short)],
+        "idle": [Case("idle", "free", 2, 64, idle=scope.idle, seconds=scope.seconds, warmup=scope.latency_s / 2)],
+        "syscalls": [Case("syscalls", "free", 2, 128, count_syscalls=True, seconds=scope.seconds)],
+        "scaling": [Case("scaling", "free", n, 128, **short) for n in (1, 2)],
+        "micro": [Micro(bench, reps=scope.reps) for bench in scope.micro] +
+                 [Micro(bench, 1, reps=scope.reps) for bench in scope.trees],
+    }
 
 
 def rounds_of(scope, experiment, rounds):
@@ -165,7 +116,11 @@ def rounds_of(scope, experiment, rounds):
     return rounds + TAIL_ROUNDS if experiment in scope.tails else rounds
 
 
-def in_turn(participants, first):
-    """All of them, each beginning as often as the others."""
-    first %= max(len(participants), 1)
-    return participants[first:] + participants[:first]
+def plan(scope, only, rounds, workers):
+    """`workers`: how many there are where the cases above have two."""
+    def adapted(case):
+        return dataclasses.replace(case, workers=workers) if case.workers == 2 else case
+    wanted = {name: [adapted(case) for case in found] for name, found in cases(scope).items()
+              if name in (only or EXPERIMENTS)}
+    return Plan(wanted, {name: rounds_of(scope, name, rounds) for name in EXPERIMENTS}, workers,
+                adapted(echo(scope, "free", 64, 128)))

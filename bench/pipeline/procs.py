@@ -102,6 +102,46 @@ def run_load(program, server, args, cpus, timeout_s):
     raise Failed(errors.strip() + (f"\nThe server said: {said}" if said else ""))
 
 
+# --- micro benchmarks ------------------------------------------------------------------------------------------------
+
+MICRO_LIMIT_S = 120     # for one benchmark with its repetitions
+
+
+def run_micro(command, cpus, limit_s=MICRO_LIMIT_S):
+    """What it printed. It is killed if it takes too long, with all that it holds."""
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit_s,
+                              preexec_fn=prepare_child(cpus))
+    except subprocess.TimeoutExpired:
+        raise Failed(f"not done after {limit_s} s") from None
+    except OSError as e:
+        raise Failed(str(e)) from None
+    if done.returncode != 0:
+        raise Failed(done.stderr.strip()[-500:] or f"status {done.returncode}")
+    return done.stdout
+
+
+def micro_names(command, cpus):
+    """The benchmarks that a program has; it lists them, or their lines."""
+    return {line.split(".")[0].strip() for line in run_micro([*command, "--list"], cpus, 20).splitlines()}
+
+
+def measure_micro(command, case, cpus):
+    """{line: {value, unit}}"""
+    found = {}
+    for line in run_micro([*command, f"--workers={case.workers}", f"--reps={case.reps}", case.bench], cpus).splitlines():
+        try:
+            name, value, unit = line.split("\t")
+            found[name] = {"value": float(value), "unit": unit}
+        except ValueError:
+            raise Failed(f"not a result: {line}") from None
+    if not any(line.split(".")[0] == case.bench for line in found):
+        raise Failed("it printed no result")
+    return found
+
+
+# --- echo servers under load -----------------------------------------------------------------------------------------
+
 def server_command(command, case):
     neighbours = [f"--neighbours={case.neighbours}"] if case.neighbours else []
     return [*command, "--listen=127.0.0.1:0", f"--workers={case.workers}", *case.server_args, *neighbours]

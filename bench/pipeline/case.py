@@ -1,7 +1,7 @@
-"""One way to load an echo server: what is asked of echo-load, and on which CPUs."""
+"""What one run does: a load on an echo server, or a micro benchmark; and what a command is asked to run in all."""
 import dataclasses
 
-from bench.lib import machine
+from bench.pipeline import machine
 
 # How server and client share the machine. On two CPUs a client and two workers are three busy threads, so the free
 # figures depend on the kernel's scheduler as well: the pinned ones stand beside them.
@@ -28,6 +28,7 @@ BURST = 100
 
 @dataclasses.dataclass(frozen=True)
 class Case:
+    """A load on an echo server."""
     experiment: str
     regime: str
     workers: int
@@ -42,7 +43,7 @@ class Case:
     neighbours: str = ""        # KIND:N, or "none": a server that counts what its neighbours do
     burst: int = 0              # so many connections at once, before the load proper ...
     bursts: int = 5             # ... and so often
-    servers: tuple = ("weft", "epoll")
+    servers: tuple = ()         # the participants; empty: all
     seconds: float = 1.0
     warmup: float = 0.2
 
@@ -77,7 +78,49 @@ class Case:
     def estimate_s(self):
         """How long one run takes, about: with starting, connecting and stopping."""
         bursts = 0.2 + 0.06 * self.bursts if self.burst else 0
-        return self.seconds + self.warmup + bursts + 0.15 + (self.connections + self.idle) * 1e-4
+        return self.seconds + self.warmup + bursts + 0.4 + (self.connections + self.idle) * 1e-4
+
+
+@dataclasses.dataclass(frozen=True)
+class Micro:
+    """One micro benchmark, in a process of its own."""
+    bench: str
+    workers: int = 2
+    reps: int = 2
+    experiment: str = "micro"
+    regime: str = "free"
+
+    servers, descriptors = (), 0
+    TYPICAL_S = {"sleep_1m": 2.0, "fib32": 1.5, "chained_spawn": 0.4, "idle_task": 4.0}     # of one repetition
+
+    @property
+    def name(self):
+        return f"{self.bench}-w{self.workers}"
+
+    def estimate_s(self):
+        return 0.2 + (self.reps + 1) * self.TYPICAL_S.get(self.bench, 0.35)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a command is asked to run."""
+    cases: dict             # of each experiment, in the order of running
+    rounds: dict            # of each experiment: how often its cases are run
+    workers: int = 2        # where server and client are free
+    peak: Case = None       # `rate` is half of what the best peer reaches in it
+
+
+def mixed(scope, **more):
+    """`scope.mixed`: of each case the neighbours, and how many workers the server has."""
+    return [Case("mixed", "free", workers, **PING, neighbours=neighbours, burst=BURST, bursts=scope.bursts,
+                 seconds=scope.mixed_s, warmup=scope.warmup, **more) for neighbours, workers in scope.mixed]
+
+
+def light(scope, **more):
+    """`scope.light`: messages a second."""
+    common = {"seconds": scope.light_s, "warmup": scope.warmup, **more}
+    at_rates = [Case("light", "free", 2, 16, rate=rate, **common) for rate in scope.light]
+    return at_rates + [Case("light", "free", 2, **PING, **common)]
 
 
 def placements():

@@ -1,15 +1,9 @@
 """The runs as figures: medians, and ratios of medians with their spread over the rounds."""
 import dataclasses
 
-from bench.lib.figures import FIGURES, median
+from bench.pipeline.figures import FIGURES, median
 
 MORE_IS_BETTER = {"rate", "per_cpu", "neighbours", "Mmsg/s"}      # figures and units; of all others less is better
-
-
-def per_cpu(result):
-    """Messages for a second of the server's CPU time."""
-    us = FIGURES["cpu_us"](result)
-    return 1e6 / us if us else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,14 +31,14 @@ class Results:
         self.cases, self.found = {}, {}
         gone = {(f["case"], f["who"]) for f in data["failures"]}    # who failed once has no figures in that case
         for run in data["runs"]:
-            name = run["case"]["name"]
+            name, who = run["case"]["name"], run.get("who") or run["server"]
             self.cases.setdefault(name, run["case"])
-            if (name, run["who"]) not in gone:
-                self.found.setdefault((name, run["who"]), {})[run["round"]] = run["result"]
+            if (name, who) not in gone:
+                self.found.setdefault((name, who), {})[run["round"]] = run["result"]
 
     def workers(self, regime):
         """How many workers the cases of a regime have, unless they are about the number of workers."""
-        return 1 if regime == "one" else self.data["workers"]
+        return 1 if regime in ("one", "own") else self.data["workers"]
 
     def who(self, kinds=("weft", "variant", "peer", "floor")):
         """The names of the participants, in the order of the tables."""
@@ -62,25 +56,21 @@ class Results:
 
     def by_round(self, case, who, figure):
         """{round: value}. A figure is one of an echo run, or a line of a micro benchmark."""
-        values = {}
-        for at, result in self.runs(case, who).items():
+        def value(result):
             if "bench" in self.cases[case]:
-                value = result.get(figure, {}).get("value")
-            else:
-                value = per_cpu(result) if figure == "per_cpu" else FIGURES[figure](result)
-            if value is not None:
-                values[at] = value
-        return values
+                return result.get(figure, {}).get("value")
+            return FIGURES[figure](result)
+        found = {at: value(result) for at, result in self.runs(case, who).items()}
+        return {at: v for at, v in found.items() if v is not None}
 
     def median(self, case, who, figure):
         return median(self.by_round(case, who, figure).values())
 
+    def micro_results(self, case):
+        return [result for who in self.who() for result in self.runs(case, who).values()]
+
     def unit(self, case, line):
-        for who in self.who():
-            for result in self.runs(case, who).values():
-                if line in result:
-                    return result[line]["unit"]
-        return ""
+        return next((result[line]["unit"] for result in self.micro_results(case) if line in result), "")
 
     def more_is_better(self, case, figure):
         return (self.unit(case, figure) if "bench" in self.cases[case] else figure) in MORE_IS_BETTER
@@ -96,9 +86,9 @@ class Results:
         a, b = self.by_round(more, who, figure), self.by_round(one, who, figure)
         return divide(a, b) if self.more_is_better(one, figure) else divide(b, a)
 
-    def goodness(self, case, figure, who):
-        """How good it is, with weft = 1: above 1 is better than weft, whatever the figure counts."""
-        return self.ratio(case, figure, who, "weft", inverse=not self.more_is_better(case, figure))
+    def goodness(self, case, figure, who, base="weft"):
+        """How good it is, with weft (or another) = 1: above 1 is better, whatever the figure counts."""
+        return self.ratio(case, figure, who, base, inverse=not self.more_is_better(case, figure))
 
     def best(self, case, figure, among):
         """The best of some participants, or None if none has the figure."""
@@ -109,16 +99,11 @@ class Results:
 
     def select(self, **wanted):
         """Names of the cases with these settings."""
-        return [name for name, case in self.cases.items()
-                if all(key in case and case[key] == value for key, value in wanted.items())]
+        return [name for name, case in self.cases.items() if wanted.items() <= case.items()]
 
     def lines(self, case):
         """The lines that a micro benchmark has, such as sleep_1m.wall."""
-        found = {}
-        for who in self.who():
-            for result in self.runs(case, who).values():
-                found.update(dict.fromkeys(result))
-        return list(found)
+        return list(dict.fromkeys(line for result in self.micro_results(case) for line in result))
 
 
 PLAIN = {"depth": 1, "idle": 0, "rate": 0, "churn": False, "count_syscalls": False, "server_args": []}

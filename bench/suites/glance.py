@@ -1,9 +1,9 @@
 """The comparison at a glance: one line for each kind of figure, one column for each participant, weft = 1."""
 import math
 
-from bench.lib.text import number
-from bench.side.plan import TREES
-from bench.side.results import plain
+from bench.pipeline.results import plain
+from bench.pipeline.text import number
+from bench.suites.compare_plan import TREES
 
 
 def lines_of(results, wanted):

@@ -1,96 +1,22 @@
-"""What weft must reach: ratios of medians in one run, weft over the best peer (floors apart)."""
-import dataclasses
+"""What weft must reach beside its peers: ratios of medians in one run, weft over the best peer (floors apart)."""
 import math
 
-from bench.lib.figures import median
-from bench.side import plan
-from bench.side.results import plain
-from bench.side.table import named
+from bench.pipeline.goal import Goal, Point, absolute, compared
+from bench.pipeline.results import median, plain
+from bench.suites import compare_plan
+from bench.suites.tables import named
 
 RUNTIMES = ("tokio", "tokio-unstable", "go", "onetbb", "rayon")
 TOKIO = ("tokio", "tokio-unstable")
 FLOOR = ("epoll",)
 NOT_AMONG_ALL = ("fib32", "skynet", "idle_task")
 
-
-@dataclasses.dataclass(frozen=True)
-class Point:
-    """One figure of a goal. `against`: whose; empty for a figure that stands for itself."""
-    where: str
-    against: str
-    value: float
-    low: float
-    high: float
-    wanted: float
-    at_least: bool
-    difference: bool = False    # weft's figure less the other's, not the ratio
-
-    @property
-    def met(self):
-        return self.value >= self.wanted if self.at_least else self.value <= self.wanted
-
-    @property
-    def unclear(self):
-        """Rounds on both sides of what is wanted."""
-        return self.low < self.wanted < self.high
-
-    @property
-    def margin(self):
-        """Below 1: missed by so much."""
-        if self.difference:
-            return 1 + self.wanted - self.value
-        if not self.value:
-            return float("inf")
-        return self.value / self.wanted if self.at_least else self.wanted / self.value
-
-
-@dataclasses.dataclass(frozen=True)
-class Goal:
-    what: str
-    wanted: str
-    points: list
-
-    @property
-    def worst(self):
-        return min(self.points, key=lambda p: p.margin)
-
-    @property
-    def met(self):
-        return sum(p.met for p in self.points)
-
-    @property
-    def verdict(self):
-        if not self.points:
-            return "not measured"
-        missed = [p for p in self.points if not p.met]
-        decides = missed or self.points
-        words = "MISSED" if missed else "met"
-        return words + (", unclear" if all(p.unclear for p in decides) else "")
-
-
 # --- points ----------------------------------------------------------------------------------------------------------
-
-def compared(results, case, figure, among, wanted, where, at_least=False, who="weft"):
-    """[the figure of `who` over the best of `among`], or [] if that was not measured."""
-    best = results.best(case, figure, among)
-    # a goal with "at most" is about costs: of what is the better the more there is, the cost is the inverse
-    inverse = not at_least and results.more_is_better(case, figure)
-    ratio = best and results.ratio(case, figure, who, best, inverse)
-    if not ratio:
-        return []
-    return [Point(where, results.label(best), ratio.value, ratio.low, ratio.high, wanted, at_least)]
-
-
-def absolute(results, case, figure, wanted, where):
-    values = results.by_round(case, "weft", figure).values()
-    return [Point(where, "", results.median(case, "weft", figure), min(values), max(values), wanted,
-                  False)] if values else []
-
 
 def echo_points(results, figure, among, wanted):
     """At every point of the echo that was measured."""
     points = []
-    for regime in plan.WORKERS:
+    for regime in compare_plan.WORKERS:
         for name in plain(results, regime=regime, workers=results.workers(regime)):
             where = named("echo", results.cases[name])
             points += compared(results, name, figure, among, wanted, where, at_least=True)
@@ -232,7 +158,7 @@ def light_goals(results):
 
 def micro_goals(results):
     trees = [p for among, wanted in ((TOKIO, 0.2), (("onetbb",), 1.0))
-             for p in micro_points(results, lambda line: line in plan.TREES, among, wanted)]
+             for p in micro_points(results, lambda line: line in compare_plan.TREES, among, wanted)]
     return [
         Goal("every micro benchmark but the ones below, idle_task and memory", "<= 0.7 x the best runtime's",
              micro_points(results, every_micro, RUNTIMES, 0.7)),
@@ -240,7 +166,7 @@ def micro_goals(results):
         Goal("sleep_1m.wall", "<= 1.0 x the best peer's",
              micro_points(results, lambda line: line == "sleep_1m.wall", RUNTIMES, 1.0)),
         Goal("from 1 worker to 2 on skynet and fib32", ">= 1.8 x",
-             [p for bench in plan.TREES for p in speedup(results, bench)]),
+             [p for bench in compare_plan.TREES for p in speedup(results, bench)]),
     ]
 
 

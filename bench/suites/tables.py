@@ -1,8 +1,8 @@
 """The comparison as text."""
-from bench.lib.text import align, counted, latency, load_words, milliseconds, number, thousands
-from bench.side import glance
-from bench.side.plan import EXPERIMENTS, MICRO
-from bench.side.results import PLAIN
+from bench.pipeline.text import align, counted, latency, load_words, milliseconds, number, thousands
+from bench.pipeline.results import PLAIN
+from bench.suites import glance
+from bench.suites.compare_plan import EXPERIMENTS, MICRO
 
 CONVENTION = ("x weft: how good a participant is, with weft = 1. Above 1 it is better than weft, below 1 worse, "
               "whether the figure counts messages or costs. In brackets: the smallest and the largest of a round.")

@@ -1,8 +1,9 @@
 """What the pages of the reports look like. A page is one HTML file that needs nothing else."""
 import html
+import importlib
 import time
 
-from bench.lib import machine
+from bench.pipeline import machine
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1e293b; background: #fff; max-width: 62rem; margin: 2rem auto;
@@ -35,14 +36,14 @@ def circumstances(data, how_much):
     return f"{when}, {how_much}, {data['seconds']:.0f} s. {about}. Mitigations in the kernel: {workarounds}."
 
 
-def plot_parts(make):
-    """The plots that `make()` gives as (title, remark, svg); a remark instead if there can be none."""
+def plot_parts(module, results):
+    """The plots of a module, (title, remark, svg) each; a remark instead if there can be none."""
     try:
-        found = make()
+        found = importlib.import_module(module).all_plots(results)
     except ImportError:
         return "<p class=small>No plots: matplotlib is not installed (Debian: python3-matplotlib).</p>"
     return "".join(f"<h2>{html.escape(title)}</h2><p class=small>{html.escape(remark)}</p>{svg}"
-                   for title, remark, svg in found)
+                   for title, remark, svg in found if svg)
 
 
 def document(title, body, style=""):

@@ -2,7 +2,7 @@
 import pathlib
 import subprocess
 
-from bench.lib.progress import say
+from bench.pipeline.progress import say
 
 LOG = pathlib.Path("build/log")
 BUILD_S = 1800      # nothing that is built here takes half as long
@@ -51,7 +51,7 @@ def programs_missing(peer):
     """Why it cannot take part: a program of its that is not there, or nothing."""
     for program in ("echo", "micro"):
         for word in peer.command(program):
-            if word.startswith("build/") and not pathlib.Path(word).exists():
+            if "/" in word and not word.startswith("-") and not pathlib.Path(word).exists():
                 return f"{word} is missing"
     return ""
 

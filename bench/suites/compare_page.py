@@ -1,13 +1,11 @@
-"""The report. From the repository's root: `python3 -B -m bench.side.report results.json > report.html`."""
+"""The page of the comparison."""
 import html
-import json
-import sys
 
-from bench.lib.case import NEIGHBOURS, REGIMES
-from bench.lib.page import circumstances, document, plot_parts, text_table
-from bench.side import glance, plan, table
-from bench.side.goals import goals
-from bench.side.results import Results
+from bench.pipeline.case import NEIGHBOURS, REGIMES
+from bench.pipeline.page import circumstances, document, plot_parts, text_table
+from bench.pipeline.results import Results
+from bench.suites import compare_plan, glance, tables
+from bench.suites.goals import goals
 
 STYLE = """
 body { max-width: 78rem; } p, ul, svg.plot { max-width: 66rem; } svg.plot { display: block; }
@@ -51,10 +49,10 @@ process of its own. Who has no such shape is not in that row.<details><summary>W
 
 
 def reading(data):
-    micro = text_table([("benchmark", "what one run does"), *plan.MICRO.items()], 2)
+    micro = text_table([("benchmark", "what one run does"), *compare_plan.MICRO.items()], 2)
     neighbours = text_table([("neighbour", "one round"), *NEIGHBOURS.items()], 2)
-    return READING.format(micro=micro, neighbours=neighbours, bursts=plan.SCOPES[data["scope"]].bursts,
-                          convention=html.escape(table.CONVENTION), one=REGIMES["one"], cpus=data["cpus"],
+    return READING.format(micro=micro, neighbours=neighbours, bursts=compare_plan.SCOPES[data["scope"]].bursts,
+                          convention=html.escape(tables.CONVENTION), one=REGIMES["one"], cpus=data["cpus"],
                           workers=data["workers"])
 
 
@@ -69,10 +67,10 @@ def goal_class(row, i):
 
 
 def goal_part(found):
-    rows = table.goal_rows(found)
+    rows = tables.goal_rows(found)
     points = "".join(f"<h4>{html.escape(g.what)}, {html.escape(g.wanted)}: {g.met} of {len(g.points)}</h4>"
-                     f"{text_table(table.point_rows(g), 2, verdict_class)}" for g in found if g.points)
-    return (f"<h2>What weft set itself as goals: {table.summary(found)}</h2><p class=small>Each goal with the point at "
+                     f"{text_table(tables.point_rows(g), 2, verdict_class)}" for g in found if g.points)
+    return (f"<h2>What weft set itself as goals: {tables.summary(found)}</h2><p class=small>Each goal with the point at "
             "which weft is worst; a ratio here is weft's figure over the other's, so &gt;= is about speed, &lt;= about "
             "time, memory or calls. Rounds: the smallest and the largest that one round gave.</p>"
             f"{text_table(rows, 2, goal_class)}<details><summary>All points of each goal</summary>{points}</details>")
@@ -99,7 +97,7 @@ def participant_part(data):
 
 
 def absent_part(data):
-    lines = "".join(f"<li>{html.escape(line)}</li>" for line in table.absences(data))
+    lines = "".join(f"<li>{html.escape(line)}</li>" for line in tables.absences(data))
     return f"<h2>What was left out, and other remarks</h2><ul class=small>{lines}</ul>" if lines else ""
 
 
@@ -112,27 +110,18 @@ def figure_part(results):
         names += ["own"] if kind == "weft" and i else ["floor"] if kind == "floor" and i else []
         return " ".join(names)
     parts = ["<h2>All figures</h2>"]
-    for title, rows, left in table.sections(results):
+    for title, rows, left in tables.sections(results):
         parts.append(f"<details open><summary><h3>{html.escape(title)}</h3></summary>{text_table(rows, left, looks)}"
                      "</details>")
     return "".join(parts)
-
-
-def all_plots(results):
-    from bench.side import plots
-    return plots.all_plots(results)
 
 
 def page(data):
     """The whole page for the contents of results.json."""
     results = Results(data)
     where = circumstances(data, f"{data['scope']} run, {data['rounds']} rounds, {data['workers']} workers")
-    body = (f"<h1>weft and its peers, side by side</h1><p class=small>{where}</p>{INTRODUCTION}"
-            f"{glance_part(results)}{goal_part(goals(results))}{reading(data)}{plot_parts(lambda: all_plots(results))}"
-            f"{participant_part(data)}{absent_part(data)}{figure_part(results)}")
+    plots = plot_parts("bench.suites.compare_plots", results)
+    body = (f"<h1>weft and its peers, side by side</h1><p class=small>{where}</p>{INTRODUCTION}{glance_part(results)}"
+            f"{goal_part(goals(results))}{reading(data)}{plots}{participant_part(data)}{absent_part(data)}"
+            f"{figure_part(results)}")
     return document("weft: comparison", body, STYLE)
-
-
-if __name__ == "__main__":
-    with open(sys.argv[1]) as f:
-        sys.stdout.write(page(json.load(f)))
