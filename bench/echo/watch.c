@@ -105,6 +105,8 @@ int watch_memory(pid_t pid, struct memory *m)
     while (fgets(line, sizeof(line), f)) {
         if (sscanf(line, "VmRSS: %lld", &kib) == 1)
             m->rss_kib = kib;
+        else if (sscanf(line, "VmHWM: %lld", &kib) == 1)
+            m->peak_kib = kib;
         else if (sscanf(line, "VmPTE: %lld", &kib) == 1)
             m->page_tables_kib = kib;
     }

@@ -16,6 +16,7 @@ struct usage {
 
 struct memory {
     int64_t rss_kib;
+    int64_t peak_kib; // the most that rss_kib has been
     int64_t page_tables_kib;
 };
 

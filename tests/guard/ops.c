@@ -15,6 +15,7 @@
 #include <weft.h>
 
 #include "base/clock.h"
+#include "bench/micro/bodies.h"
 #include "tests/support/unwatched.h"
 
 // callgrind sets its counters to zero where the one begins, and writes them down where the other does. In strace's log
@@ -34,138 +35,22 @@ __attribute__((noinline)) void guard_end(void)
 
 static struct wf_clock still;
 
-// What goes wrong shall not pass for an operation that became cheap.
-static void ok(long result, const char *what)
-{
-    if (result >= 0)
-        return;
-    fprintf(stderr, "guard-ops: %s: %s\n", what, weft_strerror((int)result));
-    abort();
-}
-
-static weft_task *spawn(weft_fn *fn, void *arg)
-{
-    weft_task *t;
-    ok(weft_spawn(&t, fn, arg), "spawn");
-    return t;
-}
-
-static int join(weft_task *t)
-{
-    int result;
-    ok(weft_join(t, &result), "join");
-    ok(result, "a task's result");
-    return result;
-}
-
 enum { CROWD = 1000, PARTIES = 8, CONNECTIONS = 128, MESSAGE = 64 };
 
-// together runs fn(arg) as `tasks` tasks, and waits for them.
-static void together(int tasks, weft_fn *fn, void *arg)
-{
-    static weft_task *crowd[CROWD];
-    for (int i = 0; i < tasks; i++)
-        crowd[i] = spawn(fn, arg);
-    for (int i = 0; i < tasks; i++)
-        join(crowd[i]);
-}
-
-static weft_chan *chan(size_t capacity)
-{
-    weft_chan *c;
-    ok(weft_chan_new(&c, sizeof(long), capacity), "make a channel");
-    return c;
-}
-
-// --- tasks -----------------------------------------------------------------------------------------------------------
-
-static int empty(void *arg)
-{
-    (void)arg;
-    return 0;
-}
-
-static int yields(void *arg)
-{
-    const long n = *(const long *)arg;
-    for (long i = 0; i < n; i++)
-        ok(weft_yield(), "yield");
-    return 0;
-}
-
-static void yield(long n)
-{
-    yields(&n);
-}
-
-static void yield_crowd(long n)
-{
-    together(CROWD, yields, &n);
-}
+// --- tasks: the rest is in bench/micro/bodies.c ----------------------------------------------------------------------
 
 // slower is not an operation to be guarded: it is `yield` with something planted, which the guard must find.
 static void slower(long n)
 {
     for (long i = 0; i < n; i++) {
-        ok(weft_yield(), "yield");
+        micro_ok(weft_yield(), "yield");
         (void)getuid();
         for (int planted = 0; planted < 10; planted++)
             __asm__ volatile("" ::: "memory");
     }
 }
 
-static void spawn_join(long n)
-{
-    for (long i = 0; i < n; i++)
-        join(spawn(empty, NULL));
-}
-
-static void spawn_crowd(long n)
-{
-    for (long i = 0; i < n; i++)
-        together(CROWD, empty, NULL);
-}
-
-struct chain {
-    long left;
-    weft_future end;
-};
-
-static int spawns_next(void *arg)
-{
-    struct chain *c = arg;
-    if (--c->left > 0)
-        ok(weft_spawn(NULL, spawns_next, c), "spawn the next");
-    else
-        weft_future_complete(&c->end, 0);
-    return 0;
-}
-
-static void spawn_chain(long n)
-{
-    struct chain c = { .left = n, .end = WEFT_FUTURE_INIT };
-    ok(weft_spawn(NULL, spawns_next, &c), "spawn the first");
-    ok(weft_await(&c.end, NULL), "await the last");
-}
-
-// A spawn for each call above 1, and no cut-off.
-static int fib_of(void *arg)
-{
-    const intptr_t n = (intptr_t)arg;
-    if (n < 2)
-        return (int)n;
-    weft_task *other = spawn(fib_of, (void *)(n - 1));
-    const int mine = fib_of((void *)(n - 2));
-    return mine + join(other);
-}
-
 enum { FIB_N = 18, FIB_SPAWNS = 4180 };
-
-static void fib(long n)
-{
-    for (long i = 0; i < n; i++)
-        fib_of((void *)(intptr_t)FIB_N);
-}
 
 // --- channels, futures, select ---------------------------------------------------------------------------------------
 
@@ -174,49 +59,25 @@ struct pair {
     long n;
 };
 
-static int answers(void *arg)
-{
-    const struct pair *p = arg;
-    for (long i = 0, message; i < p->n; i++) {
-        ok(weft_chan_recv(p->there, &message), "receive a ping");
-        ok(weft_chan_send(p->back, &message), "send a pong");
-    }
-    return 0;
-}
-
-static void pingpong(long n)
-{
-    struct pair p = { chan(1), chan(1), n };
-    weft_task *other = spawn(answers, &p);
-
-    for (long i = 0, message; i < n; i++) {
-        ok(weft_chan_send(p.there, &i), "send a ping");
-        ok(weft_chan_recv(p.back, &message), "receive a pong");
-    }
-    join(other);
-    weft_chan_unref(p.there);
-    weft_chan_unref(p.back);
-}
-
 static int produces(void *arg)
 {
     const struct pair *p = arg;
     for (long i = 0; i < p->n; i++)
-        ok(weft_chan_send(p->there, &i), "send");
+        micro_ok(weft_chan_send(p->there, &i), "send");
     return 0;
 }
 
 static void mpsc(long n)
 {
-    struct pair p = { .there = chan(64), .n = n };
+    struct pair p = { .there = micro_chan(64), .n = n };
     weft_task *producers[PARTIES];
 
     for (int i = 0; i < PARTIES; i++)
-        producers[i] = spawn(produces, &p);
+        producers[i] = micro_spawn(produces, &p);
     for (long i = 0, message; i < PARTIES * n; i++)
-        ok(weft_chan_recv(p.there, &message), "receive");
+        micro_ok(weft_chan_recv(p.there, &message), "receive");
     for (int i = 0; i < PARTIES; i++)
-        join(producers[i]);
+        micro_join(producers[i]);
     weft_chan_unref(p.there);
 }
 
@@ -230,7 +91,7 @@ static int completes(void *arg)
 {
     struct futures *f = arg;
     for (long i = 0; i < f->n; i++) {
-        ok(weft_await(&f->there, NULL), "await");
+        micro_ok(weft_await(&f->there, NULL), "await");
         weft_future_init(&f->there);
         weft_future_complete(&f->back, i);
     }
@@ -240,29 +101,29 @@ static int completes(void *arg)
 static void future(long n)
 {
     struct futures f = { WEFT_FUTURE_INIT, WEFT_FUTURE_INIT, n };
-    weft_task *other = spawn(completes, &f);
+    weft_task *other = micro_spawn(completes, &f);
 
     for (long i = 0; i < n; i++) {
         weft_future_complete(&f.there, i);
-        ok(weft_await(&f.back, NULL), "await");
+        micro_ok(weft_await(&f.back, NULL), "await");
         weft_future_init(&f.back);
     }
-    join(other);
+    micro_join(other);
 }
 
 // Both channels hold a message; the one that is taken is replaced.
 static void select_ready(long n)
 {
     long got[2], put = 0;
-    weft_chan *chans[2] = { chan(1), chan(1) };
+    weft_chan *chans[2] = { micro_chan(1), micro_chan(1) };
     weft_case c[2] = { weft_on_recv(chans[0], &got[0]), weft_on_recv(chans[1], &got[1]) };
 
     for (int i = 0; i < 2; i++)
-        ok(weft_chan_try_send(chans[i], &put), "fill a channel");
+        micro_ok(weft_chan_try_send(chans[i], &put), "fill a channel");
     for (; put < n; put++) {
         const int i = weft_select(c, 2);
-        ok(i, "select");
-        ok(weft_chan_try_send(chans[i], &put), "replace what was taken");
+        micro_ok(i, "select");
+        micro_ok(weft_chan_try_send(chans[i], &put), "replace what was taken");
     }
     for (int i = 0; i < 2; i++)
         weft_chan_unref(chans[i]);
@@ -272,7 +133,7 @@ static int sends_in_turn(void *arg)
 {
     const struct pair *p = arg;
     for (long i = 0; i < p->n; i++)
-        ok(weft_chan_send(i % 2 ? p->there : p->back, &i), "send");
+        micro_ok(weft_chan_send(i % 2 ? p->there : p->back, &i), "send");
     return 0;
 }
 
@@ -280,13 +141,13 @@ static int sends_in_turn(void *arg)
 static void select_wait(long n)
 {
     long got[2];
-    struct pair p = { chan(0), chan(0), n };
+    struct pair p = { micro_chan(0), micro_chan(0), n };
     weft_case c[2] = { weft_on_recv(p.there, &got[0]), weft_on_recv(p.back, &got[1]) };
-    weft_task *sender = spawn(sends_in_turn, &p);
+    weft_task *sender = micro_spawn(sends_in_turn, &p);
 
     for (long i = 0; i < n; i++)
-        ok(weft_select(c, 2), "select");
-    join(sender);
+        micro_ok(weft_select(c, 2), "select");
+    micro_join(sender);
     weft_chan_unref(p.there);
     weft_chan_unref(p.back);
 }
@@ -297,7 +158,7 @@ static void mutex(long n)
 {
     weft_mutex m = WEFT_MUTEX_INIT;
     for (long i = 0; i < n; i++) {
-        ok(weft_mutex_lock(&m), "lock");
+        micro_ok(weft_mutex_lock(&m), "lock");
         weft_mutex_unlock(&m);
     }
     weft_mutex_destroy(&m);
@@ -312,8 +173,8 @@ static int locks_and_yields(void *arg)
 {
     struct lockers *l = arg;
     for (long i = 0; i < l->n; i++) {
-        ok(weft_mutex_lock(&l->mutex), "lock");
-        ok(weft_yield(), "yield");
+        micro_ok(weft_mutex_lock(&l->mutex), "lock");
+        micro_ok(weft_yield(), "yield");
         weft_mutex_unlock(&l->mutex);
     }
     return 0;
@@ -323,7 +184,7 @@ static int locks_and_yields(void *arg)
 static void mutex_wait(long n)
 {
     struct lockers l = { WEFT_MUTEX_INIT, n };
-    together(PARTIES, locks_and_yields, &l);
+    micro_together(PARTIES, locks_and_yields, &l);
     weft_mutex_destroy(&l.mutex);
 }
 
@@ -331,23 +192,10 @@ static void sem(long n)
 {
     weft_sem s = WEFT_SEM_INIT(1);
     for (long i = 0; i < n; i++) {
-        ok(weft_sem_acquire(&s, 1), "acquire");
+        micro_ok(weft_sem_acquire(&s, 1), "acquire");
         weft_sem_release(&s, 1);
     }
     weft_sem_destroy(&s);
-}
-
-// Reading the clock is not part of it.
-static void scope(long n)
-{
-    weft_scope s;
-    const weft_time deadline = weft_after(WEFT_S(3600));
-
-    for (long i = 0; i < n; i++) {
-        weft_scope_open(&s, WEFT_SCOPE_FAIL_FAST);
-        weft_scope_deadline(&s, deadline + WEFT_US(i));
-        ok(weft_scope_close(&s), "close an empty scope");
-    }
 }
 
 static void scope_crowd(long n)
@@ -357,8 +205,8 @@ static void scope_crowd(long n)
     for (long i = 0; i < n; i++) {
         weft_scope_open(&s, WEFT_SCOPE_FAIL_FAST);
         for (int child = 0; child < CROWD; child++)
-            ok(weft_scope_spawn(&s, empty, NULL), "spawn a child");
-        ok(weft_scope_close(&s), "close a scope");
+            micro_ok(weft_scope_spawn(&s, micro_empty, NULL), "spawn a child");
+        micro_ok(weft_scope_close(&s), "close a scope");
     }
 }
 
@@ -376,7 +224,7 @@ static int sleeps(void *arg)
 
     if (--night->awake == 0)
         wf_store_relaxed(&still.now, night->end + WEFT_MS(1)); // relaxed: of this thread alone
-    ok(weft_sleep_until(night->end), "sleep");
+    micro_ok(weft_sleep_until(night->end), "sleep");
     return 0;
 }
 
@@ -384,7 +232,7 @@ static void sleep_crowd(long n)
 {
     for (long i = 0; i < n; i++) {
         struct night night = { .end = weft_after(WEFT_MS(200)), .awake = CROWD };
-        together(CROWD, sleeps, &night);
+        micro_together(CROWD, sleeps, &night);
     }
 }
 
@@ -395,7 +243,7 @@ static int echoes(void *arg)
     ssize_t n;
 
     while ((n = weft_read(fd, buf, sizeof(buf))) > 0)
-        ok(weft_write_all(fd, buf, (size_t)n, NULL), "echo");
+        micro_ok(weft_write_all(fd, buf, (size_t)n, NULL), "echo");
     return weft_close(fd);
 }
 
@@ -408,7 +256,7 @@ static int echoes_when_told(void *arg)
 
     while (n > 0 && weft_poll(fd, POLLIN) > 0)
         if ((n = weft_read(fd, buf, sizeof(buf))) > 0)
-            ok(weft_write_all(fd, buf, (size_t)n, NULL), "echo");
+            micro_ok(weft_write_all(fd, buf, (size_t)n, NULL), "echo");
     return weft_close(fd);
 }
 
@@ -422,8 +270,8 @@ struct server {
 static struct server listens(long n)
 {
     struct server s = { .fd = weft_tcp_listen("127.0.0.1:0"), .n = n };
-    ok(s.fd, "listen");
-    ok(weft_local_addr(s.fd, s.addr, sizeof(s.addr)), "find out the address");
+    micro_ok(s.fd, "listen");
+    micro_ok(weft_local_addr(s.fd, s.addr, sizeof(s.addr)), "find out the address");
     return s;
 }
 
@@ -439,8 +287,8 @@ static int asks(void *arg)
     const struct client *c = arg;
 
     for (long i = 0; i < c->n; i++) {
-        ok(weft_write_all(c->fd, buf, sizeof(buf), NULL), "ask");
-        ok(weft_read_full(c->fd, buf, sizeof(buf), NULL), "read the answer");
+        micro_ok(weft_write_all(c->fd, buf, sizeof(buf), NULL), "ask");
+        micro_ok(weft_read_full(c->fd, buf, sizeof(buf), NULL), "read the answer");
     }
     return 0;
 }
@@ -450,10 +298,10 @@ static void connect_all(struct client *clients, weft_fn *serve)
     const struct server s = listens(CONNECTIONS);
     for (int i = 0; i < CONNECTIONS; i++) {
         clients[i].fd = weft_tcp_dial(s.addr);
-        ok(clients[i].fd, "dial");
+        micro_ok(clients[i].fd, "dial");
         const int fd = weft_accept(s.fd, NULL, NULL);
-        ok(fd, "accept");
-        ok(weft_spawn(NULL, serve, (void *)(intptr_t)fd), "spawn");
+        micro_ok(fd, "accept");
+        micro_ok(weft_spawn(NULL, serve, (void *)(intptr_t)fd), "spawn");
     }
     weft_close(s.fd);
 }
@@ -467,10 +315,10 @@ static void talk(struct client *clients, weft_fn *serve, long n)
         connect_all(clients, serve);
     for (int i = 0; i < CONNECTIONS; i++) {
         clients[i].n = n;
-        tasks[i] = spawn(asks, &clients[i]);
+        tasks[i] = micro_spawn(asks, &clients[i]);
     }
     for (int i = 0; i < CONNECTIONS; i++)
-        join(tasks[i]);
+        micro_join(tasks[i]);
 }
 
 static void echo(long n)
@@ -490,7 +338,7 @@ static int accepts(void *arg)
     const struct server *s = arg;
     for (long i = 0; i < s->n; i++) {
         const int fd = weft_accept(s->fd, NULL, NULL);
-        ok(fd, "accept");
+        micro_ok(fd, "accept");
         weft_close(fd);
     }
     return 0;
@@ -501,15 +349,15 @@ static void connect_close(long n)
 {
     const struct linger at_once = { .l_onoff = 1 };
     struct server s = listens(n);
-    weft_task *server = spawn(accepts, &s);
+    weft_task *server = micro_spawn(accepts, &s);
 
     for (long i = 0; i < n; i++) {
         const int fd = weft_tcp_dial(s.addr);
-        ok(fd, "dial");
+        micro_ok(fd, "dial");
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
         weft_close(fd);
     }
-    join(server);
+    micro_join(server);
     weft_close(s.fd);
 }
 
@@ -518,31 +366,41 @@ static void connect_close(long n)
 static const struct op {
     const char *name;
     void (*run)(long n);
+    micro_body *body; // instead of `run`, with so many parties
+    long parties;
     long n;    // enough for the worker's looks at the clock to be lost in it, no more: callgrind is fifty times slower
     long each; // of these, one run of `run(1)` does so many
 } ops[] = {
-    { "yield", yield, 100000, 1 },
-    { "yield-crowd", yield_crowd, 100, CROWD },
-    { "slower", slower, 10000, 1 },
-    { "spawn-join", spawn_join, 20000, 1 },
-    { "spawn-crowd", spawn_crowd, 20, CROWD },
-    { "spawn-chain", spawn_chain, 20000, 1 },
-    { "fib", fib, 5, FIB_SPAWNS },
-    { "pingpong", pingpong, 20000, 1 },
-    { "mpsc", mpsc, 5000, PARTIES },
-    { "future", future, 20000, 1 },
-    { "select-ready", select_ready, 20000, 1 },
-    { "select-wait", select_wait, 20000, 1 },
-    { "mutex", mutex, 100000, 1 },
-    { "mutex-wait", mutex_wait, 2000, PARTIES },
-    { "sem", sem, 100000, 1 },
-    { "scope", scope, 50000, 1 },
-    { "scope-crowd", scope_crowd, 20, CROWD },
-    { "sleep-crowd", sleep_crowd, 5, CROWD },
-    { "echo", echo, 40, CONNECTIONS },
-    { "echo-told", echo_when_told, 40, CONNECTIONS },
-    { "connect", connect_close, 500, 1 },
+    { "yield", NULL, micro_yield, 1, 100000, 1 },
+    { "yield-crowd", NULL, micro_yield_crowd, CROWD, 100, CROWD },
+    { "slower", slower, NULL, 0, 10000, 1 },
+    { "spawn-join", NULL, micro_spawn_join, 1, 20000, 1 },
+    { "spawn-crowd", NULL, micro_spawn_crowd, CROWD, 20, CROWD },
+    { "spawn-chain", NULL, micro_spawn_chain, 1, 20000, 1 },
+    { "fib", NULL, micro_fib, FIB_N, 5, FIB_SPAWNS },
+    { "pingpong", NULL, micro_pingpong, 1, 20000, 1 },
+    { "mpsc", mpsc, NULL, 0, 5000, PARTIES },
+    { "future", future, NULL, 0, 20000, 1 },
+    { "select-ready", select_ready, NULL, 0, 20000, 1 },
+    { "select-wait", select_wait, NULL, 0, 20000, 1 },
+    { "mutex", mutex, NULL, 0, 100000, 1 },
+    { "mutex-wait", mutex_wait, NULL, 0, 2000, PARTIES },
+    { "sem", sem, NULL, 0, 100000, 1 },
+    { "scope", NULL, micro_deadline, 1, 50000, 1 },
+    { "scope-crowd", scope_crowd, NULL, 0, 20, CROWD },
+    { "sleep-crowd", sleep_crowd, NULL, 0, 5, CROWD },
+    { "echo", echo, NULL, 0, 40, CONNECTIONS },
+    { "echo-told", echo_when_told, NULL, 0, 40, CONNECTIONS },
+    { "connect", connect_close, NULL, 0, 500, 1 },
 };
+
+static void run_op(const struct op *op, long n)
+{
+    if (op->body)
+        (void)op->body(n, op->parties);
+    else
+        op->run(n);
+}
 
 static int measure(void *arg)
 {
@@ -551,9 +409,9 @@ static int measure(void *arg)
     stop_reactor_thread();                  // else its thread fires what the worker, on a busy machine, is late for
     wf_store_relaxed(&still.now, wf_now()); // relaxed: of this thread alone, the one worker's
     wf_clock_use(&still);
-    op->run(op->n / 5 + 1);
+    run_op(op, op->n / 5 + 1);
     guard_begin();
-    op->run(op->n);
+    run_op(op, op->n);
     guard_end();
     wf_clock_use(NULL);
     return 0;

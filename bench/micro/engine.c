@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "bench/micro.h"
+#include "bench/micro/micro.h"
 #include "runtime/runtime.h"
 #include "sched/stack.h"
 
@@ -48,23 +48,18 @@ void micro_switch_bare(struct micro *m)
 
 // timer_bare: arm a timer for about an hour from now, disarm it, as a wait with a deadline does that ends before it.
 // Reading the clock is not part of it.
-static double timer_bare_once(struct micro *m)
+weft_time micro_timer_bare(long n, long parties)
 {
     struct weft_rt *rt = weft_rt_current();
     const unsigned worker = wf_sched_worker_index(rt->sched);
     const struct wf_waker waker = { wf_task_wake, wf_self() };
     struct wf_timer timer;
-    (void)m;
+    (void)parties;
 
     const weft_time start = weft_now(), deadline = start + WEFT_S(3600);
-    for (int i = 0; i < MICRO_MILLION; i++) {
+    for (long i = 0; i < n; i++) {
         wf_timer_arm(rt->reactor, worker, &timer, deadline + WEFT_US(i), waker);
         wf_timer_disarm(&timer);
     }
-    return (double)(weft_now() - start) / MICRO_MILLION;
-}
-
-void micro_timer_bare(struct micro *m)
-{
-    m->value[0] = micro_task_median(m, timer_bare_once);
+    return weft_now() - start;
 }

@@ -1,8 +1,50 @@
-// Parked tasks: what they weigh, and how soon they run when a thread outside completes what they wait for.
+// A thread that is not of weft: spawning, and completing what tasks wait for. And what tasks weigh that wait.
+#include "bench/micro/micro.h"
+
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "bench/micro.h"
+// join_outside waits for a task that must return 0.
+static void join_outside(weft_task *t)
+{
+    intptr_t result;
+    micro_ok(weft_future_wait_thread(weft_task_future(t), &result, WEFT_NEVER), "wait from outside");
+    micro_expect(result, 0, "a task's result");
+    weft_detach(t);
+}
+
+static weft_task *spawn_outside(weft_rt *rt, weft_fn *fn, void *arg)
+{
+    weft_task *t;
+    micro_ok(weft_rt_spawn(rt, &t, fn, arg), "spawn from outside");
+    return t;
+}
+
+// spawn_outside: spawn a million empty tasks, keep the handles, join them all.
+static weft_rt *outside_rt;
+static weft_task **handles;
+
+static double spawn_outside_once(struct micro *m)
+{
+    (void)m;
+    const weft_time start = weft_now();
+    for (int i = 0; i < MICRO_MILLION; i++)
+        handles[i] = spawn_outside(outside_rt, micro_empty, NULL);
+    for (int i = 0; i < MICRO_MILLION; i++)
+        join_outside(handles[i]);
+    return (double)(weft_now() - start) / MICRO_MILLION;
+}
+
+void micro_spawn_outside(struct micro *m)
+{
+    handles = micro_alloc(MICRO_MILLION, sizeof(weft_task *));
+    outside_rt = micro_rt(m);
+    m->value[0] = micro_median(m, spawn_outside_once);
+    weft_rt_free(outside_rt);
+    free(handles);
+}
+
+// --- one that waits --------------------------------------------------------------------------------------------------
 
 // A task that waits: it says that it is there, and waits for `go`.
 struct waiter {
@@ -37,7 +79,7 @@ static int idle_task_main(void *arg)
     for (int i = 0; i < MICRO_MILLION; i++)
         weft_future_complete(&waiters[i].go, 0);
     for (int i = 0; i < MICRO_MILLION; i++)
-        micro_expect(micro_join(tasks[i]), 0, "a waiter's result");
+        micro_join(tasks[i]);
     free(tasks);
     free(waiters);
     return 0;
@@ -70,24 +112,20 @@ static void wake_each(struct micro *m, weft_rt *rt, useconds_t pause_us)
     const size_t n = (size_t)m->reps * WAKES;
     struct wakes *w = micro_alloc(1, sizeof *w + n * sizeof w->waiters[0]);
     double *took_us = micro_alloc(n, sizeof *took_us);
-    weft_task *t;
 
     w->n = n;
-    micro_ok(weft_rt_spawn(rt, &t, wait_each, w), "spawn the waiter");
+    weft_task *t = spawn_outside(rt, wait_each, w);
     for (size_t i = 0; i < n; i++) {
         micro_ok(weft_future_wait_thread(&w->waiters[i].here, NULL, WEFT_NEVER), "wait for the waiter");
         usleep(pause_us);
         w->waiters[i].told = weft_now();
         weft_future_complete(&w->waiters[i].go, 0);
     }
-    micro_ok(weft_future_wait_thread(weft_task_future(t), NULL, WEFT_NEVER), "wait for the waiter's end");
-    weft_detach(t);
+    join_outside(t);
 
     for (size_t i = 0; i < n; i++)
         took_us[i] = (double)(w->waiters[i].woken - w->waiters[i].told) / 1e3;
-    micro_sort(took_us, n);
-    m->value[0] = micro_rank(took_us, n, 0.50);
-    m->value[1] = micro_rank(took_us, n, 0.99);
+    micro_tails(m, took_us, n);
     free(took_us);
     free(w);
 }
@@ -117,12 +155,10 @@ void micro_wake_busy(struct micro *m)
     weft_task *tasks[YIELDERS];
 
     for (int i = 0; i < YIELDERS; i++)
-        micro_ok(weft_rt_spawn(rt, &tasks[i], yield_until, &stop), "spawn a yielding task");
+        tasks[i] = spawn_outside(rt, yield_until, &stop);
     wake_each(m, rt, PAUSE_BUSY_US);
     weft_future_complete(&stop, 0);
-    for (int i = 0; i < YIELDERS; i++) {
-        micro_ok(weft_future_wait_thread(weft_task_future(tasks[i]), NULL, WEFT_NEVER), "wait for a yielding task");
-        weft_detach(tasks[i]);
-    }
+    for (int i = 0; i < YIELDERS; i++)
+        join_outside(tasks[i]);
     weft_rt_free(rt);
 }

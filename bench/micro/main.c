@@ -12,37 +12,46 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "bench/micro.h"
+#include "bench/micro/micro.h"
+
+enum { M = MICRO_MILLION, MESSAGES = 4 * M, LOCKS = 100000, CHILDREN = 100000 };
+
+// clang-format off
+#define LINE(unit) { { "", unit } }
+#define WITH_RSS(unit) { { "", unit }, { ".rss", "MiB" } }
+#define TAILS { { ".p50", "us" }, { ".p99", "us" } }
+// clang-format on
+#define BODY(name, times, of, ops) .body = micro_##name, .n = times, .parties = of, .each = ops
 
 static const struct micro_bench benches[] = {
-    { "switch", 5, micro_switch, { { "", "ns/switch" } } },
-    { "switch_bare", 5, micro_switch_bare, { { "", "ns/switch" } } },
-    { "yield_1", 5, micro_yield_1, { { "", "ns/yield" } } },
-    { "yield_1000", 5, micro_yield_1000, { { "", "ns/yield" } } },
-    { "spawn_join_seq", 5, micro_spawn_join_seq, { { "", "ns/task" } } },
-    { "spawn_join_batch", 5, micro_spawn_join_batch, { { "", "ns/task" } } },
-    { "spawn_outside", 5, micro_spawn_outside, { { "", "ns/task" } } },
-    { "chained_spawn", 5, micro_chained_spawn, { { "", "ns/task" } } },
-    { "pingpong_1", 5, micro_pingpong_1, { { "", "ns/roundtrip" } } },
-    { "pingpong_1000", 5, micro_pingpong_1000, { { "", "ns/roundtrip" } } },
-    { "skynet", 5, micro_skynet, { { "", "ms" }, { ".rss", "MiB" } } },
-    { "fib32", 5, micro_fib32, { { "", "ms" }, { ".rss", "MiB" } } },
-    { "mpsc_1p", 5, micro_mpsc_1p, { { "", "Mmsg/s" } } },
-    { "mpsc_8p", 5, micro_mpsc_8p, { { "", "Mmsg/s" } } },
-    { "mpmc_8x8", 5, micro_mpmc_8x8, { { "", "Mmsg/s" } } },
-    { "mutex_1", 5, micro_mutex_1, { { "", "ns/lock" } } },
-    { "mutex_8", 5, micro_mutex_8, { { "", "ns/lock" } } },
-    { "scope_100k", 5, micro_scope_100k, { { "", "ns/child" } } },
-    { "select_2", 5, micro_select_2, { { "", "ns" } } },
-    { "select_64", 5, micro_select_64, { { "", "ns" } } },
-    { "sleep_1m", 3, micro_sleep_1m, { { ".wall", "ms" }, { ".cpu", "ms" }, { ".rss", "MiB" } } },
-    { "timer_cancel", 5, micro_timer_cancel, { { "", "ns/timer" } } },
-    { "timer_cancel_all", 5, micro_timer_cancel_all, { { "", "ns/timer" } } },
-    { "timer_bare", 5, micro_timer_bare, { { "", "ns/timer" } } },
-    { "timer_late", 1, micro_timer_late, { { ".p50", "us" }, { ".p99", "us" } } },
-    { "idle_task", 1, micro_idle_task, { { "", "bytes/task" } } },
-    { "wake_idle", 1, micro_wake_idle, { { ".p50", "us" }, { ".p99", "us" } } },
-    { "wake_busy", 1, micro_wake_busy, { { ".p50", "us" }, { ".p99", "us" } } },
+    { "switch", 5, LINE("ns/switch"), BODY(yield_crowd, M, 2, 2 * M), .workers = 1 },
+    { "switch_bare", 5, LINE("ns/switch"), .run = micro_switch_bare },
+    { "yield_1", 5, LINE("ns/yield"), BODY(yield, M, 1, M) },
+    { "yield_1000", 5, LINE("ns/yield"), BODY(yield_crowd, M / 1000, 1000, M) },
+    { "spawn_join_seq", 5, LINE("ns/task"), BODY(spawn_join, M, 1, M) },
+    { "spawn_join_batch", 5, LINE("ns/task"), BODY(spawn_crowd, 1, M, M) },
+    { "spawn_outside", 5, LINE("ns/task"), .run = micro_spawn_outside },
+    { "chained_spawn", 5, LINE("ns/task"), BODY(spawn_chain, M, 1, M) },
+    { "pingpong_1", 5, LINE("ns/roundtrip"), BODY(pingpong, M / 2, 1, M / 2) },
+    { "pingpong_1000", 5, LINE("ns/roundtrip"), BODY(pingpong, 1000, 1000, M) },
+    { "skynet", 5, WITH_RSS("ms"), BODY(skynet, M, 1, 1) },
+    { "fib32", 5, WITH_RSS("ms"), BODY(fib, 1, 32, 1) },
+    { "mpsc_1p", 5, LINE("Mmsg/s"), BODY(transfer_1, MESSAGES, 1, MESSAGES) },
+    { "mpsc_8p", 5, LINE("Mmsg/s"), BODY(transfer_1, MESSAGES, 8, MESSAGES) },
+    { "mpmc_8x8", 5, LINE("Mmsg/s"), BODY(transfer_8, MESSAGES, 8, MESSAGES) },
+    { "mutex_1", 5, LINE("ns/lock"), BODY(lock, LOCKS, 1, LOCKS) },
+    { "mutex_8", 5, LINE("ns/lock"), BODY(lock, LOCKS, 8, 8 * LOCKS) },
+    { "scope_100k", 5, LINE("ns/child"), BODY(scope, CHILDREN, 1, CHILDREN) },
+    { "select_2", 5, LINE("ns"), BODY(select, 4096, 2, MICRO_SELECTS) },
+    { "select_64", 5, LINE("ns"), BODY(select, 256, 64, MICRO_SELECTS) },
+    { "sleep_1m", 3, { { ".wall", "ms" }, { ".cpu", "ms" }, { ".rss", "MiB" } }, .run = micro_sleep_1m },
+    { "timer_cancel", 5, LINE("ns/timer"), BODY(deadline, M, 1, M) },
+    { "timer_cancel_all", 5, LINE("ns/timer"), .run = micro_timer_cancel_all },
+    { "timer_bare", 5, LINE("ns/timer"), BODY(timer_bare, M, 1, M) },
+    { "timer_late", 1, TAILS, .run = micro_timer_late },
+    { "idle_task", 1, LINE("bytes/task"), .run = micro_idle_task },
+    { "wake_idle", 1, TAILS, .run = micro_wake_idle },
+    { "wake_busy", 1, TAILS, .run = micro_wake_busy },
 };
 enum { BENCHES = sizeof benches / sizeof benches[0], LINE_NAME_MAX = 64 };
 
@@ -71,28 +80,17 @@ static void list_names(FILE *to)
     }
 }
 
-enum match { BY_BENCH, BY_LINE, BY_PREFIX, MATCHES };
-
-static bool matches(enum match how, const char *wanted, int bench, int line)
+// choose selects each line whose name is `wanted`, or begins so, or whose benchmark is named so; NULL: all lines.
+// Returns: whether there are any.
+static bool choose(struct options *o, const char *wanted, bool beginning)
 {
     char name[LINE_NAME_MAX];
-    switch (how) {
-    case BY_BENCH:
-        return strcmp(wanted, benches[bench].name) == 0;
-    case BY_LINE:
-        return strcmp(wanted, line_name(name, bench, line)) == 0;
-    default:
-        return strncmp(wanted, line_name(name, bench, line), strlen(wanted)) == 0;
-    }
-}
-
-// choose selects all lines that match `wanted` (NULL: all lines). Returns: whether there are any.
-static bool choose(struct options *o, enum match how, const char *wanted)
-{
     bool any = false;
     for (int b = 0; b < BENCHES; b++) {
         for (int l = 0; benches[b].lines[l].suffix; l++) {
-            if (!wanted || matches(how, wanted, b, l))
+            line_name(name, b, l);
+            if (!wanted || strcmp(wanted, benches[b].name) == 0 || strcmp(wanted, name) == 0 ||
+                (beginning && strncmp(wanted, name, strlen(wanted)) == 0))
                 any = o->chosen[b][l] = true;
         }
     }
@@ -103,37 +101,34 @@ static bool choose(struct options *o, enum match how, const char *wanted)
 // ("timer"); so "yield_1" is not "yield_1000" too.
 static bool choose_name(struct options *o, const char *wanted)
 {
-    for (enum match how = BY_BENCH; how < MATCHES; how++) {
-        if (choose(o, how, wanted))
-            return true;
-    }
-    return false;
+    return choose(o, wanted, false) || choose(o, wanted, true);
 }
 
 // --- running ---------------------------------------------------------------------------------------------------------
 
 // measure runs one benchmark in a process of its own; its results come back in `m`, which is shared with it.
 // Returns: whether it ended well.
-static bool measure(const struct micro_bench *bench, struct micro *m)
+static bool measure(struct micro *m)
 {
     int status;
+    const char *name = m->bench->name;
     fflush(NULL);
     const pid_t child = fork();
 
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL); // who stops weft-bench stops what it runs
-        bench->run(m);
+        micro_run(m);
         _exit(0);
     }
     if (child < 0 || waitpid(child, &status, 0) < 0) {
-        fprintf(stderr, "weft-bench: %s: fork: %s\n", bench->name, strerror(errno));
+        fprintf(stderr, "weft-bench: %s: fork: %s\n", name, strerror(errno));
         return false;
     }
     if (WIFSIGNALED(status))
-        fprintf(stderr, "weft-bench: %s: ended by signal %d, %s\n", bench->name, WTERMSIG(status),
+        fprintf(stderr, "weft-bench: %s: ended by signal %d, %s\n", name, WTERMSIG(status),
                 strsignal(WTERMSIG(status)));
     else if (WEXITSTATUS(status) != 0)
-        fprintf(stderr, "weft-bench: %s: exit status %d\n", bench->name, WEXITSTATUS(status));
+        fprintf(stderr, "weft-bench: %s: exit status %d\n", name, WEXITSTATUS(status));
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
@@ -157,8 +152,8 @@ static bool run_bench(const struct options *o, int bench, struct micro *m)
     if (!any)
         return true;
 
-    *m = (struct micro){ .workers = o->workers, .reps = o->reps ? o->reps : benches[bench].reps };
-    if (!measure(&benches[bench], m))
+    *m = (struct micro){ &benches[bench], o->workers, o->reps ? o->reps : benches[bench].reps, { 0 } };
+    if (!measure(m))
         return false;
     for (int l = 0; benches[bench].lines[l].suffix; l++) {
         if (o->chosen[bench][l])
@@ -245,7 +240,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             unknown_name(arg);
         return 0;
     case ARGP_KEY_NO_ARGS:
-        choose(o, BY_PREFIX, NULL);
+        choose(o, NULL, false);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
