@@ -26,7 +26,6 @@ enum {
 static const int64_t silence_max_ns = 10 * S;
 // No further burst is begun after this: a server that answers slowly has shown it by then.
 static const int64_t bursts_max_ns = 3 * S;
-// Above this latencies are counted as this. Runs of that length have gone wrong anyway.
 
 static volatile sig_atomic_t interrupted;
 
@@ -72,16 +71,16 @@ static int make_room(struct load *l)
 
 static int find_target(struct load *l)
 {
-    int err = target_init(&l->target, l->opt->host, l->opt->port, slots_all(l));
+    int err = target_init(&l->target, l->opt->target, slots_all(l));
     if (err == -EADDRNOTAVAIL)
         return load_fail(l, "%u connections are more than this machine has ports for", slots_all(l));
-    return err ? load_fail(l, "%s:%s is not a numeric address", l->opt->host, l->opt->port) : 0;
+    return err ? load_fail(l, "%s is not a numeric HOST:PORT", l->opt->target) : 0;
 }
 
 static int allocate(struct load *l)
 {
     unsigned depth = l->opt->depth;
-    size_t burst = l->opt->size * depth;
+    size_t burst = (size_t)l->opt->size * depth;
     l->in_size = burst > IN_SIZE ? burst : IN_SIZE;
     l->in = malloc(l->in_size);
     l->conns = calloc(slots_all(l), sizeof(*l->conns));
@@ -199,7 +198,7 @@ static int check_alive(struct load *l, int64_t now)
 
 static int sample_memory(struct load *l, int moment)
 {
-    int err = l->opt->server ? watch_memory(l->opt->server, &l->memory[moment]) : 0;
+    int err = l->opt->server ? watch_memory((pid_t)l->opt->server, &l->memory[moment]) : 0;
     return err ? load_fail(l, "process %d: %s", (int)l->opt->server, strerror(-err)) : 0;
 }
 
@@ -207,7 +206,7 @@ static int sample_usage(struct load *l, int moment)
 {
     int err = watch_usage(getpid(), &l->self[moment]);
     if (!err && l->opt->server)
-        err = watch_usage(l->opt->server, &l->server[moment]);
+        err = watch_usage((pid_t)l->opt->server, &l->server[moment]);
     if (!err && l->opt->count_syscalls)
         err = syscalls_read(&l->counter, l->syscalls[moment]);
     l->counted[moment] = counters_sum(&l->counters);
@@ -284,7 +283,7 @@ static int run_bursts(struct load *l)
 
 static int begin_warmup(struct load *l)
 {
-    int err = l->opt->count_syscalls ? syscalls_open(&l->counter, l->opt->server) : 0;
+    int err = l->opt->count_syscalls ? syscalls_open(&l->counter, (pid_t)l->opt->server) : 0;
     if (err)
         return load_fail(l, "counting system calls: %s", strerror(-err));
 

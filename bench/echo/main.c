@@ -29,6 +29,5 @@ int main(int argc, char **argv)
     int printed = report_print(&load);
     int code = err || printed < 0 ? EXIT_FAILED : load.interrupted ? EXIT_INTERRUPTED : EXIT_OK;
     load_fini(&load);
-    options_fini(&opt);
     return code;
 }

@@ -1,11 +1,8 @@
 #include "bench/echo/options.h"
 
-#include <argp.h>
-#include <errno.h>
-#include <math.h>
+#include "bench/args.h"
+
 #include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 
 const char *argp_program_version = "echo-load 1";
 
@@ -35,49 +32,30 @@ static const struct argp_option keys[] = {
     { 0 },
 };
 
-static unsigned long parse_count(struct argp_state *state, const char *name, const char *text, unsigned long min,
-                                 unsigned long max)
-{
-    char *end;
-    errno = 0;
-    unsigned long value = strtoul(text, &end, 10);
-    if (errno || end == text || *end || text[0] == '-' || value < min || value > max)
-        argp_error(state, "--%s %s: not a number from %lu to %lu", name, text, min, max);
-    return value;
-}
+#define FIELD(name) offsetof(struct options, name)
 
-static double parse_real(struct argp_state *state, const char *name, const char *text, double min, double max)
-{
-    char *end;
-    double value = strtod(text, &end);
-    if (end == text || *end || !isfinite(value) || value < min || value > max)
-        argp_error(state, "--%s %s: not a number from %g to %g", name, text, min, max);
-    return value;
-}
-
-static void parse_target(struct argp_state *state, struct options *opt, const char *text)
-{
-    const char *colon = strrchr(text, ':');
-    if (!colon || colon == text || !colon[1])
-        argp_error(state, "%s: not HOST:PORT", text);
-    size_t len = (size_t)(colon - text);
-    if (text[0] == '[' && text[len - 1] == ']') {
-        text++;
-        len -= 2;
-    }
-    free(opt->host);
-    free(opt->port);
-    opt->host = strndup(text, len);
-    opt->port = strdup(colon + 1);
-    if (!opt->host || !opt->port)
-        argp_failure(state, 1, ENOMEM, "out of memory");
-}
+static const struct arg fields[] = {
+    { 'c', ARG_COUNT, FIELD(connections), 0, 100000 },
+    { 'm', ARG_COUNT, FIELD(size), 1, SIZE_MAX_BYTES },
+    { 'd', ARG_COUNT, FIELD(depth), 1, DEPTH_MAX },
+    { 'r', ARG_REAL, FIELD(rate), 0.001, 1e8 },
+    { 'x', ARG_FLAG, FIELD(churn), 0, 0 },
+    { 'i', ARG_COUNT, FIELD(idle), 0, 100000 },
+    { 'w', ARG_REAL, FIELD(warmup_s), 0, 3600 },
+    { 't', ARG_REAL, FIELD(seconds), 0.01, 3600 },
+    { 'p', ARG_COUNT, FIELD(server), 1, INT32_MAX },
+    { KEY_BURST, ARG_COUNT, FIELD(burst), 0, BURST_CONNECTIONS_MAX },
+    { KEY_BURSTS, ARG_COUNT, FIELD(bursts), 1, BURSTS_MAX },
+    { KEY_COUNTERS, ARG_TEXT, FIELD(counters), 0, 0 },
+    { KEY_COUNT_SYSCALLS, ARG_FLAG, FIELD(count_syscalls), 0, 0 },
+    { 0 },
+};
 
 static void check_together(struct argp_state *state, const struct options *opt)
 {
-    if (!opt->host)
+    if (!opt->target)
         argp_error(state, "HOST:PORT is missing");
-    if (opt->size * opt->depth > BURST_MAX)
+    if ((size_t)opt->size * opt->depth > BURST_MAX)
         argp_error(state, "--size times --depth is above %d bytes", BURST_MAX);
     if (opt->churn && (opt->rate > 0 || opt->depth > 1))
         argp_error(state, "--churn goes with neither --rate nor --depth");
@@ -92,55 +70,12 @@ static void check_together(struct argp_state *state, const struct options *opt)
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct options *opt = state->input;
-    switch (key) {
-    case 'c':
-        opt->connections = (unsigned)parse_count(state, "connections", arg, 0, 100000);
-        break;
-    case 'm':
-        opt->size = parse_count(state, "size", arg, 1, SIZE_MAX_BYTES);
-        break;
-    case 'd':
-        opt->depth = (unsigned)parse_count(state, "depth", arg, 1, DEPTH_MAX);
-        break;
-    case 'r':
-        opt->rate = parse_real(state, "rate", arg, 0.001, 1e8);
-        break;
-    case 'x':
-        opt->churn = true;
-        break;
-    case 'i':
-        opt->idle = (unsigned)parse_count(state, "idle", arg, 0, 100000);
-        break;
-    case 'w':
-        opt->warmup_s = parse_real(state, "warmup", arg, 0, 3600);
-        break;
-    case 't':
-        opt->seconds = parse_real(state, "seconds", arg, 0.01, 3600);
-        break;
-    case 'p':
-        opt->server = (pid_t)parse_count(state, "server-pid", arg, 1, INT32_MAX);
-        break;
-    case KEY_COUNT_SYSCALLS:
-        opt->count_syscalls = true;
-        break;
-    case KEY_BURST:
-        opt->burst = (unsigned)parse_count(state, "burst", arg, 0, BURST_CONNECTIONS_MAX);
-        break;
-    case KEY_BURSTS:
-        opt->bursts = (unsigned)parse_count(state, "bursts", arg, 1, BURSTS_MAX);
-        break;
-    case KEY_COUNTERS:
-        opt->counters = arg;
-        break;
-    case ARGP_KEY_ARG:
-        parse_target(state, opt, arg);
-        break;
-    case ARGP_KEY_END:
+    if (key == ARGP_KEY_ARG)
+        opt->target = arg;
+    else if (key == ARGP_KEY_END)
         check_together(state, opt);
-        break;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
+    else
+        return args_store(keys, fields, key, arg, state);
     return 0;
 }
 
@@ -149,10 +84,4 @@ void options_parse(struct options *opt, int argc, char **argv)
     static const struct argp parser = { keys, parse, "HOST:PORT", doc, NULL, NULL, NULL };
     *opt = (struct options){ .connections = 16, .size = 64, .depth = 1, .bursts = 5, .warmup_s = 0.3, .seconds = 2 };
     argp_parse(&parser, argc, argv, 0, NULL, opt);
-}
-
-void options_fini(struct options *opt)
-{
-    free(opt->host);
-    free(opt->port);
 }

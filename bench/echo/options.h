@@ -3,8 +3,6 @@
 #define BENCH_ECHO_OPTIONS_H
 
 #include <stdbool.h>
-#include <stddef.h>
-#include <sys/types.h>
 
 enum {
     DEPTH_MAX = 1024,
@@ -15,17 +13,16 @@ enum {
 };
 
 struct options {
-    char *host;
-    char *port;
+    const char *target;   // HOST:PORT
     unsigned connections; // busy ones
     unsigned idle;        // extra ones that say one word and then nothing
-    size_t size;          // bytes a message
+    unsigned size;        // bytes a message
     unsigned depth;       // messages under way on a connection, at most
     double rate;          // messages a second over all connections; 0: closed loop
     bool churn;           // a connection for each message
     double warmup_s;
     double seconds;
-    pid_t server;         // the process to watch; 0: none
+    unsigned server;      // the process to watch; 0: none
     bool count_syscalls;  // of that process, by tracepoints
     unsigned burst;       // so many connections at once before the load proper; 0: no burst
     unsigned bursts;      // one after the other
@@ -34,6 +31,5 @@ struct options {
 
 // options_parse fills `opt` from the command line. It prints and exits by itself on --help and on what it cannot read.
 void options_parse(struct options *opt, int argc, char **argv);
-void options_fini(struct options *opt);
 
 #endif

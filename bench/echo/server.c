@@ -1,12 +1,9 @@
 #include "bench/echo/server.h"
+#include "bench/address.h"
+#include "bench/args.h"
 
-#include <argp.h>
 #include <errno.h>
-#include <netdb.h>
 #include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sysexits.h>
 #include <time.h>
@@ -28,15 +25,20 @@ static const struct argp_option keys[] = {
     { 0 },
 };
 
-static unsigned parse_count(struct argp_state *state, const char *name, const char *text, unsigned long max)
-{
-    char *end;
-    errno = 0;
-    unsigned long value = strtoul(text, &end, 10);
-    if (errno || end == text || *end || text[0] == '-' || value < 1 || value > max)
-        argp_error(state, "--%s %s: not a number from 1 to %lu", name, text, max);
-    return (unsigned)value;
-}
+#define FIELD(name) offsetof(struct server_options, name)
+
+static const struct arg fields[] = {
+    { 'l', ARG_TEXT, FIELD(listen), 0, 0 },
+    { 'w', ARG_COUNT, FIELD(workers), 1, 256 },
+    { KEY_STALL, ARG_FLAG, FIELD(stall), 0, 0 },
+    { KEY_HOG, ARG_FLAG, FIELD(hog), 0, 0 },
+    { KEY_DRAIN, ARG_FLAG, FIELD(drain), 0, 0 },
+    { KEY_WAIT_FIRST, ARG_FLAG, FIELD(wait_first), 0, 0 },
+    { KEY_TIMERS, ARG_COUNT, FIELD(timers), 1, 10000000 },
+    { KEY_COUNTERS, ARG_TEXT, FIELD(counters), 0, 0 },
+    { 0 },
+};
+static const struct arg neighbours_field = { KEY_NEIGHBOURS, ARG_COUNT, FIELD(neighbours), 1, NEIGHBOURS_MAX };
 
 // parse_neighbours reads KIND:N, or "none".
 static void parse_neighbours(struct argp_state *state, struct server_options *opt, const char *text)
@@ -49,43 +51,14 @@ static void parse_neighbours(struct argp_state *state, struct server_options *op
     opt->neighbour_kind[len] = 0;
     opt->neighbours = 0;
     if (strcmp(opt->neighbour_kind, "none") != 0)
-        opt->neighbours = parse_count(state, "neighbours", colon ? colon + 1 : "", NEIGHBOURS_MAX);
+        opt->neighbours = (unsigned)parse_number(state, "neighbours", colon ? colon + 1 : "", &neighbours_field);
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
-    struct server_options *opt = state->input;
-    switch (key) {
-    case 'l':
-        opt->listen = arg;
-        break;
-    case 'w':
-        opt->workers = parse_count(state, "workers", arg, 256);
-        break;
-    case KEY_STALL:
-        opt->stall = true;
-        break;
-    case KEY_HOG:
-        opt->hog = true;
-        break;
-    case KEY_DRAIN:
-        opt->drain = true;
-        break;
-    case KEY_WAIT_FIRST:
-        opt->wait_first = true;
-        break;
-    case KEY_TIMERS:
-        opt->timers = parse_count(state, "timers", arg, 10000000);
-        break;
-    case KEY_NEIGHBOURS:
-        parse_neighbours(state, opt, arg);
-        break;
-    case KEY_COUNTERS:
-        opt->counters = arg;
-        break;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
+    if (key != KEY_NEIGHBOURS)
+        return args_store(keys, fields, key, arg, state);
+    parse_neighbours(state, state->input, arg);
     return 0;
 }
 
@@ -114,23 +87,10 @@ __attribute__((noreturn)) static void die(int status, const char *what, const ch
 
 socklen_t server_address(const char *text, struct sockaddr_storage *addr)
 {
-    const struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM };
-    struct addrinfo *found = NULL;
-    char host[128];
-    const char *colon = strrchr(text, ':'), *from = text;
-    size_t len = colon ? (size_t)(colon - text) : 0;
-    if (len > 1 && text[0] == '[' && text[len - 1] == ']') {
-        from++;
-        len -= 2;
-    }
-    // the port by itself: getaddrinfo takes one that is too large, and cuts it
-    if (len == 0 || strtoul(colon + 1, NULL, 10) > UINT16_MAX || len >= sizeof(host) ||
-        snprintf(host, sizeof(host), "%.*s", (int)len, from) < 0 || getaddrinfo(host, colon + 1, &hints, &found) != 0)
+    socklen_t len = parse_address(text, addr);
+    if (len == 0)
         die(EX_USAGE, text, "not a numeric HOST:PORT");
-    socklen_t addr_len = found->ai_addrlen;
-    memcpy(addr, found->ai_addr, addr_len);
-    freeaddrinfo(found);
-    return addr_len;
+    return len;
 }
 
 int server_listen(const char *text, int flags)

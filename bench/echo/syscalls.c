@@ -1,7 +1,6 @@
 #include "bench/echo/syscalls.h"
+#include "bench/echo/watch.h"
 
-#include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <linux/perf_event.h>
 #include <sched.h>
@@ -69,45 +68,24 @@ static int open_counter(uint64_t id, pid_t tid)
     return fd < 0 ? -errno : (int)fd;
 }
 
-static int list_threads(pid_t pid, pid_t tids[SYSCALL_THREADS_MAX])
-{
-    char path[64];
-    int count = 0;
-    snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-    DIR *dir = opendir(path);
-    if (!dir)
-        return errno == ENOENT ? -ESRCH : -errno;
-    for (struct dirent *e; (e = readdir(dir)) && count < SYSCALL_THREADS_MAX;) {
-        if (isdigit((unsigned char)e->d_name[0]))
-            tids[count++] = (pid_t)atoi(e->d_name);
-    }
-    closedir(dir);
-    return count;
-}
-
+// open_all goes as far as it can; syscalls_close closes what is open.
 static int open_all(struct syscall_counter *c, const uint64_t *ids, const pid_t *tids, unsigned threads)
 {
-    c->fds = calloc((size_t)threads * c->kinds, sizeof(int));
+    c->fds = malloc((size_t)threads * c->kinds * sizeof(int));
     if (!c->fds)
         return -ENOMEM;
-    for (unsigned t = 0; t < threads; t++) {
-        for (unsigned k = 0; k < c->kinds; k++) {
-            int fd = open_counter(ids[k], tids[t]);
-            if (fd < 0) {
-                while (k-- > 0)
-                    close(c->fds[t * c->kinds + k]);
-                return fd;
-            }
-            c->fds[t * c->kinds + k] = fd;
-        }
-        c->threads = t + 1;
+    for (unsigned i = 0; i < threads * c->kinds; i++) {
+        int fd = open_counter(ids[i % c->kinds], tids[i / c->kinds]);
+        if (fd < 0)
+            return fd;
+        c->fds[c->count++] = fd;
     }
     return 0;
 }
 
 int syscalls_open(struct syscall_counter *c, pid_t pid)
 {
-    pid_t tids[SYSCALL_THREADS_MAX];
+    pid_t tids[WATCH_THREADS_MAX];
     uint64_t ids[SYSCALL_KINDS];
     memset(c, 0, sizeof(*c));
 
@@ -120,7 +98,7 @@ int syscalls_open(struct syscall_counter *c, pid_t pid)
     }
     if (c->kinds < 2 || strcmp(c->name[0], "total") != 0)
         return -ENOSYS;
-    int threads = list_threads(pid, tids);
+    int threads = watch_threads(pid, tids);
     if (threads < 0)
         return threads;
     err = open_all(c, ids, tids, (unsigned)threads);
@@ -131,7 +109,7 @@ int syscalls_open(struct syscall_counter *c, pid_t pid)
 
 void syscalls_close(struct syscall_counter *c)
 {
-    for (unsigned i = 0; i < c->threads * c->kinds; i++)
+    for (unsigned i = 0; i < c->count; i++)
         close(c->fds[i]);
     free(c->fds);
     memset(c, 0, sizeof(*c));
@@ -140,7 +118,7 @@ void syscalls_close(struct syscall_counter *c)
 int syscalls_read(const struct syscall_counter *c, int64_t counts[SYSCALL_KINDS])
 {
     memset(counts, 0, SYSCALL_KINDS * sizeof(counts[0]));
-    for (unsigned i = 0; i < c->threads * c->kinds; i++) {
+    for (unsigned i = 0; i < c->count; i++) {
         uint64_t value;
         if (read(c->fds[i], &value, sizeof(value)) != sizeof(value))
             return -EIO;

@@ -6,13 +6,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { SYSCALL_KINDS = 16, SYSCALL_THREADS_MAX = 1024 };
+enum { SYSCALL_KINDS = 16 };
 
 struct syscall_counter {
     unsigned kinds;
     const char *name[SYSCALL_KINDS]; // "total" first
-    unsigned threads;
-    int *fds; // threads x kinds
+    unsigned count;
+    int *fds; // of one thread all kinds, then of the next
 };
 
 // syscalls_open attaches to every thread of `pid`; threads that these start are counted too.

@@ -1,13 +1,11 @@
 #include "bench/echo/target.h"
+#include "bench/address.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -15,17 +13,12 @@ enum { CONNECT_TIMEOUT_S = 10 };
 
 static unsigned ephemeral_ports(void)
 {
-    unsigned low = 32768;
-    unsigned high = 60999;
+    unsigned low = 0, high = 0;
     FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
-    if (f) {
-        if (fscanf(f, "%u %u", &low, &high) != 2 || high < low) {
-            low = 32768;
-            high = 60999;
-        }
+    const bool known = f && fscanf(f, "%u %u", &low, &high) == 2 && low < high;
+    if (f)
         fclose(f);
-    }
-    return high - low + 1;
+    return known ? high - low + 1 : 60999 - 32768 + 1; // else the kernel's default
 }
 
 static bool is_loopback4(const struct target *t)
@@ -34,23 +27,11 @@ static bool is_loopback4(const struct target *t)
     return t->addr.ss_family == AF_INET && ntohl(in->sin_addr.s_addr) >> 24 == 127;
 }
 
-static int resolve(struct target *t, const char *host, const char *port)
+int target_init(struct target *t, const char *text, unsigned connections)
 {
-    struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM };
-    struct addrinfo *found;
-    if (getaddrinfo(host, port, &hints, &found) != 0)
+    t->len = parse_address(text, &t->addr);
+    if (t->len == 0)
         return -EINVAL;
-    memcpy(&t->addr, found->ai_addr, found->ai_addrlen);
-    t->len = found->ai_addrlen;
-    freeaddrinfo(found);
-    return 0;
-}
-
-int target_init(struct target *t, const char *host, const char *port, unsigned connections)
-{
-    int err = resolve(t, host, port);
-    if (err)
-        return err;
     // The kernel's search for a free port becomes slow long before the last one is taken: use three quarters of them.
     unsigned comfortable = ephemeral_ports() / 4 * 3;
     t->per_source = 0;

@@ -47,38 +47,56 @@ static int read_ticks(pid_t pid, struct usage *u)
     return 0;
 }
 
-static void add_switches(const char *path, struct usage *u)
+// Where the number after a name at the beginning of a line goes.
+struct field {
+    const char *name;
+    int64_t *sum;
+};
+
+// add_fields adds up what stands in a file of /proc; the last field has no name.
+static int add_fields(const char *path, const struct field *fields)
 {
     char line[256];
-    long long n;
     FILE *f = fopen(path, "re");
     if (!f)
-        return; // the thread has ended meanwhile
-    u->threads++;
-    while (fgets(line, sizeof(line), f)) {
-        if (sscanf(line, "voluntary_ctxt_switches: %lld", &n) == 1)
-            u->voluntary += n;
-        else if (sscanf(line, "nonvoluntary_ctxt_switches: %lld", &n) == 1)
-            u->involuntary += n;
-    }
+        return errno == ENOENT ? -ESRCH : -errno;
+    while (fgets(line, sizeof(line), f))
+        for (const struct field *wanted = fields; wanted->name; wanted++)
+            if (strncmp(line, wanted->name, strlen(wanted->name)) == 0)
+                *wanted->sum += strtoll(line + strlen(wanted->name), NULL, 10);
     fclose(f);
+    return 0;
 }
 
-static int read_switches(pid_t pid, struct usage *u)
+int watch_threads(pid_t pid, pid_t tids[WATCH_THREADS_MAX])
 {
-    char path[512];
+    char path[64];
+    int count = 0;
     snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
     DIR *dir = opendir(path);
     if (!dir)
         return errno == ENOENT ? -ESRCH : -errno;
-    for (struct dirent *e; (e = readdir(dir));) {
-        if (!isdigit((unsigned char)e->d_name[0]))
-            continue;
-        snprintf(path, sizeof(path), "/proc/%d/task/%s/status", (int)pid, e->d_name);
-        add_switches(path, u);
+    for (struct dirent *e; (e = readdir(dir)) && count < WATCH_THREADS_MAX;) {
+        if (isdigit((unsigned char)e->d_name[0]))
+            tids[count++] = (pid_t)atoi(e->d_name);
     }
     closedir(dir);
-    return 0;
+    return count;
+}
+
+static int read_switches(pid_t pid, struct usage *u)
+{
+    char path[64];
+    pid_t tids[WATCH_THREADS_MAX];
+    const struct field fields[] = { { "voluntary_ctxt_switches:", &u->voluntary },
+                                    { "nonvoluntary_ctxt_switches:", &u->involuntary },
+                                    { NULL, NULL } };
+    int count = watch_threads(pid, tids);
+    for (int i = 0; i < count; i++) {
+        snprintf(path, sizeof(path), "/proc/%d/task/%d/status", (int)pid, (int)tids[i]);
+        u->threads += add_fields(path, fields) == 0; // else the thread has ended meanwhile
+    }
+    return count < 0 ? count : 0;
 }
 
 int watch_usage(pid_t pid, struct usage *u)
@@ -95,21 +113,10 @@ int watch_usage(pid_t pid, struct usage *u)
 int watch_memory(pid_t pid, struct memory *m)
 {
     char path[64];
-    char line[256];
-    long long kib;
+    const struct field fields[] = {
+        { "VmRSS:", &m->rss_kib }, { "VmHWM:", &m->peak_kib }, { "VmPTE:", &m->page_tables_kib }, { NULL, NULL }
+    };
     memset(m, 0, sizeof(*m));
     snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return errno == ENOENT ? -ESRCH : -errno;
-    while (fgets(line, sizeof(line), f)) {
-        if (sscanf(line, "VmRSS: %lld", &kib) == 1)
-            m->rss_kib = kib;
-        else if (sscanf(line, "VmHWM: %lld", &kib) == 1)
-            m->peak_kib = kib;
-        else if (sscanf(line, "VmPTE: %lld", &kib) == 1)
-            m->page_tables_kib = kib;
-    }
-    fclose(f);
-    return 0;
+    return add_fields(path, fields);
 }

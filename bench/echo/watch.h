@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+enum { WATCH_THREADS_MAX = 1024 };
+
 struct usage {
     int64_t cpu_ns;  // of all its threads, also those that have ended
     int64_t user_ns; // this and the next in clock ticks of 10 ms: only good for their proportion
@@ -19,6 +21,9 @@ struct memory {
     int64_t peak_kib; // the most that rss_kib has been
     int64_t page_tables_kib;
 };
+
+// watch_threads lists the threads alive.  Returns: how many; a negative errno value.
+int watch_threads(pid_t pid, pid_t tids[WATCH_THREADS_MAX]);
 
 // Both return 0, or a negative errno value: -ESRCH if there is no such process.
 int watch_usage(pid_t pid, struct usage *u);

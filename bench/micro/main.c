@@ -1,17 +1,15 @@
 // weft-bench: the micro benchmarks. One line a result: name, value and unit, with tabs between; or JSON.
-#include <argp.h>
 #include <cjson/cJSON.h>
-#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bench/args.h"
 #include "bench/micro/micro.h"
 
 enum { M = MICRO_MILLION, MESSAGES = 4 * M, LOCKS = 100000, CHILDREN = 100000 };
@@ -57,7 +55,7 @@ enum { BENCHES = sizeof benches / sizeof benches[0], LINE_NAME_MAX = 64 };
 
 struct options {
     unsigned workers;
-    int reps;
+    unsigned reps;
     bool list;
     bool chosen[BENCHES][MICRO_LINES_MAX];
     cJSON *json; // the array of results; NULL: as text
@@ -201,15 +199,12 @@ static const struct argp_option argp_options[] = {
     { 0 },
 };
 
-static int number(const char *text, int max, struct argp_state *state, const char *what)
-{
-    char *end;
-    errno = 0;
-    const long n = strtol(text, &end, 10);
-    if (errno || end == text || *end || n < 1 || n > max)
-        argp_error(state, "%s: '%s' is not a number from 1 to %d", what, text, max);
-    return (int)n;
-}
+static const struct arg fields[] = {
+    { 'w', ARG_COUNT, offsetof(struct options, workers), 1, 256 },
+    { KEY_REPS, ARG_COUNT, offsetof(struct options, reps), 1, 1000 },
+    { KEY_LIST, ARG_FLAG, offsetof(struct options, list), 0, 0 },
+    { 0 },
+};
 
 static void unknown_name(const char *name)
 {
@@ -222,15 +217,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct options *o = state->input;
     switch (key) {
-    case 'w':
-        o->workers = (unsigned)number(arg, 256, state, "--workers");
-        return 0;
-    case KEY_REPS:
-        o->reps = number(arg, 1000, state, "--reps");
-        return 0;
-    case KEY_LIST:
-        o->list = true;
-        return 0;
     case KEY_JSON:
         if (!o->json)
             o->json = cJSON_CreateArray();
@@ -243,7 +229,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         choose(o, NULL, false);
         return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return args_store(argp_options, fields, key, arg, state);
     }
 }
 

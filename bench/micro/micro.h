@@ -21,7 +21,7 @@ struct micro_line {
 struct micro {
     const struct micro_bench *bench;
     unsigned workers;              // above 0
-    int reps;                      // above 0
+    unsigned reps;                 // above 0
     double value[MICRO_LINES_MAX]; // of each line: what the run is for
 };
 
@@ -30,7 +30,7 @@ struct micro {
 // is whatever `run` does, which sets the values itself.
 struct micro_bench {
     const char *name;
-    int reps; // how many repetitions the median is taken of, unless --reps says otherwise
+    unsigned reps; // how many repetitions the median is taken of, unless --reps says otherwise
     struct micro_line lines[MICRO_LINES_MAX + 1];
     void (*run)(struct micro *m);
     micro_body *body;
