@@ -1,6 +1,8 @@
 #include "bench/echo/load.h"
 
 #include <cjson/cJSON.h>
+#include <gsl/gsl_sort_float.h>
+#include <gsl/gsl_statistics_float.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -15,17 +17,23 @@ static double microseconds(double ns)
     return round(ns / 100) / 10;
 }
 
+// The latency below which a part (0 to 1) of sorted samples lies.
+static double quantile(const struct samples *s, double part)
+{
+    return microseconds(gsl_stats_float_quantile_from_sorted_data(s->ns, 1, s->count, part));
+}
+
 static cJSON *describe_samples(const struct samples *s)
 {
     cJSON *o = cJSON_CreateObject();
     cJSON_AddNumberToObject(o, "count", (double)s->count);
     if (s->count == 0)
         return o;
-    cJSON_AddNumberToObject(o, "mean", microseconds(samples_mean(s)));
-    cJSON_AddNumberToObject(o, "min", microseconds(samples_at(s, 0)));
+    cJSON_AddNumberToObject(o, "mean", microseconds(gsl_stats_float_mean(s->ns, 1, s->count)));
+    cJSON_AddNumberToObject(o, "min", quantile(s, 0));
     for (size_t i = 0; i < sizeof(percentiles) / sizeof(percentiles[0]); i++)
-        cJSON_AddNumberToObject(o, percentiles[i].name, microseconds(samples_at(s, percentiles[i].percentile / 100)));
-    cJSON_AddNumberToObject(o, "max", microseconds(samples_at(s, 1)));
+        cJSON_AddNumberToObject(o, percentiles[i].name, quantile(s, percentiles[i].percentile / 100));
+    cJSON_AddNumberToObject(o, "max", quantile(s, 1));
     return o;
 }
 
@@ -36,7 +44,7 @@ static cJSON *describe_curve(const struct samples *s)
     cJSON *curve = cJSON_CreateArray();
     for (int i = 0; s->count > 0 && i <= 50; i++) {
         double above = pow(10, -i / 10.0);
-        double point[2] = { 100 * (1 - above), microseconds(samples_at(s, 1 - above)) };
+        double point[2] = { 100 * (1 - above), quantile(s, 1 - above) };
         cJSON_AddItemToArray(curve, cJSON_CreateDoubleArray(point, 2));
     }
     return curve;
@@ -148,6 +156,11 @@ static void add_results(cJSON *o, const struct load *l)
         cJSON_AddItemToObject(o, "syscalls", describe_syscalls(l));
 }
 
+static void sort_samples(struct samples *s)
+{
+    gsl_sort_float(s->ns, 1, s->count);
+}
+
 int report_print(struct load *l)
 {
     cJSON *o = cJSON_CreateObject();
@@ -157,9 +170,9 @@ int report_print(struct load *l)
     cJSON_AddBoolToObject(o, "interrupted", l->interrupted);
     add_settings(o, l->opt);
     if (l->latency.ns && l->late.ns && l->burst.ns) {
-        samples_sort(&l->latency);
-        samples_sort(&l->late);
-        samples_sort(&l->burst);
+        sort_samples(&l->latency);
+        sort_samples(&l->late);
+        sort_samples(&l->burst);
         add_results(o, l);
     }
     char *text = cJSON_Print(o);

@@ -1,4 +1,5 @@
 """Builds the participants, and finds out who is missing. Nothing is installed."""
+import functools
 import pathlib
 import subprocess
 
@@ -20,31 +21,23 @@ def shell(command, log):
             return False
 
 
-def build_one(peer):
-    """Why it cannot take part, or nothing."""
-    log = LOG / f"compare-{peer.name}.log"
+@functools.cache
+def build_all(commands, name, label):
+    """Why it does not build, or nothing. What several participants share is built once."""
+    say(f"building {label}")
+    log = LOG / f"compare-{name}.log"
     log.write_text("")
-    pathlib.Path(f"build/peers/{peer.name}").mkdir(parents=True, exist_ok=True)
-    if all(shell(command, log) for command in peer.build):
-        return ""
-    return f"does not build, see {log}"
+    pathlib.Path(f"build/peers/{name}").mkdir(parents=True, exist_ok=True)
+    return "" if all(shell(command, log) for command in commands) else f"does not build, see {log}"
 
 
-class Builder:
-    """What several participants share is built once."""
-
-    def __init__(self):
-        self.done = {}
-
-    def build(self, peer):
-        """Why it cannot take part, or nothing."""
-        missing = peer.missing()
-        if missing:
-            return "needs: " + "; ".join(missing)
-        if peer.build and peer.build not in self.done:
-            say(f"building {peer.label}")
-            self.done[peer.build] = build_one(peer)
-        return self.done.get(peer.build, "")
+def build(peer, everyone):
+    """Why it cannot take part, or nothing."""
+    missing = peer.missing()
+    if missing:
+        return "needs: " + "; ".join(missing)
+    first = next(p for p in everyone if p.build == peer.build)
+    return build_all(first.build, first.name, first.label) if first.build else ""
 
 
 def programs_missing(peer):
@@ -56,12 +49,12 @@ def programs_missing(peer):
     return ""
 
 
-def gather(peers, build):
-    """Those that can run, and {name: why not} of the others. `build`: build them first."""
-    builder, able, absent = Builder(), [], {}
+def gather(peers, building):
+    """Those that can run, and {name: why not} of the others. `building`: build them first."""
+    able, absent = [], {}
     LOG.mkdir(parents=True, exist_ok=True)
     for peer in peers:
-        why = (builder.build(peer) if build else "") or programs_missing(peer)
+        why = (build(peer, peers) if building else "") or programs_missing(peer)
         if why:
             absent[peer.name] = why
             say(f"without {peer.label}: {why}")

@@ -66,14 +66,11 @@ class Case:
         return self.connections + self.idle + self.burst + 64
 
     def load_args(self):
-        args = [f"--connections={self.connections}", f"--size={self.size}", f"--depth={self.depth}",
-                f"--seconds={self.seconds}", f"--warmup={self.warmup}"]
-        args += [f"--idle={self.idle}"] if self.idle else []
-        args += [f"--rate={self.rate}"] if self.rate else []
-        args += ["--churn"] if self.churn else []
-        args += ["--count-syscalls"] if self.count_syscalls else []
-        args += [f"--burst={self.burst}", f"--bursts={self.bursts}"] if self.burst else []
-        return args
+        given = ["connections", "size", "depth", "seconds", "warmup"]
+        given += [name for name in ("idle", "rate", "burst") if getattr(self, name)]
+        given += ["bursts"] if self.burst else []
+        flags = ["--churn"] * self.churn + ["--count-syscalls"] * self.count_syscalls
+        return [f"--{name}={getattr(self, name)}" for name in given] + flags
 
     def estimate_s(self):
         """How long one run takes, about: with starting, connecting and stopping."""

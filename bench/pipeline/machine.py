@@ -1,34 +1,29 @@
 """What the benchmark runs on: CPUs to use, limits to keep, and a description for the report."""
 import os
+import pathlib
 import platform
+import re
 import resource
 import subprocess
 
 
-def first_line(path, default=""):
+def read(path):
+    """What a file says, or nothing if there is none."""
     try:
-        with open(path) as f:
-            return f.readline().strip()
+        return pathlib.Path(path).read_text().strip()
     except OSError:
-        return default
+        return ""
 
 
 def field(path, name, default=""):
     """The value of a `name: value` line, as /proc has them."""
-    try:
-        with open(path) as f:
-            for line in f:
-                key, _, value = line.partition(":")
-                if key.strip() == name:
-                    return value.strip()
-    except OSError:
-        pass
-    return default
+    found = re.search(rf"^{name}\s*: *(.+)$", read(path), re.M)
+    return found[1] if found else default
 
 
 def siblings(cpu):
     """The CPUs that share a core with `cpu`, as the kernel writes them: the same text for the same core."""
-    return first_line(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list", str(cpu))
+    return read(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") or str(cpu)
 
 
 def usable_cpus():
@@ -38,10 +33,8 @@ def usable_cpus():
 def two_cpus():
     """Two CPUs on different cores if there are such, else any two, else the only one."""
     cpus = usable_cpus()
-    for other in cpus[1:]:
-        if siblings(other) != siblings(cpus[0]):
-            return [cpus[0], other]
-    return cpus[:2]
+    elsewhere = [cpu for cpu in cpus if siblings(cpu) != siblings(cpus[0])]
+    return [cpus[0], elsewhere[0]] if elsewhere else cpus[:2]
 
 
 def descriptor_limit():
@@ -52,20 +45,15 @@ def descriptor_limit():
 
 def compiler():
     try:
-        out = subprocess.run(["cc", "--version"], capture_output=True, text=True, timeout=10).stdout
-        return out.splitlines()[0] if out else ""
+        return subprocess.run(["cc", "--version"], capture_output=True, text=True, timeout=10).stdout.split("\n")[0]
     except (OSError, subprocess.SubprocessError):
         return ""
 
 
 def mitigations():
     """The names of the processor bugs that the kernel works around: they decide what a system call costs."""
-    folder = "/sys/devices/system/cpu/vulnerabilities"
-    try:
-        names = sorted(os.listdir(folder))
-    except OSError:
-        return []
-    return [name for name in names if first_line(f"{folder}/{name}").startswith("Mitigation")]
+    bugs = sorted(pathlib.Path("/sys/devices/system/cpu/vulnerabilities").glob("*"))
+    return [bug.name for bug in bugs if read(bug).startswith("Mitigation")]
 
 
 def describe():

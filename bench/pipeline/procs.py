@@ -84,22 +84,26 @@ class Server:
         self.errors.close()
 
 
+def run_child(command, cpus, limit_s):
+    """Runs a program to its end. It is killed if it takes too long, with all that it holds."""
+    try:
+        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit_s,
+                              preexec_fn=prepare_child(cpus))
+    except subprocess.TimeoutExpired:
+        raise Failed(f"not done after {limit_s} s: {os.path.basename(command[0])}") from None
+    except OSError as e:
+        raise Failed(str(e)) from None
+
+
 def run_load(program, server, args, cpus, timeout_s):
     """One run of echo-load; its JSON object, parsed."""
-    process = subprocess.Popen([program, server.address, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True, preexec_fn=prepare_child(cpus))
-    try:
-        out, errors = process.communicate(timeout=timeout_s)
-    except subprocess.TimeoutExpired:
-        raise Failed(f"echo-load did not end in {timeout_s} s") from None
-    finally:
-        stop(process)
-    if process.returncode == 0:
-        return json.loads(out)
-    if "counting system calls" in errors:
-        raise NoCounter(errors.strip())
+    done = run_child([program, server.address, *args], cpus, timeout_s)
+    if done.returncode == 0:
+        return json.loads(done.stdout)
+    if "counting system calls" in done.stderr:
+        raise NoCounter(done.stderr.strip())
     said = server.complaint()
-    raise Failed(errors.strip() + (f"\nThe server said: {said}" if said else ""))
+    raise Failed(done.stderr.strip() + (f"\nThe server said: {said}" if said else ""))
 
 
 # --- micro benchmarks ------------------------------------------------------------------------------------------------
@@ -108,14 +112,8 @@ MICRO_LIMIT_S = 120     # for one benchmark with its repetitions
 
 
 def run_micro(command, cpus, limit_s=MICRO_LIMIT_S):
-    """What it printed. It is killed if it takes too long, with all that it holds."""
-    try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit_s,
-                              preexec_fn=prepare_child(cpus))
-    except subprocess.TimeoutExpired:
-        raise Failed(f"not done after {limit_s} s") from None
-    except OSError as e:
-        raise Failed(str(e)) from None
+    """What it printed."""
+    done = run_child(command, cpus, limit_s)
     if done.returncode != 0:
         raise Failed(done.stderr.strip()[-500:] or f"status {done.returncode}")
     return done.stdout
@@ -129,7 +127,8 @@ def micro_names(command, cpus):
 def measure_micro(command, case, cpus):
     """{line: {value, unit}}"""
     found = {}
-    for line in run_micro([*command, f"--workers={case.workers}", f"--reps={case.reps}", case.bench], cpus).splitlines():
+    args = [f"--workers={case.workers}", f"--reps={case.reps}", case.bench]
+    for line in run_micro([*command, *args], cpus).splitlines():
         try:
             name, value, unit = line.split("\t")
             found[name] = {"value": float(value), "unit": unit}
