@@ -41,12 +41,6 @@ static weft_config make_config(const struct micro *m)
     return cfg;
 }
 
-void micro_task(struct micro *m, weft_fn *body)
-{
-    const weft_config cfg = make_config(m);
-    micro_ok(weft_run(&cfg, body, m), "run");
-}
-
 weft_rt *micro_rt(struct micro *m)
 {
     weft_rt *rt;
@@ -55,7 +49,7 @@ weft_rt *micro_rt(struct micro *m)
     return rt;
 }
 
-// --- bodies ----------------------------------------------------------------------------------------------------------
+// --- running ---------------------------------------------------------------------------------------------------------
 
 static double run_body(struct micro *m)
 {
@@ -67,10 +61,12 @@ static double run_body(struct micro *m)
     return strncmp(b->lines[0].unit, "ns", 2) == 0 ? ns / (double)b->each : (double)b->each * 1e3 / ns;
 }
 
-static int repeat_body(void *arg)
+static int repeat(void *arg)
 {
     struct micro *m = arg;
-    m->value[0] = micro_median(m, run_body);
+    m->value[0] = micro_median(m, m->bench->once ? m->bench->once : run_body);
+    if (m->bench->lines[1].suffix)
+        m->value[1] = micro_rss_peak() / (1 << 20);
     return 0;
 }
 
@@ -79,13 +75,11 @@ void micro_run(struct micro *m)
     const struct micro_bench *b = m->bench;
     if (b->workers)
         m->workers = b->workers;
-    if (b->run) {
+    const weft_config cfg = make_config(m);
+    if (b->run)
         b->run(m);
-        return;
-    }
-    micro_task(m, repeat_body);
-    if (b->lines[1].suffix)
-        m->value[1] = micro_rss_peak() / (1 << 20);
+    else
+        micro_ok(weft_run(&cfg, b->task ? b->task : repeat, m), "run");
 }
 
 // --- memory ----------------------------------------------------------------------------------------------------------

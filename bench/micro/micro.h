@@ -25,35 +25,35 @@ struct micro {
     double value[MICRO_LINES_MAX]; // of each line: what the run is for
 };
 
-// A benchmark is a body, which is repeated in a task: its first line is the median time (unit ms), the time of one of
-// `each` operations in a round (ns/...), or how many are done in a time (Mmsg/s); a line .rss is the peak memory. Or it
-// is whatever `run` does, which sets the values itself.
+// A repetition: measures once, and returns what it measured in the benchmark's unit.
+typedef double micro_once(struct micro *m);
+
+// What a benchmark does is one of these: `run` outside of any runtime, `task` in one, which get a struct micro and set
+// its values; `once` or a body, which is repeated in a task, the median being the first line. Of a body that is its time
+// (unit ms), the time of each operation in it (ns/...), or how many are done in a time (Mmsg/s); and a line .rss.
 struct micro_bench {
     const char *name;
     unsigned reps; // how many repetitions the median is taken of, unless --reps says otherwise
     struct micro_line lines[MICRO_LINES_MAX + 1];
     void (*run)(struct micro *m);
+    weft_fn *task;
+    micro_once *once;
     micro_body *body;
-    long n, parties, each;
-    unsigned workers; // so many, whatever was asked for; 0: as asked for
+    long n, parties, each; // arguments of the body, and how many operations it does
+    unsigned workers;      // so many, whatever was asked for; 0: as asked for
 };
 
-// Those that are no body, and the bodies that are not counted elsewhere; the comment at each says what one run does.
+// The comment at each says what it does; further bodies are in bodies.h.
 void micro_switch_bare(struct micro *m);
 void micro_spawn_outside(struct micro *m);
-void micro_sleep_1m(struct micro *m);
-void micro_timer_cancel_all(struct micro *m);
-void micro_timer_late(struct micro *m);
-void micro_idle_task(struct micro *m);
 void micro_wake_idle(struct micro *m);
 void micro_wake_busy(struct micro *m);
+weft_fn micro_sleep_1m, micro_timer_late, micro_idle_task;
+micro_once micro_timer_cancel_all;
 micro_body micro_skynet, micro_transfer_1, micro_transfer_8, micro_lock, micro_scope, micro_select, micro_timer_bare;
 
 // micro_run carries out the benchmark of `m`.
 void micro_run(struct micro *m);
-
-// A repetition: measures once, and returns what it measured in the benchmark's unit.
-typedef double micro_once(struct micro *m);
 
 // micro_median runs `once` as a warm-up, then m->reps times, and returns the median; micro_median_of sorts n values.
 double micro_median(struct micro *m, micro_once *once);
@@ -61,9 +61,6 @@ double micro_median_of(double *values, size_t n);
 
 // micro_tails sorts n values, and sets the first two lines to the median and the 99th percentile.
 void micro_tails(struct micro *m, double *values, size_t n);
-
-// micro_task runs `body(m)` as the main task of a runtime.
-void micro_task(struct micro *m, weft_fn *body);
 
 // micro_rt is a runtime for a benchmark whose main thread is not of weft; free it with weft_rt_free.
 weft_rt *micro_rt(struct micro *m);

@@ -63,7 +63,7 @@ static int wait_once(void *arg)
 }
 
 // idle_task: memory once used stays with the runtime, so only the first million tells; no repetitions.
-static int idle_task_main(void *arg)
+int micro_idle_task(void *arg)
 {
     struct micro *m = arg;
     struct waiter *waiters = micro_alloc(MICRO_MILLION, sizeof *waiters);
@@ -83,11 +83,6 @@ static int idle_task_main(void *arg)
     free(tasks);
     free(waiters);
     return 0;
-}
-
-void micro_idle_task(struct micro *m)
-{
-    micro_task(m, idle_task_main);
 }
 
 enum { WAKES = 1000, PAUSE_IDLE_US = 3000, PAUSE_BUSY_US = 500 };

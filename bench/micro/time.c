@@ -35,7 +35,7 @@ static double sleep_1m_once(struct micro *m)
     return (double)slept / 1e6;
 }
 
-static int sleep_1m_task(void *arg)
+int micro_sleep_1m(void *arg)
 {
     struct micro *m = arg;
     double *all = cpu_ms = micro_alloc((size_t)m->reps + 1, sizeof *all);
@@ -45,11 +45,6 @@ static int sleep_1m_task(void *arg)
     m->value[2] = micro_rss_peak() / (1 << 20);
     free(all);
     return 0;
-}
-
-void micro_sleep_1m(struct micro *m)
-{
-    micro_task(m, sleep_1m_task);
 }
 
 // --- timer_cancel_all ------------------------------------------------------------------------------------------------
@@ -76,7 +71,7 @@ static int cancel_with_others(void *arg)
     return 0;
 }
 
-static double cancel_all_once(struct micro *m)
+double micro_timer_cancel_all(struct micro *m)
 {
     const unsigned n = m->workers;
     struct member *members = micro_alloc(n, sizeof *members);
@@ -94,18 +89,6 @@ static double cancel_all_once(struct micro *m)
     return (double)sum / n / MICRO_MILLION;
 }
 
-static int cancel_all_task(void *arg)
-{
-    struct micro *m = arg;
-    m->value[0] = micro_median(m, cancel_all_once);
-    return 0;
-}
-
-void micro_timer_cancel_all(struct micro *m)
-{
-    micro_task(m, cancel_all_task);
-}
-
 // --- timer_late ------------------------------------------------------------------------------------------------------
 
 enum { SLEEPS = 1000 };
@@ -118,7 +101,7 @@ static weft_time draw_duration(uint64_t *state)
 }
 
 // How late, in microseconds, a task runs again after sleeping until a given moment.
-static int timer_late_task(void *arg)
+int micro_timer_late(void *arg)
 {
     struct micro *m = arg;
     const size_t n = (size_t)m->reps * SLEEPS;
@@ -135,9 +118,4 @@ static int timer_late_task(void *arg)
     micro_tails(m, late_us, n);
     free(late_us);
     return 0;
-}
-
-void micro_timer_late(struct micro *m)
-{
-    micro_task(m, timer_late_task);
 }

@@ -71,8 +71,8 @@ def goal_part(found):
     points = "".join(f"<h4>{html.escape(g.what)}, {html.escape(g.wanted)}: {g.met} of {len(g.points)}</h4>"
                      f"{text_table(tables.point_rows(g), 2, verdict_class)}" for g in found if g.points)
     return (f"<h2>What weft set itself as goals: {tables.summary(found)}</h2><p class=small>Each goal with the point "
-            "at which weft is worst; a ratio here is weft's figure over the other's, so &gt;= is about speed, &lt;= about "
-            "time, memory or calls. Rounds: the smallest and the largest that one round gave.</p>"
+            "at which weft is worst; a ratio here is weft's figure over the other's, so &gt;= is about speed, &lt;= "
+            "about time, memory or calls. Rounds: the smallest and the largest that one round gave.</p>"
             f"{text_table(rows, 2, goal_class)}<details><summary>All points of each goal</summary>{points}</details>")
 
 

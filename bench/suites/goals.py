@@ -1,5 +1,5 @@
 """What weft must reach beside its peers: ratios of medians in one run, weft over the best peer (floors apart)."""
-import math
+from statistics import geometric_mean
 
 from bench.pipeline.goal import Goal, Point, absolute, compared
 from bench.pipeline.results import median, plain
@@ -28,50 +28,46 @@ def of_experiment(results, experiment, figures, among, wanted, **more):
             for point in compared(results, name, figure, among, wanted, where, **more)]
 
 
+def paired(results, name, figure, among):
+    """(the best of `among`, [(weft's figure, the best one's) of each round that both have])"""
+    best = results.best(name, figure, among)
+    ours, others = (results.by_round(name, who, figure) if who else {} for who in ("weft", best))
+    return best, {at: (ours[at], others[at]) for at in sorted(ours.keys() & others.keys())}
+
+
 def mean_over(results, names, figure, among, wanted, where):
     """The geometric mean of the ratios of all cases, and of those of each round."""
     ratios, rounds = [], {}
     for name in names:
-        best = results.best(name, figure, among)
-        ratio = best and results.ratio(name, figure, "weft", best)
-        if not ratio:
-            continue
-        ratios.append(ratio.value)
-        ours, others = (results.by_round(name, who, figure) for who in ("weft", best))
-        for at in ours.keys() & others.keys():
-            rounds.setdefault(at, []).append(ours[at] / others[at])
+        best, pairs = paired(results, name, figure, among)
+        if pairs:
+            ratios.append(results.ratio(name, figure, "weft", best).value)
+        for at, (ours, others) in pairs.items():
+            rounds.setdefault(at, []).append(ours / others)
     if not ratios:
         return []
-    means = [mean(values) for values in rounds.values()]
-    return [Point(f"{where}, {len(ratios)} cases", "", mean(ratios), min(means), max(means), wanted, False)]
-
-
-def mean(ratios):
-    return math.exp(sum(map(math.log, ratios)) / len(ratios))
+    means = [geometric_mean(values) for values in rounds.values()]
+    return [Point(f"{where}, {len(ratios)} cases", "", geometric_mean(ratios), min(means), max(means), wanted, False)]
 
 
 def above(results, names, figure, among, wanted, where):
     """By how much weft's figure is above the best one of `among`."""
     points = []
     for name in names:
-        best = results.best(name, figure, among)
-        ours, others = (results.by_round(name, who, figure) if who else {} for who in ("weft", best))
-        both = sorted(ours.keys() & others.keys())
-        if both:
-            gaps = [ours[at] - others[at] for at in both]
-            gap = median(ours[at] for at in both) - median(others[at] for at in both)
-            points.append(Point(where(name), results.label(best), gap, min(gaps), max(gaps), wanted, False, True))
+        best, pairs = paired(results, name, figure, among)
+        if pairs:
+            ours, others = zip(*pairs.values())
+            gaps = [a - b for a, b in zip(ours, others)]
+            points.append(Point(where(name), results.label(best), median(ours) - median(others), min(gaps), max(gaps),
+                                wanted, False, True))
     return points
 
 
 def micro_points(results, lines, among, wanted):
     """`lines`: says whether one is meant."""
-    points = []
-    for name in results.select(experiment="micro", workers=results.workers("free")):
-        for line in results.lines(name):
-            if lines(line):
-                points += compared(results, name, line, [w for w in among if w in results.who()], wanted, line)
-    return points
+    return [point for name in results.select(experiment="micro", workers=results.workers("free"))
+            for line in results.lines(name) if lines(line)
+            for point in compared(results, name, line, among, wanted, line)]
 
 
 def every_micro(line):
@@ -88,14 +84,10 @@ def speedup(results, bench):
 
 # --- the table -------------------------------------------------------------------------------------------------------
 
-def here(results, names):
-    return [name for name in names if name in results.who()]
-
-
 def echo_goals(results):
-    peers, floors, tokio = results.who(("peer",)), results.who(("floor",)), here(results, TOKIO)
+    peers, floors = results.who(("peer",)), results.who(("floor",))
     thousand = plain(results, regime="free", workers=results.workers("free"), connections=1000, size=64)
-    tail = [p for name in thousand for among, wanted in ((tokio, 0.5), (floors, 1.1))
+    tail = [p for name in thousand for among, wanted in ((TOKIO, 0.5), (floors, 1.1))
             for p in compared(results, name, "p999", among, wanted, "64 B")]
     return [
         Goal("echo, messages per server CPU-second, against the best peer", ">= 1.03 x at every point",
@@ -108,15 +100,15 @@ def echo_goals(results):
              of_experiment(results, "rate", {"p99": "p99", "p999": "p99.9"}, peers, 0.9)),
         Goal("echo, 1000 conn., closed loop, free, p99.9", "<= 0.5 x Tokio's, <= 1.1 x the floor's", tail),
         Goal("stall, p99.9, against Tokio", "<= 0.25 x",
-             of_experiment(results, "stall", {"p999": "p99.9"}, tokio, 0.25)),
-        Goal("hog, p99, against Tokio", "<= 1.0 x", of_experiment(results, "hog", {"p99": "p99"}, tokio, 1.0)),
+             of_experiment(results, "stall", {"p999": "p99.9"}, TOKIO, 0.25)),
+        Goal("hog, p99, against Tokio", "<= 1.0 x", of_experiment(results, "hog", {"p99": "p99"}, TOKIO, 1.0)),
         Goal("churn, messages a second, against the best peer", ">= 1.0 x",
              of_experiment(results, "churn", {"rate": "msg/s"}, peers, 1.0, at_least=True)),
     ]
 
 
 def cost_goals(results):
-    heavy = here(results, (*TOKIO, "go"))
+    heavy = (*TOKIO, "go")
     calls = [p for name in results.select(experiment="syscalls")
              for p in absolute(results, name, "syscalls", 2.03, "128 conn.")]
     return [
@@ -132,10 +124,10 @@ MIXED = {"burst": "100 conn.", "p50": "ping p50", "p99": "ping p99"}
 
 
 def mixed_goals(results):
-    names, tokio = results.select(experiment="mixed", workers=results.workers("free")), here(results, TOKIO)
+    names = results.select(experiment="mixed", workers=results.workers("free"))
     each = [p for name in names for figure, words in MIXED.items()
-            for p in compared(results, name, figure, tokio, 1.5, f"{named('mixed', results.cases[name])}, {words}")]
-    means = [p for figure, words in MIXED.items() for p in mean_over(results, names, figure, tokio, 1.0, words)]
+            for p in compared(results, name, figure, TOKIO, 1.5, f"{named('mixed', results.cases[name])}, {words}")]
+    means = [p for figure, words in MIXED.items() for p in mean_over(results, names, figure, TOKIO, 1.0, words)]
     return [
         Goal("mixed: 100 connections, ping p50, ping p99, against Tokio", "<= 1.5 x in each case", each),
         Goal("the same, the geometric mean of the cases", "<= 1.0 x", means),
@@ -143,16 +135,15 @@ def mixed_goals(results):
 
 
 def light_goals(results):
-    tokio = here(results, TOKIO)
     rates, ping = (results.select(experiment="light", connections=count) for count in (16, 1))
-    cpu = [p for name in rates for among, wanted in ((tokio, 1.2), (here(results, FLOOR), 1.5))
+    cpu = [p for name in rates for among, wanted in ((TOKIO, 1.2), (FLOOR, 1.5))
            for p in compared(results, name, "cpu_us", among, wanted, named("light", results.cases[name]))]
-    switches = above(results, rates, "switches", tokio, 0.2, lambda name: named("light", results.cases[name]))
+    switches = above(results, rates, "switches", TOKIO, 0.2, lambda name: named("light", results.cases[name]))
     return [
         Goal("light: server CPU for a message", "<= 1.2 x Tokio's, <= 1.5 x bare epoll's", cpu),
         Goal("light: context switches for a message, weft's less Tokio's", "<= 0.2", switches),
         Goal("light, ping: p50, against Tokio", "<= 1.2 x",
-             [p for name in ping for p in compared(results, name, "p50", tokio, 1.2, "ping")]),
+             [p for name in ping for p in compared(results, name, "p50", TOKIO, 1.2, "ping")]),
     ]
 
 
