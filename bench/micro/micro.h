@@ -28,9 +28,10 @@ struct micro {
 // A repetition: measures once, and returns what it measured in the benchmark's unit.
 typedef double micro_once(struct micro *m);
 
-// What a benchmark does is one of these: `run` outside of any runtime, `task` in one, which get a struct micro and set
-// its values; `once` or a body, which is repeated in a task, the median being the first line. Of a body that is its time
-// (unit ms), the time of each operation in it (ns/...), or how many are done in a time (Mmsg/s); and a line .rss.
+// What a benchmark does is one of these: `run` outside of any runtime, or `task` in one; they get a struct micro, and
+// set its values. Or `once` or a body, which is repeated in a task; its median is the first line, and a line .rss the
+// peak memory. Of a body that is its time (unit ms), the time of each of its operations (ns/...), or how many of them
+// are done in a time (Mmsg/s).
 struct micro_bench {
     const char *name;
     unsigned reps; // how many repetitions the median is taken of, unless --reps says otherwise

@@ -96,7 +96,8 @@ struct counter {
 static int count_up(void *arg)
 {
     struct counter *c = arg;
-    for (long i = 0; i < c->n; i++) {
+    const long n = c->n; // read once: the others write beside it
+    for (long i = 0; i < n; i++) {
         micro_ok(weft_mutex_lock(&c->mutex), "lock");
         c->count++;
         weft_mutex_unlock(&c->mutex);

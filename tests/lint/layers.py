@@ -53,11 +53,12 @@ def check_module(lint, path, at, folder, kind, name, uses):
 def check_program(lint, path, at, kind, name, uses):
     """Tests of one structure may look inside; all other programs see the public headers and their own folder."""
     top = str(path).split("/")[0]
-    inside = str(path).startswith(("tests/unit/", "tests/stress/", "tests/model/", "tests/support/", "bench/"))
+    inside = str(path).startswith(("tests/unit/", "tests/stress/", "tests/model/", "tests/support/", "tests/guard/",
+                                   "bench/"))
     words = ("tests/support/", "base/") if top == "tests" else ()
     if kind == '"' and not name.startswith((*words, top + "/")) and not inside:
         lint.report(path, at, f'"{name}": only <weft.h> is for programs')
-    if kind == '"' and inside and folder_of(name, uses) not in set(uses) | {"tests", top}:
+    if kind == '"' and inside and folder_of(name, uses) not in set(uses) | {"tests", "bench", top}:
         lint.report(path, at, f'"{name}" is not the path of a header from the top folder')
 
 
