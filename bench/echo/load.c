@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define MS INT64_C(1000000)
@@ -60,13 +61,15 @@ static unsigned slots_all(const struct load *l)
 
 static int make_room(struct load *l)
 {
-    unsigned long hard;
+    struct rlimit limit;
     unsigned long need = slots_all(l) + DESCRIPTORS_SPARE;
-    int err = descriptors_reserve(need, &hard);
-    if (err == -EMFILE)
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return load_fail(l, "descriptor limit: %s", strerror(errno));
+    if (limit.rlim_max < need)
         return load_fail(l, "%lu descriptors needed, the hard limit is %lu: raise it (ulimit -Hn) or ask for less",
-                         need, hard);
-    return err ? load_fail(l, "descriptor limit: %s", strerror(-err)) : 0;
+                         need, (unsigned long)limit.rlim_max);
+    limit.rlim_cur = limit.rlim_max;
+    return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? load_fail(l, "descriptor limit: %s", strerror(errno)) : 0;
 }
 
 static int find_target(struct load *l)

@@ -6,7 +6,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 enum { CONNECT_TIMEOUT_S = 10 };
@@ -85,18 +84,4 @@ int target_connect(const struct target *t, unsigned index)
         return err;
     }
     return fd;
-}
-
-int descriptors_reserve(unsigned long count, unsigned long *hard)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return -errno;
-    *hard = limit.rlim_max;
-    if (limit.rlim_cur >= count)
-        return 0;
-    if (limit.rlim_max < count)
-        return -EMFILE;
-    limit.rlim_cur = limit.rlim_max;
-    return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
 }

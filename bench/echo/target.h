@@ -22,9 +22,4 @@ int target_init(struct target *t, const char *text, unsigned connections);
 // Returns: a descriptor; a negative errno value.
 int target_connect(const struct target *t, unsigned index);
 
-// descriptors_reserve makes room for `count` descriptors.
-//
-// Returns: 0; -EMFILE if that is above the hard limit; *hard is that limit.
-int descriptors_reserve(unsigned long count, unsigned long *hard);
-
 #endif
