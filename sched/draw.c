@@ -211,27 +211,21 @@ void wf_draw_interrupt(struct wf_task *self)
         wf_yield(self);
 }
 
-static void run_all(struct wf_draw *d)
+void wf_draw_run(struct wf_draw *d)
 {
+    // The caller may be in a C++ handler, or be unwinding: that is not for the tasks to see.
+    struct wf_exceptions *here = d->worker->cxx, callers = { 0 };
+    bool has_any = wf_exceptions_any(here);
     struct wf_task *task;
 
+    if (has_any)
+        callers = wf_exceptions_take(here);
     while ((task = find(d))) {
         wf_worker_ready(d->worker, task);
         d->spins = run_turn(d, task) ? d->spins + 1 : 0;
     }
-}
-
-void wf_draw_run(struct wf_draw *d)
-{
-    struct wf_exceptions *here = d->worker->cxx;
-
-    if (!here || !wf_exceptions_any(here)) {
-        run_all(d);
-        return;
-    }
-    struct wf_exceptions callers = wf_exceptions_take(here); // the test runs in a handler of its caller's
-    run_all(d);
-    *here = callers;
+    if (has_any)
+        *here = callers;
 }
 
 // temper draws what kind of run this one is.
@@ -284,7 +278,7 @@ int wf_draw_new(struct wf_draw **out, struct wf_sched *s, const struct wf_draw_h
     wf_store_relaxed(&w->look_at, (uint64_t)0); // relaxed: nobody else is there
     w->thread = wf_thread_self();
     w->thread->worker = w;
-    w->cxx = s->cxx ? s->cxx() : NULL;
+    w->cxx = s->cxx();
     d->keeper = wf_keeper_set(&wf_worker_keeper);
     wf_context_adopt(&w->loop);
     wf_overflow_enter(w);

@@ -14,12 +14,20 @@ find_fn __cxa_get_globals;
 
 enum { SEARCH_PHASE = 1, CONTINUE_UNWIND = 8 }; // the ABI's _UA_SEARCH_PHASE, _URC_CONTINUE_UNWIND
 
+// find_none is for a program without C++: there is never anything.
+static struct wf_exceptions *find_none(void)
+{
+    static struct wf_exceptions none;
+    return &none;
+}
+
 find_fn *wf_exceptions_of_thread(void)
 {
-    if (__cxa_get_globals || !dlsym)
-        return __cxa_get_globals;
-    // POSIX lets a pointer to an object be one to a function here; ISO C does so by way of an integer only.
-    return (find_fn *)(uintptr_t)dlsym(RTLD_DEFAULT, "__cxa_get_globals");
+    find_fn *find = __cxa_get_globals;
+
+    if (!find && dlsym) // POSIX lets what it returns be a function; ISO C does so by way of an integer only
+        find = (find_fn *)(uintptr_t)dlsym(RTLD_DEFAULT, "__cxa_get_globals");
+    return find ? find : find_none;
 }
 
 int wf_exceptions_escape(int version, int actions, unsigned long long kind, void *exception, void *context)

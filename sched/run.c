@@ -14,7 +14,7 @@
 // instead of 60.
 //
 // What every switch runs through is inlined, or begins a cache line: a switch takes 11.0 ns wherever the linker puts
-// it, without that 11.2 to 12.4. In a program with C++ it takes 0.6 ns more (sched/exceptions.h).
+// it, without that 11.2 to 12.4; with C++ in the program as much (sched/exceptions.h).
 //
 // Edges.
 //   N1  put_next's store or exchange (release) -> the exchange that takes the slot (acquire), owner's or thief's:
@@ -434,7 +434,7 @@ __attribute__((always_inline)) static inline struct wf_task *next_ready(struct w
 {
     struct wf_task *task = pick_in_time(w);
 
-    if (task)
+    if (wf_unlikely(task && !task->stack))
         wf_worker_ready(w, task);
     return task;
 }
@@ -464,7 +464,7 @@ WF_NOINLINE static void leave_with_exceptions(struct wf_worker *w, struct wf_tas
 __attribute__((always_inline)) static inline void leave(struct wf_worker *w, struct wf_task *task, enum wf_left how,
                                                         struct wf_task *next)
 {
-    if (wf_unlikely(w->cxx != NULL) && wf_exceptions_any(w->cxx))
+    if (wf_exceptions_any(w->cxx))
         leave_with_exceptions(w, task, how, next);
     else
         wf_worker_arrive(switch_away(w, task, how, next));

@@ -218,7 +218,7 @@ void *wf_worker_main(void *arg)
 
     w->thread = wf_thread_self();
     w->thread->worker = w;
-    w->cxx = w->sched->cxx ? w->sched->cxx() : NULL;
+    w->cxx = w->sched->cxx();
     wf_keeper_set(&wf_worker_keeper);
     wf_sigpipe_spare(true);
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL); // it would end whichever task has the thread just then

@@ -77,7 +77,7 @@ struct wf_worker {
     uint64_t batch_end;            // O: the ring's tail after the last poll: is that batch worked off?
     struct wf_pace pace;           // O: look.c
     uint64_t rng;                  // O
-    struct wf_exceptions *cxx;     // fixed once it runs: of the thread; NULL: there is no C++ in the process
+    struct wf_exceptions *cxx;     // fixed once it runs: of the thread
     bool searching;                // O: counted in idle.searching
     bool polling;                  // O: inside the idle source's poll
     bool unattended;               // O: it has woken up, and wf_worker_attend is still to be called
@@ -121,7 +121,7 @@ struct wf_sched {
     struct wf_depot depot;
     struct wf_idle idle;
     struct wf_injector injector;
-    struct wf_exceptions *(*cxx)(void);                       // fixed: finds those of the calling thread; NULL: no C++
+    struct wf_exceptions *(*cxx)(void);                       // fixed: finds those of the calling thread
     _Alignas(WF_NO_SHARING) _Atomic int32_t ways;             // A: how many workers make way: a hint
     _Atomic bool draining;                                    // A: no new tasks
     _Atomic bool quitting;                                    // A: workers leave when they are dry
