@@ -104,6 +104,14 @@ static inline bool wf_cell_awaited(const struct wf_cell *c)
     return !(word & WF_CELL_SET) && (word & ~(uintptr_t)WF_CELL_FLAGS) != 0;
 }
 
+// wf_cell_wanted tells whether anybody may wait: true for sure if a node was pushed before, neither taken by a setter
+// nor out again. (A leaver may have taken all nodes for a moment.)
+static inline bool wf_cell_wanted(const struct wf_cell *c)
+{
+    uintptr_t word = wf_load_relaxed(&c->word); // relaxed: whoever must be seen has pushed before, by another edge
+    return word != 0 && !(word & WF_CELL_SET);
+}
+
 // wf_cell_prefetch fetches the node of who waits, if anybody, into the cache: a set is to come soon.
 static inline void wf_cell_prefetch(const struct wf_cell *c)
 {

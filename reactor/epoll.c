@@ -82,16 +82,16 @@ void wf_epoll_fini(struct wf_epoll *e)
     close(e->fd);
 }
 
-enum { EVERYTHING = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI };
+enum { READABLE = EPOLLIN | EPOLLRDHUP | EPOLLPRI };
 
 int wf_epoll_add(struct wf_epoll *e, int fd, uint64_t tag)
 {
-    return watch(e, fd, EVERYTHING | EPOLLET, tag);
+    return watch(e, fd, READABLE | EPOLLOUT | EPOLLET, tag);
 }
 
-int wf_epoll_check(struct wf_epoll *e, int fd, uint64_t tag)
+int wf_epoll_check(struct wf_epoll *e, int fd, uint64_t tag, bool writable)
 {
-    return control(e, EPOLL_CTL_MOD, fd, EVERYTHING | EPOLLET, tag);
+    return control(e, EPOLL_CTL_MOD, fd, READABLE | (writable ? EPOLLOUT : 0) | EPOLLET, tag);
 }
 
 void wf_epoll_remove(struct wf_epoll *e, int fd)

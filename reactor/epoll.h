@@ -38,8 +38,9 @@ void wf_epoll_fini(struct wf_epoll *e);
 WF_MUST_CHECK int wf_epoll_add(struct wf_epoll *e, int fd, uint64_t tag);
 
 // wf_epoll_check gives `fd` the tag anew, and reports what is ready anew, if its file is watched under this number.
+// From then on it is watched for everything, or (not `writable`) for everything but room to write.
 // Returns: 0; -ENOENT, -EBADF, -EPERM: what the number means now is not.  Context: any thread.
-WF_MUST_CHECK int wf_epoll_check(struct wf_epoll *e, int fd, uint64_t tag);
+WF_MUST_CHECK int wf_epoll_check(struct wf_epoll *e, int fd, uint64_t tag, bool writable);
 
 // wf_epoll_remove ends that. It cannot fail: what is not watched is not watched.  Context: any thread.
 void wf_epoll_remove(struct wf_epoll *e, int fd);

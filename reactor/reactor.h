@@ -49,14 +49,20 @@ struct wf_idle_source wf_reactor_idle_source(struct wf_reactor *r);
 // bytes that wait lies an end, an error or urgent data, which may announce itself by no further edge. So a short read
 // then does not prove that the direction is drained.
 enum wf_direction { WF_READ, WF_WRITE };
-enum { WF_EDGE_LAST = 2, WF_EDGE_COUNT = 4 }; // of wf_source.edges, which is part of the word of a ready cell
+enum {                    // of wf_source.edges, which is part of the word of a ready cell
+    WF_EDGE_LAST = 2,     // see above
+    WF_EDGE_OWN = 4,      // what is registered was made by weft
+    WF_EDGE_FRESH = 8,    // weft has made what the number means, if it is not closed by others
+    WF_EDGE_CLAIMED = 16, // the generation ends also when a number that is not registered is closed; stays
+    WF_EDGE_COUNT = 32,
+};
 
 struct wf_source {
     struct wf_cell ready[2];
     struct wf_cell changed;      // SET with each new generation, for who waits for neither direction
     _Atomic uint32_t generation; // odd: registered with epoll; even: not
     _Atomic uint32_t kind;       // runtime/io's: what it has found out about this generation; 0 when registered
-    _Atomic uint32_t edges;      // counts events, in steps of WF_EDGE_COUNT: the value of the next edge; and the flag
+    _Atomic uint32_t edges;      // counts events, in steps of WF_EDGE_COUNT: the value of the next edge; and the marks
     int fd;                      // fixed
 };
 
@@ -64,6 +70,25 @@ struct wf_source {
 static inline bool wf_source_has_last(const struct wf_source *s)
 {
     return wf_load_relaxed(&s->edges) & WF_EDGE_LAST; // relaxed: [G4] in source.c
+}
+
+// wf_source_is_own tells whether weft has made what is registered, and will be told when it is closed. A task that
+// parks on any other source calls wf_source_confirm before, and trusts no cell without.  Context: it is, or was,
+// registered.
+static inline bool wf_source_is_own(const struct wf_source *s)
+{
+    return wf_load_relaxed(&s->edges) & WF_EDGE_OWN; // relaxed: as old as the generation that the caller has found
+}
+
+// wf_source_since tells whether the number has not been closed since its generation was `began`. To be registered, of a
+// number that was not, is no end.
+static inline bool wf_generation_since(uint32_t now, uint32_t began)
+{
+    return now == began || (now % 2 == 1 && now == began + 1);
+}
+static inline bool wf_source_since(const struct wf_source *s, uint32_t began)
+{
+    return wf_generation_since(wf_load_acquire(&s->generation), began); // [G3] in source.c
 }
 
 // wf_edge_is_of tells whether the word of a ready cell is an event of that generation, not of an older one that came
@@ -86,6 +111,27 @@ struct wf_source *wf_source_get(struct wf_reactor *r, int fd);
 // Context: any thread.
 WF_MUST_CHECK int wf_source_register(struct wf_reactor *r, int fd, struct wf_source **out, uint32_t *generation);
 
+// wf_source_confirm is for a task that is about to park on a source which is not weft's own, with its node in the cell:
+// others may have closed the number, and epoll does not tell. It also makes epoll report anew what is ready.
+// Returns: 0: park; -EBADF: the generation is over (by this call, perhaps): all who waited are woken.
+// Context: any thread.
+WF_MUST_CHECK int wf_source_confirm(struct wf_reactor *r, struct wf_source *s, uint32_t generation);
+
+// wf_source_fresh is told of every descriptor that the kernel has just made for weft: it is weft's own until it is
+// closed. If one of its number is registered still, others have closed that one: it is forgotten.
+// Context: any thread that has not yet told others of the descriptor.
+void wf_source_fresh(struct wf_reactor *r, int fd);
+
+// wf_source_claim finds the source of a number, registered or not, for who wants to see later, by wf_source_since,
+// whether it was closed; its cell `changed` is set then, too.
+// Returns: the source, and its generation now; NULL for want of memory.
+// Context: any thread.
+struct wf_source *wf_source_claim(struct wf_reactor *r, int fd, uint32_t *generation);
+
+// wf_source_closed tells whether wf_source_forget has ended that generation of a number, or a later one.  Context: the
+// number was registered.
+bool wf_source_closed(struct wf_reactor *r, int fd, uint32_t generation);
+
 // wf_source_forget takes `fd` out of epoll and wakes all who wait on it: they find another generation.
 // Returns: true if it was registered.
 // Context: any thread.
@@ -96,16 +142,40 @@ bool wf_source_forget(struct wf_reactor *r, int fd);
 // Context: any thread.
 bool wf_source_check(struct wf_reactor *r, int fd);
 
-// Who closes a number, of whatever reactors' concern, calls wf_closing_begin, wf_source_forget in each reactor, and
-// close(2), with no lock held; and then wf_closing_end. If that returns false, the number may have been registered too
-// late to be forgotten, and too early to be a successor's: wf_source_check in each reactor, and wf_closing_end again,
-// with `checked`. (Why: source.c.)
+// Who closes a number, of whatever reactors' concern, calls wf_closing_begin, wf_source_forget in each reactor,
+// wf_hold_defer, and close(2), with no lock held; and then wf_closing_end. If that returns false, the number may have
+// been registered too late to be forgotten, and too early to be a successor's: wf_source_check in each reactor, and
+// wf_closing_end again, with `checked`. (Why: source.c.)
 // Context: any thread. Nobody waits for the one who closes.
 void wf_closing_begin(int fd);
 bool wf_closing_end(int fd, bool checked);
 
+// wf_closing_now tells whether the number may be about to be closed, and leaves word that it was asked: the closer then
+// checks what is registered.  Context: any thread.
+bool wf_closing_now(int fd);
+
 // wf_closing_reset: in a child of fork nobody is closing anything.
 void wf_closing_reset(void);
+
+// A hold keeps a number from being closed, and so from being used again, while a system call is made on it that must
+// reach the file of generation `began` and no other. It lies on the stack of the caller, who does not park meanwhile.
+struct wf_hold {
+    struct wf_hold *next; // under the lock of closing.c, all of it
+    int fd;
+    bool closes;  // the number is to be freed when the hold ends
+    bool covered; // and means no file any more
+};
+
+// wf_hold_begin returns false, and there is no hold, if the number has been closed since.
+// wf_hold_end ends a hold. Returns: true if the number was to be closed meanwhile: now the caller frees it, and does
+// what comes after close(2).
+// wf_hold_defer is for who closes a number, when it has been forgotten. Returns: 0: nobody holds it, go on; 1: others
+// do, and so does the caller, who closes the file but leaves the number taken, sets `covered`, and ends the hold;
+// -EBADF: another closer has been here.
+// Context: any thread; nobody waits.
+WF_MUST_CHECK bool wf_hold_begin(struct wf_hold *h, int fd, const struct wf_source *s, uint32_t began);
+WF_MUST_CHECK bool wf_hold_end(struct wf_hold *h);
+WF_MUST_CHECK int wf_hold_defer(struct wf_hold *h, int fd);
 
 // wf_source_alone makes an epoll set of its own for `fd`, which polls as readable while one of `events` (of poll(2), 0:
 // only errors) holds: for who waits for less than what makes a direction ready. The caller closes it.

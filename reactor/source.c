@@ -2,7 +2,7 @@
 //
 // The table has a place for every number that an int can be: two million pointers to chunks of 1024 sources, 16 MiB of
 // address space of which only the pages that are used become memory. So there is no growing, no limit to check, and a
-// source found once stays where it is. A chunk takes 104 KiB, when the first of its numbers is registered.
+// source found once stays where it is. A chunk takes 108 KiB, when the first of its numbers is registered.
 //
 // A number is used again and again, for one descriptor after another; the generation tells them apart. It travels
 // through epoll, whole, beside the number, and an event that comes back with another generation than the source's was
@@ -10,7 +10,7 @@
 //
 //      generation    even: not registered                          odd: registered
 //
-//                    enter: cells SET, generation + 1, then EPOLL_CTL_ADD
+//                    enter: cells SET, EPOLL_CTL_ADD, then generation + 1
 //                 ---------------------------------------------------------------->
 //                    leave: generation + 1, EPOLL_CTL_DEL, then cells SET
 //                 <----------------------------------------------------------------
@@ -20,13 +20,17 @@
 //
 // What a cell is set to is unique: the generation in the upper half, the number of the edge in the lower. So a reader
 // that got EAGAIN and clears what it saw clears nothing that came after: not the next edge, and not the SET that ends
-// or begins a generation. (A 30-bit count of edges could come round only while one reader stands between its two
+// or begins a generation. (A 27-bit count of edges could come round only while one reader stands between its two
 // instructions.) That is why every edge must change a cell that is SET already, a compare-and-swap each: what looks
 // like a needless one may be the edge that a writer, about to clear, is going to miss.
 //
 // Two threads may dispatch events of one source at a time, in another order than they happened in: a worker, and the
 // reactor thread (turn.c). Each edge sets the cell, to a value of its own, whatever the order. That an end lies behind
 // the bytes is no part of the value, which a later set could overwrite, but a mark of the source [G4].
+//
+// The generation changes when epoll has taken the number, and not before: who has claimed it would take an attempt that
+// fails for the number's end. So an event may come before its generation. It is known by its tag, one above an even
+// generation, and counts: enter has set the cells, and taken the old marks away, before EPOLL_CTL_ADD.
 //
 // An event that passes the check and is then overtaken by leave sets a cell of a later generation: a spurious
 // readiness, which costs the reader an EAGAIN. If it overwrites an edge of that generation the cell stays SET, and its
@@ -58,14 +62,35 @@
 // says that it found the mark: then the caller lets no later call skip wf_source_register (runtime/io/ready.c).
 // tests/model/source.pml has all of this.
 //
-// A close(2) that weft does not know of is found out only where a call registers, and by wf_ready_fresh.
+// A number that nobody has registered has no waiters in cells; but a call may have claimed it (wf_source_claim), to see
+// later whether it was closed meanwhile. Of such a number, too, wf_source_forget ends the generation, by two.
+//
+// Foreign closes. What others close by close(2), dup2 or fclose, epoll drops without a word, and the cells tell
+// nothing: an EMPTY one may be of a file that is gone. So before a task parks on a descriptor that weft has not made,
+// and when its node is in the cell, wf_source_confirm asks epoll, by EPOLL_CTL_MOD. ENOENT: the number means another
+// file; leave. Whoever has asked registers the number anew and goes on; others who are parked were confirmed when they
+// parked, so the number has changed since, and they get -EBADF. EPOLL_CTL_ADD would ask as well, by EEXIST; but it also
+// finds what an earlier generation has left in the set (a number closed while a duplicate lives, and then given its
+// file back, as a program does that redirects stdout for a while), with an old tag, whose events would be dropped.
+//
+// EPOLL_CTL_MOD also reports anew what is ready. A socket that is waited on for bytes is mostly ready for writing, and
+// to hear of it would cost a turn of the poll for each wait. So confirm asks for EPOLLOUT only while a task waits for
+// room: its node is in the cell when it takes the mutex, so each later confirm sees it there; and each later waiter
+// confirms again. A write cell of such a source may thus be EMPTY though there is room; nobody trusts it without
+// confirming (wf_source_is_own).
+//
+// What weft has made itself (accept, dial, listen) and closes by weft_close is trusted without a call: wf_source_fresh
+// marks the number; enter, under the mutex, makes that the mark of the registration; leave and forget take it away. If
+// others close such a descriptor the mark is false, and a call on the number's next descriptor may wait in vain, unless
+// weft has made that one, too: wf_source_fresh finds the remains and forgets them. Once that, or any check, has found
+// such a close, the mark is not given any more in this reactor.
 //
 // Edges.
 //   G1  new_chunk publishes a chunk (release) -> wf_source_get (acquire): its contents
-//   G2  enter stores the odd generation (release) -> wf_source_get, and who compares (acquire): the cells are set for
-//       it
-//   G3  leave stores the even generation (release), then sets the cells [C1] -> a waiter that is woken, finds the cell
-//       set, or pushes its node after that, sees that its generation is over
+//   G2  enter stores the odd generation (seq_cst, which closing.c needs) -> wf_source_get, and who compares (acquire):
+//       the cells are set for it
+//   G3  leave stores the even generation (seq_cst, as G2), then sets the cells [C1] -> a waiter that is woken, finds
+//       the cell set, or pushes its node after that, sees that its generation is over
 //   G4  wf_source_event marks the source, then sets the cells [C1] -> a reader that finds such a cell set sees the
 //       mark; also if an event that was harvested before, by the other party, sets the cell again after that: each set
 //       is a read-modify-write, and carries the earlier release on
@@ -75,7 +100,6 @@
 #include <limits.h>
 #include <sys/mman.h>
 
-#include "base/lock.h"
 #include "base/mem.h"
 #include "reactor/state.h"
 
@@ -86,6 +110,7 @@ struct wf_source_chunk {
         _Alignas(WF_CACHE_LINE) struct wf_source source;
     } slot[CHUNK];
     pthread_mutex_t locks[CHUNK];  // of each number: registering, and what ends that
+    uint32_t closed[CHUNK];        // under its lock: the generation that followed when it was last forgotten
     struct wf_source_chunk *older; // I: the one made before
 };
 
@@ -104,12 +129,12 @@ static uintptr_t value_of(uint32_t generation, uint32_t edge)
 
 static struct wf_source_chunk *chunk_of(struct wf_sources *t, int fd)
 {
-    return wf_load_acquire(&t->chunks[fd / CHUNK]); // [G1]
+    return wf_load_acquire(&t->chunks[(unsigned)fd / CHUNK]); // [G1]
 }
 
 static struct wf_source *source_of(struct wf_source_chunk *chunk, int fd)
 {
-    return &chunk->slot[fd % CHUNK].source;
+    return &chunk->slot[(unsigned)fd % CHUNK].source;
 }
 
 static struct wf_source_chunk *new_chunk(struct wf_sources *t, int fd)
@@ -128,82 +153,28 @@ static struct wf_source_chunk *new_chunk(struct wf_sources *t, int fd)
     return chunk;
 }
 
-// chunk_for finds the chunk of a number. If there is none, it makes one (`make`), or waits for a thread that is at it.
-// Returns: NULL for want of memory; or, without `make`: a thread that registers the number does so later, and sees
-// what the caller did before.
-static struct wf_source_chunk *chunk_for(struct wf_sources *t, int fd, bool make)
+__attribute__((cold, noinline)) static struct wf_source_chunk *await_chunk(struct wf_sources *t, int fd, bool make)
 {
-    struct wf_source_chunk *chunk = chunk_of(t, fd);
-
-    if (wf_likely(chunk != NULL))
-        return chunk;
     pthread_mutex_lock(&t->making);
-    chunk = chunk_of(t, fd);
+    struct wf_source_chunk *chunk = chunk_of(t, fd);
     if (!chunk && make)
         chunk = new_chunk(t, fd);
     pthread_mutex_unlock(&t->making);
     return chunk;
 }
 
+// chunk_for finds the chunk of a number. If there is none, it makes one (`make`), or waits for a thread that is at it.
+// Returns: NULL for want of memory; or, without `make`: a thread that registers the number does so later, and sees
+// what the caller did before.
+static inline struct wf_source_chunk *chunk_for(struct wf_sources *t, int fd, bool make)
+{
+    struct wf_source_chunk *chunk = chunk_of(t, fd);
+    return wf_likely(chunk != NULL) ? chunk : await_chunk(t, fd, make);
+}
+
 static pthread_mutex_t *lock_of(struct wf_source_chunk *chunk, int fd)
 {
-    return &chunk->locks[fd % CHUNK];
-}
-
-// --- closing ---------------------------------------------------------------------------------------------------------
-
-enum { CLOSINGS = 256 };
-
-// Numbers that are equal modulo CLOSINGS share a place; that costs their calls a check while one of them is closed.
-static struct closing {
-    _Alignas(WF_CACHE_LINE) struct wf_lock lock;
-    unsigned closers; // under lock
-    bool doubted;     // under lock: somebody registered one of these numbers while closers > 0
-} closings[CLOSINGS];
-
-static struct closing *lock_closing(int fd)
-{
-    struct closing *c = &closings[fd % CLOSINGS];
-
-    wf_lock_acquire(&c->lock);
-    return c;
-}
-
-void wf_closing_begin(int fd)
-{
-    struct closing *c = lock_closing(fd);
-
-    c->closers++;
-    wf_lock_release(&c->lock);
-}
-
-bool wf_closing_end(int fd, bool checked)
-{
-    struct closing *c = lock_closing(fd);
-    bool over = checked || !c->doubted;
-
-    if (over && --c->closers == 0)
-        c->doubted = false;
-    wf_lock_release(&c->lock);
-    return over;
-}
-
-void wf_closing_reset(void)
-{
-    for (int i = 0; i < CLOSINGS; i++)
-        closings[i] = (struct closing){ 0 };
-}
-
-// is_closing tells whether the number may be about to be closed, and leaves word that it was asked.
-static bool is_closing(int fd)
-{
-    struct closing *c = lock_closing(fd);
-    bool yes = c->closers > 0;
-
-    if (yes)
-        c->doubted = true;
-    wf_lock_release(&c->lock);
-    return yes;
+    return &chunk->locks[(unsigned)fd % CHUNK];
 }
 
 // --- registering -----------------------------------------------------------------------------------------------------
@@ -225,8 +196,15 @@ static uint32_t step(struct wf_source *s)
 {
     uint32_t generation = wf_load_relaxed(&s->generation) + 1; // relaxed: changes only under the lock
 
-    wf_store_release(&s->generation, generation); // [G2] before events can come; [G3] before waiters are woken
+    wf_store_seq_cst(&s->generation, generation); // [G2] for who finds it; [G3] before waiters are woken; [G5]
     return generation;
+}
+
+// unmark takes marks away.
+static void unmark(struct wf_source *s, uint32_t marks)
+{
+    if (wf_load_relaxed(&s->edges) & marks)      // relaxed, both: who must see them has the lock, or made the
+        wf_fetch_and_relaxed(&s->edges, ~marks); // descriptor after the closer's close(2)
 }
 
 // leave ends the registration, and wakes who waits.
@@ -236,37 +214,52 @@ static void leave(struct wf_reactor *r, struct wf_source *s)
 
     wf_epoll_remove(&r->epoll, s->fd);
     wf_fetch_sub_relaxed(&r->sources.registered, 1u); // relaxed: a hint for pollers
+    unmark(s, WF_EDGE_OWN | WF_EDGE_FRESH);
     set_all(s, value_of(generation, 0));
 }
 
 // enter makes a source that is not registered one that is.
 static int enter(struct wf_reactor *r, struct wf_source *s)
 {
-    // relaxed: changes only under the lock. Nobody waits: the cells are SET since it was left, or new.
-    set_all(s, value_of(wf_load_relaxed(&s->generation) + 1, 0));
-    wf_store_relaxed(&s->kind, 0u); // relaxed: published by the generation
-    wf_fetch_and_relaxed(&s->edges, ~(uint32_t)WF_EDGE_LAST); // relaxed: as above
-    wf_fetch_add_relaxed(&r->sources.registered, 1u); // relaxed: a hint for pollers
-    uint32_t generation = step(s);
+    uint32_t generation = wf_load_relaxed(&s->generation) + 1; // relaxed: changes only under the lock
+
+    set_all(s, value_of(generation, 0)); // nobody waits: they are SET since it was left, or new
+    wf_store_relaxed(&s->kind, 0u);      // relaxed: published by the generation
+    unmark(s, WF_EDGE_LAST | WF_EDGE_OWN);
+    // relaxed, both: published by the generation
+    if (wf_load_relaxed(&s->edges) & WF_EDGE_FRESH && !wf_load_relaxed(&r->sources.betrayed))
+        wf_fetch_or_relaxed(&s->edges, (uint32_t)WF_EDGE_OWN);
     int err = wf_epoll_add(&r->epoll, s->fd, tag_of(generation, s->fd));
-    if (err < 0) {
-        wf_fetch_sub_relaxed(&r->sources.registered, 1u); // relaxed: as above
-        set_all(s, value_of(step(s), 0));                 // somebody may have found it meanwhile
+    if (err == 0) {
+        wf_fetch_add_relaxed(&r->sources.registered, 1u); // relaxed: a hint for pollers
+        step(s);
     }
     return err;
 }
 
-// check leaves if what is registered is not what the number means now.
-// Returns: 0: it is; -ENOENT: the number means something else, or nothing was registered; -EBADF and the like.
+// lose leaves a source whose file was closed by somebody else.
+static void lose(struct wf_reactor *r, struct wf_source *s)
+{
+    if (wf_source_is_own(s))
+        wf_store_relaxed(&r->sources.betrayed, true); // relaxed: from soon on
+    leave(r, s);
+}
+
+// ask asks epoll whether what is registered is what the number means now; if not, it leaves.
+// Returns: 0: it is; -ENOENT: the number means something else; -EBADF and the like.
+static int ask(struct wf_reactor *r, struct wf_source *s, bool writable)
+{
+    // relaxed: changes only under the lock
+    int err = wf_epoll_check(&r->epoll, s->fd, tag_of(wf_load_relaxed(&s->generation), s->fd), writable);
+    if (err < 0)
+        lose(r, s);
+    return err;
+}
+
+// check is ask, for both directions.  Returns: also -ENOENT if nothing was registered.
 static int check(struct wf_reactor *r, struct wf_source *s)
 {
-    if (!is_registered(s))
-        return -ENOENT;
-    // relaxed: changes only under the lock
-    int err = wf_epoll_check(&r->epoll, s->fd, tag_of(wf_load_relaxed(&s->generation), s->fd));
-    if (err < 0)
-        leave(r, s);
-    return err;
+    return is_registered(s) ? ask(r, s, true) : -ENOENT;
 }
 
 int wf_sources_init(struct wf_sources *t)
@@ -319,7 +312,7 @@ int wf_source_register(struct wf_reactor *r, int fd, struct wf_source **out, uin
     struct wf_source *s = source_of(chunk, fd);
 
     pthread_mutex_lock(lock_of(chunk, fd));
-    bool closing = is_closing(fd);
+    bool closing = wf_closing_now(fd);
     int err = check(r, s);
     if (err == -ENOENT)
         err = enter(r, s);
@@ -331,6 +324,79 @@ int wf_source_register(struct wf_reactor *r, int fd, struct wf_source **out, uin
     return closing;
 }
 
+// confirm is wf_source_confirm, under the lock.
+static int confirm(struct wf_reactor *r, struct wf_source *s, uint32_t generation)
+{
+    if (wf_load_relaxed(&s->generation) != generation) // relaxed: changes only under the lock
+        return -EBADF;
+    return ask(r, s, wf_cell_wanted(&s->ready[WF_WRITE])) < 0 ? -EBADF : 0;
+}
+
+int wf_source_confirm(struct wf_reactor *r, struct wf_source *s, uint32_t generation)
+{
+    struct wf_source_chunk *chunk = chunk_of(&r->sources, s->fd);
+
+    pthread_mutex_lock(lock_of(chunk, s->fd));
+    int err = confirm(r, s, generation);
+    pthread_mutex_unlock(lock_of(chunk, s->fd));
+    return err;
+}
+
+void wf_source_fresh(struct wf_reactor *r, int fd)
+{
+    struct wf_source_chunk *chunk = chunk_for(&r->sources, fd, true);
+    if (!chunk)
+        return; // then it is watched like one that others have made
+    struct wf_source *s = source_of(chunk, fd);
+
+    if (wf_load_acquire(&s->generation) & 1) { // acquire: what is forgotten now was registered before
+        if (wf_source_is_own(s))
+            wf_store_relaxed(&r->sources.betrayed, true); // relaxed: from soon on
+        wf_source_forget(r, fd);
+    }
+    if (!(wf_load_relaxed(&s->edges) & WF_EDGE_FRESH))           // relaxed, both: nobody else knows the descriptor, and
+        wf_fetch_or_relaxed(&s->edges, (uint32_t)WF_EDGE_FRESH); // who is told of it is told by an edge of its own
+}
+
+struct wf_source *wf_source_claim(struct wf_reactor *r, int fd, uint32_t *generation)
+{
+    struct wf_source_chunk *chunk = chunk_for(&r->sources, fd, true);
+    if (!chunk)
+        return NULL;
+    struct wf_source *s = source_of(chunk, fd);
+
+    if (!(wf_load_relaxed(&s->edges) & WF_EDGE_CLAIMED)) { // relaxed: once there, it stays; else the lock orders it
+        pthread_mutex_lock(lock_of(chunk, fd));
+        wf_fetch_or_relaxed(&s->edges, (uint32_t)WF_EDGE_CLAIMED); // relaxed: read under the lock
+        pthread_mutex_unlock(lock_of(chunk, fd));
+    }
+    *generation = wf_load_acquire(&s->generation); // [G3]
+    return s;
+}
+
+static void forget_unregistered(struct wf_source *s)
+{
+    unmark(s, WF_EDGE_FRESH);
+    if (!(wf_load_relaxed(&s->edges) & WF_EDGE_CLAIMED)) // relaxed: written under the lock
+        return;
+    uint32_t generation = wf_load_relaxed(&s->generation) + 2; // relaxed: changes only under the lock
+    wf_store_seq_cst(&s->generation, generation);              // [G3] [G5]
+    wf_cell_set(&s->changed, value_of(generation, 0), true);
+}
+
+// forget is wf_source_forget, under the lock.
+static bool forget(struct wf_reactor *r, struct wf_source *s, uint32_t *closed)
+{
+    if (is_registered(s)) {
+        leave(r, s);
+        *closed = wf_load_relaxed(&s->generation); // relaxed: changes only under the lock
+        return true;
+    }
+    if (wf_load_relaxed(&s->edges) & (WF_EDGE_FRESH | WF_EDGE_CLAIMED)) // relaxed: as in unmark, and below
+        forget_unregistered(s);
+    return false;
+}
+
 bool wf_source_forget(struct wf_reactor *r, int fd)
 {
     struct wf_source_chunk *chunk = fd < 0 ? NULL : chunk_for(&r->sources, fd, false);
@@ -338,11 +404,19 @@ bool wf_source_forget(struct wf_reactor *r, int fd)
     if (!chunk)
         return false;
     pthread_mutex_lock(lock_of(chunk, fd));
-    bool registered = is_registered(source_of(chunk, fd));
-    if (registered)
-        leave(r, source_of(chunk, fd));
+    bool registered = forget(r, source_of(chunk, fd), &chunk->closed[(unsigned)fd % CHUNK]);
     pthread_mutex_unlock(lock_of(chunk, fd));
     return registered;
+}
+
+bool wf_source_closed(struct wf_reactor *r, int fd, uint32_t generation)
+{
+    struct wf_source_chunk *chunk = chunk_of(&r->sources, fd);
+
+    pthread_mutex_lock(lock_of(chunk, fd));
+    uint32_t closed = chunk->closed[(unsigned)fd % CHUNK];
+    pthread_mutex_unlock(lock_of(chunk, fd));
+    return (int32_t)(closed - generation) > 0;
 }
 
 bool wf_source_check(struct wf_reactor *r, int fd)
@@ -374,7 +448,7 @@ bool wf_source_event(struct wf_reactor *r, uint64_t tag, bool readable, bool wri
     int fd = (int)(uint32_t)tag;
     struct wf_source *s = source_of(chunk_of(&r->sources, fd), fd); // the tag was made from a source
 
-    if (wf_load_acquire(&s->generation) != (uint32_t)(tag >> 32)) // [G2]
+    if ((uint32_t)(tag >> 32) - wf_load_acquire(&s->generation) > 1) // [G2] tags are odd: 1 is enter's at the moment
         return false;
     if (last)
         wf_fetch_or_relaxed(&s->edges, (uint32_t)WF_EDGE_LAST); // relaxed: [G4]

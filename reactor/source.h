@@ -15,6 +15,7 @@ struct wf_sources {
     _Atomic(struct wf_source_chunk *) *chunks; // I: one for each 1024 numbers; the entries A: [G1]
     _Atomic uint32_t registered;               // A: how many sources are
     _Atomic(struct wf_source_chunk *) newest;  // A: of all that were made
+    _Atomic bool betrayed;                     // A: others have closed what weft had made: only ever becomes true
     pthread_mutex_t making;                    // of whoever makes a chunk, and so writes these
 };
 

@@ -328,7 +328,7 @@ static bool withdraw(struct wf_pool *p, struct job *job)
     return out;
 }
 
-static int run(struct wf_pool *p, weft_fn *fn, void *arg, const char *call)
+static int run(struct wf_pool *p, weft_fn *fn, void *arg, const char *call, int (*await)(struct wf_cell *, void *))
 {
     struct job job = { .task = weft_self(), .fn = fn, .arg = arg, .clock = wf_clock_used() };
 
@@ -336,7 +336,7 @@ static int run(struct wf_pool *p, weft_fn *fn, void *arg, const char *call)
     int err = submit(p, &job);
     if (err < 0)
         return err;
-    err = wf_wait_cell(&job.done, WEFT_NEVER, call, 0);
+    err = await ? await(&job.done, arg) : wf_wait_cell(&job.done, WEFT_NEVER, call, 0);
     if (err < 0) {
         if (withdraw(p, &job))
             return err;
@@ -345,12 +345,18 @@ static int run(struct wf_pool *p, weft_fn *fn, void *arg, const char *call)
     return job.result;
 }
 
-int wf_pool_run(struct wf_pool *p, weft_fn *fn, void *arg, const char *call)
+int wf_pool_run_while(struct wf_pool *p, weft_fn *fn, void *arg, const char *call,
+                      int (*await)(struct wf_cell *done, void *arg))
 {
     wf_fetch_add_relaxed(&p->asking, 1u); // relaxed, both: a count
-    int result = run(p, fn, arg, call);
+    int result = run(p, fn, arg, call, await);
     wf_fetch_sub_relaxed(&p->asking, 1u);
     return result;
+}
+
+int wf_pool_run(struct wf_pool *p, weft_fn *fn, void *arg, const char *call)
+{
+    return wf_pool_run_while(p, fn, arg, call, NULL);
 }
 
 // --- test runs -------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
 
 #include "base/compiler.h"
 
+struct wf_cell;
 struct wf_origin;
 struct wf_pool;
 
@@ -29,6 +30,12 @@ void wf_pool_abandon(struct wf_pool *p);
 //          if the pool has no thread and the system refuses one.
 // Context: task, after wf_wait_begin; it may continue on another thread.
 int wf_pool_run(struct wf_pool *p, weft_fn *fn, void *arg, const char *call);
+
+// wf_pool_run_while is the same for a task that may lose interest: await(done, arg) waits until the cell is set, and
+// returns 0, or something less to withdraw the job as a cancel does.
+// Returns: what fn returned; what `await` returned, if fn had not begun; -EAGAIN as above.
+int wf_pool_run_while(struct wf_pool *p, weft_fn *fn, void *arg, const char *call,
+                      int (*await)(struct wf_cell *done, void *arg));
 
 // wf_pool_not_here stops a job of the pool that makes a call (`call` names it) which would wait for the job's end.
 // Context: any thread.

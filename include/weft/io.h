@@ -8,8 +8,27 @@
 // and of devices that cannot be polled, go to the blocking pool, too. Any number of tasks may read, and any number may
 // write, the same descriptor at the same time.
 //
-// What weft has waited on is closed with weft_close; after a plain close(2) a later descriptor with the same number
-// could wait for ever.
+// Closing. A descriptor that weft has made (weft_accept, the dial and listen calls of net.h) is closed with weft_close.
+// Any other may be closed by weft_close, or in any way, by anybody: close(2), fclose, pclose, dup2 over it, a library,
+// a thread of the program's own. Its number may come again at once, as whatever it may be:
+//   - A call that begins then is for the number's new file. It never waits for the old one, nor does it block the
+//     thread.
+//   - weft_close wakes whoever waits, with -EBADF. Another close wakes nobody, as with poll(2): whoever waits for the
+//     old file then gets -EBADF when the next call begins to wait on the number, or uses it as a regular file; or
+//     never.
+//   - weft_read_full, weft_write_all, MSG_WAITALL and weft_connect go on with the file that they began with, or return
+//     -EBADF. This holds for every weft_close that comes after the call has begun. Another close they notice before
+//     each further step if they have waited, or if the descriptor had to wait before; of one between the first two
+//     steps of a call they cannot always know.
+//   - A job in the blocking pool keeps to its file. If weft_close comes while it waits for a thread, the call returns
+//     -EBADF at once, and nothing was read or written. Once it has begun, it ends on its file, or with -EBADF and
+//     nothing done, and the number is not used again before that. If others close the number, a job that has not begun
+//     finds another file by its device and inode number, and the call returns -EBADF; the same file, opened anew, it
+//     takes for its own.
+// What weft has made and others close all the same, without weft_close, may make one later call hang that waits on the
+// number's next descriptor, if that was not made by weft, too. After the first such close that weft has noticed, what
+// it makes is treated like any other descriptor. The price of all this is one epoll_ctl(2) for each wait on a
+// descriptor that weft has not made.
 //
 // Common to all calls below, unless they say otherwise:
 // Returns: what the POSIX call of the same name returns, but a negative errno value for failure; never -EAGAIN and
@@ -81,6 +100,10 @@ WEFT_API int weft_poll(int fd, short events);
 
 // weft_close closes `fd` and wakes whoever waits on it, in whatever runtime, with -EBADF. A call that begins at the
 // same time gets -EBADF, or finds the number's next descriptor, as read(2) does beside close(2).
+//
+// While a job of the blocking pool, or a further step of a call of many, is at work on the descriptor, weft_close
+// closes the file (no error of close(2) is reported then), but the number stays taken until that has ended. A program
+// that wants this very number next, by dup2, should wait until fcntl(2) says EBADF.
 //
 // Returns: 0; -EBADF; -EIO and the like as close(2): the descriptor is gone all the same.
 // Context: any thread: a task, a job of weft_blocking, a thread of the program's own. Never parks; not a cancellation

@@ -183,17 +183,32 @@ WF_NOINLINE static ssize_t sys_connected(int fd, void *args)
     return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0 ? -errno : -err;
 }
 
+struct target {
+    connect_fn *call;
+    const struct sockaddr *sa;
+    socklen_t len;
+};
+
+static ssize_t knock_once(int fd, void *args)
+{
+    const struct target *to = args;
+    return to->call(fd, to->sa, to->len);
+}
+
 // knock is connect(2) of a Unix socket whose listener has no room: it says EAGAIN, and nothing tells when there is some
 // again. Meanwhile the socket is registered, so that weft_close reaches this call.
 static int knock(struct wf_ready *r, connect_fn *call, const struct sockaddr *sa, socklen_t len)
 {
+    struct target to = { call, sa, len };
     int err = wf_ready_attach(r);
 
+    if (err == 0)
+        err = wf_ready_fix(r);
     if (err == 0)
         err = -EAGAIN;
     while (err == -EAGAIN)
         if ((err = wf_ready_back_off(r)) == 0)
-            err = call(r->fd, sa, len);
+            err = (int)wf_ready_hold(r, knock_once, &to);
     return err;
 }
 
@@ -207,27 +222,31 @@ static int begin(struct wf_ready *r, connect_fn *call, const struct sockaddr *sa
     return err == -EALREADY || err == -EINTR ? -EINPROGRESS : err;
 }
 
-static int run(int fd, connect_fn *how, const struct sockaddr *sa, socklen_t len, const char *call)
+// run makes a connection with what was opened as `r`, after which it goes on with that only.
+static int run(struct wf_ready *r, connect_fn *how, const struct sockaddr *sa, socklen_t len)
 {
-    struct wf_ready r;
-
-    int err = wf_ready_open(&r, fd, WF_WRITE, call);
-    r.asks = 0; // sys_connected does
-    if (err == 0)
-        err = begin(&r, how, sa, len);
+    r->asks = 0; // sys_connected does
+    int err = begin(r, how, sa, len);
+    r->fixed = true;
     if (err == -EINPROGRESS)
-        return (int)wf_ready_run(&r, sys_connected, NULL, NULL, 0);
-    if (err == 0 && !r.parked)
+        return (int)wf_ready_run(r, sys_connected, NULL, NULL, 0);
+    if (err == 0 && !r->parked)
         wf_spend();
     return err;
 }
 
 int wf_connect(int fd, const struct sockaddr *sa, socklen_t len, const char *call)
 {
-    return run(fd, sys_connect, sa, len, call);
+    struct wf_ready r;
+    int err = wf_ready_open(&r, fd, WF_WRITE, call);
+    return err < 0 ? err : run(&r, sys_connect, sa, len);
 }
 
 int weft_connect(int fd, const struct sockaddr *sa, socklen_t len)
 {
-    return run(fd, sys_connect_any, sa, len, "weft_connect");
+    struct wf_ready r;
+    int err = wf_ready_open_all(&r, fd, WF_WRITE, "weft_connect");
+    if (err == 0)
+        err = wf_ready_fix(&r);
+    return err < 0 ? err : run(&r, sys_connect_any, sa, len);
 }

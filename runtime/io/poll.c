@@ -85,7 +85,7 @@ static bool pull(struct wf_poll *p, const struct wf_ready *r, struct wf_cell *co
 
 // push enters the cells, all of them.
 // Returns: false if one of them is set, or the descriptor was closed (reactor/source.c, G3): then none.
-static bool push(struct wf_poll *p, const struct wf_ready *r, struct wf_cell *const *cells, int n)
+static bool push(struct wf_poll *p, struct wf_ready *r, struct wf_cell *const *cells, int n)
 {
     int i = 0;
 
@@ -94,7 +94,7 @@ static bool push(struct wf_poll *p, const struct wf_ready *r, struct wf_cell *co
         if (!wf_cell_push(cells[i], &p->nodes[i]))
             break;
     }
-    if (i == n && wf_ready_same(r) == 0)
+    if (i == n && wf_ready_confirm(r) == 0)
         return true;
     pull(p, r, cells, i);
     return false;
@@ -111,8 +111,8 @@ static int await(struct wf_ready *r, struct wf_cell *const *cells, int n)
     struct wf_poll p; // its nodes
     int err = 0;
 
-    r->parked = true;
     if (push(&p, r, cells, n)) {
+        r->parked = true;
         while (!chosen(&p, n) && !(err = wf_wait_cut(r->self)))
             wf_wait_park(r->self, r->call, r->fd);
         if (pull(&p, r, cells, n))
@@ -245,7 +245,11 @@ int weft_poll(int fd, short events)
     if (err < 0)
         return err;
     a.all = directions(events);
-    int ready = run(&a);
+    int ready;
+    do {
+        a.n = 0;
+        ready = run(&a);
+    } while (wf_unlikely(ready == -EBADF) && wf_ready_anew(&a.r));
     if (!a.r.parked)
         wf_spend();
     return ready;
@@ -264,8 +268,8 @@ bool wf_poll_may(int fd, short events)
     short all = directions(events);
 
     wf_ready_find(&r);
-    if (!r.source || r.kind == WF_KIND_UNKNOWN)
-        return true;
+    if (!r.source || r.kind == WF_KIND_UNKNOWN || !wf_source_is_own(r.source))
+        return true; // others may have closed it: the cells are not to be trusted
     return (all & IN && wf_cell_value(&r.source->ready[WF_READ])) ||
            (all & OUT && wf_cell_value(&r.source->ready[WF_WRITE]));
 }
@@ -321,30 +325,42 @@ static int join_set(struct wf_poll *p, struct ask *a)
     return err;
 }
 
-int wf_poll_join(struct wf_poll *p, int fd, short events)
+// join is one attempt of wf_poll_join.
+static int join(struct wf_poll *p, struct ask *a)
 {
-    struct ask a = { .events = events, .all = directions(events) };
+    int ready = attach(a);
 
-    a.r = (struct wf_ready){ .self = wf_self(), .fd = fd, .call = "weft_select" };
-
-    wf_ready_find(&a.r);
-    if (p->generation && (!a.r.source || a.r.generation != p->generation))
-        return -EBADF;
-    int ready = attach(&a);
     if (ready != 0)
-        return ready > 0 ? poll_file(&a) : ready;
-    if (p->generation && a.r.generation != p->generation)
+        return ready > 0 ? poll_file(a) : ready;
+    if (p->generation && a->r.generation != p->generation)
         return -EBADF;
-    p->generation = a.r.generation;
+    p->generation = a->r.generation;
     if (p->set < 0) {
-        ready = join_cells(p, &a);
-        if (ready <= 0 || ready & (events | ALWAYS))
-            return ready < 0 ? ready : ready & (events | ALWAYS);
-        p->set = open_set(&a);
+        ready = join_cells(p, a);
+        if (ready <= 0 || ready & (a->events | ALWAYS))
+            return ready < 0 ? ready : ready & (a->events | ALWAYS);
+        p->set = open_set(a);
         if (p->set < 0)
             return p->set;
     }
-    return join_set(p, &a);
+    return join_set(p, a);
+}
+
+int wf_poll_join(struct wf_poll *p, int fd, short events)
+{
+    struct ask a = { .events = events, .all = directions(events) };
+    int ready;
+
+    a.r = (struct wf_ready){ .self = wf_self(), .fd = fd, .call = "weft_select", .fixed = p->generation != 0 };
+    wf_ready_find(&a.r);
+    if (p->generation && (!a.r.source || a.r.generation != p->generation))
+        return -EBADF;
+    while ((ready = join(p, &a)) == -EBADF && wf_ready_anew(&a.r)) {
+        wf_poll_end(p);
+        wf_poll_begin(p);
+        a.n = 0;
+    }
+    return ready;
 }
 
 bool wf_poll_chosen(const struct wf_poll *p, int fd, short events)

@@ -9,6 +9,12 @@
 
 #include "base/clock.h"
 #include "runtime/blocking.h"
+#include "runtime/io/close.h"
+
+static bool is_other(enum wf_kind kind)
+{
+    return kind == WF_KIND_OTHER || kind == WF_KIND_OTHER_BLOCKS;
+}
 
 // --- waiting ---------------------------------------------------------------------------------------------------------
 
@@ -21,13 +27,34 @@ static int park(struct wf_ready *r, struct wf_cell *cell)
 
     node.waker = wf_wait_waker(r->self);
     if (wf_cell_push(cell, &node)) {
-        r->parked = true;
-        if (wf_likely(wf_ready_same(r) == 0))
+        if (wf_likely(wf_ready_confirm(r) == 0)) {
+            r->parked = true;
             err = wf_wait_pushed(r->self, cell, &node, r->call, r->fd);
-        else
+        } else {
             wf_wait_leave(r->self, cell, &node, r->call, r->fd);
+        }
     }
     return err < 0 ? err : wf_ready_same(r);
+}
+
+static struct wf_reactor *reactor_of(const struct wf_ready *r)
+{
+    return wf_weft_task(r->self)->rt->reactor;
+}
+
+int wf_ready_confirm_foreign(struct wf_ready *r)
+{
+    return wf_source_confirm(reactor_of(r), r->source, r->generation);
+}
+
+bool wf_ready_anew(struct wf_ready *r)
+{
+    if (r->parked || r->fixed || !r->source)
+        return false;
+    r->source = NULL;
+    r->kind = WF_KIND_UNKNOWN;
+    r->edge = 0;
+    return !r->claimed || wf_ready_claim(r) == 0;
 }
 
 WF_NOINLINE int wf_poll_now(int fd, short events)
@@ -59,7 +86,7 @@ int wf_ready_pause(struct wf_ready *r, weft_time deadline)
     err = wf_wait_cells(&cell, 1, deadline, r->call, r->fd);
     if (err == -ETIMEDOUT)
         err = wf_wait_cut(r->self); // or a scope's deadline?
-    return err < 0 ? err : wf_ready_same(r);
+    return err < 0 ? err : wf_ready_confirm(r);
 }
 
 int wf_ready_back_off(struct wf_ready *r)
@@ -90,11 +117,22 @@ static int note_drained(struct wf_ready *r, struct wf_cell *cell)
 {
     int err = wf_ready_same(r);
 
-    if (err == 0 && r->asks && r->kind != WF_KIND_OTHER && r->kind != WF_KIND_OTHER_BLOCKS)
+    if (err == 0 && r->asks && !is_other(r->kind))
         err = refused(r);
     if (err == 0)
         wf_cell_clear(cell, r->edge);
     return err;
+}
+
+// await_edge waits for the next edge of what is registered.  Returns: as wf_ready_wait.
+static int await_edge(struct wf_ready *r)
+{
+    struct wf_cell *cell = &r->source->ready[r->direction];
+    int err = r->edge ? note_drained(r, cell) : 0;
+
+    if (err != 0)
+        return err < 0 ? err : 0;
+    return park(r, cell);
 }
 
 int wf_ready_wait(struct wf_ready *r)
@@ -102,11 +140,11 @@ int wf_ready_wait(struct wf_ready *r)
     if (!r->source || r->kind == WF_KIND_UNKNOWN)
         return wf_ready_attach(r); // and look again: both directions begin as ready
 
-    struct wf_cell *cell = &r->source->ready[r->direction];
-    int err = r->edge ? note_drained(r, cell) : 0;
-    if (err != 0)
-        return err < 0 ? err : 0;
-    return park(r, cell);
+    bool other = is_other(r->kind);
+    int err = await_edge(r);
+    if (wf_likely(err != -EBADF) || !wf_ready_anew(r))
+        return err;
+    return other ? WF_READY_OTHER : 0;
 }
 
 void wf_ready_short(struct wf_ready *r)
@@ -137,12 +175,14 @@ WF_NOINLINE static int sys_is_tcp(int fd)
 static int enroll(struct wf_ready *r)
 {
     struct wf_source *s;
-    int err = wf_source_register(wf_weft_task(r->self)->rt->reactor, r->fd, &s, &r->generation);
+    int err = wf_source_register(reactor_of(r), r->fd, &s, &r->generation);
 
     r->source = err < 0 ? NULL : s;
     r->kind = WF_KIND_UNKNOWN;
     r->sure = err == 0;
-    return err < 0 ? err : 0;
+    if (err < 0)
+        return err;
+    return r->claimed && !wf_source_since(s, r->began) ? -EBADF : 0;
 }
 
 int wf_ready_remember(struct wf_ready *r, enum wf_kind kind)
@@ -175,10 +215,87 @@ int wf_ready_attach(struct wf_ready *r)
 void wf_ready_fresh(int fd)
 {
     weft_rt *rt = weft_rt_current();
-    struct wf_source *s = rt ? wf_source_get(rt->reactor, fd) : NULL;
 
-    if (s && wf_load_acquire(&s->generation) & 1) // acquire: what is forgotten now was registered before
-        wf_source_forget(rt->reactor, fd);
+    if (rt)
+        wf_source_fresh(rt->reactor, fd);
+}
+
+// --- calls of many steps ---------------------------------------------------------------------------------------------
+
+int wf_ready_claim(struct wf_ready *r)
+{
+    if (r->fd < 0)
+        return -EBADF;
+    r->slot = wf_source_claim(reactor_of(r), r->fd, &r->began);
+    r->claimed = r->slot != NULL;
+    if (!r->claimed)
+        return -ENOMEM;
+    if (r->source || !wf_closing_now(r->fd))
+        return 0;
+    int err = wf_ready_attach(r); // the closer may have ended the generation already: it checks what is registered
+    return err == -EPERM || err == -ENOTSOCK ? 0 : err;
+}
+
+// doubts tells whether the call does not know that what is registered is what the number meant when it began: it was
+// registered then, by others' leave, and the call has neither parked nor registered it.
+static bool doubts(const struct wf_ready *r)
+{
+    return r->source && !wf_source_is_own(r->source) && !r->parked && !r->claimed;
+}
+
+int wf_ready_fix(struct wf_ready *r)
+{
+    int err = 0;
+
+    if (!r->fixed && doubts(r) && wf_ready_confirm_foreign(r) < 0 &&
+        (wf_source_closed(reactor_of(r), r->fd, r->generation) || !wf_ready_anew(r)))
+        return -EBADF;
+    if (!r->claimed && r->source) {
+        r->slot = r->source;
+        r->began = r->generation;
+        r->claimed = true;
+    } else if (!r->claimed) {
+        err = wf_ready_claim(r);
+    }
+    r->fixed = true;
+    return err;
+}
+
+int wf_ready_again(struct wf_ready *r)
+{
+    int err = wf_wait_cut(r->self);
+
+    if (err == 0)
+        err = wf_ready_fix(r);
+    if (err < 0)
+        return err;
+    r->later = true;
+    r->edge = 0;
+    r->parked = false;
+    r->pause = 0;
+    if (!r->source && sys_is_tcp(r->fd) >= 0)
+        err = wf_ready_attach(r); // it is going to wait, most likely; and now a foreign close can be found out
+    return err;
+}
+
+// still tells whether the number means what it did when the call began, as far as can be told.  Context: it is held.
+static bool still(struct wf_ready *r)
+{
+    return !r->source || wf_source_is_own(r->source) || wf_ready_confirm_foreign(r) == 0;
+}
+
+ssize_t wf_ready_hold(struct wf_ready *r, wf_ready_try *try, void *args)
+{
+    struct wf_hold hold;
+
+    if (!wf_hold_begin(&hold, r->fd, r->slot, r->began))
+        return -EBADF;
+    ssize_t result = still(r) ?
+    try
+        (r->fd, args) : -EBADF;
+    if (wf_hold_end(&hold))
+        wf_close_held(&hold);
+    return result;
 }
 
 // --- what is no socket -----------------------------------------------------------------------------------------------
@@ -195,7 +312,7 @@ WF_NOINLINE static int sys_is_stored(int fd)
 // adopt registers a descriptor that is no socket. Returns: 0; 1 if it cannot be waited for.
 static int adopt(struct wf_ready *r)
 {
-    if (r->kind == WF_KIND_OTHER || r->kind == WF_KIND_OTHER_BLOCKS)
+    if (is_other(r->kind))
         return 0;
     int err = sys_is_stored(r->fd);
     if (err == 0)
@@ -203,40 +320,103 @@ static int adopt(struct wf_ready *r)
     return err == -EPERM ? 1 : err;
 }
 
+// A call that a thread of the pool makes. By then the number may mean another file: if weft_close did it, the
+// generation tells, and while the hold lasts it cannot. If others did it, there is no more than the file's identity to
+// go by: two that have the same are the same file at least.
 struct job {
+    struct wf_ready *r;
     wf_ready_try *
     try
         ;
     void *args;
     ssize_t result;
-    const struct wf_ready *r; // of the task that waits
+    dev_t device;
+    ino_t inode;
 };
 
-// run_job: the number may have been closed while the job was queued.
+// sys_identify finds out what file the number means.
+WF_NOINLINE static int sys_identify(int fd, dev_t *device, ino_t *inode)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    *device = st.st_dev;
+    *inode = st.st_ino;
+    return 0;
+}
+
+static ssize_t try_job(int fd, void *arg)
+{
+    struct job *job = arg;
+    dev_t device;
+    ino_t inode;
+
+    int err = sys_identify(fd, &device, &inode);
+    if (err < 0 || device != job->device || inode != job->inode)
+        return -EBADF;
+    return job->
+    try
+        (fd, job->args);
+}
+
 static int run_job(void *arg)
 {
     struct job *job = arg;
-    const struct wf_ready *r = job->r;
+    job->result = wf_ready_hold(job->r, try_job, job);
+    return 0;
+}
 
-    job->result = r->source && wf_ready_same(r) < 0 ? -EBADF : job->
-    try
-        (r->fd, job->args);
+// await_job waits until the job is done, or the number is closed by weft_close. (If another call clears the cell for
+// itself in the same moment, the close is seen when the job's turn comes.)
+// Returns: 0: it is done; -EBADF; -ECANCELED.
+static int await_job(struct wf_cell *done, void *arg)
+{
+    struct job *job = arg;
+    struct wf_ready *r = job->r;
+    struct wf_cell *cells[] = { done, &r->slot->changed };
+    int err = 0;
+
+    while (err == 0 && !wf_cell_value(done)) {
+        uintptr_t seen = wf_cell_value(cells[1]);
+        if (!wf_source_since(r->slot, r->began))
+            err = -EBADF;
+        else if (!seen || wf_cell_clear(cells[1], seen))
+            err = wf_wait_cells(cells, 2, WEFT_NEVER, r->call, r->fd);
+    }
+    return err;
+}
+
+// claim notes what the job's file is: what is registered, or else what the number means.
+static int claim(struct wf_ready *r)
+{
+    if (r->claimed)
+        return 0;
+    if (!r->source)
+        return wf_ready_claim(r);
+    r->slot = r->source;
+    r->began = r->generation;
+    r->claimed = true;
     return 0;
 }
 
 // run_in_pool makes the call on a thread of the pool.
-// Returns: what it says; `refused` if there is no thread, and none to be had; -ECANCELED.
+// Returns: what it says; `refused` if there is no thread, and none to be had; -EBADF; -ECANCELED.
 static ssize_t run_in_pool(struct wf_ready *r, wf_ready_try *try, void *args, ssize_t refused)
 {
-    struct job job = { .try = try, .args = args, .result = refused, .r = r };
-    int err = wf_pool_run(wf_weft_task(r->self)->rt->blocking, run_job, &job, r->call);
+    struct job job = { .r = r, .try = try, .args = args, .result = refused };
+    int err = claim(r);
 
+    if (err == 0)
+        err = sys_identify(r->fd, &job.device, &job.inode);
+    if (err < 0)
+        return err;
+    err = wf_pool_run_while(wf_weft_task(r->self)->rt->blocking, run_job, &job, r->call, await_job);
     return err < 0 && err != -EAGAIN ? err : job.result;
 }
 
 static ssize_t run_bounded(struct wf_ready *r, const struct wf_file_calls *calls, void *args)
 {
-    if (!wf_kind_blocks(r->kind)) {
+    if (r->source && !wf_kind_blocks(r->kind)) {
         int err = wf_ready_remember(r, r->kind == WF_KIND_OTHER ? WF_KIND_OTHER_BLOCKS : WF_KIND_LISTENER_BLOCKS);
         if (err < 0)
             return err;
@@ -252,9 +432,7 @@ static ssize_t attempt(struct wf_ready *r, const struct wf_file_calls *calls, vo
     if (!wf_ready_look(r))
         return -EAGAIN;
     if (!wf_kind_blocks(r->kind))
-        result = calls->
-        try
-            (r->fd, args);
+        result = wf_ready_call(r, calls->try, args);
     return result == WF_TRY_POOL ? run_bounded(r, calls, args) : result;
 }
 
@@ -267,7 +445,7 @@ ssize_t wf_ready_calls(struct wf_ready *r, const struct wf_file_calls *calls, vo
                 wf_wait_spend(r->self);
             return result;
         }
-        int err = result == -EAGAIN ? wf_ready_wait(r) : wf_ready_back_off(r);
+        int err = result == -EAGAIN || !r->source ? wf_ready_wait(r) : wf_ready_back_off(r);
         if (err < 0)
             return err;
     }
@@ -279,9 +457,7 @@ static ssize_t run_unpolled(struct wf_ready *r, wf_ready_try *try, void *args)
     for (weft_time pause = WEFT_MS(1);; pause = pause < WEFT_MS(64) ? 2 * pause : pause) {
         ssize_t result = run_in_pool(r, try, args, WF_TRY_POOL);
         if (result == WF_TRY_POOL)
-            result =
-            try
-                (r->fd, args); // not one thread to be had: better late for the others than never
+            result = wf_ready_hold(r, try, args); // no thread is to be had: better late for the others than never
         if (result != -EAGAIN)
             return result;
         int err = wf_wait_sleep(wf_after(wf_now(), pause));
@@ -290,10 +466,23 @@ static ssize_t run_unpolled(struct wf_ready *r, wf_ready_try *try, void *args)
     }
 }
 
+// store makes the call one for the blocking pool. What cannot be polled cannot be registered: if something is, others
+// have closed it, and whoever waits on it is woken.  Returns: 0; -EBADF.
+static int store(struct wf_ready *r)
+{
+    if (!r->source)
+        return 0;
+    wf_source_check(reactor_of(r), r->fd);
+    return wf_ready_anew(r) ? 0 : -EBADF;
+}
+
 ssize_t wf_ready_file(struct wf_ready *r, const struct wf_file_calls *calls, void *args)
 {
     int err = adopt(r);
-    if (err < 0)
-        return err;
-    return err ? run_unpolled(r, calls->block, args) : wf_ready_calls(r, calls, args);
+
+    if (err == 0)
+        return wf_ready_calls(r, calls, args);
+    if (err > 0)
+        err = store(r);
+    return err < 0 ? err : run_unpolled(r, calls->block, args);
 }

@@ -38,6 +38,17 @@
 //     there, too. It is no call for each message, but one for each time that the peer is slower.
 //   - The end of the stream (0) clears nothing: it can be read for ever.
 //
+// Which descriptor. A call is for what the number means when it begins. Until it has parked, or moved a byte, nobody
+// can tell what that was, if others close the number at the same time; so it begins anew with what the number means now
+// (wf_ready_anew). After that it goes on with the same descriptor only, or ends with -EBADF:
+//   - Each wait ends when the generation does. Before a task parks on what weft has not made, wf_ready_confirm asks
+//     epoll whether the number still means what is registered (reactor/source.c).
+//   - A call of many steps looks at the generation before each further system call, under a hold (wf_hold_begin), so
+//     that weft_close cannot come in between; and asks epoll if weft has not made the descriptor. If it was not
+//     registered, the call has claimed the number when it began (wf_ready_claim).
+//   - A job for the blocking pool makes its system call under a hold, and looks by fstat(2) whether others have put
+//     another file in the place of the one that the call was for.
+//
 // `errno` belongs to a thread, and a task changes threads when it parks: so each system call sits in a function of its
 // own that is not inlined (WF_NOINLINE, wf_result) and returns -errno.
 #ifndef WF_RUNTIME_IO_READY_H
@@ -83,9 +94,14 @@ struct wf_ready {
     enum wf_direction direction;
     const char *call;
     bool parked;
-    bool sure;     // what is found out of it may be remembered
-    short asks;    // what to ask poll(2) for when a socket says EAGAIN; 0: its word is enough
-    uint8_t pause; // how many milliseconds to sleep when it is refused the next time
+    bool sure;              // what is found out of it may be remembered
+    short asks;             // what to ask poll(2) for when a socket says EAGAIN; 0: its word is enough
+    uint8_t pause;          // how many milliseconds to sleep when it is refused the next time
+    bool fixed;             // it must go on with the descriptor that it has begun with
+    bool later;             // it has, at least, one step behind it
+    bool claimed;           // `slot` and `began` are valid
+    uint32_t began;         // the number's generation when the call began
+    struct wf_source *slot; // where that is
 };
 
 // wf_ready_try is one system call: what it returned, or -errno. -EAGAIN: wait and try again.
@@ -145,10 +161,44 @@ static inline int wf_ready_same(const struct wf_ready *r)
 }
 
 // wf_ready_wait is for a call that got EAGAIN, or found the cell empty.
-// Returns: 0: look again; -ECANCELED; -EBADF if the descriptor was closed; what wf_source_register returns.
+// Returns: 0: look again; -ECANCELED; -EBADF if the descriptor was closed; what wf_source_register returns;
+//          WF_READY_OTHER: look again, but what was no socket may be one by now.
+#define WF_READY_OTHER (-ERESTART)
 int wf_ready_wait(struct wf_ready *r);
 
-// wf_ready_pause sleeps until `deadline`, or until the descriptor is closed.
+// wf_ready_confirm is for a task that is about to park, with its node in the cell.
+// Returns: 0: park; -EBADF: the generation is over.
+__attribute__((cold, noinline)) int wf_ready_confirm_foreign(struct wf_ready *r);
+static inline int wf_ready_confirm(struct wf_ready *r)
+{
+    return wf_likely(wf_source_is_own(r->source)) ? wf_ready_same(r) : wf_ready_confirm_foreign(r);
+}
+
+// wf_ready_anew is for a call whose generation is over. Returns: true: it begins again, with what the number means
+// now, of which nothing is known; false: it is too late for that: -EBADF.
+bool wf_ready_anew(struct wf_ready *r);
+
+// wf_ready_claim notes what the number means, for a call of many steps whose descriptor is not registered.
+// wf_ready_fix: from now on the call goes on with what it began with only. (If others have closed the registered file,
+// and the call has moved something but not waited, it may have begun with the next one as well as with that one: it
+// goes on with the next one.) wf_ready_again does that, too, and begins a further step.
+// Returns: 0; -ENOMEM; -EBADF; of _again also -ECANCELED; what wf_source_register returns.
+int wf_ready_claim(struct wf_ready *r);
+int wf_ready_fix(struct wf_ready *r);
+int wf_ready_again(struct wf_ready *r);
+
+// wf_ready_open_all is wf_ready_open for a call of many steps.
+static inline int wf_ready_open_all(struct wf_ready *r, int fd, enum wf_direction direction, const char *call)
+{
+    int err = wf_ready_open(r, fd, direction, call);
+    return wf_likely(r->source != NULL) || err < 0 ? err : wf_ready_claim(r);
+}
+
+// wf_ready_hold makes a system call on the descriptor that the call began with, or none: -EBADF.  Context: claimed.
+ssize_t wf_ready_hold(struct wf_ready *r, wf_ready_try *try, void *args);
+
+// wf_ready_pause sleeps until `deadline`, or until the descriptor is closed. What others have closed it finds at the
+// end.
 // Returns: 0; -EBADF; -ECANCELED.  Context: it is registered.
 int wf_ready_pause(struct wf_ready *r, weft_time deadline);
 
@@ -175,6 +225,14 @@ static inline bool wf_ready_holds(const struct wf_ready *r, const void *base, si
     return n <= PAGE - (uintptr_t)base % PAGE || wf_on_stack(r->self, base, n);
 }
 
+// wf_ready_call makes one system call.
+static inline ssize_t wf_ready_call(struct wf_ready *r, wf_ready_try *try, void *args)
+{
+    return wf_likely(!r->later) ?
+    try
+        (r->fd, args) : wf_ready_hold(r, try, args);
+}
+
 // wf_ready_run is the loop. `full`: what a call that does not drain the direction returns; 0 if one cannot tell.
 // `into`: the buffer of so many bytes that a read fills; NULL: none, or one of which that need not be asked.
 __attribute__((always_inline)) static inline ssize_t wf_ready_run(struct wf_ready *r, wf_ready_try *try, void *args,
@@ -182,7 +240,7 @@ __attribute__((always_inline)) static inline ssize_t wf_ready_run(struct wf_read
 {
     ssize_t result;
 
-    while ((result = wf_ready_look(r) ? try (r->fd, args) : -EAGAIN) == -EAGAIN) {
+    while ((result = wf_ready_look(r) ? wf_ready_call(r, try, args) : -EAGAIN) == -EAGAIN) {
         int err = wf_ready_wait(r);
         if (err < 0)
             return err;
@@ -211,6 +269,7 @@ struct wf_file_calls {
     try
         , *bounded, *block;
 };
+// Returns: also WF_READY_OTHER: begin again.
 ssize_t wf_ready_calls(struct wf_ready *r, const struct wf_file_calls *calls, void *args);
 ssize_t wf_ready_file(struct wf_ready *r, const struct wf_file_calls *calls, void *args);
 
@@ -227,9 +286,7 @@ static inline ssize_t wf_ready_once(int fd, wf_ready_try *try, void *args)
     return result;
 }
 
-// wf_ready_fresh is told of every descriptor that the kernel has just made for weft. If one of its number is registered
-// still in the calling task's runtime, that one was closed by a plain close(2): forget it, or its successor would wait
-// for ever.
+// wf_ready_fresh is told of every descriptor that the kernel has just made for weft (wf_source_fresh).
 // Context: any thread.
 void wf_ready_fresh(int fd);
 

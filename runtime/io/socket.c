@@ -64,6 +64,11 @@ static bool tells_drained(int flags)
     return !(flags & ~(MSG_NOSIGNAL | MSG_MORE));
 }
 
+static ssize_t recv_step(struct wf_ready *r, struct packet *p)
+{
+    return wf_ready_run(r, sys_recv, p, p->base, tells_drained(p->flags) ? p->n : 0);
+}
+
 static ssize_t recv_some(int fd, struct packet *p, const char *call)
 {
     struct wf_ready r;
@@ -75,23 +80,27 @@ static ssize_t recv_some(int fd, struct packet *p, const char *call)
         return wf_ready_once(fd, sys_recv, p);
     if (p->flags & MSG_PEEK)
         r.asks = POLLIN;
-    return wf_ready_run(&r, sys_recv, p, p->base, tells_drained(p->flags) ? p->n : 0);
+    return recv_step(&r, p);
 }
 
 // recv_all does what MSG_WAITALL asks for, which MSG_DONTWAIT takes away from the kernel.
 static ssize_t recv_all(int fd, void *buf, size_t n, int flags)
 {
+    struct wf_ready r;
     size_t at = 0;
 
-    for (;;) {
+    ssize_t got = wf_ready_open_all(&r, fd, WF_READ, "weft_recv");
+    while (got == 0) {
         struct packet p = { .base = (char *)buf + at, .n = n - at, .flags = flags };
-        ssize_t got = recv_some(fd, &p, "weft_recv");
-        if (got <= 0) // what has been read is not lost
-            return at ? (ssize_t)at : got;
+        got = recv_step(&r, &p);
+        if (got <= 0)
+            break;
         at += (size_t)got;
         if (at == n)
-            return (ssize_t)at;
+            break;
+        got = wf_ready_again(&r);
     }
+    return at ? (ssize_t)at : got; // what has been read is not lost
 }
 
 ssize_t weft_recv(int fd, void *buf, size_t n, int flags)

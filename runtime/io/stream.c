@@ -155,17 +155,36 @@ __attribute__((always_inline)) static inline ssize_t run(struct wf_ready *r, wf_
                                                          const struct wf_file_calls *file, struct vec v,
                                                          const void *into, size_t full)
 {
-    if (wf_likely(r->kind < WF_KIND_OTHER)) {
-        ssize_t result = wf_ready_run(r, socket, args, into, full);
-        if (wf_likely(result != -ENOTSOCK))
-            return result;
-    }
-    return wf_ready_file(r, file, &v);
+    ssize_t result;
+
+    do {
+        if (wf_likely(r->kind < WF_KIND_OTHER)) {
+            result = wf_ready_run(r, socket, args, into, full);
+            if (wf_likely(result != -ENOTSOCK))
+                return result;
+        }
+        result = wf_ready_file(r, file, &v);
+    } while (wf_unlikely(result == WF_READY_OTHER));
+    return result;
+}
+
+// read_some is one step of reading, write_some one of writing: inline, so that fewer calls return (base/syscall.h).
+__attribute__((always_inline)) static inline ssize_t read_some(struct wf_ready *r, void *buf, size_t n)
+{
+    struct span span = { buf, n };
+    struct iovec one = { buf, n };
+    return run(r, sys_recv, &span, &reading, (struct vec){ &one, 1 }, buf, n);
+}
+
+__attribute__((always_inline)) static inline ssize_t write_some(struct wf_ready *r, const void *buf, size_t n)
+{
+    struct span span = { (void *)buf, n };
+    struct iovec one = { (void *)buf, n };
+    return run(r, sys_send, &span, &writing, (struct vec){ &one, 1 }, NULL, n);
 }
 
 ssize_t weft_read(int fd, void *buf, size_t n)
 {
-    struct span span = { buf, n };
     struct iovec one = { buf, n };
     struct wf_ready r;
 
@@ -174,39 +193,31 @@ ssize_t weft_read(int fd, void *buf, size_t n)
         return err;
     if (wf_unlikely(n == 0)) // readv of nothing never waits, and takes no datagram: what read(2) does with a socket
         return wf_ready_once(fd, sys_readv, &(struct vec){ &one, 1 });
-    return run(&r, sys_recv, &span, &reading, (struct vec){ &one, 1 }, buf, n);
+    return read_some(&r, buf, n);
 }
 
 // write_nothing: an empty write succeeds even where there is no room, except of a datagram. writev of nothing to a file
 // comes not so far as to wait.
-static ssize_t write_nothing(int fd, struct span *none)
+static ssize_t write_nothing(int fd, const void *buf)
 {
-    struct iovec one = { none->base, 0 };
-    ssize_t put = wf_ready_once(fd, sys_send, none);
+    struct iovec one = { (void *)buf, 0 };
+    ssize_t put = wf_ready_once(fd, sys_send, &(struct span){ (void *)buf, 0 });
     return put == -ENOTSOCK ? sys_writev(fd, &(struct vec){ &one, 1 }) : put;
 }
 
-// write_some is weft_write, also where weft_write_all does it: inline, so that fewer calls return (base/syscall.h).
-__attribute__((always_inline)) static inline ssize_t write_some(int fd, const void *buf, size_t n)
+ssize_t weft_write(int fd, const void *buf, size_t n)
 {
-    struct span span = { (void *)buf, n };
-    struct iovec one = { (void *)buf, n };
     struct wf_ready r;
 
     int err = wf_ready_open(&r, fd, WF_WRITE, "weft_write");
     if (err < 0)
         return err;
     if (wf_unlikely(n == 0)) {
-        ssize_t put = write_nothing(fd, &span);
+        ssize_t put = write_nothing(fd, buf);
         if (put != -EAGAIN)
             return put;
     }
-    return run(&r, sys_send, &span, &writing, (struct vec){ &one, 1 }, NULL, n);
-}
-
-ssize_t weft_write(int fd, const void *buf, size_t n)
-{
-    return write_some(fd, buf, n);
+    return write_some(&r, buf, n);
 }
 
 // total adds up a vector. Returns: -EINVAL if it is too long, as the system says.
@@ -261,30 +272,66 @@ ssize_t weft_writev(int fd, const struct iovec *v, int n)
     return run(&r, sys_send_vec, &vec, &writing, vec, NULL, (size_t)full);
 }
 
-int weft_read_full(int fd, void *buf, size_t n, size_t *done)
+// read_rest and write_rest are the further steps, of calls that one step was not enough for; `moved`: by the first.
+__attribute__((cold, noinline)) static ssize_t read_rest(struct wf_ready *r, char *buf, size_t n, ssize_t moved,
+                                                         size_t *at)
 {
-    size_t at = 0;
-    ssize_t got = 1;
+    for (;;) {
+        if (moved <= 0 || (*at += (size_t)moved) == n)
+            return moved;
+        int err = wf_ready_again(r);
+        moved = err < 0 ? err : read_some(r, buf + *at, n - *at);
+    }
+}
 
-    while (at < n && (got = weft_read(fd, (char *)buf + at, n - at)) > 0)
-        at += (size_t)got;
+__attribute__((cold, noinline)) static ssize_t write_rest(struct wf_ready *r, const char *buf, size_t n, ssize_t moved,
+                                                          size_t *at)
+{
+    for (;;) {
+        if (moved <= 0 || (*at += (size_t)moved) == n)
+            return moved;
+        int err = wf_ready_again(r);
+        moved = err < 0 ? err : write_some(r, buf + *at, n - *at);
+    }
+}
+
+static inline int report(size_t at, size_t *done, int result)
+{
     if (done)
         *done = at;
-    if (at == n)
-        return 0;
-    return got < 0 ? (int)got : -ENODATA;
+    return result;
+}
+
+int weft_read_full(int fd, void *buf, size_t n, size_t *done)
+{
+    struct wf_ready r;
+    size_t at = 0;
+
+    if (n == 0)
+        return report(0, done, 0);
+    ssize_t got = wf_ready_open_all(&r, fd, WF_READ, "weft_read");
+    if (got == 0)
+        got = read_some(&r, buf, n);
+    if (wf_likely(got == (ssize_t)n))
+        return report(n, done, 0);
+    if (got > 0)
+        got = read_rest(&r, buf, n, got, &at);
+    return report(at, done, at == n ? 0 : got < 0 ? (int)got : -ENODATA);
 }
 
 int weft_write_all(int fd, const void *buf, size_t n, size_t *done)
 {
+    struct wf_ready r;
     size_t at = 0;
-    ssize_t put = 1;
 
-    while (at < n && (put = write_some(fd, (const char *)buf + at, n - at)) > 0)
-        at += (size_t)put;
-    if (done)
-        *done = at;
-    if (at == n)
-        return 0;
-    return put < 0 ? (int)put : -EIO; // a device that takes nothing, and gives no reason
+    if (n == 0)
+        return report(0, done, 0);
+    ssize_t put = wf_ready_open_all(&r, fd, WF_WRITE, "weft_write");
+    if (put == 0)
+        put = write_some(&r, buf, n);
+    if (wf_likely(put == (ssize_t)n))
+        return report(n, done, 0);
+    if (put > 0)
+        put = write_rest(&r, buf, n, put, &at);
+    return report(at, done, at == n ? 0 : put < 0 ? (int)put : -EIO); // a device that takes nothing, gives no reason
 }

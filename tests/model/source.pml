@@ -138,14 +138,13 @@ inline attach(me, ok, sure, mine, tcp)
     if
     :: !ok && file ->
         atomic { set_cell(VALUE(generation + 1, 0, 0)); kind = 0 };
-        generation++;
         atomic {    /* EPOLL_CTL_ADD; the file may have gone since */
             if
-            :: file -> watch[file] = generation; pending[file] = bytes[file] || fin[file]; ok = true
+            :: file -> watch[file] = generation + 1; pending[file] = bytes[file] || fin[file]; ok = true
             :: else -> skip
             fi
         };
-        if :: !ok -> generation++; atomic { set_cell(VALUE(generation, 0, 0)) } :: else -> skip fi
+        if :: ok -> generation++ :: else -> skip fi
     :: else -> skip
     fi;
     atomic {
@@ -337,7 +336,11 @@ proctype peers()
 /* wf_source_event: the look at the generation, and then the edge */
 inline pass_on(f)
 {
-    d_step { pending[f] -> pending[f] = false; tag = (generation == watch[f] -> generation : 0); last = fin[f] };
+    d_step {    /* an event may come before enter has stored the generation */
+        pending[f] -> pending[f] = false;
+        tag = (generation == watch[f] || generation + 1 == watch[f] -> watch[f] : 0);
+        last = fin[f]
+    };
     atomic {
         if :: tag -> edges++; set_cell(VALUE(tag, edges, last)) :: else -> skip fi;
         tag = 0;

@@ -1,0 +1,173 @@
+// Numbers that are being closed, and numbers that must not be, yet. Both are for the whole process.
+//
+// Closing: reactor/source.c has the protocol, and what the mark is for.
+//
+// Holding. A call that goes on with a descriptor, after others may have run, must not reach the number's successor.
+// That its generation is still the same it can see; but between that look and the system call another thread may close
+// the number and open it again. So the look and the system call are made under a hold:
+//
+//      wf_hold_begin: the hold is counted, and in the list; then the look at the generation [G5]
+//      the system call
+//      wf_hold_end: the hold leaves the list; if a closer came meanwhile and this was the last hold, it frees the
+//      number
+//
+//      closer: the generation ends (wf_source_forget in each runtime) [G5]; then wf_hold_defer: if there is a hold, the
+//      closer takes one as well, which `closes`; it closes the file, with the number still taken (runtime/io/close.c);
+//      wf_hold_end
+//
+// By [G5] the hold sees that the generation is over, or the closer sees the hold. In the second case wf_hold_defer
+// takes the lock, under which the hold is in the list until it ends. While one that `closes` is there, no hold of the
+// number begins; when it ends it leaves that to another. So a number that is held means the same file, or nothing,
+// until the hold ends, unless somebody closes it by close(2), of which weft knows nothing. The closer never waits.
+//
+// That is for calls that began before weft_close. One that begins in between, after the generation has ended and before
+// close(2), is registered at once (runtime/io/ready.c, wf_ready_claim): the closer checks it, and ends its generation.
+//
+// Edges.
+//   G5  both seq_cst: wf_hold_begin counts the hold, then loads the generation; step and forget_unregistered
+//       (reactor/source.c) store the generation, then wf_hold_defer loads the count: one of the two sees the other
+#include <errno.h>
+
+#include "base/lock.h"
+#include "reactor/reactor.h"
+
+enum { PLACES = 256 };
+
+// Numbers that are equal modulo PLACES share a place; that costs their calls a check while one of them is closed.
+static struct place {
+    _Alignas(WF_CACHE_LINE) struct wf_lock lock;
+    unsigned closers;      // under lock
+    bool doubted;          // under lock: somebody registered one of these numbers while closers > 0
+    struct wf_hold *holds; // under lock
+    _Atomic unsigned held; // A: how many those are; [G5]
+} places[PLACES];
+
+static struct place *place_of(int fd)
+{
+    return &places[(unsigned)fd % PLACES];
+}
+
+static struct place *lock_place(int fd)
+{
+    struct place *p = place_of(fd);
+
+    wf_lock_acquire(&p->lock);
+    return p;
+}
+
+// --- closing ---------------------------------------------------------------------------------------------------------
+
+void wf_closing_begin(int fd)
+{
+    struct place *p = lock_place(fd);
+
+    p->closers++;
+    wf_lock_release(&p->lock);
+}
+
+bool wf_closing_end(int fd, bool checked)
+{
+    struct place *p = lock_place(fd);
+    bool over = checked || !p->doubted;
+
+    if (over && --p->closers == 0)
+        p->doubted = false;
+    wf_lock_release(&p->lock);
+    return over;
+}
+
+void wf_closing_reset(void)
+{
+    for (int i = 0; i < PLACES; i++)
+        places[i] = (struct place){ 0 };
+}
+
+bool wf_closing_now(int fd)
+{
+    struct place *p = lock_place(fd);
+    bool yes = p->closers > 0;
+
+    if (yes)
+        p->doubted = true;
+    wf_lock_release(&p->lock);
+    return yes;
+}
+
+// --- holding ---------------------------------------------------------------------------------------------------------
+
+// holder finds the newest hold of the number: if any of them closes it, this one does.  Context: under the lock.
+static struct wf_hold *holder(const struct place *p, int fd)
+{
+    struct wf_hold *h = p->holds;
+
+    while (h && h->fd != fd)
+        h = h->next;
+    return h;
+}
+
+static void enlist(struct place *p, struct wf_hold *h)
+{
+    h->next = p->holds;
+    p->holds = h;
+    wf_fetch_add_seq_cst(&p->held, 1u); // [G5]
+}
+
+static void delist(struct place *p, const struct wf_hold *h)
+{
+    struct wf_hold **at = &p->holds;
+
+    while (*at != h)
+        at = &(*at)->next;
+    *at = h->next;
+    wf_fetch_sub_relaxed(&p->held, 1u); // relaxed: who still sees it counted looks under the lock
+}
+
+bool wf_hold_begin(struct wf_hold *h, int fd, const struct wf_source *s, uint32_t began)
+{
+    struct place *p = lock_place(fd);
+    const struct wf_hold *other = holder(p, fd);
+    bool may = !(other && other->closes);
+
+    *h = (struct wf_hold){ .fd = fd };
+    if (may) {
+        enlist(p, h);
+        may = wf_generation_since(wf_load_seq_cst(&s->generation), began); // [G5]
+        if (!may)
+            delist(p, h);
+    }
+    wf_lock_release(&p->lock);
+    return may;
+}
+
+bool wf_hold_end(struct wf_hold *h)
+{
+    struct place *p = lock_place(h->fd);
+
+    delist(p, h);
+    struct wf_hold *other = h->closes ? holder(p, h->fd) : NULL;
+    if (other) {
+        other->closes = true;
+        other->covered = h->covered;
+    }
+    wf_lock_release(&p->lock);
+    return h->closes && !other;
+}
+
+__attribute__((cold, noinline)) static int defer(struct wf_hold *h, int fd)
+{
+    struct place *p = lock_place(fd);
+    const struct wf_hold *other = holder(p, fd);
+    int result = !other ? 0 : other->closes ? -EBADF : 1;
+
+    if (result > 0) {
+        *h = (struct wf_hold){ .fd = fd, .closes = true };
+        enlist(p, h);
+    }
+    wf_lock_release(&p->lock);
+    return result;
+}
+
+int wf_hold_defer(struct wf_hold *h, int fd)
+{
+    return wf_likely(wf_load_seq_cst(&place_of(fd)->held) == 0) ? 0 : defer(h, fd); // [G5]
+}
