@@ -3,7 +3,8 @@
 
 base has no facade: it is vocabulary, and all of it may be used. The folders of runtime/ share runtime/*.h, and
 runtime/net may use what runtime/io offers. timerwheel is a pure data structure, so of base it gets only what is pure.
-Programs, from examples to integration tests, see <weft.h> and nothing else; tests may use base's words besides.
+Programs, from examples to integration tests, see <weft.h> and nothing else; tests may use base's words besides. The
+adapters are to be copied into programs, so they include each other by name alone.
 """
 import re
 
@@ -18,6 +19,7 @@ SYSTEM_ONLY_IN = {                           # system headers that one place hid
     r"sys/epoll\.h": "reactor/",
     r"linux/futex\.h": "base/futex.c",
 }
+ADAPTERS = "examples/adapters/"
 PUBLIC_SYSTEM = re.compile(r"(std(bool|def|int)|sys/(socket|types|uio)|poll|time)\.h")
 
 
@@ -55,7 +57,9 @@ def check_program(lint, path, at, kind, name, uses):
     top = str(path).split("/")[0]
     inside = str(path).startswith(("tests/unit/", "tests/stress/", "tests/model/", "tests/support/", "tests/guard/",
                                    "bench/"))
-    words = ("tests/support/", "base/") if top == "tests" else ()
+    words = ("tests/support/", "base/", ADAPTERS) if top == "tests" else ()
+    if str(path.parent) + "/" == ADAPTERS and "/" not in name:
+        return
     if kind == '"' and not name.startswith((*words, top + "/")) and not inside:
         lint.report(path, at, f'"{name}": only <weft.h> is for programs')
     if kind == '"' and inside and folder_of(name, uses) not in set(uses) | {"tests", "bench", top}:
@@ -77,7 +81,7 @@ def check_public(lint, path, at, kind, name):
 
 def check_own_header_first(lint, path, includes):
     own = str(path)[:-2] + ".h"
-    if path.suffix == ".c" and (lint.root / own).exists() and includes and includes[0][2] != own:
+    if path.suffix == ".c" and (lint.root / own).exists() and includes and includes[0][2] != own.removeprefix(ADAPTERS):
         lint.report(path, includes[0][0], f'the first include must be "{own}"')
 
 

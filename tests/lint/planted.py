@@ -37,6 +37,7 @@ GOOD = [
     (layers, "runtime/net/a.c", '#include "runtime/wait.h"\n#include <weft/net.h>\n'),
     (layers, "tests/unit/a.c", '#include "sched/a.h"\n#include "tests/support/harness.h"\n'),
     (layers, "examples/a.c", "#include <weft.h>\n"),
+    (layers, "examples/adapters/a.c", '#include "a.h"\n#include <weft.h>\n'),
     (orders, "base/a.c", "// [D1] the owner wrote it\nint x = wf_load_acquire(\n    &y);\n"),
     (orders, "base/a.c", "wf_store_relaxed(&x,\n    1); // relaxed: not shared yet\n"),
     (labels, "base/a.c", "//   D1  push -> steal\nf(); // [D1]\n"),

@@ -1,0 +1,42 @@
+// libcurl from tasks: a multi handle is one task's, with as many transfers as one likes, and weft_select waits for its
+// sockets and its timer.
+//
+//     struct web web;
+//     int err = web_open(&web);
+//     if (err == 0) {
+//         curl_multi_add_handle(web.multi, easy);            // one transfer or several, and then
+//         err = web_perform(&web);                           // all of them, side by side
+//     }
+//     ... curl_multi_info_read(web.multi, ...) says how each of them went ...
+//     web_close(&web);                                       // after curl_multi_remove_handle of each
+//
+// Connections are kept for the transfers to come until web_close. A call that was cancelled leaves transfers half done:
+// remove their handles, which closes their connections, and go on or close. Names are no matter: libcurl looks them up
+// on a thread of its own. Callbacks run inside libcurl and may not park. curl_global_init comes before weft_run, and
+// https needs nothing more: libcurl leaves no errors in OpenSSL's queue.
+#ifndef ADAPTER_CURL_H
+#define ADAPTER_CURL_H
+
+#include <curl/curl.h>
+#include <weft.h>
+
+enum { WEB_SOCKETS = 15 }; // that one handle waits for at a time
+
+struct web {
+    CURLM *multi;
+    weft_time timer; // when libcurl wants to be called, even if nothing happens
+    struct {
+        curl_socket_t fd; // -1: a free place
+        short events;
+    } sockets[WEB_SOCKETS];
+};
+
+// web_open makes the multi handle. web_close must follow, unless it fails: -ENOMEM.
+int web_open(struct web *web);
+
+// web_perform returns when all transfers that were added are over.  Returns: 0; -EIO; an error of weft_select.
+int web_perform(struct web *web);
+
+void web_close(struct web *web);
+
+#endif
