@@ -1,5 +1,5 @@
-// libcurl from tasks: a multi handle is one task's, with as many transfers as one likes, and weft_select waits for its
-// sockets and its timer.
+// libcurl from tasks: a multi handle is one task's, with any number of transfers, and weft_select waits for its sockets
+// and its timer.
 //
 //     struct web web;
 //     int err = web_open(&web);
@@ -11,9 +11,8 @@
 //     web_close(&web);                                       // after curl_multi_remove_handle of each
 //
 // Connections are kept for the transfers to come until web_close. A call that was cancelled leaves transfers half done:
-// remove their handles, which closes their connections, and go on or close. Names are no matter: libcurl looks them up
-// on a thread of its own. Callbacks run inside libcurl and may not park. curl_global_init comes before weft_run, and
-// https needs nothing more: libcurl leaves no errors in OpenSSL's queue.
+// remove their handles, which closes their connections, and go on or close. Callbacks run inside libcurl and may not
+// park. libcurl looks names up on a thread of its own. Call curl_global_init before weft_run, and set CURLOPT_NOSIGNAL.
 #ifndef ADAPTER_CURL_H
 #define ADAPTER_CURL_H
 

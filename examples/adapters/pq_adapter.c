@@ -36,7 +36,7 @@ static int wait_for(PGconn *conn, short events)
     return ready & ~POLLOUT && !PQconsumeInput(conn) ? -ECONNRESET : 0;
 }
 
-// send_all waits for both directions: a server that has much to say may not read on until somebody reads from it.
+// send_all waits for both directions: a server whose answer is not read may stop reading the query.
 static int send_all(PGconn *conn)
 {
     int more, err = 0;

@@ -10,7 +10,7 @@ struct job {
     void *arg;
 };
 
-// NOMUTEX: the caller sees to it that nobody else is there. The connection may be used by one thread after another.
+// NOMUTEX: one task at a time uses the connection. That its calls come from different threads SQLite allows.
 static int open_job(void *arg)
 {
     struct job *job = arg;

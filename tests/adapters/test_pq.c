@@ -82,7 +82,7 @@ static int open_one_after_the_other(void *arg)
     PGconn *conn;
     (void)arg;
 
-    // nobody listens on port 1: libpq goes on to the next host, with another socket
+    // port 1 refuses: libpq goes on to the next host, with another socket
     snprintf(several, sizeof(several), "hostaddr=127.0.0.1,127.0.0.1,127.0.0.1 port=1,1,%s user=%s dbname=postgres",
              getenv("PGPORT"), getenv("PGUSER"));
     for (int i = 0; i < 20; i++) {
