@@ -8,9 +8,9 @@
 //
 // A connection is one task's at a time: of its own, or one that it shares under a weft_mutex, which parks the task and
 // no thread. A transaction belongs to the connection, so a task that shares one holds the mutex from begin to commit;
-// best is one db_exec. (One that fails before its commit leaves the transaction open: rollback.) Tasks that write should
-// take a weft_mutex for that even with connections of their own: SQLite lets one write at a time, and the others would
-// wait on threads of the pool.
+// best is one db_exec. (One that fails before its commit leaves the transaction open: rollback.) Tasks that write
+// should take a weft_mutex for that even with connections of their own: SQLite lets one write at a time, and the others
+// would wait on threads of the pool.
 //
 // Cancel: a statement that has begun is finished, and its result reported (sqlite3_interrupt, from any thread or task,
 // ends it earlier). One that has not begun never runs. What a task leaves open db_close rolls back.
