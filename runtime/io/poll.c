@@ -7,8 +7,10 @@
 //     stays, and there is no edge to wait for. Then it makes an epoll set of its own with just the events wanted, and
 //     waits for that. Rare, but libraries do it: POLLPRI alone is how files in /sys and /proc report changes.
 //
-// A task that waits for POLLIN alone, reads what is there and waits again, asks poll(2) only the first time: that the
-// direction is drained the cell knows, and what ends the wait the edge says.
+// A task that waits for POLLIN alone, reads what is there and waits again, asks poll(2) only the first time, if weft has
+// made the descriptor: that the direction is drained the cell knows, and what ends the wait the edge says. On others'
+// descriptors each park is confirmed by an EPOLL_CTL_MOD (wf_ready_confirm), which may report the same bytes a second
+// time, perhaps after they have been read. There an edge is a reason to ask poll(2), and no answer.
 //
 // A select waits in the same way, but with nodes of its own that wake it: it joins, and looks again when it is woken.
 #include "runtime/io/poll.h"
@@ -211,10 +213,11 @@ static bool drained(struct ask *a)
 }
 
 // told is what the edge that ended a wait for POLLIN alone says by itself: bytes, if it is not about an end, an error
-// or urgent data, nor late news of the number's last descriptor.
+// or urgent data, nor late news of the number's last descriptor, nor perhaps a repeated one.
 static int told(const struct ask *a)
 {
-    uintptr_t edge = a->r.parked && a->events == POLLIN ? wf_cell_value(a->cells[0]) : 0;
+    bool exact = a->r.parked && a->events == POLLIN && wf_source_is_own(a->r.source);
+    uintptr_t edge = exact ? wf_cell_value(a->cells[0]) : 0;
     return wf_edge_is_of(edge, a->r.generation) && !wf_source_has_last(a->r.source) ? POLLIN : 0;
 }
 
