@@ -221,7 +221,7 @@ int main(int argc, char **argv)
     server.listener = weft_tcp_listen(server.listen);
     if (server.listener < 0) {
         fprintf(stderr, "echo_server: cannot listen on '%s': %s\n", server.listen, weft_strerror(server.listener));
-        return server.listener == -EINVAL ? 2 : 1;
+        return server.listener <= WEFT_ADDR_FORM ? 2 : 1;
     }
     cfg.workers = server.workers;
     int err = weft_run(&cfg, run, NULL);

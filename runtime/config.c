@@ -85,7 +85,7 @@ int wf_config_read(weft_config *out, const weft_config *given)
     memcpy(out, given, given->size);
     if (out->stop_after < 0) {
         fprintf(stderr, "weft: weft_config.stop_after is '%" PRId64 "': it must not be negative\n", out->stop_after);
-        return -EINVAL;
+        return WEFT_BAD_CONFIG;
     }
     if (choose("weft_config.workers", "WEFT_WORKERS", given->workers, 1, WF_WORKERS_MAX, default_workers(), &workers) ||
         choose("weft_config.stack_size", "WEFT_STACK_SIZE", given->stack_size, (uint64_t)1 << WF_STACK_CLASS_MIN,

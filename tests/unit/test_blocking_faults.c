@@ -1,6 +1,7 @@
 // The blocking pool when the system refuses: every refusal is made to happen.
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
 #include <weft.h>
@@ -39,6 +40,7 @@ static int refuse_readers(void *arg)
     int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     (void)arg;
 
+    assert_int_equal(weft_poll(fd, POLLIN), POLLIN); // the table of descriptors has its place from now on
     wf_mem_fail_at(1, true);
     ssize_t got = weft_read(fd, buf, sizeof(buf));
     wf_mem_fail_at(0, false);
