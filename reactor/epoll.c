@@ -1,9 +1,11 @@
 #include "reactor/epoll.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -15,6 +17,8 @@
 #ifndef SYS_epoll_pwait2 // Linux 5.11; the same number on every architecture
 #define SYS_epoll_pwait2 441
 #endif
+
+enum { ROOM_MAX = 65536 };
 
 static int make_set(void)
 {
@@ -30,6 +34,18 @@ static int make_wake(void)
         return -EMFILE;
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     return fd < 0 ? -errno : fd;
+}
+
+void wf_epoll_make_room(const struct wf_epoll *e)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    rlim_t most = limit.rlim_cur < ROOM_MAX ? limit.rlim_cur : ROOM_MAX;
+    int last = fcntl(e->fd, F_DUPFD_CLOEXEC, (int)most - 1); // fails if that is taken: then the table is that large
+    if (last >= 0)
+        close(last);
 }
 
 static int control(struct wf_epoll *e, int op, int fd, uint32_t events, uint64_t tag)

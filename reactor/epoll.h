@@ -32,6 +32,11 @@ struct wf_epoll_batch {
 WF_MUST_CHECK int wf_epoll_init(struct wf_epoll *e);
 void wf_epoll_fini(struct wf_epoll *e);
 
+// wf_epoll_make_room lets the kernel make its table of the process's descriptors as large as it may become, up to 64 Ki
+// (8 bytes each): at once, and not in accept(2). To make it larger takes tens of milliseconds while the process has
+// several threads, and nothing while it has one.  Context: before threads are made.
+void wf_epoll_make_room(const struct wf_epoll *e);
+
 // wf_epoll_add watches `fd` for everything; its events carry `tag`. One that is watched already gets the new tag.
 // Returns: 0; -EPERM (not pollable), -EBADF, -ENOMEM, -ENOSPC (fs.epoll.max_user_watches; too many sets).  Context: any
 // thread.

@@ -60,6 +60,11 @@ static int create(struct wf_reactor *r)
     return -pthread_create(&r->thread, NULL, wf_reactor_thread, r);
 }
 
+void wf_reactor_make_room(const struct wf_reactor *r)
+{
+    wf_epoll_make_room(&r->epoll);
+}
+
 int wf_reactor_start(struct wf_reactor *r, const struct wf_reactor_hooks *hooks, const char *name)
 {
     r->hooks = *hooks;

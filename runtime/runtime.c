@@ -167,6 +167,7 @@ static int start_threads(struct weft_rt *rt, const weft_config *cfg)
     struct wf_reactor_hooks hooks = { rt->sched, batch_begin, batch_flush, watch };
     char name[16];
 
+    wf_reactor_make_room(rt->reactor);
     int err = wf_sched_start(rt->sched);
     if (err)
         return err;
