@@ -30,8 +30,8 @@ enum { WF_REACTOR_ALL_ASLEEP = 1, WF_REACTOR_STUCK = 2, WF_REACTOR_BRISK = 4, WF
 WF_MUST_CHECK int wf_reactor_new(struct wf_reactor **out, unsigned wheels);
 WF_MUST_CHECK int wf_reactor_start(struct wf_reactor *r, const struct wf_reactor_hooks *hooks, const char *name);
 
-// wf_reactor_make_room has the kernel make room for as many descriptors as the process may have, up to 64 Ki: later, when
-// it has several threads, that would stall whoever accepts a connection.  Context: before threads are made.
+// wf_reactor_make_room has the kernel make room for as many descriptors as the process may have, up to 64 Ki. Later,
+// when the process has several threads, that would stall an accept.  Context: before threads are made.
 void wf_reactor_make_room(const struct wf_reactor *r);
 
 // wf_reactor_stop ends and joins the thread; nobody may use the poll any more. wf_reactor_free releases the rest.

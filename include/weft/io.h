@@ -4,8 +4,10 @@
 // file description, which other processes may share. (weft_connect lends it to a socket for the time of connect(2).)
 // Sockets and pipes cost nothing more for that; a terminal or a FIFO is opened once more through /proc for each call;
 // the rest in blocking mode (a listener, the master of a pseudo-terminal, inotify, ...) goes through the blocking pool
-// once poll(2) says that it is ready, unless its program has set O_NONBLOCK before. Reads and writes of regular files,
-// and of devices that cannot be polled, go to the blocking pool, too. Any number of tasks may read, and any number may
+// once poll(2) says that it is ready, unless its program has set O_NONBLOCK before. (Should another process clear that
+// flag for the first time, and take what was there, between two system calls of weft's, the worker blocks until there is
+// something again; from then on the flag is not believed.) Reads and writes of regular files, and of devices that cannot
+// be polled, go to the blocking pool, too. Any number of tasks may read, and any number may
 // write, the same descriptor at the same time.
 //
 // Closing. A descriptor that weft has made (weft_accept, the dial and listen calls of net.h) is closed with weft_close.

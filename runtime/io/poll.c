@@ -7,10 +7,10 @@
 //     stays, and there is no edge to wait for. Then it makes an epoll set of its own with just the events wanted, and
 //     waits for that. Rare, but libraries do it: POLLPRI alone is how files in /sys and /proc report changes.
 //
-// A task that waits for POLLIN alone, reads what is there and waits again, asks poll(2) only the first time, if weft has
-// made the descriptor: that the direction is drained the cell knows, and what ends the wait the edge says. On others'
-// descriptors each park is confirmed by an EPOLL_CTL_MOD (wf_ready_confirm), which may report the same bytes a second
-// time, perhaps after they have been read. There an edge is a reason to ask poll(2), and no answer.
+// A task that waits for POLLIN alone, reads what is there and waits again, asks poll(2) only the first time, if weft
+// has made the descriptor: that the direction is drained the cell knows, and what ends the wait the edge says. On
+// others' descriptors each park is confirmed by an EPOLL_CTL_MOD (wf_ready_confirm), which may report the same bytes a
+// second time, perhaps after they have been read. There an edge is a reason to ask poll(2), and no answer.
 //
 // A select waits in the same way, but with nodes of its own that wake it: it joins, and looks again when it is woken.
 #include "runtime/io/poll.h"

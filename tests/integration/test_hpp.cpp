@@ -99,7 +99,7 @@ void run_returns_what_the_lambda_does(void **)
     assert_int_equal(*moved, 41);
     weft::run([] { assert_non_null(weft_self()); });
     assert_string_equal(expect_throw<std::runtime_error>([] { weft::run([] { fail_with("run"); }); }).what(), "run");
-    assert_int_equal(error_of([&] { weft::run([] { return 1; }, &wrong); }), -EINVAL);
+    assert_int_equal(error_of([&] { weft::run([] { return 1; }, &wrong); }), WEFT_BAD_CONFIG);
 }
 
 void block_on_and_blocking_do_so_too(void **)

@@ -563,13 +563,20 @@ static int read_all(void *arg)
     return (int)got;
 }
 
-// read_in_a_crowd: whoever reads, each byte is read once, and those who have none to read can be cancelled.
+// read_in_a_crowd: each byte is read once, whichever task reads it, and those that have none to read can be cancelled.
+// The descriptor is in blocking mode when the first call finds it: a master of a pseudo-terminal is read directly as
+// long as its flag has never been missing (weft/io.h), and a flag that goes for the first time between two system calls
+// is what weft cannot know of.
 static int read_in_a_crowd(void *arg)
 {
     struct crowd c = { .kind = arg };
     weft_task *t[READERS];
+    char byte;
 
     c.kind->make(c.fd);
+    block(c.fd[0]);
+    peer_write(c.fd[1], "x", 1);
+    assert_int_equal(weft_read(c.fd[0], &byte, 1), 1);
     pthread_t flipper = peer_start(flip, &c);
     for (int i = 0; i < READERS; i++)
         t[i] = spawn(read_all, &c);
