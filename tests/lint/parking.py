@@ -12,7 +12,7 @@ FUNCTION = re.compile(r"^WEFT_API\b[^(;]*?\b(weft_\w+)\(")
 IN_TABLE = re.compile(r"^\| (`weft_[^|]*)\|")
 NAME = re.compile(r"`(weft_\w+)(?:\(\))?`")
 ROW = re.compile(r'^\s*\{ "(weft_\w+)')
-REST = "## What is no cancellation point"
+REST = "## Calls that are not cancellation points"
 
 
 class Function:

@@ -10,9 +10,10 @@ import orders
 import parking
 import shape
 import sources
+import words
 from lint import Lint
 
-PAGE = "| `weft_a` | it may |\n## What is no cancellation point\n`weft_b`\n`weft_c`\n"
+PAGE = "| `weft_a` | it may |\n## Calls that are not cancellation points\n`weft_b`\n`weft_c`\n"
 BUILD = {
     "base/CMakeLists.txt": "wf_module(base\n    SOURCES a.c)\n",
     "timerwheel/CMakeLists.txt": "wf_module(timerwheel\n    SOURCES a.c\n    USES base)\n",
@@ -48,6 +49,8 @@ GOOD = [
     (sources, "runtime/net/a.c", "\n"),
     (sources, "tests/unit/a.c", "\n"),
     (sources, "tests/unit/a.cpp", "\n"),
+    (words, "docs/a.md", "`who` waits: there\nis no thread.\n```c\nwho(he);\n```\n"),
+    (words, "docs/a.md", "x" * 88 + "\n| " + "x" * 88 + " |\n"),
 ]
 BAD = [  # check, file, its text, the line that must be reported
     (layers, "base/a.c", '#include "sched/sched.h"\n', 1),
@@ -91,6 +94,10 @@ BAD = [  # check, file, its text, the line that must be reported
     (sources, "tests/unit/b.c", "\n", 1),
     (sources, "tests/unit/b.cpp", "\n", 1),
     (shape, "include/weft/a.hpp", "// " + "x" * 118 + "\n", 1),
+    (words, "docs/a.md", "# A\n\nIt is he.\n", 3),
+    (words, "docs/a.md", "A reactor thread is no worker.\n", 1),
+    (words, "docs/a.md", "It waits for\never.\n", 2),
+    (words, "README.md", "\n" + "x" * 89 + "\n", 2),
 ]
 
 
