@@ -1,8 +1,11 @@
-// The future: the one thing that everything waits on. It is empty, then completed once, with a value or an error.
+// The future: a value that tasks and threads can wait for. It is empty, then completed
+// once, with a value or an error.
 //
-// A future is storage of the caller's: embed it anywhere, on a stack too. It must live until nobody waits on it and
-// nobody else will try to complete it; the call that completes it does not touch it any more once a waiter can see
-// that. Any number of tasks and threads may wait for the same one.
+// The caller provides the storage of a future: embed it anywhere, on a stack too. It
+// must live until no task or thread waits for it and no other caller will try to
+// complete it. The completing call does not access the future any more once a waiter
+// can see that it is complete. Any number of tasks and threads may wait for the same
+// future.
 #ifndef WEFT_FUTURE_H
 #define WEFT_FUTURE_H
 
@@ -15,45 +18,51 @@ typedef struct weft_future {
     uintptr_t weft_word[2]; // atomic: the waiters, or "done" (base/cell.h)
     intptr_t weft_value;    // written before "done"
     int weft_error;         // written before "done"
-    unsigned weft_claim;    // atomic: somebody is completing it
+    unsigned weft_claim;    // atomic: a caller is completing it
 } weft_future;
 
 #define WEFT_FUTURE_INIT { { 0, 0 }, 0, 0, 0 }
 
 // weft_future_init makes `f` empty. WEFT_FUTURE_INIT does the same for a static one.
-// Context: any thread, while nobody else uses it. Never parks.
+// Context: any thread, while no other thread uses it. Never parks.
 WEFT_API void weft_future_init(weft_future *f);
 
-// weft_future_complete sets the value and wakes all who wait. What the caller wrote before is visible to them.
+// weft_future_complete sets the value and wakes all waiters. What the caller wrote
+// before is visible to them.
 //
 // Returns: true; false if the future was completed before: the first one wins.
-// Context: any thread, also one that is not weft's. Never parks.
+// Context: any thread, also outside a runtime. Never parks.
 WEFT_API bool weft_future_complete(weft_future *f, intptr_t value);
 
-// weft_future_fail completes it with an error, err < 0, which every await returns. As weft_future_complete otherwise.
+// weft_future_fail completes it with an error, err < 0, which every await returns. As
+// weft_future_complete otherwise.
 WEFT_API bool weft_future_fail(weft_future *f, int err);
 
-// weft_future_done tells whether it is completed. If so, all that was written before the completion is visible.
+// weft_future_done tells whether it is completed. If so, everything written before the
+// completion is visible.
 // Context: any thread. Never parks.
 WEFT_API bool weft_future_done(const weft_future *f);
 
 // weft_await waits until `f` is completed; the value goes to *value (may be NULL).
 //
-// Returns: 0; the future's error; -ECANCELED, or -ETIMEDOUT by a scope's deadline, if the calling task was cancelled
-//          before the future completed.
+// Returns: 0; the future's error; -ECANCELED, or -ETIMEDOUT by a scope's deadline, if
+//          the calling task was cancelled before the future completed.
 // Context: task. May park, so the caller may continue on another thread.
 // Cancel:  the future is untouched; await it again later if you like.
 WEFT_API int weft_await(weft_future *f, intptr_t *value);
 
-// weft_await_until is weft_await with a deadline: -ETIMEDOUT when it has passed and the future is not completed.
+// weft_await_until is weft_await with a deadline: -ETIMEDOUT when it has passed and the
+// future is not completed.
 WEFT_API int weft_await_until(weft_future *f, intptr_t *value, weft_time deadline);
 
-// weft_future_wait_thread waits on a thread that is not a worker: it sleeps on a futex. As weft_await_until otherwise.
+// weft_future_wait_thread waits on a thread that is not a worker: it sleeps on a futex.
+// As weft_await_until otherwise.
 // Context: foreign thread. Blocks it.
 WEFT_API int weft_future_wait_thread(weft_future *f, intptr_t *value, weft_time deadline);
 
-// weft_task_future completes with the result of the task's body (a negative result is a value too, no error).
-// Owns: the task's: valid as long as the handle is.
+// weft_task_future completes with the result of the task's body (as its value, even if
+// the result is negative).
+// Owns: the task: the future is valid as long as the handle.
 WEFT_API weft_future *weft_task_future(weft_task *t);
 
 WEFT_END_DECLS

@@ -1,4 +1,5 @@
-// Select: wait for whichever comes first of many things, of five kinds in any mix, and do just that one.
+// Select: wait for the first of several cases, of five kinds in any mix, and perform
+// only that one.
 //
 //     weft_case c[] = {
 //         weft_on_recv(jobs, &job),
@@ -8,15 +9,17 @@
 //     };
 //     switch (weft_select(c, 4)) { ... }
 //
-// The cases are storage of the caller's, hundreds of them if need be (128 bytes each, so put thousands on the heap): a
-// select allocates nothing. An array may be used for one select after another; change a case in between by assigning
-// it anew. Nobody else may use it meanwhile.
+// The caller provides the storage of the cases, 128 bytes each (put thousands of them
+// on the heap): a select allocates nothing. The caller may reuse an array for the next
+// select, and may assign new cases in between. No other task may use the array during a
+// select.
 //
-// A case whose object is NULL, or whose descriptor is negative, never happens: so a case can be switched off and keep
-// its place.
+// A case whose object is NULL, or whose descriptor is negative, never happens: this
+// switches a case off without changing the indexes of the others.
 //
-// What is no case (a broadcast, a watch, a lock) a task waits for, a child of a scope say, and completes a future or
-// sends to a channel that is one. A task's end is a case by weft_task_future.
+// Broadcasts, watches and locks cannot be cases. Let a child task wait for them and
+// complete a future, or send to a channel, that is a case. The end of a task is a case
+// through weft_task_future.
 #ifndef WEFT_SELECT_H
 #define WEFT_SELECT_H
 
@@ -27,7 +30,8 @@
 
 WEFT_BEGIN_DECLS
 
-// weft_case is one thing to wait for. Only `result` and `value` are for the program to read, of the case that happened.
+// weft_case is one case to wait for. The program may read `result` and `value` of the
+// case that happened; the other fields are the runtime's.
 typedef struct weft_case {
     int result;
     unsigned char weft_kind;
@@ -44,13 +48,13 @@ typedef struct weft_case {
         weft_time weft_on_deadline;
         int weft_on_ready;
     };
-    uintptr_t weft_room[13]; // the runtime's, while a select waits; need not be initialised
+    uintptr_t weft_room[13]; // the runtime's during a select; need not be initialised
 } weft_case;
 
-// What weft_kind may be: the runtime's, set by the functions below.
+// The values of weft_kind, set by the functions below.
 enum { WEFT_CASE_RECV, WEFT_CASE_SEND, WEFT_CASE_FUTURE, WEFT_CASE_FD, WEFT_CASE_TIME };
 
-// weft_case_of is what all cases begin with: for the functions below.
+// weft_case_of initialises a case of any kind, for the functions below.
 static inline weft_case weft_case_of(unsigned char kind)
 {
     weft_case c;
@@ -70,7 +74,8 @@ static inline weft_case weft_on_recv(weft_chan *ch, void *elem)
     return c;
 }
 
-// weft_on_send: the message at `elem`, as it is then, has been sent, as by weft_chan_send.
+// weft_on_send: the message at `elem`, as it is then, has been sent, as by
+// weft_chan_send.
 // result: 0, -EPIPE if the channel is closed, or -ENOMEM from an unbounded one.
 static inline weft_case weft_on_send(weft_chan *ch, const void *elem)
 {
@@ -81,8 +86,9 @@ static inline weft_case weft_on_send(weft_chan *ch, const void *elem)
 }
 
 // weft_on_future: `f` is completed.
-// result: 0 and the value in `value`, or the future's error, as of weft_await. (Of weft_task_future(t) the value is the
-// task's result; the handle is still to be joined or detached.)
+// result: 0 and the value in `value`, or the future's error, as of weft_await. (Of
+// weft_task_future(t) the value is the task's result; the handle is still to be joined
+// or detached.)
 static inline weft_case weft_on_future(weft_future *f)
 {
     weft_case c = weft_case_of(WEFT_CASE_FUTURE);
@@ -91,8 +97,9 @@ static inline weft_case weft_on_future(weft_future *f)
     return c;
 }
 
-// weft_on_fd: `fd` is ready for one of `events` (POLLIN, POLLOUT, ...). Nothing is read from it: do that next.
-// result: the revents of poll(2), above 0; or an error, as of weft_poll: -EBADF, -EPERM, -ENOMEM.
+// weft_on_fd: `fd` is ready for one of `events` (POLLIN, POLLOUT, ...). Nothing is read
+// from it: do that next. result: the revents of poll(2), above 0; or an error, as of
+// weft_poll: -EBADF, -EPERM, -ENOMEM.
 static inline weft_case weft_on_fd(int fd, short events)
 {
     weft_case c = weft_case_of(WEFT_CASE_FD);
@@ -101,8 +108,9 @@ static inline weft_case weft_on_fd(int fd, short events)
     return c;
 }
 
-// weft_on_time: `deadline` has come, and nothing else has happened. With one in the past (0, say) a select only looks
-// whether anything is ready: time loses to all other cases.
+// weft_on_time: `deadline` has come, and no other case has happened. With a deadline in
+// the past (0, for example) a select only checks whether another case is ready: those
+// take precedence.
 // result: 0.
 static inline weft_case weft_on_time(weft_time deadline)
 {
@@ -111,14 +119,17 @@ static inline weft_case weft_on_time(weft_time deadline)
     return c;
 }
 
-// weft_select waits until one of `n` cases happens. If several can, it picks one by lot, each as likely as the others.
-// The rest have no effect: no message is sent or taken, no place in a queue is kept. The same channel may appear any
-// number of times, both ways too: a select does not hand a message to itself.
+// weft_select waits until one of `n` cases happens. If several are ready, it picks one
+// at random, with equal probability. The others have no effect: no message is sent or
+// taken, no place in a queue is kept. The same channel may appear any number of times,
+// in both directions too: a select does not pass a message to itself.
 //
-// Returns: the index of the case that happened; -ECANCELED, -ETIMEDOUT (a scope's deadline): none has, and the cases
-//          are as before; -EINVAL if n is 0 or above INT_MAX.
+// Returns: the index of the case that happened; -ECANCELED, -ETIMEDOUT (a scope's
+//          deadline): none happened, and the cases are as before; -EINVAL if n is 0 or
+//          above INT_MAX.
 // Context: task. May park, so the caller may continue on another thread.
-// Cancel:  no case has happened. One that happens while the task is being cancelled is reported.
+// Cancel:  no case has happened. A case that happens while the task is being cancelled
+//          is reported.
 WEFT_API int weft_select(weft_case *c, size_t n);
 
 WEFT_END_DECLS

@@ -1,5 +1,5 @@
-// Tests of programs that use weft: a whole runtime on the calling thread, with a clock that jumps and an order that a
-// seed fixes.
+// Tests of programs that use weft: a whole runtime on the calling thread, with a
+// virtual clock, and scheduled deterministically from a seed.
 //
 //     static int ask_in_time(void *arg)                // a task; what it returns below 0 is a failure
 //     {
@@ -15,32 +15,38 @@
 //         return weft_test_seeds(NULL, 1, 1000, ask_in_time, NULL) < 0;   // 1000 runs, each in another order
 //     }
 //
-// Order. Whenever a task parks, yields or ends, any of the tasks that are ready may be the next; the seed says which.
-// And a call that may park, but need not, lets others run first now and then. So what weft promises elsewhere about
-// turns does not hold here (after weft_yield the caller may be the next once more); all else does. The same seed gives
-// the same order, run after run, process after process.
+// Order. Whenever a task parks, yields or ends, any ready task may run next; the seed
+// determines which. A call that may park, but need not, sometimes lets other tasks run
+// first. So weft's guarantees about turns do not hold here (after weft_yield the caller
+// may run next again); all others do. The same seed gives the same order in every run
+// and every process.
 //
-// Time. weft_now() begins at WEFT_TEST_START and stands still while a task is ready. When all are parked it jumps to
-// the next deadline: exactly there, and all whose deadline that is are ready together, in any order. Sleeping costs
-// nothing. Should it come to that tasks do nothing but weft_yield for some hundred turns each, or somebody is ready for
-// 100 000 turns on end, time passes even so.
+// Time. weft_now() begins at WEFT_TEST_START and stands still while a task is ready.
+// When all tasks are parked it advances exactly to the next deadline; all tasks with
+// that deadline become ready together, in any order. Sleeping takes no real time. The
+// clock also advances if all ready tasks only yield for a few hundred turns each, or if
+// some task stays ready for 100 000 turns.
 //
-// Blocking calls (weft_blocking, and what uses it) begin when all tasks are parked, one at a time, in an order that the
-// seed fixes, and time waits for them: however long they take, the run is the same. But if for a second nothing
-// happens, the next one begins, or time moves on.
+// Blocking calls (weft_blocking, and what uses it) begin when all tasks are parked, one
+// at a time, in an order from the seed. Time stands still until they end, so the run is
+// the same however long they take. Only if nothing happens for a second does the next
+// one begin, or time advance.
 //
-// Deadlock. If all tasks are parked and nothing is left that could wake one (no deadline, no descriptor that somebody
-// waits on, no blocking call), one line for each task is written to stderr: id, name, and what it waits for. Then every
-// task is cancelled, so that nothing is left behind, and the run fails with -EDEADLK.
+// Deadlock. If all tasks are parked and nothing can wake one (no deadline, no
+// descriptor that a task waits on, no blocking call), the run prints one line a task to
+// stderr: id, name, and what it waits for. It then cancels every task, so that nothing
+// is left behind, and fails with -EDEADLK.
 //
-// What the seed does not fix is what it does not know of: other threads, other processes, what the kernel says of
-// descriptors that those serve; and a program that goes by addresses, or by a clock that is not weft's. Sockets and
-// pipes between tasks of the run are as good as repeatable. What tasks do is on one thread, and each runs until it
-// makes a call that may park: two that write to a variable without such a call between do not race here.
-// ThreadSanitizer and an ordinary runtime find that.
+// The seed does not control what is outside the runtime: other threads and processes,
+// the readiness of descriptors that those serve, addresses, and clocks other than
+// weft's. Sockets and pipes between tasks of the run are reproducible in practice. All
+// tasks share one thread, and each runs until it makes a call that may park. So two
+// tasks that write a variable without such a call in between do not race here; use
+// ThreadSanitizer with an ordinary runtime to find that.
 //
-// Each thread may run tests of its own at the same time; ordinary runtimes in the process are not disturbed. Threads
-// other than the run's own, and its blocking calls', have the real clock.
+// Several threads may each run tests at the same time; ordinary runtimes in the process
+// are not affected. Only the run's own thread, and the threads of its blocking calls,
+// use the virtual clock.
 #ifndef WEFT_TEST_H
 #define WEFT_TEST_H
 
@@ -56,12 +62,12 @@ typedef struct weft_test_config {
     size_t size;       // sizeof(weft_test_config): lets the struct grow
     uint64_t seed;     // of weft_test_run. 0: WEFT_SEED of the environment, else from the system
     size_t stack_size; // as in weft_config
-    weft_time outside; // how long (in real time) to wait for threads and processes that the runtime knows nothing of,
-                       // each time that all tasks are parked, before a deadlock is reported, or time jumps (but then no
-                       // longer than until the next deadline); 0: not at all; WEFT_NEVER: as long as it takes
+    weft_time outside; // how long (in real time) to wait for threads and processes outside the runtime, each time
+                       // that all tasks are parked, before a deadlock is reported, or time advances (then no
+                       // longer than until the next deadline); 0: not at all; WEFT_NEVER: without limit
     bool abort_on_deadlock;                         // once it is reported: for a debugger
     void (*turn)(void *arg, const weft_task *next); // NULL, or called before each turn of a task, to record the order;
-                                                    // it may look at the task's number and name and at weft_now()
+                                                    // it may read the task's number and name, and weft_now()
     void *turn_arg;
 } weft_test_config;
 
@@ -77,34 +83,43 @@ typedef struct weft_test_config {
     }
 #endif
 
-// weft_test_run is weft_run as described above: it runs `fn(arg)` as a task, cancels what that left running, and waits
-// for it. Tasks are numbered from 1 in each run; `fn` is task 1. `cfg` may be NULL.
+// weft_test_run is weft_run as described above: it runs `fn(arg)` as a task, cancels
+// the tasks that are left when it ends, and waits for them. Tasks are numbered from 1
+// in each run; `fn` is task 1. `cfg` may be NULL.
 //
-// If it fails under a seed that the caller did not choose, a line on stderr names it, and so it does if the program
-// aborts (assert) in the run. Set it in weft_test_config.seed, or as WEFT_SEED in the environment, to see it again.
+// If a run fails under a seed that the caller did not choose, or if the program aborts
+// (assert) in the run, weft prints the seed to stderr. Set weft_test_config.seed, or
+// WEFT_SEED in the environment, to repeat the run.
 //
-// Returns: what fn returned; -EDEADLK; if the runtime could not be built: WEFT_BAD_CONFIG, -ENOMEM, -EMFILE.
-// Context: a thread that is not a worker. It runs the tasks itself; SIGPIPE does nothing to it meanwhile, as it does
-//          nothing to weft's threads (weft/runtime.h). Task handles that were not given back are void when it returns.
+// Returns: what fn returned; -EDEADLK; if the runtime could not be built:
+//          WEFT_BAD_CONFIG, -ENOMEM, -EMFILE.
+// Context: a thread that is not a worker. It runs the tasks itself; meanwhile SIGPIPE
+//          has no effect on it, as on weft's threads (weft/runtime.h). Task handles
+//          that were neither joined nor detached are invalid when it returns.
 WEFT_API int weft_test_run(const weft_test_config *cfg, weft_fn *fn, void *arg);
 
-// weft_test_seeds runs `fn(arg)` again and again, under the seeds `first`, `first` + 1, ..., `n` of them, and ends with
-// the first run that fails, whose seed it names. `first` 0: a number from the system, so that each call tries others.
-// WEFT_SEED in the environment: only that one. All runs have one runtime, so that thousands of them are cheap.
+// weft_test_seeds runs `fn(arg)` repeatedly, under the `n` seeds `first`, `first` + 1,
+// and so on. It stops at the first run that fails, and prints its seed. `first` 0: a
+// random number from the system, so that each call tries other seeds.
+// WEFT_SEED in the environment: only that seed. All runs share one runtime, so that
+// thousands of them are cheap.
 //
 // Returns: 0; the result below 0 of the run that failed; errors as weft_test_run.
 // Context: as weft_test_run.
 WEFT_API int weft_test_seeds(const weft_test_config *cfg, uint64_t first, unsigned n, weft_fn *fn, void *arg);
 
-// weft_test_seed is the seed of the run that the calling task is part of; after a run, of the thread's last one.
-// Context: task of the run, or the thread that ran it. Never parks; weft_test_trace the same.
+// weft_test_seed is the seed of the calling task's run; after a run, of the calling
+// thread's last run.
+// Context: task of the run, or the thread that ran it. Never parks; weft_test_trace the
+//          same.
 WEFT_API uint64_t weft_test_seed(void);
 
-// weft_test_trace sums up, in one number, the run so far: who was chosen each time, among how many, and when. Two runs
-// with the same trace took the same course.
+// weft_test_trace is a hash of the run so far: which task was chosen each time, among
+// how many, and when. Two runs with the same trace had the same schedule.
 WEFT_API uint64_t weft_test_trace(void);
 
-// weft_test_below draws a number from [0, n), n > 0, for the test's own choices. The seed fixes these, too.
+// weft_test_below draws a random number from [0, n), n > 0, from the seed, for the
+// test's own choices.
 // Context: task of a test run. Never parks.
 WEFT_API uint32_t weft_test_below(uint32_t n);
 

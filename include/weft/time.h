@@ -1,5 +1,5 @@
-// Time: the monotonic clock, in signed 64-bit nanoseconds. Durations and deadlines share one type; a deadline is
-// absolute.
+// Time: the monotonic clock, in signed 64-bit nanoseconds. Durations and deadlines
+// share one type; a deadline is absolute.
 #ifndef WEFT_TIME_H
 #define WEFT_TIME_H
 
@@ -15,29 +15,33 @@ WEFT_BEGIN_DECLS
 // Context: any thread. Never parks.
 WEFT_API weft_time weft_now(void);
 
-// weft_after is the moment `duration` from now. It saturates: WEFT_NEVER stays WEFT_NEVER, and what would overflow
-// becomes WEFT_NEVER.
+// weft_after is the moment `duration` from now. It saturates: WEFT_NEVER stays
+// WEFT_NEVER, and what would overflow becomes WEFT_NEVER.
 // Context: any thread. Never parks.
 WEFT_API weft_time weft_after(weft_time duration);
 
-// weft_sleep parks the calling task for at least `duration`; zero or less only looks whether the task was cancelled.
+// weft_sleep parks the calling task for at least `duration`; zero or less only checks
+// whether the task was cancelled.
 //
 // Returns: 0 when the time is over; -ECANCELED, -ETIMEDOUT (a scope's deadline).
 // Context: task. May park, so the caller may continue on another thread.
 // Cancel:  ends the sleep at once; nothing is left behind.
 WEFT_API int weft_sleep(weft_time duration);
 
-// weft_sleep_until is weft_sleep with an absolute deadline; WEFT_NEVER sleeps until cancelled.
+// weft_sleep_until is weft_sleep with an absolute deadline; WEFT_NEVER sleeps until
+// cancelled.
 WEFT_API int weft_sleep_until(weft_time when);
 
-// A ticker is a tick every period, the first one a period after weft_ticker_init. It is storage of the caller's with
-// nothing to give back, for one task at a time.
+// A ticker ticks every period, first one period after weft_ticker_init. The caller
+// provides the storage; there is no function to destroy it. One task at a time may use
+// it.
 //
-// A tick is due whether or not anybody waits. What `missed` says is what becomes of those that nobody came for in time:
+// Ticks become due whether or not a task waits. `missed` says what happens to ticks for
+// which no task waited in time:
 enum {
-    WEFT_TICK_BURST, // they are made up for, one a wait, without pause: as many ticks as periods, sooner or later
-    WEFT_TICK_DELAY, // who comes late starts the ticker anew: the next tick is a period from that late one
-    WEFT_TICK_SKIP   // but for the first, they are dropped: the next tick is at the next whole period since the start
+    WEFT_TICK_BURST, // they are delivered back to back, one a call: in the end, as many ticks as periods
+    WEFT_TICK_DELAY, // a late wait restarts the period: the next tick is one period after the late one
+    WEFT_TICK_SKIP   // all but the first are dropped: the next tick is at the next whole period since the start
 };
 
 // weft_ticker's fields are the runtime's own.
@@ -47,7 +51,8 @@ typedef struct weft_ticker {
     int weft_missed;       // WEFT_TICK_*
 } weft_ticker;
 
-// weft_ticker_init starts `t`. A period that goes beyond the end of time makes a ticker without ticks.
+// weft_ticker_init starts `t`. With a period that exceeds the range of weft_time the
+// ticker never ticks.
 //
 // Returns: 0; -EINVAL: `period` is not above 0, or `missed` is none of the three.
 // Context: any thread. Never parks.
@@ -55,8 +60,9 @@ WEFT_API int weft_ticker_init(weft_ticker *t, weft_time period, int missed);
 
 // weft_ticker_wait waits for the next tick. One that is due already is taken at once.
 //
-// A caller that was in time has not missed the tick, however late it is woken. Only if it is woken a whole period late
-// (the machine stood still) is that treated as if the caller had come then.
+// A caller already waiting when the tick is due does not count as late, however long
+// its wakeup takes. The exception: a wakeup that is a whole period late (the machine
+// was suspended) counts as a call at that later time.
 //
 // Returns: 0; -ECANCELED, -ETIMEDOUT.
 // Context: task. May park, so the caller may continue on another thread.
