@@ -7,7 +7,8 @@
 
 void (*wf_misuse_namer)(char *buf, size_t n);
 
-// say writes one line to stderr with a single write, so that lines of several threads do not mix.
+// say writes one line to stderr with a single write, so that lines of several threads
+// do not mix.
 static void say(const char *head, const char *fmt, va_list args)
 {
     char line[512];
@@ -19,7 +20,7 @@ static void say(const char *head, const char *fmt, va_list args)
         len = sizeof(line) - 2;
     line[len++] = '\n';
     if (write(STDERR_FILENO, line, len) < 0)
-        return; // there is nobody left to tell
+        return; // nothing can be done about it
 }
 
 void wf_panic(const char *fmt, ...)

@@ -2,7 +2,8 @@
 //
 //   wf_assert         cheap, always on: impossible states, broken invariants
 //   wf_debug_assert   in debug builds (WF_DEBUG): on hot paths, or O(n)
-//   wf_misuse         the program broke a rule of the public interface: one sentence that names the task and the rule
+//   wf_misuse         the program broke a rule of the public interface: one sentence
+//                     that names the task and the rule
 //   wf_X_check(x)     a whole structure's invariants; tests and debug builds call it
 #ifndef WF_BASE_ASSERT_H
 #define WF_BASE_ASSERT_H
@@ -17,16 +18,20 @@
 #define wf_debug_assert(cond) ((void)sizeof(cond))
 #endif
 
-// wf_panic prints one line to stderr and aborts. The one place to set a breakpoint on. Safe in a signal handler.
+// wf_panic prints one line to stderr and aborts. A debugger needs only one breakpoint,
+// here. Safe in a signal handler.
 _Noreturn void wf_panic(const char *fmt, ...) WF_PRINTF(1, 2);
 
-// wf_misuse is wf_panic for a broken rule of the public interface; it says which task broke it, if a namer is set.
+// wf_misuse is wf_panic for a broken rule of the public interface; it says which task
+// broke it, if a namer is set.
 _Noreturn void wf_misuse(const char *fmt, ...) WF_PRINTF(1, 2);
 
-// wf_complain prints what wf_misuse would, and returns: for an error that ends the program in another way.
+// wf_complain prints what wf_misuse would, and returns: for an error that ends the
+// program in another way.
 void wf_complain(const char *fmt, ...) WF_PRINTF(1, 2);
 
-// wf_misuse_namer: a function that writes "task 7 'name'" into buf, set by whoever knows the current task.
+// wf_misuse_namer: a function that writes "task 7 'name'" into buf, set by the layer
+// that knows the current task.
 extern void (*wf_misuse_namer)(char *buf, size_t n);
 
 #endif

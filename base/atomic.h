@@ -1,11 +1,14 @@
-// Atomic operations with the memory order in their name, over C11 atomics so that ThreadSanitizer and model checkers
-// see them. This is the library's only file that includes <stdatomic.h>.
+// Atomic operations with the memory order in their name, over C11 atomics so that
+// ThreadSanitizer and model checkers see them. This is the library's only file that
+// includes <stdatomic.h>.
 //
-// There is no fence here on purpose: ThreadSanitizer does not model fences, and a sequentially consistent
-// read-modify-write costs the same on the processors we know (measured: 15 ns against 15 to 24 for fences).
+// There are deliberately no fences: ThreadSanitizer does not model them, and a
+// sequentially consistent read-modify-write costs the same on common processors
+// (measured: 15 ns against 15 to 24 for fences).
 //
-// The rule of use: a comment at each call says why the order suffices, and a synchronising pair carries a label that
-// both ends repeat; docs/memory-model.md lists them.
+// The rule of use: a comment at each call says why the order suffices, and a
+// synchronising pair carries a label that both ends repeat; docs/memory-model.md lists
+// them.
 #ifndef WF_BASE_ATOMIC_H
 #define WF_BASE_ATOMIC_H
 
@@ -37,7 +40,8 @@
 #define wf_fetch_and_acq_rel(p, v) atomic_fetch_and_explicit((p), (v), memory_order_acq_rel)
 #define wf_fetch_and_seq_cst(p, v) atomic_fetch_and_explicit((p), (v), memory_order_seq_cst)
 
-// The compare-and-swaps are strong; on failure *expected is what was found, loaded with the order named last.
+// The compare-and-swaps are strong; on failure *expected is what was found, loaded with
+// the order named last.
 #define wf_cas_relaxed(p, expected, v) \
     atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_relaxed, memory_order_relaxed)
 #define wf_cas_acquire(p, expected, v) \
@@ -49,7 +53,8 @@
 #define wf_cas_seq_cst(p, expected, v) \
     atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_seq_cst, memory_order_seq_cst)
 
-// wf_bump adds to a counter that one thread writes and others read: no read-modify-write, and no order promised.
+// wf_bump adds to a counter that one thread writes and others read: no
+// read-modify-write, and no order promised.
 #define wf_bump(p, n) wf_store_relaxed((p), wf_load_relaxed(p) + (n))
 
 #endif

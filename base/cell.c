@@ -22,7 +22,8 @@ static struct wf_cell_node *oldest_first(struct wf_cell_node *stack)
     return queue;
 }
 
-// signal_all wakes the owners of a stack that the caller has taken. After SIGNALLED a node may be gone.
+// signal_all wakes the owners of a stack that the caller has taken. After SIGNALLED a
+// node may be gone.
 static void signal_all(struct wf_cell_node *stack)
 {
     for (struct wf_cell_node *node = oldest_first(stack), *next; node; node = next) {
@@ -41,7 +42,7 @@ bool wf_cell_set(struct wf_cell *c, uintptr_t value, bool again)
     do {
         if ((word & WF_CELL_SET) && !again)
             return false;
-        // acq_rel: [C1] for who finds it set, [C2] [C3] for the nodes
+        // acq_rel: [C1] for a reader that finds it set, [C2] [C3] for the nodes
     } while (!wf_cas_acq_rel(&c->word, &word, value | WF_CELL_SET));
     if (!(word & WF_CELL_SET))
         signal_all(wf_cell_nodes(word));
@@ -70,7 +71,8 @@ static void unlock(struct wf_cell *c, uintptr_t epoch)
     wf_store_release(&c->leavers, epoch); // [C3]
 }
 
-// take takes the stack, which may be empty, and leaves AWAY. Returns: false if the cell is set.
+// take takes the stack, which may be empty, and leaves AWAY. Returns: false if the cell
+// is set.
 static bool take(struct wf_cell *c, uintptr_t *word)
 {
     *word = wf_load_relaxed(&c->word); // relaxed: the compare-and-swap confirms it
@@ -81,7 +83,8 @@ static bool take(struct wf_cell *c, uintptr_t *word)
     return true;
 }
 
-// stamp makes the prev links and stamps that are missing, which is from the top down to where an earlier call began.
+// stamp makes the prev links and stamps that are missing, which is from the top down to
+// where an earlier call began.
 static void stamp(struct wf_cell_node *top, uintptr_t epoch)
 {
     for (struct wf_cell_node *at = top; at && at->epoch != epoch; at = at->next) {
@@ -91,8 +94,8 @@ static void stamp(struct wf_cell_node *top, uintptr_t epoch)
     }
 }
 
-// cut takes `node` out of a stack that is stamped. Returns: what is the top then. Its prev is wrong from now on, until
-// something is stamped above it.
+// cut takes `node` out of a stack that is stamped. Returns: what is the top then. Its
+// prev is wrong from now on, until something is stamped above it.
 static struct wf_cell_node *cut(struct wf_cell_node *top, struct wf_cell_node *node)
 {
     if (node == top)
@@ -114,7 +117,8 @@ static struct wf_cell_node *put_under(struct wf_cell_node *newer, struct wf_cell
     return newer;
 }
 
-// put_back puts `rest` back where AWAY is. Returns: NULL, or what is left to signal, if the cell has been set.
+// put_back puts `rest` back where AWAY is. Returns: NULL, or what is left to signal, if
+// the cell has been set.
 static struct wf_cell_node *put_back(struct wf_cell *c, struct wf_cell_node *rest)
 {
     uintptr_t word = WF_CELL_AWAY;
@@ -137,7 +141,7 @@ bool wf_cell_leave(struct wf_cell *c, struct wf_cell_node *node)
 {
     uintptr_t epoch, word;
 
-    if (wf_cell_value(c)) // take finds that too, but why queue for it
+    if (wf_cell_value(c)) // take would find that too, but only after waiting for the lock
         return false;
     epoch = lock(c);
     if (!take(c, &word)) {

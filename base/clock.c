@@ -3,8 +3,9 @@
 #include "base/atomic.h"
 #include "base/compiler.h"
 
-// A task that has a clock of its thread's own never leaves that thread (sched/draw.c). All others find NULL, whichever
-// thread they are on; and nothing here is inlined, so its address is not kept while a task changes threads.
+// A task on a thread with its own clock never leaves that thread (sched/draw.c). All
+// other tasks find NULL on every thread. Nothing here is inlined, so the compiler does
+// not keep the address across a change of threads.
 static _Thread_local struct wf_clock *used;
 
 static struct wf_clock manual;

@@ -1,4 +1,4 @@
-// The clock: monotonic nanoseconds; a thread may read one that is moved by hand in its place.
+// The clock: monotonic nanoseconds; a thread may use a manual clock instead.
 #ifndef WF_BASE_CLOCK_H
 #define WF_BASE_CLOCK_H
 
@@ -7,26 +7,29 @@
 
 #define WF_NEVER INT64_MAX
 
-// wf_now reads the calling thread's clock: the real one, unless wf_clock_use has given it another.
+// wf_now reads the calling thread's clock: the real one, unless wf_clock_use has set
+// another.
 // Context: any thread.
 int64_t wf_now(void);
 
 // wf_now_real reads the real clock, whatever the calling thread's is.
 int64_t wf_now_real(void);
 
-// A clock that stands still until somebody moves it.
+// A manual clock, which stands still until its user moves it.
 struct wf_clock {
-    _Atomic int64_t now; // A: relaxed: whoever moves it wakes those who care by other means
+    _Atomic int64_t now; // A: relaxed: the thread that moves it wakes the sleepers by other means
 };
 
-// wf_clock_use makes `c` the calling thread's clock; NULL: the real one. Returns: the one that it had.
+// wf_clock_use makes `c` the calling thread's clock; NULL: the real one. Returns: the
+// one that it had.
 struct wf_clock *wf_clock_use(struct wf_clock *c);
 
 // wf_clock_used is the calling thread's clock, NULL if that is the real one.
 struct wf_clock *wf_clock_used(void);
 
-// wf_clock_set_manual gives the calling thread a clock that stands at `now`, wf_clock_advance moves it;
-// wf_clock_set_real goes back to real time. For unit tests of one thread: all who call them share one clock.
+// wf_clock_set_manual gives the calling thread a clock that stands at `now`,
+// wf_clock_advance moves it; wf_clock_set_real goes back to real time. For unit tests
+// of one thread: all callers share one clock.
 void wf_clock_set_manual(int64_t now);
 void wf_clock_advance(int64_t by);
 void wf_clock_set_real(void);

@@ -9,9 +9,10 @@
 
 #include "base/mem.h"
 
-// --- The mask --------------------------------------------------------------------------------------------------------
+// --- The mask ------------------------------------------------------------------------
 
-// Room for 65536 CPUs: the kernel says EINVAL if there is less than it may have CPUs, and 8192 are the most so far.
+// Room for 65536 CPUs: the kernel returns EINVAL if the mask is smaller than its
+// maximum, 8192 so far.
 struct wf_cpus_mask {
     cpu_set_t sets[65536 / CPU_SETSIZE];
 };
@@ -38,7 +39,7 @@ void wf_cpus_pin(unsigned index)
     for (size_t cpu = 0; cpu < sizeof(m) * CHAR_BIT; cpu++)
         if (CPU_ISSET_S(cpu, sizeof(m), m.sets) && seen++ != want)
             CPU_CLR_S(cpu, sizeof(m), m.sets);
-    (void)sched_setaffinity(0, sizeof(m), m.sets); // it is only for speed
+    (void)sched_setaffinity(0, sizeof(m), m.sets); // best effort: only speed depends on it
 }
 
 int wf_cpus_save(struct wf_cpus_mask **out)
@@ -65,11 +66,12 @@ void wf_cpus_forget(struct wf_cpus_mask *m)
     wf_free(m);
 }
 
-// --- Quotas ----------------------------------------------------------------------------------------------------------
+// --- Quotas --------------------------------------------------------------------------
 
 enum { PATH_ROOM = 4096, FILE_ROOM = PATH_ROOM + 256 };
 
-// The CPU controller's file, or files, in one folder.  Returns: how many CPUs; 0: no bound.
+// The CPU controller's file, or files, in one folder.  Returns: how many CPUs; 0: no
+// bound.
 typedef unsigned read_folder(const char *folder);
 
 static unsigned divide(long long quota, long long period)
@@ -113,8 +115,9 @@ static unsigned least(unsigned a, unsigned b)
     return !a || (b && b < a) ? b : a;
 }
 
-// walk is the smallest bound of the group `path` below `mount`, and of its parents. A container may see its own group
-// as the mount, and be told its path outside of that: then all but the last folder are not there.
+// walk is the smallest bound of the group `path` below `mount`, and of its parents. A
+// container may see its own group as the mount, and yet get a path that is relative to
+// the host: then all but the last folder are missing.
 static unsigned walk(const char *root, const char *mount, const char *path, read_folder *read)
 {
     char folder[FILE_ROOM];
@@ -143,7 +146,8 @@ static bool has_cpu(const char *list)
     return false;
 }
 
-// quota_of is the bound by a line of /proc/self/cgroup: "0::/path" for version 2, "4:cpu,cpuacct:/path" for version 1.
+// quota_of is the bound by a line of /proc/self/cgroup: "0::/path" for version 2,
+// "4:cpu,cpuacct:/path" for version 1.
 static unsigned quota_of(const char *root, char *line)
 {
     char mount[PATH_ROOM];

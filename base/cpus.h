@@ -4,15 +4,16 @@
 
 #include "base/compiler.h"
 
-// wf_cpus_usable is how many there are: by the affinity mask, and by the quota of the process's control groups.
+// wf_cpus_usable is how many there are: by the affinity mask, and by the quota of the
+// process's control groups.
 unsigned wf_cpus_usable(void);
 
-// wf_cpus_quota is what the control groups of either version and their parents allow, rounded up; 0: no bound. `root`
-// stands before the paths: "", but in tests.
+// wf_cpus_quota is what the control groups of either version and their parents allow,
+// rounded up; 0: no bound. `root` is a prefix of the paths: "" except in tests.
 unsigned wf_cpus_quota(const char *root);
 
-// wf_cpus_pin binds the calling thread to the CPU number `index`, modulo how many there are, of those in its mask. Best
-// effort.
+// wf_cpus_pin binds the calling thread to one of the CPUs in its mask: number `index`,
+// modulo how many there are. Best effort.
 void wf_cpus_pin(unsigned index);
 
 // wf_cpus_save notes the calling thread's mask (*out is NULL if the kernel does not tell), wf_cpus_take gives it to the

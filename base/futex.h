@@ -1,4 +1,5 @@
-// Linux futexes, private to the process, with absolute deadlines on the monotonic clock.
+// Linux futexes, private to the process, with absolute deadlines on the monotonic
+// clock.
 #ifndef WF_BASE_FUTEX_H
 #define WF_BASE_FUTEX_H
 
@@ -7,7 +8,8 @@
 
 #include "base/atomic.h"
 
-// wf_futex_wait sleeps while *word == seen, until woken or `deadline` (ns; INT64_MAX: for ever). May return early.
+// wf_futex_wait sleeps while *word == seen, until woken or `deadline` (ns; INT64_MAX:
+// none). May return early.
 // Returns: 0, or -ETIMEDOUT.
 int wf_futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t deadline);
 

@@ -1,5 +1,5 @@
-// Intrusive doubly-linked list, circular, with a head that is a link itself (as the kernel's list_head).
-// Not thread-safe: whoever owns the head owns every link.
+// Intrusive doubly-linked list, circular, with a head that is a link itself (as the
+// kernel's list_head). Not thread-safe: the owner of the head owns every link.
 #ifndef WF_BASE_LIST_H
 #define WF_BASE_LIST_H
 
@@ -49,7 +49,8 @@ static inline void wf_list_splice(struct wf_list *to, struct wf_list *from)
     wf_list_init(from);
 }
 
-// wf_list_check walks the list and asserts that each link is linked both ways. Returns: how many links there are.
+// wf_list_check walks the list and asserts that each link is linked both ways. Returns:
+// how many links there are.
 static inline size_t wf_list_check(const struct wf_list *head)
 {
     size_t n = 0;

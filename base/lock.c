@@ -7,7 +7,8 @@
 
 enum { SLEEP_NS = 50000 };
 
-// nap sleeps on a futex that nobody wakes: unlike nanosleep that is no point where the thread could be cancelled.
+// nap sleeps on a futex that is never woken: unlike nanosleep, that is not a
+// pthread_cancel point.
 static void nap(void)
 {
     _Atomic uint32_t nobody = 0;

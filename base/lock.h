@@ -1,10 +1,12 @@
-// A lock for a few instructions: Concurrency Kit's fetch-and-store spinlock (one locked instruction to take, a plain
-// store to leave). Never held across a park, a system call that may block, or a waker that is fired; except that a
-// thread may nap under it that meets a select's choice whose holder was preempted (runtime/choice.h).
+// A lock for a few instructions: Concurrency Kit's fetch-and-store spinlock (one locked
+// instruction to take, a plain store to leave). Never held across a park, a system call
+// that may block, or the firing of a waker. One exception: a thread may nap under it
+// when the holder of a select's choice was preempted (runtime/choice.h).
 //
-// Here is also how every wait goes that should be over in a few instructions: by wf_relax, again and again. It spins;
-// then, as the one that is waited for seems to have lost the processor, it offers its own to equals; and then it
-// sleeps, for a thread of real-time priority has no equal in an ordinary one that it has preempted.
+// wf_relax is the back-off of every wait that should be over in a few instructions. It
+// spins first. Then the awaited thread has probably been preempted, so wf_relax yields
+// the processor. At last it sleeps, because a thread of real-time priority does not
+// yield to the ordinary thread that it has preempted.
 #ifndef WF_BASE_LOCK_H
 #define WF_BASE_LOCK_H
 
@@ -22,7 +24,8 @@ static inline void wf_lock_init(struct wf_lock *l)
     ck_spinlock_fas_init(&l->spin);
 }
 
-// A wait of that kind counts its turns, from 0 on; from WF_RELAX_SPINS on if to spin would be in vain.
+// Such a wait counts its turns, from 0; from WF_RELAX_SPINS if spinning would be
+// useless.
 enum { WF_RELAX_SPINS = 64, WF_RELAX_YIELDS = 64 };
 
 // wf_relax_long is one turn past the spins: a yield, or 50 us of sleep.
@@ -52,9 +55,11 @@ static inline void wf_lock_acquire(struct wf_lock *l)
             wf_relax(&turns);
 }
 
-// wf_lock_acquire_patiently is for a lock that whoever has it mostly takes again at once, over and over. Who finds it
-// taken stays away from its cache line for a while, at first some 20 operations long: so the two do many each with the
-// lines in their own caches, where who watches for the moment of release makes them take turns, and miss every time.
+// wf_lock_acquire_patiently is for a lock that its holder usually takes again at once,
+// many times. A thread that finds it taken stays away from the lock's cache line for a
+// while, at first about 20 operations long. So each of the two threads performs many
+// operations with the lines in its own cache. A thread that watched for the release
+// would make the two alternate, with a cache miss each time.
 static inline void wf_lock_acquire_patiently(struct wf_lock *l)
 {
     enum { AWAY = 16, AWAY_MAX = 64 };

@@ -12,7 +12,7 @@ static _Atomic bool fail_later;
 
 void wf_mem_fail_at(long n, bool and_all_later)
 {
-    wf_store_relaxed(&fail_later, and_all_later); // relaxed: a counter of tests, nothing hangs on it
+    wf_store_relaxed(&fail_later, and_all_later); // relaxed: a counter for tests; no other data depends on it
     wf_store_relaxed(&passed, 0);
     wf_store_relaxed(&fail_from, n);
 }

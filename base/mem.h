@@ -1,8 +1,9 @@
-// The allocator seam. Every allocation of the library goes through it, so that tests can make any of them fail.
+// The allocator seam. Every allocation of the library goes through it, so that tests
+// can make any of them fail.
 //
-// Failure injection: wf_mem_fail_at(n) makes the n-th allocation from now (1: the next) fail, in whatever thread it
-// happens, and all later ones too if asked; wf_mem_fail_at(0) ends that. WEFT builds without WF_FAULTS carry no
-// trace of it.
+// Failure injection: wf_mem_fail_at(n) makes the n-th allocation from now (1: the next)
+// fail, in whatever thread it happens, and all later ones too if asked;
+// wf_mem_fail_at(0) ends that. Builds without WF_FAULTS contain none of it.
 #ifndef WF_BASE_MEM_H
 #define WF_BASE_MEM_H
 
@@ -11,17 +12,20 @@
 
 #include "base/compiler.h"
 
-// wf_alloc returns zeroed memory aligned to a cache line, NULL when there is none. wf_free takes NULL.
+// wf_alloc returns zeroed memory aligned to a cache line, NULL when there is none.
+// wf_free takes NULL.
 WF_MUST_CHECK void *wf_alloc(size_t size);
 void wf_free(void *p);
 
-// wf_map reserves `size` bytes of private, zeroed, unreserved memory from the system; NULL when it refuses.
-// wf_map_sealed reserves them without access, which mprotect gives to parts of them.
+// wf_map reserves `size` bytes of private, zeroed, unreserved memory from the system;
+// NULL when it refuses. wf_map_sealed reserves them without access, which mprotect
+// gives to parts of them.
 WF_MUST_CHECK void *wf_map(size_t size);
 WF_MUST_CHECK void *wf_map_sealed(size_t size);
 void wf_unmap(void *p, size_t size);
 
-// wf_fault tells whether a fault is injected here: for system calls that can fail for want of memory or descriptors.
+// wf_fault tells whether a fault is injected here: for system calls that can fail for
+// lack of memory or descriptors.
 #ifdef WF_FAULTS
 bool wf_fault(void);
 void wf_mem_fail_at(long n, bool and_all_later);

@@ -1,4 +1,5 @@
-// The parker: one thread sleeps, any thread wakes it; a wake that comes first is kept (an event count of one).
+// The parker: one thread sleeps, any thread wakes it; a wake that comes first is kept
+// (an event count of one).
 //
 //                 wf_parker_prepare               wf_parker_wake
 //        RUNNING -------------------> ASLEEP_how -----------------> NOTIFIED
@@ -6,11 +7,12 @@
 //           | +------ wf_parker_finish ---+                            |
 //           +---------------- wf_parker_finish, _prepare --------------+
 //
-// `how` says what the sleeper sleeps in: the parker's own futex, or elsewhere (an epoll), where the waker must reach it
-// by other means: wf_parker_wake tells it so.
+// `how` says what the sleeper sleeps in: the parker's own futex, or elsewhere (an
+// epoll), where the waker must reach it by other means: wf_parker_wake tells it so.
 //
-// Edge P1: wf_parker_wake's exchange (release) -> wf_parker_finish's or _prepare's exchange (acquire): the woken
-// thread sees what the waker did before. Both are seq_cst because idle.h's argument [I1] counts them.
+// Edge P1: wf_parker_wake's exchange (release) -> wf_parker_finish's or _prepare's
+// exchange (acquire): the woken thread sees what the waker did before. Both are seq_cst
+// because idle.h's argument [I1] counts them.
 #ifndef WF_BASE_PARKER_H
 #define WF_BASE_PARKER_H
 
@@ -22,7 +24,8 @@ struct wf_parker {
     _Atomic uint32_t state;
 };
 
-// wf_parker_prepare announces the sleep. Returns: false if a wake was pending: it is consumed, do not sleep.
+// wf_parker_prepare announces the sleep. Returns: false if a wake was pending: it is
+// consumed, do not sleep.
 static inline bool wf_parker_prepare(struct wf_parker *p, uint32_t how)
 {
     uint32_t seen = WF_PARKER_RUNNING;
@@ -32,7 +35,8 @@ static inline bool wf_parker_prepare(struct wf_parker *p, uint32_t how)
     return false;
 }
 
-// wf_parker_sleep sleeps until woken or `deadline`; only after wf_parker_prepare(WF_PARKER_IN_FUTEX).
+// wf_parker_sleep sleeps until woken or `deadline`; only after
+// wf_parker_prepare(WF_PARKER_IN_FUTEX).
 static inline void wf_parker_sleep(struct wf_parker *p, int64_t deadline)
 {
     // relaxed: only decides whether to sleep once more; _finish synchronises

@@ -1,4 +1,5 @@
-// xorshift64* (Vigna 2016): small, fast, good enough to choose victims. One state for each thread that draws.
+// xorshift64* (Vigna 2016): small, fast, good enough to choose victims. One state for
+// each thread that draws.
 #ifndef WF_BASE_RAND_H
 #define WF_BASE_RAND_H
 
@@ -20,7 +21,8 @@ static inline uint32_t wf_rand_below(uint64_t *state, uint32_t n)
     return (uint32_t)(((wf_rand(state) >> 32) * n) >> 32);
 }
 
-// wf_rand_seed spreads seed + stream over the state, never zero (splitmix64, Steele et al. 2014).
+// wf_rand_seed spreads seed + stream over the state, never zero (splitmix64, Steele et
+// al. 2014).
 static inline uint64_t wf_rand_seed(uint64_t seed, uint64_t stream)
 {
     uint64_t z = seed + (stream + 1) * UINT64_C(0x9E3779B97F4A7C15);

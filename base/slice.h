@@ -1,12 +1,16 @@
-// The slice: how long the kernel lets a thread compute before it is another one's turn.
+// The time slice: how long the kernel lets a thread run before another thread gets the
+// CPU.
 //
-// Who wakes up and has asked for shorter slices than the thread that computes gets the CPU at once; else he may wait
-// for the end of that one's slice, or of a tick (EEVDF's PREEMPT_SHORT, Linux 6.12; earlier kernels take no notice).
+// A waking thread with a shorter slice preempts the running thread at once; otherwise
+// it may wait for the end of that thread's slice, or of a tick (EEVDF's PREEMPT_SHORT,
+// Linux 6.12; earlier kernels take no notice).
 //
-// Threads and processes that are created meanwhile inherit it. weft's own, and children of fork, ask for the usual
-// again. A thread that a task makes by itself then, or a program that it starts by posix_spawn, keeps it, unless it
-// asks: that changes how soon it gets a CPU, not its share. A slice that a program has asked for by itself, for one of
-// weft's threads, is not kept. Filters of system calls should let sched_getattr and sched_setattr pass, or fail.
+// New threads and processes inherit the slice of their creator. weft's own threads, and
+// children of fork, reset it to the usual one. A thread that a task creates, or a
+// program that it starts by posix_spawn, keeps the inherited slice unless it resets it:
+// that changes how soon it gets a CPU, not its share. weft does not preserve a slice
+// that a program has set for one of weft's threads. System call filters should let
+// sched_getattr and sched_setattr pass, or fail.
 #ifndef WF_BASE_SLICE_H
 #define WF_BASE_SLICE_H
 
@@ -16,11 +20,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define WF_SLICE_USUAL UINT64_C(0)        // what the kernel gives everybody, about 3 ms
-#define WF_SLICE_SHORT UINT64_C(100000)   // the shortest there is, for who runs seldom, and never for long
-#define WF_SLICE_LONG UINT64_C(100000000) // the longest: whoever else wakes up goes first
+#define WF_SLICE_USUAL UINT64_C(0)        // the kernel's default, about 3 ms
+#define WF_SLICE_SHORT UINT64_C(100000)   // the shortest possible, for threads that run seldom and briefly
+#define WF_SLICE_LONG UINT64_C(100000000) // the longest possible: any other thread that wakes up preempts
 
-// The first version of the kernel's struct sched_attr, which glibc 2.36 does not declare.
+// The first version of the kernel's struct sched_attr, which glibc 2.36 does not
+// declare.
 struct wf_sched_attr {
     uint32_t size, policy;
     uint64_t flags;
@@ -31,15 +36,16 @@ struct wf_sched_attr {
 };
 _Static_assert(sizeof(struct wf_sched_attr) == 48, "as the kernel has it");
 
-// wf_slice_read tells how the calling thread is scheduled. Returns: false if slices do not matter to it, being of real
-// time, or idle, or if the kernel does not tell.
+// wf_slice_read tells how the calling thread is scheduled. Returns: false if slices do
+// not apply to its policy (real-time or idle), or if the kernel does not tell.
 static inline bool wf_slice_read(struct wf_sched_attr *attr)
 {
     return syscall(SYS_sched_getattr, 0, attr, sizeof(*attr), 0) == 0 &&
            (attr->policy == SCHED_OTHER || attr->policy == SCHED_BATCH);
 }
 
-// wf_slice_ask asks for slices of `ns` for the calling thread, best effort. Policy and niceness stay what they are.
+// wf_slice_ask sets the calling thread's slice to `ns`, best effort. Policy and
+// niceness stay the same.
 static inline void wf_slice_ask(uint64_t ns)
 {
     struct wf_sched_attr attr = { 0 };

@@ -1,8 +1,10 @@
-// The waker: how one who knows that something happened tells one who waits, without knowing who that is.
-// The reactor and the futures fire wakers; a task's waker makes it runnable, a foreign thread's one wakes its futex.
+// The waker: a callback by which the source of an event wakes a waiter without knowing
+// what kind of waiter it is. The reactor and the futures fire wakers; a task's waker
+// makes the task runnable, a foreign thread's waker wakes its futex.
 //
-// Firing is allowed from any thread, any number of times, also too late: `arg` must point to memory that never goes
-// away while somebody may fire (task headers are type-stable), and a wake may be spurious.
+// A waker may fire on any thread, any number of times, and too late. So `arg` must
+// point to memory that outlives every possible firing (task headers are type-stable),
+// and a waiter must expect spurious wakes.
 #ifndef WF_BASE_WAKER_H
 #define WF_BASE_WAKER_H
 

@@ -1,16 +1,18 @@
-// The lease: which worker has the poll. At most one at a time polls, or waits in epoll; the others sleep on futexes.
+// The lease: which worker has the poll. At most one worker at a time polls, or waits in
+// epoll; other idle workers sleep on futexes.
 //
 //                  wf_lease_borrow
 //           FREE ------------------> TAKEN
 //             ^                        |
 //             +--- wf_lease_return ----+
 //
-// Holding it is the right to run a worker's turns (turn.c). The reactor thread needs no lease for its own turns: it
-// waits in the same epoll set, behind the worker (thread.c). What both may do at a time is sound by itself: a source
-// takes its edges from several threads (source.c), a wheel has a lock (timer.c).
+// Only the holder may run a worker's turns (turn.c). The reactor thread needs no lease
+// for its own turns: it waits in the same epoll set, behind the worker (thread.c). The
+// data that both use at the same time is safe for that: a source takes its edges from
+// several threads (source.c), a wheel has a lock (timer.c).
 //
-// Edge L1: wf_lease_return's store (release) -> the compare-and-swap that takes it next (acquire): all that the last
-// holder did is visible to the next.
+// Edge L1: wf_lease_return's store (release) -> the compare-and-swap that takes it next
+// (acquire): all that the last holder did is visible to the next.
 #ifndef WF_REACTOR_LEASE_H
 #define WF_REACTOR_LEASE_H
 
@@ -25,7 +27,8 @@ struct wf_lease {
     _Atomic uint32_t word; // A
 };
 
-// wf_lease_borrow takes the lease. Returns: false if it is taken, or was just then.
+// wf_lease_borrow takes the lease. Returns: false if it is taken, or was taken at the
+// same moment.
 static inline bool wf_lease_borrow(struct wf_lease *l)
 {
     uint32_t seen = wf_load_relaxed(&l->word); // relaxed: saves the exclusive cache line while it is taken

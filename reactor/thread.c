@@ -1,4 +1,5 @@
-// The reactor thread: waits in epoll behind the worker that waits there, and looks at the workers while that is needed.
+// The reactor thread: waits in epoll, behind the worker that waits there, and monitors
+// the workers while that is needed.
 //
 //                         woken too often: the workers are busy
 //      STANDBY ---------------------------------------------------> BUSY
@@ -7,35 +8,42 @@
 //      |
 //    start
 //
-// STANDBY. A worker that has nothing to do waits in epoll, in front of this thread, and gets what happens there
-// (turn.c). When it runs a task, what happens meanwhile goes to this thread: it fires the wakers, and the tasks go by
-// the injector to a worker that sleeps. So a task that computes for long delays no other task's events, from the first
-// one on, and on an idle server, where the worker is back before the next event, this thread never wakes up.
-//   While all workers sleep, nothing can go wrong but what an event begins. So the thread does not look at them
-// (`unwatched`) until one says that it has woken up, and that something waits behind the task it runs
-// (wf_worker_attend). From then on it looks once a tick, until it finds all asleep, and that no worker has said so
-// again.
-//   It wakes up for timers, too, but a little late: a worker that sleeps, or that runs short turns, sees to them in
-// time.
+// STANDBY. An idle worker waits in epoll, in front of this thread, and gets the events
+// (turn.c). While that worker runs a task, this thread gets them: it fires the wakers,
+// and the tasks go through the injector to a sleeping worker. So a CPU-bound task
+// delays no other task's events, not even the first one. On an idle server, where the
+// worker is back before the next event, this thread never wakes up.
+//   While all workers sleep, this thread does not monitor them (`unwatched`), until a
+//   worker says that it is awake and has a second task queued (wf_worker_attend). From
+//   then on the thread looks at the workers once a tick, until it finds all of them
+//   asleep and none has called again.
+//   The thread also wakes up for timers, but a little late: a worker that sleeps, or
+//   that runs short turns, fires them in time.
 //
-// BUSY. Workers that are busy with short turns poll by themselves (sched/look.c), and to wake this thread for each
-// event would cost more than that. So it leaves epoll when it has been woken BUSY_WAKES times within BUSY_SPAN, and
-// only ticks: it looks at the workers, runs a turn if nobody has polled for a tick although a task hogs its worker, or
-// for 8 ticks in any case, and if a timer is due. It comes back when all workers slept at several ticks in a row: at
-// CALM_MIN of them, and up to CALM_MAX if it has come back too soon before.
+// BUSY. Workers that run short turns poll by themselves (sched/look.c), and waking this
+// thread for each event would cost more. So the thread leaves epoll when it has been
+// woken BUSY_WAKES times within BUSY_SPAN, and only ticks: it looks at the workers, and
+// runs a turn if a timer is due, if no worker has polled for a tick although a worker
+// is stuck in a task, or if none has polled for QUIET_MAX ticks. It returns to STANDBY
+// when all workers slept at CALM_MIN ticks in a row, or at up to CALM_MAX if its last
+// stay in STANDBY was short.
 //
-// Edge L2: nothing waits unseen behind what an awake worker runs, while the thread does not look:
+// Edge L2: no task waits unnoticed behind the one that an awake worker runs, while this
+// thread does not monitor the workers:
 //
 //         reactor thread (plan)                  worker that has woken up (attend, when something waits)
 //         [S] unwatched = true                   [X] it counts as awake
 //         [L] watch: all asleep?                 [L] unwatched? call the thread
 //             then sleep without a tick
 //
-//   All are seq_cst, so at least one of the two sees the other's. A worker that wakes up later finds `unwatched` true.
+//   All are seq_cst, so at least one of the two sees the other's. A worker that wakes
+//   up later finds `unwatched` true.
 //
-// Rejected: one lease for both, so that only one waits in epoll. Then this thread must tick while a worker polls, and
-// be woken whenever that one leaves: 59 of 77 us a message, at 1000 messages a second. A timerfd in the set, for ticks
-// in epoll: a system call for each change of the next deadline, where epoll_pwait2 takes it for nothing.
+// Rejected: one lease for both, so that only one thread waits in epoll. Then this
+// thread must tick while a worker polls, and be woken whenever that worker leaves: 59
+// of 77 us a message, at 1000 messages a second. A timerfd in the set, for ticks in
+// epoll: a system call for each change of the next deadline, which epoll_pwait2 takes
+// as an argument.
 #include "reactor/thread.h"
 
 #include <sys/prctl.h>
@@ -45,42 +53,44 @@
 #include "reactor/state.h"
 #include "reactor/turn.h"
 
-// A tick lasts TICK, then longer and longer: up to TICK_STUCK while a task hogs its worker, but another worker waits in
-// epoll, which misses nothing; up to TICK_MAX while none does, and in BUSY only if the workers run many short turns.
+// A tick lasts TICK at first, then doubles: up to TICK_STUCK while a worker is stuck in
+// a task, but another worker waits in epoll and misses nothing; else up to TICK_MAX, in
+// BUSY only if the workers run many short turns.
 #define TICK INT64_C(500000)
 #define TICK_MAX INT64_C(8000000)
 #define TICK_STUCK INT64_C(2000000)
-#define AGAIN INT64_C(25000000)   // how long STANDBY sleeps if `watch` wants to be called again
-#define LATE INT64_C(1000000)     // how much later than a timer this thread wakes up for it; longer and longer, up to
-#define LATE_MAX INT64_C(8000000) // so much, while it wakes up for nothing
-#define ASIDE INT64_C(100000)     // how long it stays out of epoll, so that the worker gets what is meant for it
+#define AGAIN INT64_C(25000000)   // how long STANDBY sleeps if `watch` asks to be called again
+#define LATE INT64_C(1000000)     // how much later than a timer this thread wakes up for it; doubled, up to
+#define LATE_MAX INT64_C(8000000) // LATE_MAX, while it wakes up without an event
+#define ASIDE INT64_C(100000)     // how long it stays out of epoll, so that the worker gets the worker's events
 #define BUSY_SPAN INT64_C(32000000)
 
 enum { QUIET_MAX = 8 /* ticks */, BUSY_WAKES = 32, CALM_MIN = 3 /* ticks */, CALM_MAX = 48 };
 
-// ask_for_promptness: this thread, which seldom runs and never for long, wants to be let on a CPU at once when others
-// compute there (measured, a neighbour that computes 20 ms at a time: p99 of the others 3.4 ms without, 1.0 with).
+// ask_for_promptness: this thread runs seldom and briefly, and must preempt computing
+// threads at once (measured, a neighbour that computes 20 ms at a time: p99 of the
+// others 3.4 ms without, 1.0 with).
 static void ask_for_promptness(void)
 {
     wf_slice_ask(WF_SLICE_SHORT);
-    (void)prctl(PR_SET_TIMERSLACK, 1ul); // ns: the kernel's default is 50 us, three times what the wheel resolves
+    (void)prctl(PR_SET_TIMERSLACK, 1ul); // ns: the kernel's default is 50 us, three times the wheel's tick
 }
 
-// What the thread remembers from look to look.
+// The thread's state between looks.
 struct beat {
     int64_t next;       // when the next look is due
-    bool watching;      // it is due although a worker may have nothing to say: `unwatched` is false
-    int64_t tick;       // how long the tick until then lasts
+    bool watching;      // a look is due without a worker's call: `unwatched` is false
+    int64_t tick;       // the length of the tick until then
     uint64_t polls;     // of the workers, at the last tick
-    unsigned quiet;     // for how many ticks nobody has polled
+    unsigned quiet;     // for how many ticks no worker has polled
     unsigned calm;      // at how many ticks in a row all workers slept
-    unsigned calm_want; // at how many they have to
+    unsigned calm_want; // at how many they have to, for STANDBY
     bool asleep, stuck; // what `watch` said last,
     bool brisk;         // as well
-    bool again;         // and that it wants to be called again
+    bool again;         // and that it asks to be called again
     int64_t late;       // how much later than a timer the thread wakes up
-    unsigned woken;     // how often events have woken the thread
-    int64_t since;      // since then
+    unsigned woken;     // how often events have woken the thread,
+    int64_t since;      // since this time
 };
 
 static bool quitting(const struct wf_reactor *r)
@@ -104,7 +114,8 @@ static void look(struct wf_reactor *r, struct beat *b)
     wf_bump(&r->ticks, 1u); // relaxed: a counter, of this thread
 }
 
-// set_tick plans the next look: after a tick that is `longer` than the last one, unless a task hogs its worker.
+// set_tick plans the next look: after a tick that is `longer` than the last one. While
+// a worker is stuck in a task, it is longer only if a worker waits in epoll.
 static void set_tick(struct wf_reactor *r, struct beat *b, bool longer, int64_t now)
 {
     if (b->stuck)
@@ -120,9 +131,9 @@ static void begin_ticks(struct beat *b, int64_t now)
     b->next = now + TICK;
 }
 
-// announce_rest publishes which timers the thread would be too late for, that is going to sleep until then, or `late`
-// after the next timer: those due before `resting`.
-// Returns: until when it is going to sleep.
+// announce_rest publishes the thread's sleep, until `until` or `late` after the next
+// timer: an armer must wake the thread for timers due before `resting`.
+// Returns: the end of the sleep.
 static int64_t announce_rest(struct wf_reactor *r, int64_t until, int64_t late)
 {
     int64_t first;
@@ -136,11 +147,11 @@ static int64_t announce_rest(struct wf_reactor *r, int64_t until, int64_t late)
 
 static void end_rest(struct wf_reactor *r)
 {
-    wf_store_relaxed(&r->resting, (int64_t)0); // relaxed: an armer that sees the old value wakes a thread that is awake
+    wf_store_relaxed(&r->resting, (int64_t)0); // relaxed: an armer that sees the old value wakes the awake thread
     wf_bump(&r->wakes, 1u);                    // relaxed: a counter, of this thread
 }
 
-// sleep_in_futex sleeps until then, a timer that is due, or a call.
+// sleep_in_futex sleeps until `until`, a due timer, or a call.
 static void sleep_in_futex(struct wf_reactor *r, int64_t until, int64_t late)
 {
     int64_t rest = announce_rest(r, until, late);
@@ -152,7 +163,7 @@ static void sleep_in_futex(struct wf_reactor *r, int64_t until, int64_t late)
     end_rest(r);
 }
 
-// --- STANDBY ---------------------------------------------------------------------------------------------------------
+// --- STANDBY -------------------------------------------------------------------------
 
 // plan looks at the workers, and decides when to look again.
 static void plan(struct wf_reactor *r, struct beat *b, int64_t now)
@@ -167,7 +178,7 @@ static void plan(struct wf_reactor *r, struct beat *b, int64_t now)
         b->next = b->again ? now + AGAIN : WF_NEVER;
         return;
     }
-    wf_store_relaxed(&r->unwatched, false); // relaxed: a worker that still sees it calls a thread that is awake
+    wf_store_relaxed(&r->unwatched, false); // relaxed: a worker that still sees true calls the awake thread
     set_tick(r, b, true, now);
 }
 
@@ -182,7 +193,8 @@ static bool is_busy(struct beat *b)
     return span < BUSY_SPAN;
 }
 
-// wait_once waits in epoll, and fires what comes.  Returns: false if the workers are busy.
+// wait_once waits in epoll, and fires what comes.  Returns: false if the workers are
+// busy.
 static bool wait_once(struct wf_reactor *r, struct beat *b)
 {
     int64_t until = announce_rest(r, b->next, b->late);
@@ -191,7 +203,7 @@ static bool wait_once(struct wf_reactor *r, struct beat *b)
     end_rest(r);
     if (turn.passed_on || (turn.fired > 0 && wf_turn_is_awaited(r)))
         sleep_in_futex(r, wf_now() + ASIDE, 0);
-    if (!b->watching && !wf_load_seq_cst(&r->unwatched)) // [L2] whichever of the sleeps the call has ended
+    if (!b->watching && !wf_load_seq_cst(&r->unwatched)) // [L2] whichever of the two sleeps the call has ended
         begin_ticks(b, wf_now());
     if (!turn.called)
         b->late = turn.fired > 0 ? LATE : earlier(2 * b->late, LATE_MAX);
@@ -215,7 +227,7 @@ static void stand_by(struct wf_reactor *r, struct beat *b)
     wf_store_relaxed(&r->unwatched, false); // relaxed: as in plan
 }
 
-// --- BUSY ------------------------------------------------------------------------------------------------------------
+// --- BUSY ----------------------------------------------------------------------------
 
 // visit runs a turn without waiting.
 static void visit(struct wf_reactor *r)
@@ -223,10 +235,10 @@ static void visit(struct wf_reactor *r)
     (void)wf_turn_of_thread(r, 0);
 }
 
-// tick_once does what a tick is for.
+// tick_once looks at the workers, and polls if no worker does.
 static void tick_once(struct wf_reactor *r, struct beat *b, int64_t now)
 {
-    uint64_t polls = wf_load_relaxed(&r->lent.polls); // relaxed: only its movement matters, and a tick late will do
+    uint64_t polls = wf_load_relaxed(&r->lent.polls); // relaxed: only a change matters, and may be seen a tick late
 
     look(r, b);
     set_tick(r, b, b->brisk, now);
@@ -254,7 +266,7 @@ static void be_busy(struct wf_reactor *r, struct beat *b)
     }
 }
 
-// change_calm makes the way back to STANDBY longer if the last stay there was short.
+// change_calm makes the return to STANDBY take longer if the last stay there was short.
 static void change_calm(struct beat *b, int64_t stay)
 {
     if (stay > 4 * BUSY_SPAN)

@@ -1,39 +1,47 @@
-// Timers: a wheel for each worker, and one for everybody else, all driven by whoever holds the lease.
+// Timers: a wheel for each worker, and one for all other threads, all driven by the
+// lease's holder and the reactor thread.
 //
-// Nearly every timer is cancelled before it is due, by the worker that armed it. So a worker arms on its own wheel,
-// under a lock that it finds free and in its cache, and touches nothing else: the poller learns of a timer only if that
-// is the next one of its wheel. That is what next[wheel] says: a moment before which the wheel has nothing to do. It is
+// Nearly every timer is cancelled before it is due, by the worker that armed it. So a
+// worker arms on its own wheel, under a lock that is usually free and in its cache, and
+// writes nothing else: the poller learns of a timer only if it is its wheel's next one.
+// next[wheel] is a moment before which the wheel has no timer to fire. It is
 //
 //   - never too late: arming lowers it, under the lock
-//   - perhaps too early: disarming leaves it as it is; at worst the poller comes once for nothing, and sets it right.
-//     So arming and cancelling the same time-out over and over lowers `next` once, and no more until it has passed.
+//   - possibly too early: disarming does not change it; at worst the poller wakes up
+//     once without need, and corrects it. So arming and cancelling the same timeout
+//     repeatedly lowers `next` once, and not again until it has passed.
 //
-// The entries of `next` lie beside each other, away from the wheels: they are read on each turn, seldom written.
+// The entries of `next` are adjacent, apart from the wheels: they are read on each turn
+// and seldom written.
 //
-// A timer's life, all under the lock of its wheel but for the last arrow:
+// A timer's life, under the lock of its wheel except for the last arrow:
 //
 //      wf_timer_arm              wf_timers_expire
 //    --------------> in the wheel ---------------> fired = true .....> its waker fires, from a copy
 //                         |                            |
 //                         +------ wf_timer_disarm -----+-----> the caller's
 //
-// `fired` is the last that the reactor touches of a timer. A disarm that sees it needs no lock; one that does not takes
-// the lock, and then finds the timer in the wheel, or fired. The waker may fire after that: it points to memory that
-// never goes away, and a spurious wake does no harm (base/waker.h).
+// The store of `fired` is the reactor's last access to a timer. A disarm that sees it
+// needs no lock; otherwise it takes the lock, and finds the timer in the wheel, or
+// fired. The waker may fire after that: it points to memory that is never unmapped, and
+// a spurious wake is harmless (base/waker.h).
 //
 // Edges.
-//   W1  `fired` (release) -> wf_timer_fired, wf_timer_disarm (acquire): the reactor is done with the timer
-//   W2  nobody sleeps past a deadline:
+//   W1  `fired` (release) -> wf_timer_fired, wf_timer_disarm (acquire): the reactor is
+//       done with the timer
+//   W2  no thread sleeps past a deadline:
 //
 //         armer (wf_timer_arm)                   sleeper (turn.c)
 //         [S] next[wheel] = tick                 [S] until = when it means to wake up
 //         [L] until > tick? interrupt            [L] next[]: one before until? do not sleep
 //
-//       All four are seq_cst, so at least one of the two sees the other's. `until` is 0 while nobody sleeps: a poller
-//       that is awake looks at next[] before it sleeps. An armer whose deadline is not the next of its wheel leaves it
-//       to whoever set `next`.
-//       The same goes for the reactor thread (announce_rest) with `resting` for `until`: that is the first deadline for
-//       which it would be later than it means to be. 0 while it does not sleep.
+//       All four are seq_cst, so at least one of the two sees the other's. `until` is 0
+//       while no worker sleeps in the poll: an awake poller looks at next[] before it
+//       sleeps. An armer whose deadline is not its wheel's next relies on the armer
+//       that set `next`.
+//       The reactor thread (announce_rest) does the same with `resting` in place of
+//       `until`: a timer due before `resting` would fire later than the thread intends.
+//       0 while it does not sleep.
 #include "reactor/timer.h"
 
 #include <errno.h>
@@ -71,7 +79,8 @@ void wf_timers_fini(struct wf_reactor *r)
     wf_free(r->timers);
 }
 
-// tick_of is when the wheel lets a timer go: the first tick that does not begin before its deadline.
+// tick_of is when the wheel fires a timer: the first tick that does not begin before
+// its deadline.
 static int64_t tick_of(int64_t deadline)
 {
     int64_t mask = ((int64_t)1 << WF_WHEEL_TICK_BITS) - 1;
@@ -81,7 +90,8 @@ static int64_t tick_of(int64_t deadline)
     return deadline < 0 ? 0 : (deadline + mask) & ~mask;
 }
 
-// catch_up moves an empty wheel to the present, so that a timer's level fits its distance.  Context: under the lock.
+// catch_up moves an empty wheel to the present, so that a timer's level fits its
+// distance.  Context: under the lock.
 static void catch_up(struct wf_wheel *w)
 {
     struct wf_list none;
@@ -92,7 +102,7 @@ static void catch_up(struct wf_wheel *w)
     wf_wheel_advance(w, wf_now(), 1, &none);
 }
 
-// tell whoever sleeps past `tick` of it.
+// tell wakes the threads that would sleep past `tick`.
 static void tell(struct wf_reactor *r, int64_t tick)
 {
     if (tick < wf_load_seq_cst(&r->until)) // [W2]
@@ -108,7 +118,7 @@ void wf_timer_arm(struct wf_reactor *r, unsigned wheel, struct wf_timer *t, int6
 
     t->waker = waker;
     t->home = home;
-    wf_store_relaxed(&t->fired, false); // relaxed: nobody else knows the timer yet; the lock publishes it
+    wf_store_relaxed(&t->fired, false); // relaxed: the timer is not shared yet; the lock publishes it
 
     wf_lock_acquire(&home->lock);
     bool is_next = tick < wf_load_relaxed(&r->next[wheel]); // relaxed: changes only under the lock
@@ -145,7 +155,8 @@ int64_t wf_timers_next(const struct wf_reactor *r)
     return next;
 }
 
-// collect lets go of the timers in `due`, and keeps their wakers.  Context: under the lock. Returns: how many.
+// collect releases the timers in `due`, and keeps their wakers.  Context: under the
+// lock. Returns: how many.
 static unsigned collect(struct wf_list *due, struct wf_waker *wakers)
 {
     unsigned n = 0;
@@ -154,7 +165,7 @@ static unsigned collect(struct wf_list *due, struct wf_waker *wakers)
         struct wf_timer *t = wf_container_of(at, struct wf_timer, node.link);
         next = at->next;
         wakers[n++] = t->waker;
-        wf_store_release(&t->fired, true); // [W1] from here on it may be gone
+        wf_store_release(&t->fired, true); // [W1] from here on the timer may be freed
     }
     return n;
 }
@@ -175,7 +186,7 @@ static bool expire_some(struct wf_timers *t, _Atomic int64_t *next, int64_t now,
     wf_lock_release(&t->lock);
 
     for (unsigned i = 0; i < n; i++) {
-        __builtin_prefetch(wakers[i + AHEAD < n ? i + AHEAD : i].arg, 1); // what the waker is going to write
+        __builtin_prefetch(wakers[i + AHEAD < n ? i + AHEAD : i].arg, 1); // the waker writes there
         wf_waker_fire(wakers[i]);
     }
     *fired += n;
@@ -187,7 +198,8 @@ unsigned wf_timers_expire(struct wf_reactor *r, int64_t now)
     unsigned fired = 0;
 
     for (unsigned i = 0; i < r->wheels; i++) {
-        // relaxed: one that is lowered just now is seen on the next turn, before anybody sleeps
+        // relaxed: a concurrent lowering is seen on the next turn, before a thread
+        // sleeps
         for (unsigned holds = 0; holds < HOLDS_MAX && wf_load_relaxed(&r->next[i]) <= now; holds++)
             if (expire_some(&r->timers[i], &r->next[i], now, &fired))
                 break;
@@ -195,7 +207,7 @@ unsigned wf_timers_expire(struct wf_reactor *r, int64_t now)
     return fired;
 }
 
-// --- By hand ---------------------------------------------------------------------------------------------------------
+// --- By hand -------------------------------------------------------------------------
 
 void wf_reactor_rewind(struct wf_reactor *r)
 {
@@ -222,7 +234,8 @@ int64_t wf_reactor_next_timer(struct wf_reactor *r)
     return next;
 }
 
-// expire_early fires up to HOLD_MAX of the timers of a wheel whose deadline has come before its tick.
+// expire_early fires up to HOLD_MAX of the timers of a wheel whose deadline has come
+// before its tick.
 static unsigned expire_early(struct wf_timers *t, int64_t now)
 {
     struct wf_waker wakers[HOLD_MAX];

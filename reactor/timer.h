@@ -1,4 +1,4 @@
-// The timers: wheels, each under a lock of its own. The parts that only reactor/ uses.
+// The timers: wheels, each under its own lock. For use in reactor/ only.
 #ifndef WF_REACTOR_TIMER_H
 #define WF_REACTOR_TIMER_H
 
@@ -18,11 +18,13 @@ struct wf_timers {
 WF_MUST_CHECK int wf_timers_init(struct wf_reactor *r);
 void wf_timers_fini(struct wf_reactor *r);
 
-// wf_timers_next is the first moment at which any wheel wants to be looked at; WF_NEVER.  Context: any thread.
+// wf_timers_next is the first moment at which any wheel may have a timer to fire, or
+// WF_NEVER.  Context: any thread.
 int64_t wf_timers_next(const struct wf_reactor *r);
 
-// wf_timers_expire fires what is due at `now` on all wheels, up to some 1000 timers each.  Returns: how many it fired.
-// Context: whoever holds the lease.
+// wf_timers_expire fires what is due at `now` on all wheels, up to some 1000 timers
+// each.  Returns: how many it fired.
+// Context: the holder of the lease, or the reactor thread.
 unsigned wf_timers_expire(struct wf_reactor *r, int64_t now);
 
 #endif

@@ -1,25 +1,32 @@
 // One turn of the poll: by the worker that holds the lease, or by the reactor thread.
 //
-// Events go before timers: what arrived in time, as far as weft can tell, must not lose against a time-out that is
-// found in the same turn. (The waiter looks at its cell first; the event has to be there by then.) It delays the timers
-// by some ten microseconds at most, as a batch is 256 events.
+// Events are dispatched before timers: an event that arrived in time must win against a
+// timeout that expires in the same turn. (The waiter checks its cell first; the event
+// has to be there by then.) This delays the timers by about ten microseconds at most,
+// because a batch is 256 events.
 //
-// The clock is read only if some wheel has a timer: once before the wait, unless it is not to wait, and once after.
+// The clock is read only if some wheel has a timer: once before a wait, and once after.
 //
-// Two may wait in epoll: a worker, and behind it the reactor thread. The kernel wakes one of them for an event, the
-// newest (its waiters are exclusive, and the newest comes first: ep_poll in fs/eventpoll.c). So as long as the worker
-// comes and goes, it gets what happens while it waits, and the thread gets what happens while it runs tasks. A thread
-// that comes while the worker waits lets it pass (let_pass). Only speed hangs on that order.
+// Two threads may wait in epoll: a worker, and behind it the reactor thread. The kernel
+// wakes the newest waiter for an event (its waiters are exclusive, newest first:
+// ep_poll in fs/eventpoll.c). So the worker gets the events that arrive while it waits,
+// and the reactor thread those that arrive while the worker runs tasks. A reactor
+// thread that enters while the worker waits restores the order (let_pass). Only speed
+// depends on the order.
 //
-// Each of the two can be woken by another thread:
-//   - the worker: `until` says when it means to wake up, 0 while it does not sleep; `interrupted` that it should not
-//     have slept.
-//   - the reactor thread: by its parker, whose state says that it sleeps ELSEWHERE while it is in epoll.
-// For both the eventfd is written, once for a sleep. It wakes one of the two, perhaps the wrong one. That one has left
-// epoll then, and writes the eventfd again if the other one has been called and sleeps. That wakes the other one: the
-// worker writes it while it still holds the lease, and the thread sleeps elsewhere for a moment after that. A worker
-// that is back in epoll before the thread has looked takes it again, and passes it on again: nothing is lost.
-// tests/model/eventfd.pml has all of this, and standby.pml the thread's side.
+// Other threads can wake each of the two:
+//   - the worker: `until` is the end of its planned sleep, 0 while it does not sleep;
+//     `interrupted` says that it must not sleep.
+//   - the reactor thread: through its parker, whose state is ELSEWHERE while the thread
+//     is in epoll.
+// For either one the waker writes the eventfd, once a sleep. The write wakes one of the
+// two, perhaps the wrong one. The wrong one has then left epoll, and writes the eventfd
+// again if the other one was called and sleeps. The second write reaches the other one:
+// the worker writes while it still holds the lease, and the reactor thread sleeps
+// outside epoll for a moment after its write. A worker that is back in epoll before the
+// reactor thread has run takes the event again, and passes it on again: no call is
+// lost. tests/model/eventfd.pml checks all of this, and standby.pml the reactor
+// thread's side.
 //
 //     interrupted:     false -------- wf_turn_interrupt --------> true
 //                        ^                                         |
@@ -32,12 +39,16 @@
 //         [X] interrupted = true                 [S] until = when it means to wake up
 //         [L] until? write the eventfd           [L] interrupted? do not sleep
 //
-//       All four are seq_cst, so at least one of the two sees the other's. If it is the interrupter, the eventfd ends
-//       the wait, also one that has not begun. If both do, the eventfd's edge is left over, and a later wait ends at
-//       once for nothing. An interrupter that finds `interrupted` true already leaves it to the one that made it so.
-//   E2  wf_turn_interrupt's exchange (release) -> the exchange that takes it back (acquire): what the interrupter did
-//       before is visible to the sleeper when it returns
-//   The third one, `until` and `resting` against what the wheels have next, is [W2], in timer.c.
+//       All four are seq_cst, so at least one of the two sees the other's. If the
+//       interrupter does, the eventfd ends the wait, even if it has not begun. If both
+//       do, the eventfd's edge is left over, and ends a later wait spuriously. An
+//       interrupter that finds `interrupted` already true does nothing: the one that
+//       set it writes the eventfd.
+//   E2  wf_turn_interrupt's exchange (release) -> the exchange that takes it back
+//       (acquire): what the interrupter did before is visible to the sleeper when it
+//       returns
+//   The third edge, `until` and `resting` against the wheels' next timers, is [W2], in
+//   timer.c.
 #include "reactor/turn.h"
 
 #include "base/clock.h"
@@ -45,8 +56,8 @@
 
 enum { TURNS_MAX = 16 /* of the thread, full ones, in a row */ };
 
-// announce publishes how long the calling worker is going to sleep.  Returns: that time, or 0 if there is a reason not
-// to.
+// announce publishes how long the calling worker is going to sleep.  Returns: that
+// time, or 0 if it must not sleep.
 static int64_t announce(struct wf_reactor *r, int64_t wait)
 {
     int64_t next = wf_timers_next(r);
@@ -64,14 +75,16 @@ static int64_t announce(struct wf_reactor *r, int64_t wait)
 
 static void awake(struct wf_reactor *r)
 {
-    // relaxed: an interrupter that still sees the old value writes the eventfd for nothing
+    // relaxed: an interrupter that still sees the old value writes the eventfd for
+    // nothing
     wf_store_relaxed(&r->until, (int64_t)0);
-    if (wf_load_relaxed(&r->interrupted))            // relaxed: one that is missed ends the next sleep
+    if (wf_load_relaxed(&r->interrupted))            // relaxed: a missed interrupt ends the next sleep
         wf_exchange_acq_rel(&r->interrupted, false); // [E2]
 }
 
-// look_ahead fetches what the events after the i-th will touch. With a thousand connections neither sources nor
-// waiters, which lie on the tasks' stacks, are in any near cache.
+// look_ahead prefetches the memory for the events after the i-th. With a thousand
+// connections neither the sources nor the waiters, which lie on the tasks' stacks, are
+// in the near caches.
 static void look_ahead(struct wf_reactor *r, const struct wf_epoll_batch *events, int i)
 {
     int far = i + 16, near = i + 8;
@@ -82,7 +95,8 @@ static void look_ahead(struct wf_reactor *r, const struct wf_epoll_batch *events
         wf_source_prefetch_waiter(r, wf_epoll_tag(events, near));
 }
 
-// dispatch fires the wakers of a batch.  Returns: how many events there were; *called: the eventfd was among them.
+// dispatch fires the wakers of a batch.  Returns: how many events there were; *called:
+// the eventfd was among them.
 static unsigned dispatch(struct wf_reactor *r, const struct wf_epoll_batch *events, bool *called)
 {
     unsigned n = 0;
@@ -114,13 +128,14 @@ static unsigned finish(struct wf_reactor *r, struct wf_tally *tally, const struc
     unsigned ready = dispatch(r, events, called);
     unsigned due = expire(r);
 
-    wf_bump(&tally->polls, 1u); // relaxed, all three: counters, of the calling party
+    wf_bump(&tally->polls, 1u); // relaxed, all three: counters, each written by one thread
     wf_bump(&tally->events, ready);
     wf_bump(&tally->expired, due);
     return ready + due;
 }
 
-// thread_is_called tells whether the reactor thread was called, and has not woken up yet.
+// thread_is_called tells whether the reactor thread was called, and has not woken up
+// yet.
 static bool thread_is_called(const struct wf_reactor *r)
 {
     return wf_load_seq_cst(&r->parker.state) == WF_PARKER_NOTIFIED; // seq_cst: the call came before the eventfd
@@ -140,7 +155,7 @@ unsigned wf_turn(struct wf_reactor *r, int64_t wait)
     if (wait > 0) {
         wf_epoll_wait(&r->epoll, announce(r, wait), &events);
         awake(r);
-    } else if (wf_load_relaxed(&r->sources.registered) > 0) { // relaxed: one that is missed is seen at the next look
+    } else if (wf_load_relaxed(&r->sources.registered) > 0) { // relaxed: a missed registration is seen at the next poll
         wf_epoll_wait(&r->epoll, 0, &events);
     }
     unsigned fired = finish(r, &r->lent, &events, &called);
@@ -149,11 +164,12 @@ unsigned wf_turn(struct wf_reactor *r, int64_t wait)
     return fired;
 }
 
-// let_pass makes the worker, which waits in epoll already, the newest that waits there. The eventfd wakes it, but the
-// thread takes that event back at once. So when the worker gets a CPU it finds nothing, and queues anew, in the kernel:
-// in front of the thread, which is in the queue by then.
-// Returns: whether that has brought something else, which is in `events`: an event, or an eventfd that was written for
-// the worker, or for the thread.
+// let_pass makes the worker, which already waits in epoll, the newest waiter. The
+// eventfd wakes the worker, but the reactor thread takes that event back at once. So
+// when the worker runs it finds no event, and the kernel queues it anew: in front of
+// the reactor thread, which is in the queue by then.
+// Returns: whether something else came in between: an event, which is in `events`, or a
+// write of the eventfd for the worker or for the reactor thread.
 static bool let_pass(struct wf_reactor *r, struct wf_epoll_batch *events)
 {
     wf_epoll_interrupt(&r->epoll);
@@ -162,7 +178,7 @@ static bool let_pass(struct wf_reactor *r, struct wf_epoll_batch *events)
            wf_load_seq_cst(&r->interrupted) || thread_is_called(r); // [E1] [P1]
 }
 
-// wait_behind is the thread's wait in epoll.  Returns: whether it was called.
+// wait_behind is the reactor thread's wait in epoll. Returns: whether it was called.
 static bool wait_behind(struct wf_reactor *r, int64_t until, struct wf_epoll_batch *events)
 {
     int64_t now = until == WF_NEVER ? 0 : wf_now();

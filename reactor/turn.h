@@ -7,29 +7,34 @@
 
 struct wf_reactor;
 
-// wf_turn is a worker's turn. It waits up to `wait` ns (0: not at all; WF_NEVER: without bound), but not past the next
-// timer; dispatches up to 256 events, then fires the timers that are due.
-// Returns: how many events and timers there were, each of which may have fired wakers; 0: none has fired.
+// wf_turn is a worker's turn. It waits up to `wait` ns (0: not at all; WF_NEVER:
+// without bound), but not past the next timer; dispatches up to 256 events, then fires
+// the timers that are due.
+// Returns: how many events and timers there were, each of which may have fired wakers;
+// 0: none has fired.
 // Context: the worker that holds the lease.
 unsigned wf_turn(struct wf_reactor *r, int64_t wait);
 
-// wf_turn_interrupt ends the wait of a worker's turn; if none waits, the next one that would does not.
+// wf_turn_interrupt ends the wait of a worker's turn; if no turn waits, the next one
+// does not wait.
 // Context: any thread.
 void wf_turn_interrupt(struct wf_reactor *r);
 
-// What came of a turn of the reactor thread.
+// The result of a turn of the reactor thread.
 struct wf_turn_result {
     unsigned fired;  // as wf_turn returns
     bool called;     // by wf_turn_call_thread
-    bool passed_on;  // an interrupt that was the worker's
+    bool passed_on;  // an interrupt that was meant for the worker
 };
 
-// wf_turn_of_thread is a turn of the reactor thread, which waits until `until` at most (0: not at all). It tells the
-// hooks when wakers are about to fire, and have fired, and goes on without waiting while a batch was full.
+// wf_turn_of_thread is a turn of the reactor thread, which waits until `until` at most
+// (0: not at all). It calls the hooks before wakers fire and after, and continues
+// without waiting as long as batches are full.
 // Context: the reactor thread.
 struct wf_turn_result wf_turn_of_thread(struct wf_reactor *r, int64_t until);
 
-// wf_turn_call_thread ends the sleep of the reactor thread, wherever it sleeps, or its next one.  Context: any thread.
+// wf_turn_call_thread ends the sleep of the reactor thread, wherever it sleeps, or its
+// next one.  Context: any thread.
 void wf_turn_call_thread(struct wf_reactor *r);
 
 // wf_turn_is_awaited tells whether a worker waits in epoll; a hint.

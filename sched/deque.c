@@ -21,7 +21,8 @@ struct wf_task *wf_deque_pop(struct wf_deque *q)
 {
     uint64_t tail = wf_load_relaxed(&q->tail); // relaxed: only the owner writes it
 
-    // Empty for the owner's eyes: nobody else adds, so it stays empty. Saves the store below. relaxed: nothing is read.
+    // Empty, as seen by the owner; only the owner adds, so it stays empty. Saves the
+    // store below. relaxed: no slot is read.
     if (wf_load_relaxed(&q->head) == tail)
         return NULL;
 
@@ -32,7 +33,8 @@ struct wf_task *wf_deque_pop(struct wf_deque *q)
         return wf_load_relaxed(slot(q, tail)); // relaxed: the owner wrote it
     struct wf_task *task = NULL;
     if (tail == head) {
-        // The last one: thieves may want it too. relaxed: the owner wrote it; seq_cst: one winner, in D2's order.
+        // The last one: a thief may be taking it. relaxed: the owner wrote it; seq_cst:
+        // one winner, in D2's order.
         task = wf_load_relaxed(slot(q, tail));
         if (!wf_cas_seq_cst(&q->head, &head, head + 1))
             task = NULL;
@@ -49,8 +51,9 @@ struct wf_task *wf_deque_steal(struct wf_deque *q, bool *again)
     *again = false;
     if ((int64_t)(tail - head) <= 0)
         return NULL;
-    // relaxed: may read a slot that is being filled again; then the compare-and-swap fails and the value is dropped.
-    // It must come before the compare-and-swap, which gives the slot away.
+    // relaxed: may read a slot that is being filled again; then the compare-and-swap
+    // fails and the value is dropped. It must come before the compare-and-swap, which
+    // gives the slot away.
     struct wf_task *task = wf_load_relaxed(slot(q, head));
     // seq_cst: one winner among thieves and owner, in D2's order; [D3] to push
     if (!wf_cas_seq_cst(&q->head, &head, head + 1)) {

@@ -1,27 +1,32 @@
-// The work-stealing deque of Chase and Lev (2005), in a fixed array, for tasks that a worker has spawned and that have
-// not begun: the owner takes the newest (so a tree of tasks is walked depth first, and lives in little memory), thieves
-// take the oldest (the biggest subtree), several at a time.
+// The work-stealing deque of Chase and Lev (2005), in a fixed array, for tasks that a
+// worker has spawned and that have not begun: the owner takes the newest (so it walks a
+// tree of tasks depth first, in little memory), thieves take the oldest (the biggest
+// subtree), several at a time.
 //
-// The orders are those that a model checker passed (GenMC under RC11 and IMM: two thieves, 42 118 executions): the
-// fences of Le, Pop, Cohen and Zappa Nardelli (2013) replaced by sequentially consistent operations, which cost the
-// same on x86-64, and which ThreadSanitizer understands.
+// A model checker has verified the orders (GenMC under RC11 and IMM: two thieves, 42
+// 118 executions). They are those of Le, Pop, Cohen and Zappa Nardelli (2013), with the
+// fences replaced by sequentially consistent operations, which cost the same on x86-64,
+// and which ThreadSanitizer understands.
 //
-// Parties: the owner (push, pop, spill) and any number of thieves (steal). An index is 64 bits and never wraps, so a
-// compare-and-swap on `head` cannot suffer ABA. Slots [head, tail) are full.
+// Parties: the owner (push, pop, spill) and any number of thieves (steal). An index is
+// 64 bits and never wraps, so a compare-and-swap on `head` cannot suffer ABA. Slots
+// [head, tail) are full.
 //
 // Edges.
-//   D1  every store of tail is a release, pop's too -> steal loads tail: all slots below that tail are filled
+//   D1  every store of tail is a release, pop's too -> steal loads tail: all slots
+//       below that tail are filled
 //   D2  no task is both popped without a compare-and-swap and stolen:
 //
 //         owner (pop)                     thief (steal)
 //         [S] tail = t - 1   seq_cst      [L] head   seq_cst
 //         [L] head           seq_cst      [L] tail   seq_cst
 //
-//       If the owner's store comes first in the total order, the thief sees the lowered tail. If the thief's load of
-//       tail comes first, so did its load of head; the owner then sees a head at least as new, and for the task t - 1
-//       both go to the compare-and-swap on head, which one wins.
-//   D3  steal's compare-and-swap on head -> push loads head (acquire): the thief has read the slot before the owner may
-//       fill it again
+//       If the owner's store comes first in the total order, the thief sees the lowered
+//       tail. If the thief's load of tail comes first, so did its load of head; the
+//       owner then sees a head at least as new, and both compete for task t - 1 by the
+//       compare-and-swap on head, which one of them wins.
+//   D3  steal's compare-and-swap on head -> push loads head (acquire): the thief has
+//       read the slot before the owner may fill it again
 //   D4  push's store of the slot, by D1 -> the thief: the task's header is initialised
 #ifndef WF_SCHED_DEQUE_H
 #define WF_SCHED_DEQUE_H
@@ -50,14 +55,17 @@ bool wf_deque_push(struct wf_deque *q, struct wf_task *task);
 // wf_deque_pop takes the newest, NULL if there is none.  Context: owner.
 struct wf_task *wf_deque_pop(struct wf_deque *q);
 
-// wf_deque_steal takes the oldest, NULL if there is none, or if another took it meanwhile (*again is true then).
+// wf_deque_steal takes the oldest, NULL if there is none, or if another thread took it
+// first (*again is true then).
 // Context: any thread, the owner too.
 struct wf_task *wf_deque_steal(struct wf_deque *q, bool *again);
 
-// wf_deque_size is how many there are: exact for the owner if nobody steals, a hint for others.
+// wf_deque_size is the number of tasks: exact for the owner if no thread steals, a hint
+// for other threads.
 static inline uint64_t wf_deque_size(const struct wf_deque *q)
 {
-    // relaxed: a hint. head first, so that the difference is not negative for the owner.
+    // relaxed: a hint. head is read first, so that the owner gets no negative
+    // difference.
     uint64_t head = wf_load_relaxed(&q->head);
     uint64_t tail = wf_load_relaxed(&q->tail);
     return (int64_t)(tail - head) > 0 ? tail - head : 0;

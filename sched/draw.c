@@ -1,20 +1,25 @@
-// The draw: a scheduler for tests, on one thread, whose every choice is drawn by lot, by a sequence that a seed fixes.
+// The draw: the deterministic scheduler of test runs, on one thread, whose choices all
+// come from a seeded random sequence.
 //
-// All that is ready lies in one urn, whichever queue it came by. The ordinary paths of run.c lead here without a check
-// of theirs: the worker's look_at is 0 for good, so a task that leaves finds that it is time to look around
-// (pick_in_time), on the worker's own stack, and that is here.
+// All ready tasks lie in one set, the urn, whichever queue they came through. The
+// ordinary paths of run.c lead here without an additional check: the worker's look_at
+// stays 0, so a task that parks, yields or ends finds that it is time to look around
+// (pick_in_time) on the worker's own stack, which runs this file.
 //
-// What is drawn:
-//   - who is next. In some runs all have the same chance; in others some tasks are sloths, passed over again and again,
-//     for the whole run or for a part: a mistake may need that one task is far behind the others. (Five tasks of twenty
-//     turns, one of which is to be still at its first when the others end: not once in 600 000 even runs; with sloths
-//     in every hundredth.)
-//   - how many calls that may park, but need not, a task makes in a row before it yields (wf_budget): in some runs
-//     none. Not all such calls ask for the budget; but in half of the runs all tasks bear the mark of the cancelled, so
-//     that they look closer in each (wf_draw_interrupt). In the other half those who are cancelled must be told.
+// The random choices:
+//   - the next task. In some runs all ready tasks have the same probability. In others
+//     some tasks are sloths, which are passed over repeatedly, for the whole run or for
+//     a part: a bug may need one task to be far behind the others. (Five tasks of
+//     twenty turns, one of which must still be at its first when the others end: not
+//     once in 600 000 even runs; with sloths in every hundredth.)
+//   - how many calls that may park, but need not, a task makes in a row before it
+//     yields (wf_budget): in some runs none. Not all such calls consume the budget.
+//     Therefore in half of the runs all tasks have the cancel mark set, which leads
+//     each call to the slow path (wf_draw_interrupt). In the other half the mark works
+//     as usual.
 //
-// What other threads push (the injector) is taken when all else is parked, and else only once in LOOK_TURNS turns: so
-// it does not matter when exactly it comes.
+// Tasks from other threads (the injector) are taken when all tasks are parked, else
+// only once in LOOK_TURNS turns: so their exact arrival does not matter.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,12 +29,12 @@
 #include "sched/worker.h"
 
 enum {
-    URN_MIN = 64,      // tasks
-    LOOK_TURNS = 1024, // without a look at what other threads push, and at the poll
-    SPIN_TURNS = 256,  // of each task that is ready, in which all did nothing but yield: they wait for time to pass
-    BUSY_TURNS = 128 * LOOK_TURNS, // and so many turns in which somebody was always ready, whatever they did
-    WAIT_TURNS = 16, // as many of those, and sloths get as many turns as others: they may be what is waited for
-    SLOTH = 16,      // how often the lot must fall on a sloth in a row
+    URN_MIN = 64,                  // tasks
+    LOOK_TURNS = 1024,             // without a look at the injector and at the poll
+    SPIN_TURNS = 256,              // of each ready task, in which all only yielded: they wait for time to pass
+    BUSY_TURNS = 128 * LOOK_TURNS, // and turns in which some task was always ready, whatever they did
+    WAIT_TURNS = 16,               // of those; then sloths get as many turns as others, which may wait for them
+    SLOTH = 16,                    // how often in a row a sloth must be drawn before it runs
 };
 
 // All of the calling thread.
@@ -43,17 +48,18 @@ struct wf_draw {
     uint64_t rng;
     uint64_t sloths;    // of 16 tasks, how many are sloths
     uint64_t salt;      // and which
-    unsigned fickle;    // others become sloths once in so many turns; 0: never
+    unsigned fickle;    // other tasks become sloths once in this many turns; 0: never
     bool marks;         // all tasks, for wf_draw_interrupt
-    unsigned patience;  // a task makes up to so many calls that need not park in a row
+    unsigned patience;  // the maximum number of calls in a row that need not park
     uint64_t overflows; // of the worker, at the last look
-    unsigned turns;     // since all was parked
-    unsigned spins;     // turns in a row in which nothing but a yield happened
+    unsigned turns;     // since all tasks were parked
+    unsigned spins;     // turns in a row that only yielded
 };
 
-// --- The urn ---------------------------------------------------------------------------------------------------------
+// --- The urn -------------------------------------------------------------------------
 
-// has_room makes room for one more. Returns: false if there is none to be had: then tasks wait in their queues.
+// has_room makes room for one more. Returns: false if there is no memory: then tasks
+// wait in their queues.
 static bool has_room(struct wf_draw *d)
 {
     if (wf_likely(d->count < d->room))
@@ -90,7 +96,7 @@ static void gather_queued(struct wf_draw *d)
         d->urn[d->count++] = task;
 }
 
-// gather_injected gathers what other threads have pushed, and what overflowed.
+// gather_injected gathers the tasks that other threads have pushed, and the overflow.
 static void gather_injected(struct wf_draw *d)
 {
     struct wf_task *task;
@@ -132,28 +138,28 @@ static struct wf_task *draw(struct wf_draw *d)
     return task;
 }
 
-// --- When nothing is ready, or nothing happens -----------------------------------------------------------------------
+// --- When nothing is ready, or nothing happens ---------------------------------------
 
-// rest lets the idle source find something to do: it may poll, wait, or let time pass.
+// rest calls the idle source, which may poll, wait, or let time pass.
 static void rest(struct wf_draw *d)
 {
     struct wf_worker *w = d->worker;
 
     d->turns = d->spins = 0;
     wf_worker_idle(w);
-    wf_store_relaxed(&w->look_at, (uint64_t)0); // relaxed: nobody else is there
+    wf_store_relaxed(&w->look_at, (uint64_t)0); // relaxed: no other thread reads it
     if (w->searching) {
         w->searching = false;
-        (void)wf_idle_search_end(&d->sched->idle); // [I1] the injector is looked at next, in any case
+        (void)wf_idle_search_end(&d->sched->idle); // [I1] the injector is checked next in any case
     }
 }
 
-// look_around is for programs in which something is always ready.
+// look_around is for programs in which some task is always ready.
 static void look_around(struct wf_draw *d)
 {
     struct wf_worker *w = d->worker;
 
-    w->polling = true; // whom this wakes, goes to the ring
+    w->polling = true; // tasks that this wakes go to the ring
     if (d->spins >= SPIN_TURNS * d->count || d->turns % BUSY_TURNS == 0) {
         d->spins = 0;
         d->hooks.pass_time(d->hooks.self);
@@ -165,7 +171,7 @@ static void look_around(struct wf_draw *d)
     gather_queued(d);
 }
 
-// find returns the next task, NULL if there shall be none.
+// find returns the next task, NULL at the end of the run.
 static struct wf_task *find(struct wf_draw *d)
 {
     while (d->hooks.go_on(d->hooks.self)) {
@@ -183,9 +189,10 @@ static struct wf_task *find(struct wf_draw *d)
     return NULL;
 }
 
-// --- Running ---------------------------------------------------------------------------------------------------------
+// --- Running -------------------------------------------------------------------------
 
-// run_turn lets a task run until it parks, yields or ends. Returns: true if all it has done that shows is to yield.
+// run_turn runs a task until it parks, yields or ends. Returns: true if its only
+// visible effect was to yield.
 static bool run_turn(struct wf_draw *d, struct wf_task *task)
 {
     struct wf_worker *w = d->worker;
@@ -228,7 +235,7 @@ void wf_draw_run(struct wf_draw *d)
         *here = callers;
 }
 
-// temper draws what kind of run this one is.
+// temper draws the parameters of this run.
 static void temper(struct wf_draw *d)
 {
     static const unsigned sloths[] = { 0, 0, 2, 8 }, fickle[] = { 0, 4, 16, 64 };
@@ -275,7 +282,7 @@ int wf_draw_new(struct wf_draw **out, struct wf_sched *s, const struct wf_draw_h
     d->worker = w;
     d->hooks = *hooks;
     w->draws = true;
-    wf_store_relaxed(&w->look_at, (uint64_t)0); // relaxed: nobody else is there
+    wf_store_relaxed(&w->look_at, (uint64_t)0); // relaxed: no other thread reads it
     w->thread = wf_thread_self();
     w->thread->worker = w;
     w->cxx = s->cxx();
@@ -296,7 +303,7 @@ void wf_draw_free(struct wf_draw *d)
     wf_free(d);
 }
 
-// --- Dismissing ------------------------------------------------------------------------------------------------------
+// --- Dismissing ----------------------------------------------------------------------
 
 struct list {
     struct wf_task **tasks;
@@ -316,7 +323,7 @@ static void note(struct wf_task *task, void *arg)
     if (l->count < l->room)
         l->tasks[l->count++] = task;
     else
-        cancel(task); // there is no memory, or another thread has just spawned it: in any order, then
+        cancel(task); // there is no memory, or another thread has just spawned it: then in any order
 }
 
 static int by_birth(const void *a, const void *b)
@@ -325,7 +332,8 @@ static int by_birth(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-// In the order of their birth, because the order of the headers depends on earlier runs.
+// In the order in which they were spawned: the order of the headers depends on earlier
+// runs.
 void wf_draw_dismiss(struct wf_draw *d)
 {
     struct list l = { .room = wf_sched_living(d->sched) };

@@ -18,7 +18,7 @@ void wf_headers_init(struct wf_headers *h, size_t size)
 
 void wf_headers_fini(struct wf_headers *h)
 {
-    struct wf_header_slab *slab = wf_load_relaxed(&h->slabs); // relaxed: nobody else is left
+    struct wf_header_slab *slab = wf_load_relaxed(&h->slabs); // relaxed: no other thread is left
 
     while (slab) {
         struct wf_header_slab *older = slab->older;

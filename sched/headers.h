@@ -1,11 +1,12 @@
-// The pool of task headers. Type-stable: a header, once made, stays a header until the scheduler is freed, so a pointer
-// to one may always be read, however late.
+// The pool of task headers. Type-stable: a header, once made, stays a header until the
+// scheduler is freed, so a pointer to one may always be read, however late.
 //
-// Each worker has a list of free ones; a shared list, under a mutex, balances them a batch at a time and serves other
-// threads.
+// Each worker has a list of free ones; a shared list, under a mutex, balances them a
+// batch at a time and serves other threads.
 //
 // Edges.
-//   H1  grow's store of `slabs` (release) -> wf_headers_each's load (acquire): the slab's headers are filled
+//   H1  grow's store of `slabs` (release) -> wf_headers_each's load (acquire): the
+//       slab's headers are filled
 #ifndef WF_SCHED_HEADERS_H
 #define WF_SCHED_HEADERS_H
 
@@ -30,7 +31,8 @@ struct wf_headers {
 void wf_headers_init(struct wf_headers *h, size_t size);
 void wf_headers_fini(struct wf_headers *h);
 
-// A list is its owner's alone: a worker's, or the shared one under the lock.
+// Only its owner accesses a list: a worker, or for the shared one the holder of the
+// lock.
 static inline struct wf_task *wf_header_pop(struct wf_header_list *list)
 {
     struct wf_task *task = list->free;
@@ -46,13 +48,14 @@ static inline void wf_header_push(struct wf_header_list *list, struct wf_task *t
     list->count++;
 }
 
-// The seldom parts of take and give: from the shared list, with a batch for `local`; a batch of `local` back to it; one
-// header back to it.
+// The slow paths of take and give: take one from the shared list, with a batch for
+// `local`; give a batch of `local` back to it; give one header back to it.
 WF_MUST_CHECK struct wf_task *wf_headers_refill(struct wf_headers *h, struct wf_header_list *local);
 void wf_headers_spill(struct wf_headers *h, struct wf_header_list *local);
 void wf_headers_return(struct wf_headers *h, struct wf_task *task);
 
-// wf_headers_take takes one from `local`, the calling worker's (NULL: not a worker). Returns: NULL for want of memory.
+// wf_headers_take takes one from `local`, the calling worker's (NULL: not a worker).
+// Returns: NULL if there is no memory.
 WF_MUST_CHECK static inline struct wf_task *wf_headers_take(struct wf_headers *h, struct wf_header_list *local)
 {
     return wf_likely(local && local->free) ? wf_header_pop(local) : wf_headers_refill(h, local);
@@ -69,11 +72,12 @@ static inline void wf_headers_give(struct wf_headers *h, struct wf_header_list *
         wf_headers_spill(h, local);
 }
 
-// wf_headers_reclaim makes all headers free that are not yet: those whose handles nobody gave back. `local` is the only
-// list there is.  Context: no task lives, and nobody uses the handles of those that did.
+// wf_headers_reclaim frees the headers whose handles were neither joined nor detached.
+// `local` is the only list there is. Context: no task lives, and no handle of an ended
+// one is in use.
 void wf_headers_reclaim(struct wf_headers *h, struct wf_header_list *local);
 
-// wf_headers_each calls fn for every header there is, free or not. Takes no lock.
+// wf_headers_each calls fn for every header, free or not. Takes no lock.
 void wf_headers_each(struct wf_headers *h, void (*fn)(struct wf_task *, void *), void *arg);
 
 #endif

@@ -13,7 +13,7 @@ void wf_idle_init(struct wf_idle *i, unsigned workers)
 
 bool wf_idle_search_begin(struct wf_idle *i)
 {
-    uint32_t n = wf_load_seq_cst(&i->searching); // [I1] if not 0, one who searches stops after this
+    uint32_t n = wf_load_seq_cst(&i->searching); // [I1] if not 0, a searcher stops after this
 
     if (2 * n >= i->workers && n > 0)
         return false;
@@ -42,7 +42,8 @@ bool wf_idle_wake(struct wf_idle *i, unsigned worker)
 {
     if (!(wf_load_seq_cst(&i->asleep[worker / 64]) & bit(worker))) // [I1]
         return false;
-    // Counted before the bit is cleared: the worker may rise by itself just then, and count itself out again.
+    // Counted before the bit is cleared: the worker may wake up by itself at this
+    // moment, and count itself out again.
     wf_fetch_add_seq_cst(&i->searching, 1); // [I2]
     if (wf_idle_unsleep(i, worker))
         return true;
@@ -62,7 +63,7 @@ static unsigned count_asleep(const struct wf_idle *i)
 {
     unsigned n = 0;
     for (unsigned w = 0; w * 64 < i->workers; w++)
-        n += (unsigned)__builtin_popcountll(wf_load_seq_cst(&i->asleep[w])); // seq_cst: costs nothing more here
+        n += (unsigned)__builtin_popcountll(wf_load_seq_cst(&i->asleep[w])); // seq_cst: not more expensive here
     return n;
 }
 
@@ -77,8 +78,8 @@ bool wf_idle_others_awake(const struct wf_idle *i, unsigned worker)
     return count_asleep(i) - asleep < i->workers - 1;
 }
 
-// claim clears the bit of one sleeper, the lowest, so that work stays dense. `which` says whether it may be the one in
-// the poll.
+// claim clears the bit of one sleeper, the lowest, so that few workers are in use.
+// `which` says whether it may be the one in the poll.
 enum which { OTHERS, POLLER, ALL };
 
 static int claim(struct wf_idle *i, enum which which)
@@ -102,7 +103,7 @@ int wf_idle_wake_one(struct wf_idle *i, bool poller_first)
 {
     do {
         uint32_t none = 0;
-        if (!wf_cas_seq_cst(&i->searching, &none, 1)) // [I1] one who searches is enough
+        if (!wf_cas_seq_cst(&i->searching, &none, 1)) // [I1] one searcher is enough
             return -1;
         int worker = claim(i, poller_first ? POLLER : OTHERS);
         if (worker < 0)
@@ -110,7 +111,8 @@ int wf_idle_wake_one(struct wf_idle *i, bool poller_first)
         if (worker >= 0)
             return worker;
         wf_fetch_sub_seq_cst(&i->searching, 1); // [I1]
-        // One may have fallen asleep since, trusting that "somebody searches": that was this call.
+        // A worker may have fallen asleep since, relying on a searcher, which was this
+        // call.
     } while (wf_idle_any_asleep(i));
     return -1;
 }

@@ -1,6 +1,7 @@
-// Who searches, who sleeps, whom to wake.
+// The idle set: which workers search, which sleep, and which one to wake.
 //
-//   searching   how many workers look for work (at most half), counting those that were just woken to look
+//   searching   how many workers look for work (at most half), including those just
+//               woken to look
 //   asleep      a bit for each worker that sleeps, or waits in the borrowed poll
 //
 // A worker is in one of three states, each change one function:
@@ -11,12 +12,13 @@
 //       |       wf_idle_search_end         +--- wf_idle_wake_one (by others) +  |
 //       +------------------------- wf_idle_unsleep (by itself) -----------------+
 //
-// The rule: work pushed to a worker's own queues needs no wake for its safety: the worker is awake and will run it. So
-// wf_worker_hint may look without any ordering; a wake missed there costs parallelism until the next hint, or the next
-// watch. Work pushed to the injector is nobody's: wf_sched_notify must not miss.
+// The rule: work pushed to a worker's own queues needs no wake for safety, because the
+// worker is awake and will run it. So wf_worker_hint may look without any ordering; a
+// missed wake costs parallelism until the next hint, or the monitor's next look. Work
+// pushed to the injector belongs to no worker: wf_sched_notify must not miss a sleeper.
 //
 // Edges.
-//   I1  No work in the injector is left behind while a worker sleeps.
+//   I1  No work stays in the injector while a worker sleeps.
 //
 //        pusher                                  worker that falls asleep
 //        [S] injector.tail   (J2)                [S] asleep |= bit            (wf_idle_sleep)
@@ -24,17 +26,22 @@
 //        [L] asleep != 0?                        [L] injector.tail == NULL?   (J2)
 //        -> wake one                             -> sleep
 //
-//      All are seq_cst, so there is one order of them all. If the worker reads NULL, its reading comes before the
-//      push, and the pusher sees the bit. The pusher may still wake nobody because it sees searching > 0. Then
-//      somebody searches, whose own decrement comes after that look, and who reads the injector after it:
-//        - if he falls asleep, in wf_idle_sleep as above; if he then finds work after all, he searches on
-//          (wf_idle_search_begin), because there may be more of it than he takes;
-//        - if he finds work, wf_idle_search_end's caller looks at the injector and calls wf_sched_notify;
-//        - if he is a waker that found no sleeper after all, wf_idle_wake_one looks again.
-//      So the last one to stop searching after the push sees it.
+//      All are seq_cst, so one total order holds them. If the worker reads NULL, its
+//      read comes before the push, and the pusher sees the bit. The pusher may still
+//      wake no worker, because it sees searching > 0. Then there is a searcher whose
+//      decrement comes after that load, and which reads the injector after its
+//      decrement:
+//        - if it falls asleep, after wf_idle_sleep as above; if it then finds work
+//          after all, it continues to search (wf_idle_search_begin), because there may
+//          be more than it takes;
+//        - if it finds work, wf_idle_search_end's caller looks at the injector and
+//          calls wf_sched_notify;
+//        - if it is a waker that found no sleeper, wf_idle_wake_one looks again.
+//      So the last searcher to stop after the push sees it.
 //
-//   I2  A sleeper is woken by whoever clears its bit, and by him only, by wf_parker_wake. It is a searcher then: the
-//      waker has counted it (searching went from 0 to 1 in its name).
+//   I2  The thread that clears a sleeper's bit, and only that one, wakes it by
+//      wf_parker_wake. The sleeper is a searcher then: the waker has counted it
+//      (searching went from 0 to 1 on its behalf).
 #ifndef WF_SCHED_IDLE_H
 #define WF_SCHED_IDLE_H
 
@@ -48,7 +55,7 @@ enum { WF_IDLE_WORDS = 4 }; // 256 workers
 
 struct wf_idle {
     _Alignas(WF_NO_SHARING) _Atomic uint32_t searching;
-    _Atomic int32_t poller; // hint: the worker that waits in the poll, or -1: it is woken last
+    _Atomic int32_t poller; // hint: the worker that waits in the poll, or -1; it is woken last
     _Atomic uint64_t asleep[WF_IDLE_WORDS];
     unsigned workers; // fixed
 };
@@ -58,35 +65,40 @@ void wf_idle_init(struct wf_idle *i, unsigned workers);
 // wf_idle_search_begin: may the caller search? Returns: false if enough do.
 bool wf_idle_search_begin(struct wf_idle *i);
 
-// wf_idle_search_end: the caller, a searcher, has found work. Returns: true if nobody searches any more: the caller
-// must look at the injector, and call wf_sched_notify if it is not empty ([I1]).
+// wf_idle_search_end: the caller, a searcher, has found work. Returns: true if no
+// searcher is left: the caller must look at the injector, and call wf_sched_notify if
+// it is not empty ([I1]).
 bool wf_idle_search_end(struct wf_idle *i);
 
-// wf_idle_sleep announces that `worker` falls asleep; `searching`: it was a searcher. It must look at the injector
-// after.
+// wf_idle_sleep announces that `worker` falls asleep; `searching`: it was a searcher.
+// It must look at the injector after.
 void wf_idle_sleep(struct wf_idle *i, unsigned worker, bool searching);
 
-// wf_idle_unsleep ends that. Returns: false if somebody is waking the worker ([I2]): it is a searcher now.
+// wf_idle_unsleep ends that. Returns: false if a waker has chosen the worker ([I2]): it
+// is a searcher now.
 bool wf_idle_unsleep(struct wf_idle *i, unsigned worker);
 
-// wf_idle_wake_one chooses a sleeper if nobody searches, and counts it as a searcher.
-// Returns: its number: the caller must wake its parker; -1 if there is nobody to wake.
-// It takes the worker that waits in the poll last, or first if `poller_first`.
+// wf_idle_wake_one chooses a sleeper if no worker searches, and counts it as a
+// searcher. It takes the worker that waits in the poll last, or first if
+// `poller_first`.
+// Returns: its number: the caller must wake its parker; -1 if no worker is to be woken.
 int wf_idle_wake_one(struct wf_idle *i, bool poller_first);
 
 // wf_idle_wake chooses `worker` if it sleeps, and counts it as a searcher.
-// Returns: true: the caller must wake its parker. False if it is awake: the caller must look at the injector, and call
-// wf_sched_notify if it is not empty, because for a moment a searcher too many was counted ([I1]).
+// Returns: true: the caller must wake its parker. False if it is awake: the caller must
+// look at the injector, and call wf_sched_notify if it is not empty, because for a
+// moment one searcher too many was counted ([I1]).
 bool wf_idle_wake(struct wf_idle *i, unsigned worker);
 
-// wf_idle_any_asleep tells whether a worker sleeps, wf_idle_all_asleep whether all do; exact if nothing moves.
+// wf_idle_any_asleep tells whether a worker sleeps, wf_idle_all_asleep whether all do;
+// exact while no worker changes its state.
 bool wf_idle_any_asleep(const struct wf_idle *i);
 bool wf_idle_all_asleep(const struct wf_idle *i);
 
-// wf_idle_others_awake tells whether any worker but `worker` is awake; a hint.
+// wf_idle_others_awake tells whether any worker except `worker` is awake; a hint.
 bool wf_idle_others_awake(const struct wf_idle *i, unsigned worker);
 
-// wf_idle_may_wake is a cheap look before wf_idle_wake_one, without order.
+// wf_idle_may_wake is a cheap check before wf_idle_wake_one, without ordering.
 static inline bool wf_idle_may_wake(const struct wf_idle *i)
 {
     if (wf_load_relaxed(&i->searching) != 0) // relaxed: a hint, see the rule above

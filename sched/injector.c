@@ -10,19 +10,20 @@ void wf_injector_push(struct wf_injector *q, const struct wf_chain *chain)
         wf_store_release(&q->head, chain->first); // [J1]
 }
 
-// take_first takes `task`, the first, out of the queue; *after is the next. Returns: false if its successor is not
-// linked yet: then it stays.
+// take_first takes `task`, the first, out of the queue; *after is the next. Returns:
+// false if its successor is not linked yet: then it stays.
 static bool take_first(struct wf_injector *q, struct wf_task *task, struct wf_task **after)
 {
     *after = wf_load_acquire(&task->next); // [J1]
     if (*after)
         return true;
-    // It seems to be the last. A push that finds NULL writes head, so head is cleared before the tail is.
+    // It seems to be the last. A push that finds NULL writes head, so head is cleared
+    // before the tail is.
     struct wf_task *last = task;
     wf_store_relaxed(&q->head, NULL);          // relaxed: [J3]
     if (wf_cas_acq_rel(&q->tail, &last, NULL)) // [J3]
         return true;
-    // Somebody has pushed behind it, and will not touch head.
+    // Another thread has pushed behind it, and does not write head.
     *after = wf_load_acquire(&task->next); // [J1]
     if (*after)
         return true;

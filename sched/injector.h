@@ -1,24 +1,30 @@
-// The injector: the queue that everybody shares. Foreign threads, the reactor and overflowing workers push chains of
-// tasks; workers take shares. First in, first out, unbounded, intrusive: it never waits and never fails.
+// The injector: the queue that all threads share. Foreign threads, the reactor and
+// workers with full queues push chains of tasks; workers take shares. First in, first
+// out, unbounded, intrusive: a push never waits and never fails.
 //
-// The push side is one exchange that links a whole chain (as in the queue lock of Mellor-Crummey and Scott, and
-// Vyukov's intrusive queue). The take side is for one at a time, by a try-lock that nobody ever waits for: a worker
-// that finds it taken knows that another is taking work, and looks elsewhere. A share is a batch: the lock is passed
-// once for many.
+// The push side is one exchange that links a whole chain (as in the queue lock of
+// Mellor-Crummey and Scott, and Vyukov's intrusive queue). One worker at a time takes,
+// under a try-lock. A worker that finds the lock taken does not wait: another worker is
+// taking, and it looks elsewhere. A share is a batch: the lock is taken once for many
+// tasks.
 //
 //   tail  NULL: empty. Else the last task pushed.
-//   head  the first task; NULL while the queue is empty, or while the pusher that found it empty has not linked yet.
+//   head  the first task; NULL while the queue is empty, or while the pusher that found
+//         it empty has not linked yet.
 //
-// Between a pusher's exchange and its linking store the chain behind it cannot be reached: wf_injector_take ends early.
-// Nothing is lost: the pusher links, and then looks for a sleeper to wake ([I1] in idle.h); and until then
-// wf_injector_empty says no, so that nobody falls asleep.
+// Between a pusher's exchange and its linking store the chain behind it cannot be
+// reached: wf_injector_take ends early. No task is lost: the pusher links, and then
+// looks for a sleeper to wake ([I1] in idle.h). Until then wf_injector_empty is false,
+// so that no worker falls asleep.
 //
 // Edges.
-//   J1  push's store of `next` or head (release) -> take's load of it (acquire): header and chain are filled
-//   J2  push's exchange of tail (seq_cst) comes before its look for sleepers; a worker's wf_injector_empty (seq_cst)
-//       after it has announced its sleep: half of [I1]
-//   J3  take's compare-and-swap of tail to NULL (release) -> a push that finds NULL (acquire): take's store of NULL to
-//       head comes before the push's store
+//   J1  push's store of `next` or head (release) -> take's load of it (acquire): header
+//       and chain are filled
+//   J2  push's exchange of tail (seq_cst) comes before its look for sleepers; a
+//       worker's wf_injector_empty (seq_cst) after it has announced its sleep: half of
+//       [I1]
+//   J3  take's compare-and-swap of tail to NULL (release) -> a push that finds NULL
+//       (acquire): take's store of NULL to head comes before the push's store
 #ifndef WF_SCHED_INJECTOR_H
 #define WF_SCHED_INJECTOR_H
 
@@ -31,7 +37,7 @@ struct wf_injector {
     struct wf_lock taking;
 };
 
-// A chain of tasks, linked by `next`, that nobody else sees yet.
+// A chain of tasks, linked by `next`, that is not shared yet.
 struct wf_chain {
     struct wf_task *first, *last;
     unsigned count;
@@ -39,7 +45,7 @@ struct wf_chain {
 
 static inline void wf_chain_append(struct wf_chain *c, struct wf_task *task)
 {
-    wf_store_relaxed(&task->next, NULL); // relaxed: nobody sees the chain yet
+    wf_store_relaxed(&task->next, NULL); // relaxed: the chain is not shared yet
     if (c->last)
         wf_store_relaxed(&c->last->next, task); // relaxed: as above
     else
@@ -52,10 +58,10 @@ static inline void wf_chain_append(struct wf_chain *c, struct wf_task *task)
 void wf_injector_push(struct wf_injector *q, const struct wf_chain *chain);
 
 // wf_injector_take takes up to `most` tasks, oldest first.
-// Returns: how many; 0 also if another is taking.  Context: any worker.
+// Returns: how many; 0 also if another worker is taking.  Context: any worker.
 unsigned wf_injector_take(struct wf_injector *q, struct wf_task **out, unsigned most);
 
-// wf_injector_empty tells whether nothing is queued, nor about to be.
+// wf_injector_empty tells whether no task is queued, or about to be.
 static inline bool wf_injector_empty(const struct wf_injector *q)
 {
     return wf_load_seq_cst(&q->tail) == NULL; // [J2]

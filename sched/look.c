@@ -1,24 +1,30 @@
-// Looking around: what a worker does between two turns, now and then, for tasks that are not in its queues.
+// Looking around: a worker's periodic check between two turns, for tasks that are not
+// in its queues (Tokio: maintenance).
 //
-// A worker whose queues are never dry would else never poll, never take from the injector and never help another
-// worker. It looks around by count: after as many turns as last about WF_LOOK_NS. It reads the clock once a look, and
-// how long the turns since the last look took says how many may follow. The number doubles at most, so one look among
-// longer turns comes late and the next one does not; after a sleep it begins at one.
+// Without it, a worker whose queues are never empty would never poll, never take from
+// the injector and never help another worker. The worker looks around after as many
+// turns as last about WF_LOOK_NS. It reads the clock once a look, and computes the
+// number of turns until the next look from the duration of those since the last one.
+// The number doubles at most, so when turns become longer only one look is late. After
+// a sleep it begins at one.
 //
-// The watch, on another thread, comes in for one thing: a turn that does not end. It sets look_at to 0, so that the
-// worker looks around when that turn has ended.
+// The monitor, on the reactor thread, handles one case: a turn that does not end. It
+// sets look_at to 0, so that the worker looks around when that turn ends.
 //
-// What a look does, and what bounds it:
-//   - the deque's oldest task begins, if it has been the oldest for AGE_NS: newer ones could keep it from beginning
-//     without bound. Those after it begin at the next looks, until one of them has spawned others in its first turn:
-//     the next one must have been the oldest for twice as long, and so on, until the worker sleeps. For such a task is
-//     the root of a tree, whose stacks live beside those of the present one (fib32 carved 170 000 stacks instead of 60
-//     when every 64th task was the oldest).
-//   - a poll without waiting, if the last batch of events is worked off: new events must not overtake it (with 1000
-//     connections the p99.9 is made of that). Should the batch not move for BATCH_NS, it polls all the same.
-//   - a share of the injector
-//   - every VISIT_LOOKS looks a visit to another worker, whose queues may be longer (steal.c)
-//   - a second worker is woken if what waits here takes SPREAD_NS or longer
+// A look does the following:
+//   - begin the deque's oldest task, if it has been the oldest for AGE_NS: newer tasks
+//     could delay it indefinitely. The tasks after it begin at the next looks, until
+//     one of them has spawned others in its first turn. That one is the root of a tree,
+//     whose stacks live beside those of the current tree (fib32 carved 170 000 stacks
+//     instead of 60 when every 64th task was the oldest). So the next task must have
+//     been the oldest for twice as long, and so on, until the worker sleeps.
+//   - poll without waiting, if the last batch of events is processed: new events must
+//     not overtake it (with 1000 connections that decides the p99.9). If the batch is
+//     not processed within BATCH_NS, poll anyway.
+//   - take a share of the injector
+//   - every VISIT_LOOKS looks, visit another worker, whose queues may be longer
+//     (steal.c)
+//   - wake a second worker if the queued tasks will take SPREAD_NS or longer
 #include "base/assert.h"
 #include "base/clock.h"
 #include "sched/worker.h"
@@ -34,14 +40,14 @@ enum { VISIT_LOOKS = 4 };
 static void look_in(struct wf_worker *w, uint64_t ticks, uint64_t stride)
 {
     w->pace.stride = stride;
-    wf_store_relaxed(&w->look_at, ticks + stride); // relaxed: should the watch's 0 be lost, its next look repeats it
+    wf_store_relaxed(&w->look_at, ticks + stride); // relaxed: if the monitor's 0 is lost, its next look repeats it
 }
 
 void wf_worker_set_out(struct wf_worker *w)
 {
     w->pace.ticks = wf_load_relaxed(&w->ticks); // relaxed: the worker's own
     w->pace.looked = wf_now();
-    w->pace.polled = w->pace.looked; // it comes from the poll, or will be told of what comes there
+    w->pace.polled = w->pace.looked; // it comes from the poll, or another thread has the poll
     w->pace.age = w->pace.tree_age = AGE_NS;
     look_in(w, w->pace.ticks, 1);
 }
@@ -73,7 +79,7 @@ static bool ring_has_room(const struct wf_worker *w)
     return wf_ring_size(&w->ring) < WF_RING_CAP;
 }
 
-// judge_aged is the look after the turn of a task that age has let begin.
+// judge_aged is the look after the first turn of a task that age has begun.
 static void judge_aged(struct wf_worker *w)
 {
     struct wf_pace *p = &w->pace;
@@ -85,7 +91,8 @@ static void judge_aged(struct wf_worker *w)
     p->age = has_spawned ? p->tree_age : 0;
 }
 
-// age lets the deque's oldest task begin, if it has been the oldest for long. Returns: it, or NULL.
+// age begins the deque's oldest task, if it has been the oldest for long enough.
+// Returns: it, or NULL.
 static struct wf_task *age(struct wf_worker *w, int64_t now)
 {
     struct wf_pace *p = &w->pace;

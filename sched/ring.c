@@ -23,7 +23,7 @@ struct wf_task *wf_ring_pop(struct wf_ring *q, bool alone)
     uint64_t tail = wf_load_relaxed(&q->tail); // relaxed: only the owner writes it
 
     if (alone && head != tail) {
-        wf_store_relaxed(&q->head, head + 1);  // relaxed: nobody else looks
+        wf_store_relaxed(&q->head, head + 1);  // relaxed: there are no thieves
         return wf_load_relaxed(slot(q, head)); // relaxed: the owner wrote it
     }
     while (head != tail) {
@@ -47,7 +47,7 @@ struct wf_task *wf_ring_steal(struct wf_ring *q, struct wf_ring *to, uint64_t mo
         n -= n / 2;
         if (tail == head)
             return NULL;
-        // head and tail were not read at one moment: if they do not fit, read again.
+        // head and tail were not read atomically: if they do not fit, read again.
         if (n <= WF_RING_CAP / 2) {
             n = n < most ? n : most;
             // relaxed: see R2 above; `to`'s slots are published below

@@ -1,15 +1,19 @@
-// The run ring: a worker's queue of tasks that were woken or have yielded, first in, first out. One producer, the
-// owner; owner and thieves take from the same end, thieves half of it at once (as Go's and Tokio's run queues).
+// The run ring: a worker's queue of tasks that were woken or have yielded, first in,
+// first out. One producer, the owner; owner and thieves take from the same end, thieves
+// half of it at once (as Go's and Tokio's run queues).
 //
-// Parties: the owner (push, pop) and any number of thieves (steal). Indices are 64 bits and never wrap: no ABA.
-// Slots [head, tail) are full.
+// Parties: the owner (push, pop) and any number of thieves (steal). Indices are 64 bits
+// and never wrap: no ABA. Slots [head, tail) are full.
 //
 // Edges.
-//   R1  push's store of tail (release) -> steal loads tail (acquire): slots and task headers are filled
-//   R2  the compare-and-swap on head (release), pop's and steal's -> push loads head (acquire): whoever took tasks has
-//       read their slots before the owner may fill them again
-//   A thief reads its slots before the compare-and-swap. If head is still what it saw, nobody has taken them, so the
-//   owner has not filled them again: what it read is right. If not, it drops what it read.
+//   R1  push's store of tail (release) -> steal loads tail (acquire): slots and task
+//       headers are filled
+//   R2  the compare-and-swap on head (release), pop's and steal's -> push loads head
+//       (acquire): the taker of tasks has read their slots before the owner may fill
+//       them again
+//   A thief reads its slots before the compare-and-swap. If head is unchanged, no
+//   thread has taken them, so the owner has not filled them again: the values are
+//   right. If not, the thief drops them.
 #ifndef WF_SCHED_RING_H
 #define WF_SCHED_RING_H
 
@@ -18,8 +22,9 @@
 
 #include "sched/deque.h"
 
-// Larger than the deque: what does not fit queues in the injector, which all workers contend for, and a thousand tasks
-// that are ready at a time are nothing unusual (yield_1000 took twice as long with 256).
+// Larger than the deque: the surplus goes to the injector, for which all workers
+// contend, and a thousand ready tasks are not unusual (yield_1000 took twice as long
+// with 256).
 #ifndef WF_RING_CAP
 #define WF_RING_CAP (WF_QUEUE_CAP == 1024 ? 2048 : WF_QUEUE_CAP)
 #endif
@@ -30,16 +35,17 @@ struct wf_ring {
     _Atomic(struct wf_task *) slot[WF_RING_CAP];   // A: [R1] and [R2]
 };
 
-// wf_ring_push adds a task behind all others. Returns: false if the ring is full.  Context: owner.
+// wf_ring_push adds a task behind all others. Returns: false if the ring is full.
+// Context: owner.
 bool wf_ring_push(struct wf_ring *q, struct wf_task *task);
 
-// wf_ring_pop takes the oldest, NULL if there is none. `alone`: there are no thieves, so no locked instruction is
-// needed.
+// wf_ring_pop takes the oldest, NULL if there is none. `alone`: there are no thieves,
+// so no locked instruction is needed.
 // Context: owner.
 struct wf_task *wf_ring_pop(struct wf_ring *q, bool alone);
 
-// wf_ring_peek is the task `ahead` places behind the oldest, NULL if there is none; somebody may just be taking it.
-// Only for looking ahead.  Context: owner.
+// wf_ring_peek is the task `ahead` places behind the oldest, NULL if there is none. A
+// thief may be taking it, so use it for prefetching only.  Context: owner.
 static inline struct wf_task *wf_ring_peek(const struct wf_ring *q, uint64_t ahead)
 {
     uint64_t at = wf_load_relaxed(&q->head) + ahead;    // relaxed: a hint
@@ -48,13 +54,14 @@ static inline struct wf_task *wf_ring_peek(const struct wf_ring *q, uint64_t ahe
     return wf_load_relaxed(&q->slot[at & (WF_RING_CAP - 1)]); // relaxed: the owner wrote it
 }
 
-// wf_ring_steal takes the older half of `q`, rounded up, `most` tasks at most. It appends them to `to`, except the last
-// one, which it returns; *moved is how many it has appended.
+// wf_ring_steal takes the older half of `q`, rounded up, `most` tasks at most. It
+// appends them to `to`, except the last one, which it returns; *moved is how many it
+// has appended.
 // Returns: NULL if `q` was empty.
 // Context: the owner of `to`, which must have room for `most`.
 struct wf_task *wf_ring_steal(struct wf_ring *q, struct wf_ring *to, uint64_t most, unsigned *moved);
 
-// wf_ring_size is how many there are: never too few for the owner, a hint for others.
+// wf_ring_size is the number of tasks: for the owner never too low, for others a hint.
 static inline uint64_t wf_ring_size(const struct wf_ring *q)
 {
     uint64_t head = wf_load_relaxed(&q->head); // relaxed: a hint; head first, so that it is not negative for the owner

@@ -1,4 +1,5 @@
-// Taking other workers' tasks: all that a worker may do when its own queues are dry, and a share when they are short.
+// Taking other workers' tasks: by stealing when a worker's own queues are empty, and by
+// visits when they are short.
 #include "base/assert.h"
 #include "sched/worker.h"
 
@@ -7,7 +8,8 @@ static bool is_overdue(const struct wf_worker *victim)
     return wf_load_relaxed(&victim->overdue); // relaxed: a hint
 }
 
-// steal_spawned takes up to half of a victim's spawned tasks, oldest first, into the thief's deque, which is empty.
+// steal_spawned takes up to half of a victim's spawned tasks, oldest first, into the
+// thief's deque, which is empty.
 // Returns: one of them.
 static struct wf_task *steal_spawned(struct wf_worker *w, struct wf_worker *victim)
 {
@@ -32,7 +34,8 @@ static struct wf_task *steal_spawned(struct wf_worker *w, struct wf_worker *vict
     return task;
 }
 
-// steal_woken takes up to `most` of a victim's woken tasks, oldest first, into the thief's ring, which has room.
+// steal_woken takes up to `most` of a victim's woken tasks, oldest first, into the
+// thief's ring, which has room.
 // Returns: one of them.
 static struct wf_task *steal_woken(struct wf_worker *w, struct wf_worker *victim, uint64_t most)
 {
@@ -43,8 +46,8 @@ static struct wf_task *steal_woken(struct wf_worker *w, struct wf_worker *victim
     return task;
 }
 
-// steal_next takes the task in a victim's next slot. That one is the victim's own, unless the watch has found that the
-// victim does not get round to it.
+// steal_next takes the task in a victim's next slot. A thief must not, unless the
+// monitor has found that the victim does not take it.
 static struct wf_task *steal_next(struct wf_worker *victim)
 {
     if (!is_overdue(victim) || !wf_load_relaxed(&victim->next)) // relaxed: a hint
@@ -92,8 +95,8 @@ static uint64_t backlog(const struct wf_worker *w)
     return wf_ring_size(&w->ring) + wf_deque_size(&w->deque);
 }
 
-// share_of is how many tasks even the queues of a victim and a visitor out; a victim whose task does not end is to lose
-// one in any case.
+// share_of is the number of tasks that balances a victim's and a visitor's queues; from
+// a victim whose turn does not end the visitor takes at least one.
 static uint64_t share_of(uint64_t mine, uint64_t theirs, bool overdue)
 {
     if (theirs > 2 * mine + 1)

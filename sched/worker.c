@@ -1,4 +1,5 @@
-// What happens on the worker's own stack, when its queues are dry: look at the injector, steal, borrow the poll, sleep.
+// The code that runs on the worker's own stack, when its queues are empty: look at the
+// injector, steal, borrow the poll, sleep.
 #include "sched/worker.h"
 
 #include <fcntl.h>
@@ -10,7 +11,7 @@
 #include "base/cpus.h"
 #include "base/sigpipe.h"
 
-// --- Waking others ---------------------------------------------------------------------------------------------------
+// --- Waking others -------------------------------------------------------------------
 
 void wf_sched_wake_worker(struct wf_sched *s, int worker)
 {
@@ -50,12 +51,12 @@ void wf_sched_notify_poller(struct wf_sched *s)
     notify(s, true);
 }
 
-// --- Searching -------------------------------------------------------------------------------------------------------
+// --- Searching -----------------------------------------------------------------------
 
 static struct wf_task *search(struct wf_worker *w)
 {
     if (!w->searching) {
-        // Who sleeps has nothing to steal.
+        // A sleeping worker has no task to steal.
         if (!wf_idle_others_awake(&w->sched->idle, w->index) || !wf_idle_search_begin(&w->sched->idle))
             return NULL;
         w->searching = true;
@@ -72,7 +73,8 @@ void wf_worker_attend(struct wf_worker *w)
         source->attend(source->self);
 }
 
-// found ends the search of a worker that is about to run something. The last searcher passes the duty on.
+// found ends the search of a worker that is about to run a task. The last searcher
+// wakes another worker if work is left.
 static void found(struct wf_worker *w)
 {
     if (w->unattended && (wf_ring_size(&w->ring) > 0 || wf_deque_size(&w->deque) > 0))
@@ -88,7 +90,7 @@ static void found(struct wf_worker *w)
         wf_worker_hint(w);
 }
 
-// --- Polling and sleeping --------------------------------------------------------------------------------------------
+// --- Polling and sleeping ------------------------------------------------------------
 
 static void poll_borrowed(struct wf_worker *w, int64_t wait)
 {
@@ -117,22 +119,24 @@ void wf_worker_poll(struct wf_worker *w)
     w->sched->cfg.idle.give_back(w->sched->cfg.idle.self);
 }
 
-// nothing_queued is the last look before sleep, after it has been announced.
+// nothing_queued is the last check before sleep, after the sleep was announced.
 static bool nothing_queued(struct wf_worker *w)
 {
-    // relaxed: only foreign pushes matter for [I1], and those go to the injector or the inbox
+    // relaxed: only foreign pushes matter for [I1], and those go to the injector or the
+    // inbox
     return wf_injector_empty(&w->sched->injector) && wf_injector_empty(&w->inbox) && !wf_load_relaxed(&w->next) &&
            wf_ring_size(&w->ring) == 0 && wf_deque_size(&w->deque) == 0 &&
            !wf_load_seq_cst(&w->sched->quitting); // seq_cst: against wf_sched_stop's store
 }
 
-// rest sleeps, in the borrowed poll if `polling`, else in the futex, until there is something to do.
+// rest sleeps, in the borrowed poll if `polling`, else in the futex, until another
+// thread or an event wakes the worker.
 static void rest(struct wf_worker *w, bool polling)
 {
     struct wf_idle *idle = &w->sched->idle;
 
     if (polling)
-        wf_store_relaxed(&idle->poller, (int32_t)w->index); // relaxed: a hint whom to wake last
+        wf_store_relaxed(&idle->poller, (int32_t)w->index); // relaxed: a hint which worker to wake last
     wf_idle_sleep(idle, w->index, w->searching);            // [I1]
     w->searching = false;
     bool dry = nothing_queued(w);
@@ -145,14 +149,14 @@ static void rest(struct wf_worker *w, bool polling)
     if (!wf_idle_unsleep(idle, w->index))
         w->searching = true; // [I2]
     else if (!dry)
-        w->searching = wf_idle_search_begin(idle); // [I1] there may be more: found() passes the duty on
+        w->searching = wf_idle_search_begin(idle); // [I1] there may be more work: found() wakes another worker for it
     wf_parker_finish(&w->parker);
     wf_worker_set_out(w);
 }
 
 void wf_worker_idle(struct wf_worker *w)
 {
-    if (w->unattended && wf_depot_has_news(&w->sched->depot)) // which only who looks at the workers sees to
+    if (w->unattended && wf_depot_has_news(&w->sched->depot)) // only the monitor trims the depot
         wf_worker_attend(w);
     int32_t others = wf_load_relaxed(&w->sched->ways) - (w->slice == WF_SLICE_LONG); // relaxed: a hint
     wf_worker_ask_for(w, others > 0 ? WF_SLICE_SHORT : WF_SLICE_USUAL);
@@ -169,7 +173,7 @@ void wf_worker_idle(struct wf_worker *w)
         wf_worker_hint(w);
 }
 
-// --- The loop --------------------------------------------------------------------------------------------------------
+// --- The loop ------------------------------------------------------------------------
 
 // find_now returns a task that can run at once, NULL if there is none.
 static struct wf_task *find_now(struct wf_worker *w)
@@ -221,14 +225,15 @@ void *wf_worker_main(void *arg)
     w->cxx = w->sched->cxx();
     wf_keeper_set(&wf_worker_keeper);
     wf_sigpipe_spare(true);
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL); // it would end whichever task has the thread just then
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL); // it would end the task that the thread runs at that moment
     wf_context_adopt(&w->loop);
     wf_overflow_enter(w);
-    // One descriptor a worker, kept: the watch reads it (sched.c). Without one it cannot tell, and does without.
+    // One descriptor a worker, kept open, which the monitor reads (sched.c). Without it
+    // the monitor cannot tell that the thread is blocked, and assumes that it is not.
     w->stat = open("/proc/thread-self/stat", O_RDONLY | O_CLOEXEC);
     name_thread(w);
     (void)prctl(PR_SET_TIMERSLACK, 1UL); // sleeps in the poll end on time
-    wf_slice_ask(WF_SLICE_USUAL);        // as `slice` says, whoever has made this thread
+    wf_slice_ask(WF_SLICE_USUAL);        // as `slice` says: a thread inherits its creator's
     if (w->sched->cfg.pin)
         wf_cpus_pin(w->index);
     wf_fetch_add_acq_rel(&w->sched->arrived, 1u); // [S3]
@@ -238,7 +243,8 @@ void *wf_worker_main(void *arg)
         wf_worker_ready(w, task);
         wf_worker_begin_turn(w, task);
         wf_context_switch(&w->loop, &task->context, w, false);
-        // A task that yields goes behind what has happened meanwhile, too: so it is not queued before that is.
+        // A yielding task is queued after the events that arrived while it ran, so it
+        // is not queued before them.
         task = w->how == WF_LEFT_YIELDED && wf_worker_is_due(w) ? wf_worker_look_around(w) : NULL;
         wf_worker_arrive(w);
     }

@@ -1,12 +1,16 @@
-// A slot's turn is the tick at which it comes up. What holds between any two calls, and wf_wheel_check asserts:
+// A slot's turn is the tick at which it comes up. The invariants between any two calls,
+// which wf_wheel_check asserts:
 //
-//   - No turn lies before now. In an upper level a turn is now only while wf_wheel_advance has not emptied that slot
-//     yet because it was told to stop; there is at most one such slot, and it is emptied before time moves on.
-//   - Time moves only from turn to turn, and past no turn. Say it moves from a to b, and a timer of tick t lies in
-//     level L: t has a's digits above L, and its turn (t's digits from L up, then zeros) is after b. So b lies between
-//     a and t, has those digits too, and a smaller digit L than t: the level and slot of a timer stay right by
-//     themselves.
-//   - A deadline in the past counts as now, so its timer lies in level 0, in the slot whose turn is now.
+//   - No turn lies before now. In an upper level a turn is now only while
+//     wf_wheel_advance has not emptied that slot yet because it was told to stop; there
+//     is at most one such slot, and it is emptied before time moves on.
+//   - Time moves only from turn to turn, and never past a turn. Say it moves from a to
+//     b, and a timer of tick t lies in level L: t has a's digits above L, and its turn
+//     (t's digits from L up, then zeros) is after b. So b lies between a and t, has
+//     those digits too, and a smaller digit L than t: the level and slot of a timer
+//     stay right by themselves.
+//   - A deadline in the past counts as now, so its timer lies in level 0, in the slot
+//     whose turn is now.
 #include "timerwheel/timerwheel.h"
 
 #include "base/assert.h"
@@ -18,7 +22,8 @@ enum { TOP = WF_WHEEL_LEVELS - 1, SLOT_MASK = WF_WHEEL_SLOTS - 1 };
 
 _Static_assert(WF_WHEEL_SLOTS == 1 << WF_WHEEL_SLOT_BITS && WF_WHEEL_SLOTS == 64, "a level's occupancy is a uint64_t");
 
-// due_tick is the first tick that does not begin before `deadline`. What has passed counts as `now`.
+// due_tick is the first tick that does not begin before `deadline`. What has passed
+// counts as `now`.
 static int64_t due_tick(int64_t deadline, int64_t now)
 {
     if (deadline <= 0)
@@ -37,7 +42,8 @@ static unsigned level_shift(unsigned level)
     return level * WF_WHEEL_SLOT_BITS;
 }
 
-// level_of is the highest digit in which the two differ. The top level takes all that is above it, too.
+// level_of is the highest digit in which the two differ. The top level takes all that
+// is above it, too.
 static unsigned level_of(int64_t now, int64_t tick)
 {
     unsigned bit = 63 - (unsigned)__builtin_clzll((uint64_t)(now ^ tick) | 1);
@@ -45,8 +51,9 @@ static unsigned level_of(int64_t now, int64_t tick)
     return level < TOP ? level : TOP;
 }
 
-// turn_digits is the turn of the slot that a timer for `tick` belongs in, without its zeros. The farthest slot that can
-// be told from now's is 63 ahead; only in the top level may a timer lie farther.
+// turn_digits is the turn of the slot that a timer for `tick` belongs in, without its
+// zeros. The farthest slot that can be told from now's is 63 ahead; only in the top
+// level may a timer lie farther.
 static int64_t turn_digits(int64_t now, int64_t tick, unsigned level)
 {
     int64_t digits = tick >> level_shift(level);
@@ -105,7 +112,8 @@ static void displace(struct wf_wheel *w, struct wf_wheel_node *node)
         w->occupied[node->level] &= ~((uint64_t)1 << node->slot);
 }
 
-// slot_turn is the turn of a slot: its distance from now's slot, going round, added to now's digits.
+// slot_turn is the turn of a slot: its distance from now's slot, going round, added to
+// now's digits.
 static int64_t slot_turn(int64_t now, unsigned level, unsigned slot)
 {
     int64_t digits = now >> level_shift(level);
@@ -113,7 +121,7 @@ static int64_t slot_turn(int64_t now, unsigned level, unsigned slot)
     return (digits + ahead) << level_shift(level);
 }
 
-// first_slot finds the occupied slot of `level`, which has one, that comes up first.
+// first_slot finds the occupied slot of `level` that comes up first. The level has one.
 static unsigned first_slot(const struct wf_wheel *w, unsigned level)
 {
     unsigned now_slot = (unsigned)(w->now >> level_shift(level)) & SLOT_MASK;
@@ -168,11 +176,13 @@ static void look_ahead(const struct wf_wheel_node *node)
     __builtin_prefetch(node->ahead + 1, 1); // a node may lie across two lines
 }
 
-// empty_slot empties the slot whose turn is now. Returns: false if *most did not suffice.
+// empty_slot empties the slot whose turn is now. Returns: false if *most did not
+// suffice.
 static bool empty_slot(struct wf_wheel *w, struct turn turn, unsigned *most, struct wf_list *expired)
 {
-    // Nothing comes back into this slot: what is left of its timers' ticks is lower digits, and a timer that was only
-    // parked here goes to another slot of the top level.
+    // Nothing comes back into this slot: what is left of its timers' ticks is lower
+    // digits, and a timer that was only parked here goes to another slot of the top
+    // level.
     while (!wf_list_empty(&w->slots[turn.level][turn.slot].timers)) {
         struct wf_wheel_node *node = first_node(w, turn);
         if (*most == 0)
@@ -239,8 +249,8 @@ int64_t wf_wheel_next(const struct wf_wheel *w)
     if (turn.tick == w->now)
         return tick_ns(w->now);
 
-    // All others come up after this slot's last tick. A lone timer in it is therefore the next one, unless it is only
-    // parked here.
+    // All others come up after this slot's last tick. A lone timer in it is therefore
+    // the next one, unless it is only parked here.
     struct wf_wheel_node *node = first_node(w, turn);
     int64_t tick = due_tick(node->deadline, w->now);
     bool alone = node->link.next == &w->slots[turn.level][turn.slot].timers;
@@ -249,8 +259,8 @@ int64_t wf_wheel_next(const struct wf_wheel *w)
     return tick_ns(turn.tick);
 }
 
-// The earliest deadline is in the slot that comes up first: all others come up after its last tick. So are all timers
-// of the next tick, which are those that may be early.
+// The earliest deadline is in the slot that comes up first: all others come up after
+// its last tick. So are all timers of the next tick, which are those that may be early.
 int64_t wf_wheel_first(const struct wf_wheel *w)
 {
     int64_t first = INT64_MAX;

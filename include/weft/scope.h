@@ -3,10 +3,9 @@
 //     weft_scope s;
 //     weft_scope_open(&s, WEFT_SCOPE_FAIL_FAST);
 //     weft_scope_deadline(&s, weft_after(WEFT_S(5)));
-//     int err = weft_scope_spawn(&s, fetch, &a);  // runs beside the caller, and may
-//     use its stack: if (err == 0)
-//         err = weft_scope_spawn(&s, fetch, &b);  // the scope does not close before
-//         they have ended
+//     int err = weft_scope_spawn(&s, fetch, &a);  // runs concurrently with the caller,
+//     if (err == 0)                               // and may use the caller's stack: the
+//         err = weft_scope_spawn(&s, fetch, &b);  // scope closes only after they ended
 //     if (err < 0)
 //         weft_scope_cancel(&s);                  // there will be no second one
 //     int decided = weft_scope_close(&s);         // 0; the first error; -ETIMEDOUT

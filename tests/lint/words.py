@@ -29,6 +29,29 @@ CLASSES = {
 CLEAN = (
     "README.md",
     "docs/*",
+    "include/weft/cast.h",
+    "include/weft/chan.h",
+    "include/weft/future.h",
+    "include/weft/scope.h",
+    "include/weft/select.h",
+    "include/weft/sync.h",
+    "include/weft/test.h",
+    "include/weft/time.h",
+    "base/[!hk]*",
+    "timerwheel/*",
+    "reactor/lease.h",
+    "reactor/thread.*",
+    "reactor/timer.*",
+    "reactor/turn.*",
+    "sched/deque.*",
+    "sched/draw.c",
+    "sched/headers.*",
+    "sched/idle.*",
+    "sched/injector.*",
+    "sched/look.c",
+    "sched/ring.*",
+    "sched/steal.c",
+    "sched/worker.c",
     "tests/lint/words.py",
 )
 # A string or a character, which is skipped, or a comment.
@@ -98,7 +121,7 @@ class Figures:
 def texts(lint):
     """Yields (path, text) of the files that have a class; scripts by their first line."""
     suffixes = [suffix for names in CLASSES.values() for suffix in names]
-    top = [path.relative_to(lint.root) for path in sorted(lint.root.glob("*")) if path.name.endswith((".md", ".txt"))]
+    top = [path.relative_to(lint.root) for path in sorted(lint.root.glob("[!.]*.*")) if path.suffix in suffixes]
     for path in [*top, *lint.files(FOLDERS, suffixes)]:
         text = (lint.root / path).read_text(errors="replace")
         if path.suffix or text.startswith("#!"):
