@@ -1,39 +1,44 @@
-// Cancellation: level-triggered, cooperative, by return value (as Trio's cancel scopes).
+// Cancellation: level-triggered, cooperative, by return value (as Trio's cancel
+// scopes).
 //
-// What may cancel a task lies on its way up, one level after the other:
+// A task finds what may cancel it by walking up, level by level:
 //
 //        life.inner --> scope it opened last --> scope it opened before --> its place as a child --> the scope it was
 //        spawned into --> what is around that in the task that opened it --> ... --> the outermost task itself
 //
-// The levels are on the stacks of the tasks that opened them, and stay while anything is inside: so a task may read its
-// way up at any time, without a lock. Nothing on it changes but for
-//   - `cut` of a scope: 0, then for good the error of calls inside;
-//   - WF_TASK_DOOMED of a task: weft_task_cancel, for good;
+// The levels lie on the stacks of the tasks that opened them, and exist while anything
+// is inside: so a task may read them at any time, without a lock. Only these change:
+//   - `cut` of a scope: 0, then permanently the error of calls inside;
+//   - WF_TASK_DOOMED of a task: set by weft_task_cancel, permanently;
 //   - the clock, which ends a shield's grace.
-// A task that got no stack of its own (WF_TASK_STARVED) is cut from its first call to its last, shield or not: it
-// cannot park. It has no children, because it cannot wait for any.
-// So once a task is cancelled it stays so until it has closed the scope that it is by. The first level found that is
-// cut decides; a shield hides all levels that lie outside of it.
+// A task that runs on the reserve stack (WF_TASK_STARVED) is cancelled from its first
+// call to its last, shield or not: it cannot park. It has no children, because it cannot
+// wait for them. Once cancelled, any other task stays cancelled until it closes the scope
+// that caused it. The first cancelled level on the way up decides; a shield hides all
+// levels outside it.
 //
-// That a task look at all is what the mark in its word is for (wf_task_mark): without it a call costs one load. Who
-// cancels sets `cut` or DOOMED first, then marks and wakes those next to it:
+// The mark in the task word (wf_task_mark) makes a task walk up; without the mark a
+// call costs one load. The canceller sets `cut` or DOOMED first, then marks and wakes
+// the nearest tasks:
 //
 //        weft_scope_cancel,     +--> the task that opened the scope
-//        a deadline, a policy --+--> the scope's children that run (wf_scope_tell); one that begins later looks itself
+//        a deadline, a policy --+--> the scope's running children (wf_scope_tell); a later one checks itself
 //        weft_task_cancel ---------> the task
 //
-// And a task that looks, and finds itself cancelled, carries that down to the children of scopes that it has open
-// (pass_on): so a cancel of a whole tree costs each task the work for its own children, and nobody must know, or lock,
-// the tree. A parked task looks when it is woken; one that waits shielded as well, though it goes on waiting. A task
-// that computes looks at its next call.
+// A task that finds itself cancelled propagates that to the children of its open scopes
+// (pass_on). So a cancel of a whole tree costs each task the work for its own children,
+// and no thread needs to know, or lock, the tree. A parked task looks when it is woken;
+// even a shielded wait looks, and then continues. A computing task looks at its next
+// call.
 //
-// The mark is only a hint that there may be something to find. The task takes it back when it has closed a scope, and
-// looks again: if nothing around cuts it, it pays nothing from then on (wf_cancel_refresh).
+// The mark is only a hint. When the task has closed a scope it clears the mark and
+// looks again: if nothing around it is cancelled, later calls cost nothing again
+// (wf_cancel_refresh).
 //
 // Edges.
-//   K1  the compare-and-swap of `cut` (release), then the mark ([T3]) -> the look at `cut` (acquire). A mark that
-//       wf_cancel_refresh takes back was set after `cut`, which the look after it thus sees; one that is set later
-//       stays.
+//   K1  the compare-and-swap of `cut` (release), then the mark ([T3]) -> the look at
+//       `cut` (acquire). A mark that wf_cancel_refresh clears was set after `cut`, so
+//       the look after it sees `cut`; a mark that is set later stays.
 #include "runtime/cancel.h"
 
 #include <errno.h>
@@ -46,7 +51,7 @@
 #include "runtime/scope.h"
 #include "runtime/wait.h"
 
-// --- Looking ---------------------------------------------------------------------------------------------------------
+// --- Looking -------------------------------------------------------------------------
 
 static int doomed(const struct weft_task *task)
 {
@@ -80,7 +85,7 @@ int wf_cancel_outside(const struct wf_level *from, const struct weft_task *task)
     return look_up(from, task, wf_now());
 }
 
-// pass_on tells the children of those open scopes that are cut short by something around them.
+// pass_on tells the children of the open scopes around which something is cancelled.
 static void pass_on(struct weft_task *task, int64_t now)
 {
     for (struct wf_level *at = task->life.inner; at && at->is_scope; at = at->outer) {
@@ -111,12 +116,12 @@ int wf_cancel_look(struct wf_task *self)
 void wf_cancel_refresh(struct weft_task *self)
 {
     wf_task_unmark(&self->core);
-    // A shield hides it for now only: so without a look at the clock, as if there were none.
+    // A shield defers a cancel only for some time: so look as if there were no shield.
     if (look_up(self->life.inner, self, INT64_MAX))
         wf_task_mark(&self->core);
 }
 
-// --- Shields ---------------------------------------------------------------------------------------------------------
+// --- Shields -------------------------------------------------------------------------
 
 static void sooner(int64_t *first, int64_t until, int64_t now)
 {
@@ -124,7 +129,8 @@ static void sooner(int64_t *first, int64_t until, int64_t now)
         *first = until;
 }
 
-// grace_ends is when the next of the task's shields stops protecting it, or the children of a scope that it has open.
+// grace_ends is the next end of a shield's grace, of the task itself or of one of its
+// open scopes' children.
 static int64_t grace_ends(const struct weft_task *task, int64_t now)
 {
     int64_t first = WEFT_NEVER;
@@ -136,8 +142,9 @@ static int64_t grace_ends(const struct weft_task *task, int64_t now)
     return first;
 }
 
-// A grace may have ended since the caller looked. So this looks once more, and arms the timer by the same moment: what
-// has ended by then it sees, what has not the timer tells.
+// A grace may have ended since the caller looked. So this looks once more, and computes
+// the timer from the same moment: it sees a grace that has ended by then, and the timer
+// reports a later end.
 void wf_cancel_park(struct wf_task *self, bool shielded, const char *what, intptr_t on)
 {
     struct weft_task *task = wf_weft_task(self);

@@ -1,4 +1,5 @@
-// Cancellation: who is cancelled, and by what. The model is explained at the head of cancel.c.
+// Cancellation: whether a task is cancelled, and by what. The head of cancel.c explains
+// the model.
 #ifndef WF_RUNTIME_CANCEL_H
 #define WF_RUNTIME_CANCEL_H
 
@@ -8,28 +9,33 @@
 
 struct wf_task;
 
-// A level is a step on the way from a task up to what it may be cancelled by: a scope that it has open, or its place
-// as a child in a scope of another task.
+// A level is a step on the way up from a task: a scope that it has open, or its place
+// as a child in another task's scope. Each may cancel it.
 struct wf_level {
-    struct wf_level *outer; // I: the next one up; NULL: the task was born outside any scope
-    struct weft_task *task; // I: whose level it is
+    struct wf_level *outer; // I: the next one up; NULL: the task was spawned outside any scope
+    struct weft_task *task; // I: the task of this level
     bool is_scope;          // I: a struct wf_scope (runtime/scope.h), else a child's place in one
 };
 
-// wf_cancel_look is the slow part of wf_wait_cut, for a task that bears the mark (wf_task_mark): is it cancelled, as
-// things are now? It carries a cancel that it meets down to the children of the scopes that the task has open.
-// Returns: 0: no, or a shield is up; -ECANCELED; -ETIMEDOUT; -ENOMEM: it has no stack of its own, so it cannot park.
-// Context: the running task. Once not 0, it stays so until the task closes a scope or begins a shield.
+// wf_cancel_look is the slow path of wf_wait_cut, for a marked task (wf_task_mark): is
+// it cancelled at this moment? It propagates a cancel to the children of the scopes
+// that the task has open.
+// Returns: 0: no, or a shield is up; -ECANCELED; -ETIMEDOUT; -ENOMEM: the task runs on
+// the reserve stack, so it cannot park.
+// Context: the running task. Once not 0, it stays so until the task closes a scope or
+// begins a shield.
 __attribute__((cold)) int wf_cancel_look(struct wf_task *self);
 
-// wf_cancel_park is wf_park for a task that bears the mark: it also returns when a shield's grace ends; and at once if
-// the task is cancelled, unless the wait is `shielded`.
+// wf_cancel_park is wf_park for a marked task: it also returns when a shield's grace
+// ends, and at once if the task is cancelled, unless the wait is `shielded`.
 __attribute__((cold)) void wf_cancel_park(struct wf_task *self, bool shielded, const char *what, intptr_t on);
 
-// wf_cancel_refresh is called when the task has closed a scope, or entered one: it sets the mark, or takes it back.
+// wf_cancel_refresh is called when the task has closed a scope, or entered one: it sets
+// or clears the mark.
 void wf_cancel_refresh(struct weft_task *self);
 
-// wf_cancel_outside is what the levels from `from` on, outwards, say of `task`.  Returns: as wf_cancel_look.
+// wf_cancel_outside tells whether a level from `from` on, outwards, cancels `task`.
+// Returns: as wf_cancel_look.
 int wf_cancel_outside(const struct wf_level *from, const struct weft_task *task);
 
 #endif

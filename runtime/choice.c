@@ -2,7 +2,8 @@
 
 #include "base/lock.h"
 
-// try_win is one attempt. Returns: what the choice was: OPEN if this has won it.
+// try_win is one attempt. Returns: the choice's state before; OPEN if this call has won
+// it.
 static uint32_t try_win(struct wf_choice *c, uint32_t number)
 {
     uint32_t seen = WF_CHOICE_OPEN;
@@ -29,7 +30,7 @@ static bool hold(struct wf_choice *c)
 
 static void end_hold(struct wf_choice *c, uint32_t won)
 {
-    wf_store_release(&c->won, won); // [Q3] nobody else writes it while it is held
+    wf_store_release(&c->won, won); // [Q3] only the holder writes it while it is held
 }
 
 int wf_choice_win_both(struct wf_choice *mine, uint32_t number, struct wf_choice *other, uint32_t other_number)

@@ -1,25 +1,27 @@
-// The choice: what decides which one case of a select happens.
+// The choice: one word of a select that decides which of its cases happens.
 //
 //                    wf_choice_win
-//            OPEN ------------------------------> 1 + the number of the case: for good
+//            OPEN ------------------------------> 1 + the number of the case: final
 //            |  ^                                          ^
 //            |  | (the other has gone elsewhere)           | (the other is won too)
 //            v  |                                          |
 //            HELD -----------------------------------------+          both by wf_choice_win_both
 //
-// Whoever has something for a select wins its choice first, by one compare-and-swap, and then must deliver. That is
-// enough where the other side is a buffer, or a task that waits for this only. At a rendezvous of two selects both
-// choices must be won, or neither: a choice cannot be given back once others have been turned away because of it. So
-// the select that finds the other one in a queue first holds its own choice, in which state others must wait to see
-// what becomes of it, and then wins the other's.
+// A giver first wins the select's choice, by one compare-and-swap, and then must
+// deliver. That suffices if the other side is a buffer, or a task that waits for one
+// thing only. At a rendezvous of two selects both choices must be won, or neither: a
+// choice cannot be given back once other givers have been refused because of it. So a
+// select that finds another one in a queue first holds its own choice, and then wins
+// the other's. Other threads wait while a choice is held.
 //
-// Two that hold, and find each other held, would wait for ever. So who stands at the higher address lets go, and tries
-// again. Waiting goes upwards in addresses then, so not in a circle; and who holds never takes a lock or parks
-// meanwhile, so a hold lasts a few instructions.
+// Two selects that each hold their own choice and wait for the other's would deadlock.
+// So the one at the higher address releases and retries. Then waits only go upwards in
+// addresses, so not in a circle. A holder never takes a lock or parks, so a hold lasts
+// a few instructions.
 //
 // Edges.
-//   Q3  the compare-and-swap of `won` (acq_rel), and what ends a hold (release) -> the next one, and the select's look
-//       (acquire): one winner
+//   Q3  the compare-and-swap of `won` (acq_rel), and what ends a hold (release) -> the
+//       next one, and the select's look (acquire): one winner
 #ifndef WF_RUNTIME_CHOICE_H
 #define WF_RUNTIME_CHOICE_H
 
@@ -41,26 +43,29 @@ static inline void wf_choice_init(struct wf_choice *c)
 }
 
 // wf_choice_win tries to decide for the case `number`. Waits while the choice is held.
-// Returns: whether it did; false for good.
-// Context: any thread that may touch the choice; not who holds it.
+// Returns: whether it did; a false is final.
+// Context: any thread that may access the choice, except its holder.
 bool wf_choice_win(struct wf_choice *c, uint32_t number);
 
-// wf_choice_win_both tries to decide `mine` for the case `number`, and `other` for its case `other_number`.
-// Returns: 0: both; WF_CHOICE_LOST: mine was decided already; WF_CHOICE_GONE: the other was, and mine is open still.
-// Context: whose choice `mine` is. They must not be the same.
+// wf_choice_win_both tries to decide `mine` for the case `number`, and `other` for its
+// case `other_number`.
+// Returns: 0: both; WF_CHOICE_LOST: mine was decided already; WF_CHOICE_GONE: the other
+// was, and mine is still open.
+// Context: the task of `mine`. The two must differ.
 enum { WF_CHOICE_LOST = 1, WF_CHOICE_GONE };
 int wf_choice_win_both(struct wf_choice *mine, uint32_t number, struct wf_choice *other, uint32_t other_number);
 
-// wf_choice_open tells whether it may still be won, as of a moment ago.  Context: any thread that may touch it.
+// wf_choice_open tells whether it may still be won; a hint. Context: any thread that
+// may access it.
 static inline bool wf_choice_open(const struct wf_choice *c)
 {
-    uint32_t won = wf_load_relaxed(&c->won); // relaxed: a hint, winning it looks again
+    uint32_t won = wf_load_relaxed(&c->won); // relaxed: a hint; winning checks again
     return won == WF_CHOICE_OPEN || won == WF_CHOICE_HELD;
 }
 
 // wf_choice_won tells what has been decided.
 // Returns: true, and the case in *number; false if it is open.
-// Context: whose choice it is.
+// Context: the choice's task.
 static inline bool wf_choice_won(const struct wf_choice *c, uint32_t *number)
 {
     uint32_t won = wf_load_acquire(&c->won); // [Q3]

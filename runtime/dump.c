@@ -1,4 +1,5 @@
-// The task dump: one line for each living task. No lock and no allocation, so that it works when all else is stuck.
+// The task dump: one line for each living task. It takes no lock and allocates nothing,
+// so that it works when the rest is stuck.
 #include <stdio.h>
 #include <unistd.h>
 
@@ -9,14 +10,15 @@ struct dump {
     unsigned tasks;
 };
 
-// print writes a line that snprintf has made in `room` bytes; one that did not fit is cut off, but ends as a line.
+// print writes a line that snprintf has made in `room` bytes; a line that did not fit
+// is truncated, but still ends with a newline.
 static void print(int fd, char *line, int n, size_t room)
 {
     size_t len = (size_t)n < room ? (size_t)n : room - 1;
 
     line[len - 1] = '\n';
     if (write(fd, line, len) < 0)
-        return; // nobody reads it
+        return; // the reader is gone
 }
 
 // What a line tells of a task.
@@ -28,15 +30,16 @@ struct line {
     bool begun;
 };
 
-// look reads a header that its task goes on using. Returns: false if the task has ended meanwhile: then the header may
-// be the next one's, and what was read of both. ThreadSanitizer is not to watch: the plain fields are single words.
+// look reads a header while its task may be running. Returns: false if the task has
+// ended in between: then the header may be another task's, and the values a mixture of
+// both. ThreadSanitizer is disabled here: the plain fields are single words.
 __attribute__((no_sanitize("thread"))) static bool look(const struct wf_task *task, struct line *l)
 {
     l->word = wf_load_acquire(&task->word); // acquire: the header is filled
     l->id = task->id;
     l->name = task->name;
     l->begun = wf_task_begun(task);
-    l->what = wf_load_relaxed(&task->what); // relaxed: each line is a snapshot of its own
+    l->what = wf_load_relaxed(&task->what); // relaxed: each line is its own snapshot
     l->on = wf_load_relaxed(&task->on);
     bool live = wf_load_acquire(&task->word) & WF_TASK_LIVE; // acquire: and the number once more after it
     return live && *(const volatile uint64_t *)&task->id == l->id;

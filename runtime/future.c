@@ -1,4 +1,5 @@
-// Futures: a cell (base/cell.h), a value, and a claim that decides which of several completers is the first.
+// Futures: a cell (base/cell.h), a value, and a claim that decides which of several
+// completers is the first.
 #include <weft/future.h>
 
 #include "base/assert.h"
@@ -15,7 +16,7 @@ void weft_future_init(weft_future *f)
 
 static bool complete(weft_future *f, intptr_t value, int err)
 {
-    // acquire: the value is written after the claim is won. Who loses learns nothing but that.
+    // acquire: the value is written after the claim is won. A loser reads nothing else.
     if (wf_exchange_acquire((_Atomic unsigned *)&f->weft_claim, 1))
         return false;
     f->weft_value = value;
@@ -40,7 +41,7 @@ bool weft_future_done(const weft_future *f)
     return wf_cell_value((const struct wf_cell *)(const void *)f->weft_word) != 0; // [C1]
 }
 
-// outcome reads what a completed future holds.
+// outcome reads a completed future's value or error.
 static int outcome(const weft_future *f, intptr_t *value)
 {
     if (f->weft_error)

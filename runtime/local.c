@@ -34,7 +34,7 @@ static struct weft_task *self(weft_local key, const char *call)
     struct wf_task *core = wf_self();
     if (!core)
         wf_misuse("%s may only be called by a task", call);
-    if (key >= wf_load_relaxed(&keys)) // relaxed: whoever has the key has it from weft_local_key
+    if (key >= wf_load_relaxed(&keys)) // relaxed: the caller got the key from weft_local_key
         wf_misuse("%s: %u is no key", call, key);
     return wf_weft_task(core);
 }
@@ -64,7 +64,7 @@ int weft_local_set(weft_local key, void *value)
     return 0;
 }
 
-// destroy_round destroys what is there. Returns: whether there was anything.
+// destroy_round destroys the current values. Returns: whether there were any.
 static bool destroy_round(struct weft_task *task)
 {
     bool any = false;

@@ -1,24 +1,32 @@
-// Scopes: who is inside, what decides them, and why close leaves nobody behind.
+// Scopes: their children, what decides them, and why close leaves no child behind.
 //
-// Children. weft_scope_spawn counts the child in `alive`. When it begins to run, it puts a link, which lies on its own
-// stack, into one of the scope's shards, by the worker it runs on; so a child that has no stack yet costs nothing but
-// its header, and 100 000 of them do not queue for one lock. A cancel finds those that run in the shards. One that
-// begins later finds `cut`, or its scope's task passes it what came from farther out: it enters the shard under the
-// lock and looks after that; the teller sets `cut` first and takes the lock after that.
+// Children. weft_scope_spawn counts the child in `alive`. When it begins to run, it
+// puts a link, which lies on its own stack, into one of the scope's shards, by the
+// worker it runs on; so a child without a stack costs only its header, and 100 000 of
+// them do not contend for one lock. A cancel finds the running children in the shards.
+// A child that begins later finds `cut` itself, or its scope's task propagates a cancel
+// from farther out: the child enters the shard under the lock and looks at `cut` after
+// that, while the canceller sets `cut` first and takes the lock after that.
 //
-// Close gives up its own count and waits until `alive` is 0. A child counts itself out as the last it does with the
-// scope; the one who brings it to 0 wakes the task, whose header it knows: the scope may be gone by then.
+// Close gives up its own count and waits until `alive` is 0. Counting itself out is a
+// child's last access to the scope. The child that brings `alive` to 0 wakes the
+// opening task through its header, because the scope may be gone by then.
 //
-// What close returns is decided once, by the first compare-and-swap of `outcome`: a child's result that the policy is
-// about, a cancel, or the deadline. What follows from that (children that fail because they were cut short) is late.
+// The result of close is decided once, by the first compare-and-swap of `outcome`: a
+// child's result that the policy names, a cancel, or the deadline. Its consequences
+// (children that fail because they were cancelled) come too late to decide.
 //
-// The deadline's timer is in the scope, and its waker must not fire into one that is gone: if the timer has fired when
-// the scope is closed, close waits for expire() to be done ([K3]).
+// The deadline's timer is in the scope, and its waker must not fire after the scope is
+// gone: if the timer has fired when the scope is closed, close waits for the end of
+// expire() ([K3]).
 //
 // Edges.
-//   K2  a child's decrement of `alive` (release) -> close finding 0 (acquire): what the children did
-//   K3  expire's store of `expired` (release) -> disarm's look (acquire): it does not touch the scope any more
-//   K4  the compare-and-swap of `outcome`, or `first_error` (release) -> close (acquire): what the decider did
+//   K2  a child's decrement of `alive` (release) -> close finding 0 (acquire): what the
+//       children did
+//   K3  expire's store of `expired` (release) -> disarm's look (acquire): it does not
+//       access the scope any more
+//   K4  the compare-and-swap of `outcome`, or `first_error` (release) -> close
+//       (acquire): what the decider did
 #include "runtime/scope.h"
 
 #include <errno.h>
@@ -37,10 +45,11 @@ static struct wf_scope *inside(struct weft_scope *s)
     return (struct wf_scope *)(void *)s;
 }
 
-// --- Cutting short ---------------------------------------------------------------------------------------------------
+// --- Cancelling ----------------------------------------------------------------------
 
-// mark_some marks children that were not told yet, and notes whom to wake. Marking is for the lock: a child that has
-// left may have freed its header, which is another task's by now. A wake too many does no harm to that.
+// mark_some marks children that were not told yet, and collects them to be woken. The
+// mark must be set under the lock: a child that has left may have freed its header,
+// which may be another task's by now. A spurious wake of such a task is harmless.
 static unsigned mark_some(struct wf_shard *shard, struct wf_task **woken)
 {
     unsigned n = 0;
@@ -71,7 +80,7 @@ void wf_scope_tell(struct wf_scope *s)
     }
 }
 
-// decide makes `result` what close returns, if nothing was decided before.
+// decide makes `result` the result of close, if nothing was decided before.
 static bool decide(struct wf_scope *s, int result)
 {
     uint64_t open = 0;
@@ -99,7 +108,7 @@ void weft_scope_cancel(weft_scope *scope)
     cut_short(s, -ECANCELED);
 }
 
-// --- The deadline ----------------------------------------------------------------------------------------------------
+// --- The deadline --------------------------------------------------------------------
 
 static void time_out(struct wf_scope *s)
 {
@@ -130,7 +139,7 @@ static void disarm(struct wf_scope *s, struct wf_task *self)
         wf_wait_park_shielded(self, "scope deadline", (intptr_t)s);
 }
 
-// own stops a caller that is not the task which opened the scope.
+// own aborts if the caller is not the task that opened the scope.
 static struct weft_task *own(struct wf_scope *s, const char *call)
 {
     struct weft_task *self = wf_weft_task(wf_wait_self(call));
@@ -158,7 +167,7 @@ void weft_scope_deadline(weft_scope *scope, weft_time when)
     s->armed = true;
 }
 
-// --- Children --------------------------------------------------------------------------------------------------------
+// --- Children ------------------------------------------------------------------------
 
 void wf_scope_expect(struct wf_scope *s)
 {
@@ -179,7 +188,7 @@ void wf_scope_enter(struct wf_scope *s, struct wf_child *child, struct weft_task
         wf_task_mark(&task->core);
 }
 
-// judge does what the policy says about a child that ended with `result`.
+// judge applies the policy to a child that ended with `result`.
 static void judge(struct wf_scope *s, int result)
 {
     int none = 0;
@@ -193,7 +202,7 @@ static void judge(struct wf_scope *s, int result)
         cut_short(s, -ECANCELED);
 }
 
-// count_out counts a child out. The scope may be gone after that.
+// count_out counts a child out, after which the scope may be gone.
 static void count_out(struct wf_scope *s)
 {
     struct wf_task *opener = &s->level.task->core;
@@ -218,7 +227,7 @@ int weft_scope_spawn(weft_scope *s, weft_fn *fn, void *arg)
                                                      : wf_task_spawn(self->rt, NULL, NULL, inside(s), fn, arg);
 }
 
-// --- Opening and closing ---------------------------------------------------------------------------------------------
+// --- Opening and closing -------------------------------------------------------------
 
 void weft_scope_open(weft_scope *scope, int policy)
 {
@@ -234,7 +243,7 @@ void weft_scope_open(weft_scope *scope, int policy)
     s->shields_before = self->core.shields;
     s->shielded_until = self->core.shields > 0 ? self->life.shielded_until : INT64_MIN;
     s->passed_on = s->armed = false;
-    wf_store_relaxed(&s->cut, 0); // relaxed: nobody else sees the scope yet
+    wf_store_relaxed(&s->cut, 0); // relaxed: the scope is not shared yet
     wf_store_relaxed(&s->first_error, 0);
     wf_store_relaxed(&s->outcome, (uint64_t)0); // relaxed: as above
     wf_store_relaxed(&s->alive, 1u);
@@ -247,18 +256,18 @@ void weft_scope_open(weft_scope *scope, int policy)
     self->core.shields = 0;
 }
 
-// pop makes the task stand where it stood before it opened the scope.
+// pop restores the task's innermost level from before the scope was opened.
 static void pop(struct wf_scope *s, struct weft_task *self)
 {
     self->life.inner = s->level.outer;
     self->life.shielded_until = s->shielded_until;
     self->core.shields = s->shields_before;
-    s->level.task = NULL; // for own(), should it be closed again
+    s->level.task = NULL; // for own(), if the scope is closed again
     if (wf_unlikely(wf_task_cancelled(&self->core)))
         wf_cancel_refresh(self);
 }
 
-// verdict is what close returns. Called while the task still stands inside.
+// verdict is the result of close. Called while the task is still inside the scope.
 static int verdict(struct wf_scope *s, struct weft_task *self)
 {
     uint64_t outcome = wf_load_acquire(&s->outcome); // [K4]

@@ -1,4 +1,5 @@
-// The scope, as runtime/ sees it. What it does is explained at the head of scope.c, how cancels travel in cancel.c.
+// The scope, as runtime/ sees it. The head of scope.c explains scopes, the head of
+// cancel.c the propagation of cancels.
 #ifndef WF_RUNTIME_SCOPE_H
 #define WF_RUNTIME_SCOPE_H
 
@@ -12,24 +13,26 @@
 
 enum { WF_SCOPE_SHARDS = 4 };
 
-// A part of the children that run: those that began on every fourth worker. A cancel moves those it has told to `told`.
+// A part of the running children: those that began on every fourth worker. A cancel
+// moves the children that it has marked to `told`.
 struct wf_shard {
     struct wf_lock lock;
     struct wf_list fresh, told; // L: of struct wf_child
     char apart[WF_CACHE_LINE - 2 * sizeof(struct wf_list) - sizeof(struct wf_lock)];
 };
 
-// I: fixed by weft_scope_open; T: the task that opened it; A: atomic; L: under the shard's lock
+// I: fixed by weft_scope_open; T: the task that opened it; A: atomic; L: under the
+// shard's lock
 struct wf_scope {
     struct wf_level level;    // I: first: where the task was when it opened the scope
     int policy;               // I
     uint8_t shields_before;   // I: the task's, when it opened the scope,
-    int64_t shielded_until;   // I: and until when they keep what is around the scope from cutting it short
-    bool passed_on;           // T: what is around it has cut it short, and the children were told
-    bool armed;               // T: the timer is
+    int64_t shielded_until;   // I: and until when they defer cancels from around the scope
+    bool passed_on;           // T: something around it is cancelled, and the children were told
+    bool armed;               // T: the timer is armed
     _Atomic bool expired;     // A: [K3] the timer has fired, and expire() is done with the scope
     _Atomic int cut;          // A: [K1] 0, or the error with which calls inside fail
-    _Atomic int first_error;  // A: of a race: of a child
+    _Atomic int first_error;  // A: of a child, for a race
     _Atomic uint64_t outcome; // A: 0, or DECIDED | what close returns
     _Atomic uint32_t alive;   // A: [K2] children that have not ended, and 1 until it is closed
     struct wf_timer timer;    // T, and the reactor while it is armed
@@ -43,18 +46,18 @@ static inline struct wf_scope *wf_scope_of(struct wf_level *level)
     return wf_container_of(level, struct wf_scope, level);
 }
 
-// A child that runs: on its own stack.
+// A running child, on its own stack.
 struct wf_child {
-    struct wf_level level; // first: up from here lies the scope
+    struct wf_level level; // first: the next level up is the scope
     struct wf_list link;   // L: of the shard
     struct wf_shard *shard;
 };
 
-// wf_scope_tell marks and wakes the children of `s` that run and were not told before.
+// wf_scope_tell marks and wakes the running children of `s` that were not told before.
 void wf_scope_tell(struct wf_scope *s);
 
-// wf_scope_enter makes the running task, which was spawned into `s`, one of its children; wf_scope_leave ends that.
-// The scope may be gone after it.
+// wf_scope_enter makes the running task, which was spawned into `s`, one of its
+// children; wf_scope_leave ends that, after which the scope may be gone.
 void wf_scope_enter(struct wf_scope *s, struct wf_child *child, struct weft_task *task);
 void wf_scope_leave(struct wf_scope *s, struct wf_child *child, int result);
 

@@ -6,20 +6,22 @@
 #include "base/clock.h"
 #include "runtime/wait.h"
 
-// since is how much later `now` is than `then`: right also where a signed difference overflows.
+// since is how much later `now` is than `then`, even where a signed difference would
+// overflow.
 static uint64_t since(weft_time then, weft_time now)
 {
     return (uint64_t)now - (uint64_t)then;
 }
 
-// is_missed tells whether the tick is not the caller's in time. Being woken a little late does not count, or a ticker
-// that is never missed would lag more and more.
+// is_missed tells whether the caller has missed the tick. A slightly late wakeup does
+// not count, or a ticker whose ticks are all awaited would lag more and more.
 static bool is_missed(const weft_ticker *t, weft_time asked, weft_time now)
 {
     return asked > t->weft_due || since(t->weft_due, now) >= (uint64_t)t->weft_period;
 }
 
-// next_whole is the first moment after `now` that lies a whole number of periods after the tick that was due.
+// next_whole is the first moment after `now` that lies a whole number of periods after
+// the tick that was due.
 static weft_time next_whole(const weft_ticker *t, weft_time now)
 {
     uint64_t into = since(t->weft_due, now) % (uint64_t)t->weft_period;

@@ -10,7 +10,8 @@ void wf_waiter_grant(struct wf_waiter *w, int result)
     wf_store_release(&w->state, WF_WAITER_SIGNALLED); // [Q2]
 }
 
-// let_go waits until the granter of a waiter that is CHOSEN is done with it: a few instructions, as wf_wait_let_go.
+// let_go waits until the granter of a CHOSEN waiter is done with it: a few
+// instructions, as in wf_wait_let_go.
 static void let_go(const struct wf_waiter *w)
 {
     unsigned turns = WF_RELAX_SPINS;
@@ -28,7 +29,7 @@ int wf_waiter_wait_shielded(struct wf_waiter *w, const char *what, intptr_t on)
 }
 
 // leave takes `w` out of its queue, and keeps the lock.
-// Returns: false, without the lock: somebody has taken it, and the grant is on its way.
+// Returns: false, without the lock: a granter has taken it, and the grant follows.
 static bool leave(struct wf_waiter *w, struct wf_lock *lock)
 {
     wf_lock_acquire(lock);

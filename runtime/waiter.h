@@ -1,23 +1,28 @@
-// The waiter: a task's place in the queue of a channel, a lock or the like. Whatever has one thing to give to one of
-// many (a message, a permit) queues waiters under a lock of its own; what everybody may see at once is a cell.
+// The waiter: a task's entry in the queue of a channel, a lock or the like. An object
+// that gives a thing to one of many waiters (a message, a permit) queues them under its
+// own lock; a state that all may see at once is a cell.
 //
 //                  wf_waiter_join           wf_waiter_take             wf_waiter_grant
 //        (made) ------------------> QUEUED ---------------> TAKEN -----------------------> CHOSEN --> SIGNALLED
 //                                     |
 //                                     +--- wf_waiter_await: cancelled --> (out: as if it had never been there)
 //
-// Joining, taking and leaving happen under the object's lock, so a cancelled waiter knows which of the two it was:
-// one that has been taken has what it waited for, and completion wins. Granting comes after the lock is released.
+// Joining, taking and leaving happen under the object's lock, so a cancelled waiter
+// knows whether it was taken: if so, it has what it waited for, and completion wins.
+// Granting comes after the lock is released.
 //
-// The waiter of a select stands in many queues at a time. Its choice (runtime/choice.h) decides between them:
-// wf_waiter_take gives only to one whose choice it could win. A waiter whose choice another queue has won is dropped.
+// A select has waiters in many queues at a time. Its choice (runtime/choice.h) decides
+// between them: wf_waiter_take returns only a waiter whose choice it has won, and drops
+// a waiter whose choice another queue has won.
 //
-// A granter marks the waiter CHOSEN, wakes its task, and marks it SIGNALLED: its last touch. Why that comes after the
-// wake is argued in base/cell.h.
+// A granter marks the waiter CHOSEN, wakes its task, and marks it SIGNALLED, its last
+// access. base/cell.h explains why that comes after the wake.
 //
 // Edges.
-//   Q1  wf_waiter_grant's CHOSEN (release) -> wf_waiter_chosen (acquire): what was given, and what the giver did before
-//   Q2  wf_waiter_grant's SIGNALLED (release) -> let_go (acquire): the granter is done with the waiter
+//   Q1  wf_waiter_grant's CHOSEN (release) -> wf_waiter_chosen (acquire): what was
+//       given, and what the giver did before
+//   Q2  wf_waiter_grant's SIGNALLED (release) -> let_go (acquire): the granter is done
+//       with the waiter
 #ifndef WF_RUNTIME_WAITER_H
 #define WF_RUNTIME_WAITER_H
 
@@ -30,13 +35,13 @@ enum { WF_WAITER_WAITING, WF_WAITER_CHOSEN, WF_WAITER_SIGNALLED };
 
 // L: under the lock of the object it is queued on; I: from wf_waiter_init on
 struct wf_waiter {
-    struct wf_list link;      // L; once taken: the taker's, to keep a list of those it will grant
+    struct wf_list link;      // L; once taken: the taker's, for its list of waiters to grant
     struct wf_task *task;     // I
-    struct wf_choice *choice; // I: NULL but in a select
+    struct wf_choice *choice; // I: NULL except in a select
     uint32_t number;          // I: of the case
     bool queued;              // L
     _Atomic uint8_t state;    // A: [Q1] [Q2]
-    int result;               // of the granter until CHOSEN; then what wf_waiter_wait returns
+    int result;               // the granter's until CHOSEN; then the result of wf_waiter_wait
 };
 
 // wf_waiter_init makes a waiter of the calling task.
@@ -67,15 +72,17 @@ static inline void wf_waiter_drop(struct wf_waiter *w)
     w->queued = false;
 }
 
-// wf_waiter_claim tells whether what `w` waits for may be given to it: a select takes one thing only.
-// Context: under the object's lock. True at most once: the caller must take it and grant it.
+// wf_waiter_claim tells whether `w` may be granted: a select takes one thing only.
+// Context: under the object's lock. True at most once: the caller must take it and
+// grant it.
 static inline bool wf_waiter_claim(struct wf_waiter *w)
 {
     return !w->choice || wf_choice_win(w->choice, w->number);
 }
 
-// wf_waiter_take takes the first one that can be claimed out of the queue.
-// Returns: NULL if there is none.  Context: under the object's lock; grant it after that.
+// wf_waiter_take dequeues the first waiter that can be claimed.
+// Returns: NULL if there is none.  Context: under the object's lock; grant it after
+// that.
 static inline struct wf_waiter *wf_waiter_take(struct wf_list *queue)
 {
     while (!wf_list_empty(queue)) {
@@ -87,7 +94,7 @@ static inline struct wf_waiter *wf_waiter_take(struct wf_list *queue)
     return NULL;
 }
 
-// wf_waiter_grant ends the wait of a waiter that was taken; it may be gone after that.
+// wf_waiter_grant ends the wait of a taken waiter, which may be freed after that.
 // Context: any thread, without the lock.
 void wf_waiter_grant(struct wf_waiter *w, int result);
 
@@ -97,17 +104,21 @@ static inline bool wf_waiter_chosen(const struct wf_waiter *w)
     return wf_load_acquire(&w->state) != WF_WAITER_WAITING; // [Q1]
 }
 
-// wf_waiter_wait parks the calling task until `w`, which is queued under `lock`, is granted.
+// wf_waiter_wait parks the calling task until `w`, which is queued under `lock`, is
+// granted.
 //
-// Returns: the result that it was granted with; -ECANCELED, -ETIMEDOUT: it has left the queue, and was given nothing.
+// Returns: the result that it was granted with; -ECANCELED, -ETIMEDOUT: it has left the
+// queue, and was given nothing.
 // Context: its task, without the lock. Not for a select.
 int wf_waiter_wait(struct wf_waiter *w, struct wf_lock *lock, const char *what, intptr_t on);
 
-// wf_waiter_await is the same for who has to put something in order if the waiter leaves.
-// Returns: 0: granted, with w->result; -ECANCELED, -ETIMEDOUT: it has left, and `lock` is held: release it.
+// wf_waiter_await is the same for callers that must update the object if the waiter
+// leaves.
+// Returns: 0: granted, with w->result; -ECANCELED, -ETIMEDOUT: it has left, and `lock`
+// is held: release it.
 int wf_waiter_await(struct wf_waiter *w, struct wf_lock *lock, const char *what, intptr_t on);
 
-// wf_waiter_wait_shielded waits for the grant, come what may.
+// wf_waiter_wait_shielded waits for the grant, even if the task is cancelled.
 int wf_waiter_wait_shielded(struct wf_waiter *w, const char *what, intptr_t on);
 
 #endif

@@ -1,6 +1,7 @@
-// Broadcast: a cast whose every receiver has a place of its own in the ring.
+// Broadcast: a cast in which each receiver has its own position in the ring.
 //
-// Its memory belongs to its holders: all references together are one, each receiver is one. The last to go frees it.
+// Its memory belongs to its holders: all references together are one holder, and each
+// receiver is one. The last holder frees it.
 #include <weft/cast.h>
 
 #include <errno.h>
@@ -18,14 +19,14 @@ struct weft_broadcast {
     uint64_t holders;    // L
 };
 
-// O: whoever receives with it, one at a time; A: atomic
+// O: the receiving task or thread, one at a time; A: atomic
 struct weft_receiver {
     weft_broadcast *from; // I
-    uint64_t next;        // O: the message that it has not had yet
-    _Atomic bool waiting; // A: its owner does, so anybody else is none
+    uint64_t next;        // O: the next message
+    _Atomic bool waiting; // A: its owner waits, so no other caller may use it
 };
 
-// --- Memory ----------------------------------------------------------------------------------------------------------
+// --- Memory --------------------------------------------------------------------------
 
 int weft_broadcast_new(weft_broadcast **out, size_t elem_size, size_t capacity)
 {
@@ -47,7 +48,7 @@ weft_broadcast *weft_broadcast_ref(weft_broadcast *b)
     return b;
 }
 
-// let_go gives up what counts as one holder.
+// let_go removes one holder.
 static void let_go(weft_broadcast *b)
 {
     wf_lock_acquire(&b->cast.lock);
@@ -70,7 +71,7 @@ void weft_broadcast_unref(weft_broadcast *b)
     }
 }
 
-// --- Sending ---------------------------------------------------------------------------------------------------------
+// --- Sending -------------------------------------------------------------------------
 
 int weft_broadcast_send(weft_broadcast *b, const void *elem)
 {
@@ -92,7 +93,7 @@ void weft_broadcast_close(weft_broadcast *b)
     wf_cast_close(&b->cast);
 }
 
-// --- Receiving -------------------------------------------------------------------------------------------------------
+// --- Receiving -----------------------------------------------------------------------
 
 int weft_broadcast_subscribe(weft_broadcast *b, weft_receiver **out)
 {
@@ -110,10 +111,11 @@ int weft_broadcast_subscribe(weft_broadcast *b, weft_receiver **out)
     return 0;
 }
 
-// expect_mine stops a program in which two use a receiver at a time, if one of them waits: the other cases are theirs.
+// expect_mine aborts a program in which two callers use a receiver at the same time, if
+// one of them waits. It does not detect other misuse.
 static void expect_mine(const weft_receiver *r, const char *call)
 {
-    if (wf_unlikely(wf_load_relaxed(&r->waiting))) // relaxed: who is at fault is lucky to be told
+    if (wf_unlikely(wf_load_relaxed(&r->waiting))) // relaxed: a best-effort check for misuse
         wf_misuse("%s: somebody else waits for a message with this receiver: each needs its own", call);
 }
 
@@ -130,7 +132,7 @@ void weft_broadcast_unsubscribe(weft_receiver *r)
     let_go(b);
 }
 
-// skip goes on to the oldest message that was kept.
+// skip advances to the oldest message that was kept.
 static int skip(weft_receiver *r, uint64_t *lost)
 {
     uint64_t oldest = wf_cast_oldest(&r->from->cast);
@@ -162,7 +164,7 @@ int weft_broadcast_try_recv(weft_receiver *r, void *elem, uint64_t *lost)
     return take(r, elem, lost);
 }
 
-// wait_and_take is for who has found nothing.
+// wait_and_take is for a receiver that has found no message.
 static int wait_and_take(weft_receiver *r, void *elem, uint64_t *lost)
 {
     struct wf_task *self = wf_self();

@@ -29,7 +29,7 @@ static void get_from(struct wf_buffer *b, struct wf_block *block)
     b->get_end = b->get + b->room;
 }
 
-// count_only is for signals: places that are never used up.
+// count_only is for signals: positions that never advance.
 static void count_only(struct wf_buffer *b)
 {
     b->put = b->get = (char *)b;
@@ -104,7 +104,7 @@ bool wf_buffer_next_put(struct wf_buffer *b)
 {
     if (is_chain(b) && (!b->first || !wf_buffer_empty(b)))
         return append(b);
-    // A ring, or a chain that is empty and then has but one block: from the start again.
+    // A ring, or an empty chain, which has only one block: from the start again.
     put_in(b, b->first);
     if (is_chain(b))
         get_from(b, b->first);

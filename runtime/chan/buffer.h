@@ -1,15 +1,18 @@
-// The buffer of a channel: messages in the order in which they came. A bounded one is a ring, made once; an unbounded
-// one is a chain of blocks, of which it keeps one for later when it is drained.
+// The buffer of a channel: messages in the order in which they came. A bounded buffer
+// is a ring, allocated once. An unbounded one is a chain of blocks, of which it keeps
+// one when it is drained.
 //
 //      ring       [....mmmmmmm....]          chain    [....mmmm] -> [mmmmmmmm] -> [mmm.....]      spare: [........]
 //                      ^get   ^put                         ^get                        ^put
 //
-// Both are one thing to the hot path: a place to put, a place to get, and for each the end of the memory that it is in.
-// Only there the two kinds differ: a ring goes back to its start, a chain goes to the next block. A ring does so at
-// once; a chain only for the next message, so that memory is taken when it is needed.
+// The hot path is the same for both: a position to put, a position to get, and for each
+// the end of its memory. Only at that end the two kinds differ: a ring goes back to its
+// start at once; a chain goes to the next block with the next message, so that it
+// allocates a block only when it is needed.
 //
-// Everything here is under the lock of the channel, except that memory is taken and given back outside of it: a block
-// that the buffer needs comes by wf_buffer_grow, and blocks that it does not need are handed out to be freed.
+// All functions are called under the channel's lock, but blocks are allocated and freed
+// outside it: the caller passes a needed block to wf_buffer_grow, and gets blocks to be
+// freed as results.
 #ifndef WF_RUNTIME_CHAN_BUFFER_H
 #define WF_RUNTIME_CHAN_BUFFER_H
 
@@ -30,7 +33,7 @@ struct wf_buffer {
     char *get, *get_end;    // L
     size_t elem_size;       // I
     size_t capacity;        // I: SIZE_MAX of an unbounded one
-    _Atomic size_t count;   // L: but read by anybody
+    _Atomic size_t count;   // L: but read by any thread
     size_t room;            // I: bytes of the ring, or of each block
     struct wf_block *first; // L: a ring's only one; NULL until a chain's first message
     struct wf_block *last;  // L
@@ -41,13 +44,16 @@ struct wf_buffer {
 WF_MUST_CHECK int wf_buffer_init(struct wf_buffer *b, size_t elem_size, size_t capacity);
 void wf_buffer_fini(struct wf_buffer *b);
 
-// wf_buffer_block makes a block for wf_buffer_grow; NULL for want of memory.  Context: without the lock.
+// wf_buffer_block makes a block for wf_buffer_grow; NULL if there is no memory.
+// Context: without the lock.
 WF_MUST_CHECK struct wf_block *wf_buffer_block(const struct wf_buffer *b);
 
-// wf_buffer_grow gives it a block. Returns: the block, if there is one to spare already: free it without the lock.
+// wf_buffer_grow gives the buffer a block. Returns: the block, if the buffer has a
+// spare one already: free it without the lock.
 WF_MUST_CHECK struct wf_block *wf_buffer_grow(struct wf_buffer *b, struct wf_block *block);
 
-// The slow parts of what follows. wf_buffer_next_get returns what is to be freed, or NULL.
+// The slow paths of the functions below. wf_buffer_next_get returns a block to be
+// freed, or NULL.
 bool wf_buffer_next_put(struct wf_buffer *b);
 WF_MUST_CHECK struct wf_block *wf_buffer_next_get(struct wf_buffer *b);
 
@@ -86,7 +92,8 @@ static inline bool wf_buffer_empty(const struct wf_buffer *b)
     return wf_buffer_count(b) == 0;
 }
 
-// wf_buffer_has_room tells whether a buffer that is not full can take a message now: false if a chain needs a block.
+// wf_buffer_has_room tells whether a buffer that is not full can take a message now:
+// false if a chain needs a block.
 static inline bool wf_buffer_has_room(struct wf_buffer *b)
 {
     return wf_likely(b->put != b->put_end) || wf_buffer_next_put(b);

@@ -44,7 +44,7 @@ void *wf_cast_new(size_t size, size_t elem_size, uint64_t capacity)
     return c;
 }
 
-// part is how many bytes of a message its word `i` has.
+// part is how many bytes of a message are in its word `i`.
 static size_t part(const struct wf_cast *c, size_t i)
 {
     size_t left = c->elem_size - i * WORD;
@@ -122,7 +122,7 @@ uint64_t wf_cast_full(const struct wf_cast *c)
 
 int wf_cast_wait(struct wf_cast *c, struct wf_task *self, uintptr_t seen, const char *what)
 {
-    int err = wf_wait_cut(self); // an earlier wait may have used up the wake of a cancel
+    int err = wf_wait_cut(self); // an earlier wait may have consumed the wake of a cancel
     if (err)
         return err;
     if (seen && !wf_cell_clear(&c->news, seen))

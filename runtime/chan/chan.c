@@ -1,24 +1,27 @@
 // Channels: one lock, a buffer, and two queues of waiters.
 //
-// What holds whenever the lock is free:
+// Invariants whenever the lock is free:
 //
-//   - The buffer holds messages only while no receiver waits for one, and a sender waits only while it is full. A
-//     waiter whose select has happened otherwise may still be in a queue; it does not count.
-//   - Nobody waits in a channel that is closed.
+//   - The buffer holds messages only while no receiver waits for one, and a sender
+//     waits only while it is full. A waiter of a select that another case has won may
+//     still be in a queue; it does not count.
+//   - A closed channel has no waiters.
 //
-// So a send hands its message to the first receiver that waits, straight into its memory; and a receive that makes room
-// moves the message of the first sender that waits into the buffer, on the sender's behalf: that one has nothing left
-// to do when it wakes up. Nobody who comes later can get in front of one who waits.
+// So a send copies its message directly into the memory of the first waiting receiver.
+// A receive that makes room moves the message of the first waiting sender into the
+// buffer, on the sender's behalf, which has nothing left to do when it wakes up. A
+// later caller cannot overtake a waiting one.
 //
-// Who waits does so by runtime/waiter.h: who takes a waiter out of the queue copies the message past the lock (the
-// other cannot go before it is granted) and grants. Nothing is woken, copied from task to task, allocated or freed
-// under the lock.
+// Waiting is by runtime/waiter.h: the taker of a waiter releases the lock, copies the
+// message (the waiter cannot return before it is granted), and grants. No wake, no copy
+// from task to task, no allocation and no free happens under the lock.
 //
-// One lock, not one for each end: two ends with locks, places and lines of their own would not disturb each other on
-// two workers. But a wake puts the woken task on the waker's worker, so the two ends of a busy channel mostly take
-// turns on one; and where they do not, or where there are many at each end, the patient lock lets each worker do many
-// operations in a row. 8 senders and 8 receivers on two workers: 35 to 48 million messages a second, 8 to 25 with the
-// plain one; on one worker 50.
+// There is one lock, not one for each end. Two locks with separate cache lines would
+// help if the ends ran on two workers. But a wake puts the woken task on the waker's
+// worker, so the two ends of a busy channel mostly alternate on one worker. Otherwise,
+// or with many tasks at each end, the patient lock lets each worker do many operations
+// in a row. 8 senders and 8 receivers on two workers: 35 to 48 million messages a
+// second, 8 to 25 with the plain one; on one worker 50.
 #include "runtime/chan/chan.h"
 
 #include <errno.h>
@@ -30,14 +33,14 @@
 // I: fixed by weft_chan_new; L: under the lock; A: atomic
 struct weft_chan {
     struct wf_lock lock;
-    _Atomic bool closed;      // L; read by anybody
+    _Atomic bool closed;      // L; read by any thread
     _Atomic uint32_t refs;    // A
     struct wf_list receivers; // L
     struct wf_list senders;   // L
     struct wf_buffer buffer;  // L
 };
 
-enum { GROW = 8 }; // what a send returns that needs a block; none of the choice's results
+enum { GROW = 8 }; // the result of a send that needs a block; differs from the choice's results
 
 static inline bool is_closed(const weft_chan *c)
 {
@@ -54,7 +57,7 @@ static struct wf_chan_waiter *place(struct wf_waiter *w)
     return wf_container_of(w, struct wf_chan_waiter, waiter);
 }
 
-// take takes the first waiter that will have it out of a queue.  Returns: whether there is one.
+// take dequeues the first waiter that can be claimed. Returns: whether there is one.
 static inline bool take(struct wf_list *queue, struct wf_chan_waiter **peer)
 {
     struct wf_waiter *w = wf_list_empty(queue) ? NULL : wf_waiter_take(queue);
@@ -80,9 +83,9 @@ static inline void unlock(weft_chan *c)
     wf_lock_release(&c->lock);
 }
 
-// --- Under the lock -------------------------------------------------------------------------------------------------
+// --- Under the lock ------------------------------------------------------------------
 
-// put sends. *peer: who gets the message, and is to be granted.
+// put sends. *peer: the receiver of the message, to be granted.
 // Returns: 0; -EPIPE; -EAGAIN; GROW.
 static inline int put(weft_chan *c, const void *elem, struct wf_chan_waiter **peer)
 {
@@ -95,8 +98,8 @@ static inline int put(weft_chan *c, const void *elem, struct wf_chan_waiter **pe
     return wf_buffer_put(&c->buffer, elem) ? 0 : GROW;
 }
 
-// get receives. *peer: whose message was sent by that: at a rendezvous it is the one to be received. *drained: a block
-// to be freed.
+// get receives. *peer: the sender whose message was sent thereby; at a rendezvous that
+// is the message to receive. *drained: a block to be freed.
 // Returns: 0; -EPIPE; -EAGAIN.
 static inline int get(weft_chan *c, void *elem, struct wf_chan_waiter **peer, struct wf_block **drained)
 {
@@ -111,13 +114,14 @@ static inline int get(weft_chan *c, void *elem, struct wf_chan_waiter **peer, st
     return is_closed(c) ? -EPIPE : -EAGAIN;
 }
 
-// is_open tells whether a waiter may still have it.
+// is_open tells whether a waiter may still be granted.
 static bool is_open(const struct wf_waiter *w)
 {
     return !w->choice || wf_choice_open(w->choice);
 }
 
-// claim_both decides for the select of `own`, and for the waiter `w`, or for none.  Returns: as wf_choice_win_both.
+// claim_both decides for both the select of `own` and the waiter `w`, or for neither.
+// Returns: as wf_choice_win_both.
 static int claim_both(struct wf_waiter *own, struct wf_waiter *w)
 {
     if (!w->choice)
@@ -125,8 +129,9 @@ static int claim_both(struct wf_waiter *own, struct wf_waiter *w)
     return wf_choice_win_both(own->choice, own->number, w->choice, w->number);
 }
 
-// meet finds who is to meet the select of `own`, and decides for both. It does not meet itself.
-// Returns: 0: *peer; -EAGAIN: nobody; WF_CHOICE_LOST.
+// meet finds a peer for the select of `own`, other than the select itself, and decides
+// for both.
+// Returns: 0: *peer; -EAGAIN: there is none; WF_CHOICE_LOST.
 static int meet(struct wf_list *queue, struct wf_waiter *own, struct wf_chan_waiter **peer)
 {
     for (struct wf_list *at = queue->next, *next; at != queue; at = next) {
@@ -170,9 +175,9 @@ static int get_as(weft_chan *c, struct wf_chan_waiter *w, struct wf_chan_waiter 
     return wf_waiter_claim(&w->waiter) ? get(c, w->to, peer, drained) : WF_CHOICE_LOST;
 }
 
-// --- Past the lock --------------------------------------------------------------------------------------------------
+// --- Past the lock -------------------------------------------------------------------
 
-// give hands the message to the receiver that was taken, if one was.
+// give copies the message to the receiver that was taken, if any, and grants it.
 static inline void give(weft_chan *c, const void *elem, struct wf_chan_waiter *peer)
 {
     if (!peer)
@@ -181,7 +186,7 @@ static inline void give(weft_chan *c, const void *elem, struct wf_chan_waiter *p
     wf_waiter_grant(&peer->waiter, 0);
 }
 
-// receive ends a receive: it lets the sender go whose message was sent by it, if any.
+// receive ends a receive: it grants the sender whose message was sent by it, if any.
 static inline void receive(weft_chan *c, void *elem, struct wf_chan_waiter *peer, struct wf_block *drained)
 {
     if (wf_unlikely(drained != NULL))
@@ -193,7 +198,8 @@ static inline void receive(weft_chan *c, void *elem, struct wf_chan_waiter *peer
     wf_waiter_grant(&peer->waiter, 0);
 }
 
-// grow makes a block. Somebody else may use it up first: try again.  Returns: 0; -ENOMEM.
+// grow makes a block. Another sender may use it up first: try again. Returns: 0;
+// -ENOMEM.
 WF_NOINLINE static int grow(weft_chan *c)
 {
     struct wf_block *block = wf_buffer_block(&c->buffer);
@@ -214,7 +220,7 @@ static inline int spend(struct wf_task *self, int result)
     return result;
 }
 
-// --- Life -----------------------------------------------------------------------------------------------------------
+// --- Life ----------------------------------------------------------------------------
 
 int weft_chan_new(weft_chan **out, size_t elem_size, size_t capacity)
 {
@@ -237,13 +243,13 @@ int weft_chan_new(weft_chan **out, size_t elem_size, size_t capacity)
 
 weft_chan *weft_chan_ref(weft_chan *c)
 {
-    wf_fetch_add_relaxed(&c->refs, 1u); // relaxed: it lives by the caller's reference
+    wf_fetch_add_relaxed(&c->refs, 1u); // relaxed: the caller's reference keeps it alive
     return c;
 }
 
 void weft_chan_unref(weft_chan *c)
 {
-    // acq_rel: all that others did with it is over before the last one frees it
+    // acq_rel: all other uses are over before the last reference frees it
     if (!c || wf_fetch_add_acq_rel(&c->refs, UINT32_MAX) != 1)
         return;
     if (!wf_list_empty(&c->receivers) || !wf_list_empty(&c->senders))
@@ -262,7 +268,7 @@ size_t weft_chan_len(const weft_chan *c)
     return wf_buffer_count(&c->buffer);
 }
 
-// close_queue takes all who wait out of a queue, into `taken`.  Context: under the lock.
+// close_queue moves all waiters of a queue to `taken`. Context: under the lock.
 static void close_queue(struct wf_list *queue, struct wf_list *taken)
 {
     for (struct wf_waiter *w; (w = wf_waiter_take(queue));)
@@ -287,7 +293,7 @@ void weft_chan_close(weft_chan *c)
     }
 }
 
-// --- Sending and receiving ------------------------------------------------------------------------------------------
+// --- Sending and receiving -----------------------------------------------------------
 
 // wait_in queues a waiter of the calling task, releases the lock, and parks.
 WF_NOINLINE static int wait_in(weft_chan *c, struct wf_list *queue, struct wf_chan_waiter *w, const char *call)
@@ -361,9 +367,9 @@ int weft_chan_try_recv(weft_chan *c, void *elem)
     return err;
 }
 
-// --- Select ---------------------------------------------------------------------------------------------------------
+// --- Select --------------------------------------------------------------------------
 
-// somebody tells whether a waiter of the queue could be met.
+// somebody tells whether a waiter of the queue could be granted.
 static bool somebody(weft_chan *c, const struct wf_list *queue)
 {
     bool found = false;

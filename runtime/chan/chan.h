@@ -1,4 +1,5 @@
-// Channels as weft_select uses them: each case is a waiter that may join a channel's queue, or be served at once.
+// Channels as weft_select uses them: each case is a waiter that may join a channel's
+// queue, or be served at once.
 #ifndef WF_RUNTIME_CHAN_CHAN_H
 #define WF_RUNTIME_CHAN_CHAN_H
 
@@ -6,7 +7,8 @@
 
 #include "runtime/waiter.h"
 
-// A task's place in the queue of a channel, and its message: the one to send, or room for the one to receive.
+// A task's entry in a channel's queue, and its message: the one to send, or room for
+// the one to receive.
 struct wf_chan_waiter {
     struct wf_waiter waiter;
     union {
@@ -15,14 +17,15 @@ struct wf_chan_waiter {
     };
 };
 
-// wf_chan_may_send tells whether a send might be done now, wf_chan_may_recv a receive: a hint, which is right if nobody
-// else uses the channel meanwhile.
+// wf_chan_may_send tells whether a send might be done now, wf_chan_may_recv a receive:
+// a hint, which is right if no other task uses the channel at the same time.
 bool wf_chan_may_send(weft_chan *c);
 bool wf_chan_may_recv(weft_chan *c);
 
-// wf_chan_join_send does the send of a select's waiter, if it can be done and the waiter wins its choice; else it
-// queues the waiter. wf_chan_join_recv likewise.
-// Returns: 0, -EPIPE, -ENOMEM: it is done; -EAGAIN: the waiter is queued; WF_CHOICE_LOST: another case has happened.
+// wf_chan_join_send does the send of a select's waiter, if it can be done and the
+// waiter wins its choice; else it queues the waiter. wf_chan_join_recv likewise.
+// Returns: 0, -EPIPE, -ENOMEM: it is done; -EAGAIN: the waiter is queued;
+// WF_CHOICE_LOST: another case has happened.
 // Context: the waiter's task, before it parks.
 int wf_chan_join_send(weft_chan *c, struct wf_chan_waiter *w);
 int wf_chan_join_recv(weft_chan *c, struct wf_chan_waiter *w);

@@ -1,17 +1,21 @@
-// Select: one wait for many things of which one happens.
+// Select: one wait for several cases, of which one happens.
 //
-//   1. Look. A glance at each case, without locks where that can be; of those that could happen one is drawn by lot,
-//      and tried. If somebody else was faster, look again. This is all there is to a select that finds something ready.
-//   2. Join. The task enters every queue: a waiter in each channel, a node in each cell. From the first one on others
-//      may decide; so whatever is found ready now happens only if the select wins its own choice (runtime/choice.h).
-//   3. Wait, until the choice is decided, or something says that it may be: a cell that is set, the timer, a cancel.
-//      None of those decides by itself: the select does, when it sees it, if nobody has before.
-//   4. Leave all queues, and let those finish who are about to wake the task.
+//   1. Look. Check each case, without locks where possible; pick one of the ready ones
+//      at random, and try it. If another task was faster, look again. A select that
+//      finds a ready case ends here.
+//   2. Join. The task enters every queue: a waiter in each channel, a node in each
+//      cell. From the first one on other threads may decide; so a case that is ready
+//      now happens only if the select wins its own choice (runtime/choice.h).
+//   3. Wait, until the choice is decided, or a cell is set, the timer fires, or the
+//      task is cancelled. These do not decide by themselves: the select decides when it
+//      sees them, if no other thread has.
+//   4. Leave all queues, and wait for the setters that are about to wake the task.
 //
-// Channels decide, because what they give is for one only. Cells and time do not: what they say stays true for the next
-// one who asks.
+// Channels decide, because their messages go to one receiver only. Cells and time do
+// not: their state stays true for later readers.
 //
-// A case that loses leaves nothing: its waiter was not taken, or was dropped by somebody whom the choice turned away.
+// A case that loses leaves nothing behind: its waiter was not taken, or a giver that
+// did not win the choice has dropped it.
 #include <weft/select.h>
 
 #include <errno.h>
@@ -24,7 +28,7 @@
 #include "runtime/runtime.h"
 #include "runtime/wait.h"
 
-// What a case needs while its select waits, in its own memory.
+// A case's state while its select waits, in the case's own memory.
 union room {
     struct wf_chan_waiter chan;
     struct wf_cell_node node; // of a future
@@ -43,7 +47,7 @@ enum {
 
 enum { NONE = -1 };
 
-// T: the task that selects, on whose stack it is
+// T: the selecting task, on whose stack it lies
 struct select {
     struct wf_task *task;    // T
     weft_case *cases;        // T
@@ -92,9 +96,9 @@ static void mark(struct select *s, weft_case *c, unsigned char state)
     s->used = true;
 }
 
-// --- 1. Look --------------------------------------------------------------------------------------------------------
+// --- 1. Look -------------------------------------------------------------------------
 
-// may tells whether trying it is worth while.
+// may tells whether a case may be ready.
 static bool may(const weft_case *c)
 {
     switch (c->weft_kind) {
@@ -111,7 +115,8 @@ static bool may(const weft_case *c)
     }
 }
 
-// draw picks one of those that may happen, each as likely as the others.  Returns: its index; NONE.
+// draw picks one of the cases that may happen, with equal probability. Returns: its
+// index; NONE.
 static int draw(const struct select *s)
 {
     uint64_t lot = 0;
@@ -126,14 +131,15 @@ static int draw(const struct select *s)
             continue;
         }
         if (!lot)
-            lot = wf_random(s->task) | 1; // a sequence of its own from here on: never zero
+            lot = wf_random(s->task) | 1; // a separate sequence from here on: never zero
         if (wf_rand_below(&lot, found) == 0)
             drawn = i;
     }
     return drawn;
 }
 
-// ask asks poll(2) whether a descriptor is ready.  Returns: whether it is, or there is an error to report.
+// ask asks poll(2) whether a descriptor is ready.  Returns: whether it is, or there is
+// an error to report.
 static bool ask(struct select *s, weft_case *c)
 {
     int ready = wf_poll_look(c->weft_on_ready, c->weft_events);
@@ -144,7 +150,7 @@ static bool ask(struct select *s, weft_case *c)
     return false;
 }
 
-// try does a case, if that can be done at once.  Returns: whether it was.
+// try performs a case, if that is possible without waiting. Returns: whether it did.
 static bool try(struct select *s, weft_case *c)
 {
     int err;
@@ -163,7 +169,7 @@ static bool try(struct select *s, weft_case *c)
     }
 }
 
-// find_first finds the time case that is the first to happen.
+// find_first finds the time case with the earliest deadline.
 static void find_first(struct select *s)
 {
     weft_time nearest = WEFT_NEVER;
@@ -177,8 +183,8 @@ static void find_first(struct select *s)
     }
 }
 
-// late tells whether a deadline is in the past: then this is all the looking there will be, so the descriptors that
-// were not asked are asked.  Returns: the case that happened; NONE.
+// late handles a deadline in the past: the select will not wait, so it asks the
+// descriptors that were not asked yet. Returns: the case that happened; NONE.
 static int late(struct select *s)
 {
     weft_time deadline = s->first == NONE ? WEFT_NEVER : s->cases[s->first].weft_on_deadline;
@@ -209,11 +215,11 @@ static int look(struct select *s)
     return late(s);
 }
 
-// --- 2. Join --------------------------------------------------------------------------------------------------------
+// --- 2. Join -------------------------------------------------------------------------
 
-// What may come of joining.
+// The results of joining.
 enum join {
-    IN,  // the case will tell, or never happens
+    IN,  // the case will report, or never happens
     WON, // it has happened
     LOST // another case has happened
 };
@@ -297,7 +303,8 @@ static enum join join(struct select *s, int i)
     }
 }
 
-// join_all does the second part.  Returns: the case that happened; NONE: wait_all will tell.
+// join_all does the second part. Returns: the case that happened; NONE: wait_all
+// decides.
 static int join_all(struct select *s)
 {
     for (int i = 0; i < s->n; i++) {
@@ -308,7 +315,7 @@ static int join_all(struct select *s)
     return NONE;
 }
 
-// --- 3. Wait --------------------------------------------------------------------------------------------------------
+// --- 3. Wait -------------------------------------------------------------------------
 
 // read_cell looks at a cell that was joined.  Returns: as join.
 static enum join read_cell(struct select *s, int i)
@@ -327,7 +334,8 @@ static enum join read_cell(struct select *s, int i)
     return join_fd(s, i);
 }
 
-// read_cells looks for a cell that has been set.  Returns: the case that happened; NONE.
+// read_cells looks for a cell that has been set.  Returns: the case that happened;
+// NONE.
 static int read_cells(struct select *s)
 {
     for (int i = 0; s->cells && i < s->n; i++) {
@@ -338,13 +346,14 @@ static int read_cells(struct select *s)
     return NONE;
 }
 
-// granted reports the case that somebody else has decided for, when he has delivered.
+// granted reports the case that another thread has decided for, once that has
+// delivered.
 static int granted(struct select *s, int i)
 {
     weft_case *c = &s->cases[i];
 
     report(c, wf_waiter_wait_shielded(&room(c)->chan.waiter, CALL, s->n));
-    c->weft_state &= (unsigned char)~JOINED; // he has taken it out of the queue
+    c->weft_state &= (unsigned char)~JOINED; // the granter has taken it out of the queue
     return i;
 }
 
@@ -356,7 +365,8 @@ static void arm(struct select *s)
     s->armed = true;
 }
 
-// wait_all does the third part.  Returns: the case that happened; -ECANCELED, -ETIMEDOUT.
+// wait_all does the third part.  Returns: the case that happened; -ECANCELED,
+// -ETIMEDOUT.
 static int wait_all(struct select *s)
 {
     uint32_t number;
@@ -377,7 +387,7 @@ static int wait_all(struct select *s)
     }
 }
 
-// --- 4. Leave -------------------------------------------------------------------------------------------------------
+// --- 4. Leave ------------------------------------------------------------------------
 
 static void leave(struct select *s, weft_case *c)
 {

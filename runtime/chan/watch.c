@@ -1,4 +1,5 @@
-// Watch: a cast that is read at its end. The version of a value is the number of messages up to it.
+// Watch: a cast of which only the last message is read. The version of a value is the
+// number of messages up to it.
 #include <weft/cast.h>
 
 #include <errno.h>
@@ -6,7 +7,8 @@
 #include "base/mem.h"
 #include "runtime/chan/cast.h"
 
-// A reader that copies one value is overtaken when this many less one are set meanwhile: then it begins again.
+// A reader is overtaken if this many less one values are set while it copies: then it
+// begins again.
 enum { VALUES_KEPT = 4 };
 
 // L: under cast.lock
@@ -84,7 +86,7 @@ void weft_watch_get(const weft_watch *w, void *elem, uint64_t *version)
         *version = v;
 }
 
-// look copies the value if it is another than *version.
+// look copies the value if its version differs from *version.
 static int look(const weft_watch *w, void *elem, uint64_t *version)
 {
     bool closed = wf_cast_closed(&w->cast);

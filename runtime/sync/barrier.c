@@ -1,7 +1,9 @@
-// The barrier: a queue, and how many are in it. All under the queue's lock: everybody waits for everybody anyhow.
+// The barrier: a queue, and its length. All under the queue's lock, because all callers
+// wait for each other anyway.
 //
-// The last one to come takes all others out, and does not queue. One who is cancelled in the queue leaves it and is not
-// counted any more; one who was taken out has met the others, and reports that.
+// The last caller to arrive takes all others out, and does not queue. A waiter that is
+// cancelled in the queue leaves it and no longer counts; a waiter that was taken out
+// returns success.
 #include "base/assert.h"
 #include "runtime/sync/queue.h"
 
@@ -34,7 +36,8 @@ void weft_barrier_destroy(weft_barrier *b)
     wf_queue_destroy(&barrier_of(b)->queue, "weft_barrier_destroy");
 }
 
-// arrive queues `w`, or takes all others out if it is the last one. Returns: true if it is.
+// arrive queues `w`, or takes all others out if `w` is the last one. Returns: true if
+// it is.
 static bool arrive(struct wf_barrier *b, struct wf_waiter *w, struct wf_list *taken)
 {
     wf_queue_lock(&b->queue);

@@ -1,18 +1,19 @@
-// The condition: a queue, and a word that spares a signal the look into it.
+// The condition variable: a queue, and a word that saves a signal the queue's lock.
 //
-// `waiting` is written under the queue's lock: 1 by who joins, 0 by who finds the queue empty. A signal that reads 0
-// has missed nobody: who waits has joined before he gave the mutex back, so before the signaller took it to change what
-// the wait is about.
+// `waiting` is written under the queue's lock: 1 by a waiter that joins, 0 by a thread
+// that finds the queue empty. A signal that reads 0 has missed no waiter: a waiter
+// joins before it releases the mutex, and so before the signaller took the mutex to
+// change the data.
 //
-// A waiter that is cancelled and still in the queue leaves it; a signal finds the next one. One that a signal has taken
-// out of the queue reports 0.
+// A cancelled waiter that is still in the queue leaves it; a signal finds the next one.
+// A waiter that a signal has taken out of the queue returns 0.
 #include "base/assert.h"
 #include "runtime/sync/mutex.h"
 #include "runtime/sync/queue.h"
 
 struct wf_cond {
     struct wf_queue queue;
-    weft_mutex *with;       // L: of those in the queue
+    weft_mutex *with;       // L: the mutex of the waiters in the queue
     _Atomic size_t waiting; // A: written under the lock
 };
 
@@ -40,7 +41,7 @@ static void join(struct wf_cond *c, struct wf_waiter *w, weft_mutex *m)
     if (wf_unlikely(!wf_queue_empty(&c->queue) && c->with != m))
         wf_misuse("weft_cond_wait: others wait with another mutex");
     c->with = m;
-    wf_store_relaxed(&c->waiting, (size_t)1); // relaxed: whom it concerns sees it by the mutex
+    wf_store_relaxed(&c->waiting, (size_t)1); // relaxed: the mutex makes it visible to signallers
     wf_queue_join(&c->queue, w);
     wf_queue_unlock(&c->queue);
 }

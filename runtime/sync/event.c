@@ -20,7 +20,8 @@ void weft_event_destroy(weft_event *e)
 
 void weft_event_set(weft_event *e)
 {
-    // Again, if it is set: who finds it set later is to see what this setter did, too ([C1]).
+    // Set it again if it is set: a later reader must see what this setter did, too
+    // ([C1]).
     wf_cell_set(cell_of(e), 0, true);
 }
 

@@ -1,11 +1,12 @@
-// The latch: a count, and a cell that is set by who takes the last of it.
+// The latch: a count, and a cell, which the call that brings the count to 0 sets.
 //
-// Those who wait, or ask, look at the cell only: it is what the last counter touches last, so that the latch may be
-// freed by who was let go on. The others touch it last when they change the count.
+// Waiters and weft_latch_done read only the cell: setting it is the last counter's last
+// access, so a woken waiter may free the latch. Changing the count is the other
+// counters' last access.
 //
 // Edges.
-//   A1  each compare-and-swap of the count (release) -> the one that reaches zero (acquire), then the cell by C1: what
-//       each did before it counted down
+//   A1  each compare-and-swap of the count (release) -> the one that reaches zero
+//       (acquire), then the cell by C1: what each caller did before it counted down
 #include "base/assert.h"
 #include "runtime/sync/queue.h"
 

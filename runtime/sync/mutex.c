@@ -1,13 +1,15 @@
 // The mutex: a word with its holder, and a queue.
 //
-// To hand the mutex to the one who has waited longest, at each unlock, makes a convoy: it is held while the new holder
-// is on his way to a processor, everybody else runs into it meanwhile, and from then on each lock costs a switch of
-// tasks. So unlock frees it and calls the head of the queue, which competes with whoever runs. If it loses, it goes
-// back to the front. Once it has lost LOSSES_MAX times it is handed the mutex.
+// Handing the mutex to the first waiter at each unlock makes a convoy: the mutex is
+// held while the new holder waits for a processor, all other tasks queue up behind it
+// in the meantime, and from then on each lock costs a switch of tasks. So unlock frees
+// the mutex and calls the head of the queue, which competes with running tasks. If it
+// loses, it goes back to the front. After it has lost LOSSES_MAX times, unlock hands
+// the mutex to it.
 //
 //   The word is the task that holds it, or 0 (FREE), and two marks:
-//     QUEUED   somebody is in the queue
-//     CALLED   the one who was at the head was taken out and woken, and has not competed yet
+//     QUEUED   a waiter is in the queue
+//     CALLED   the head was taken out of the queue and woken, and has not competed yet
 //
 //                 lock (a)                    lock, by u (b)
 //        FREE <-------------> HELD by t ------------------------> HELD by t | QUEUED
@@ -24,42 +26,50 @@
 //              |   +------------------------- unlock (c): one was called already ----------|-----+
 //              v                                                                           |
 //        HELD by v | QUEUED   the called one loses, and goes back to the front (g)         v
-//                                                       lock, by those who come later (a)
+//                                                       lock, by a later caller (a)
 //
-//   (a), (c) and (h) are one compare-and-swap, without the queue's lock. All others are under that lock: (b), (d) and
-//   (g) with a read-modify-write, because (a), (c) and (h) go on meanwhile; (e) and (f) are stores: QUEUED and not
-//   CALLED, the holder himself in here with the lock, so nobody else could write: (a) and (h) need a free mutex, (b),
-//   (d) and (g) the lock.
+//   (a), (c) and (h) are one compare-and-swap, without the queue's lock. All others are
+//   under that lock. (b), (d) and (g) are read-modify-writes, because (a), (c) and (h)
+//   run concurrently. (e) and (f) are stores: the holder has the lock, and the word is
+//   QUEUED and not CALLED, so no other thread can write it: (a) and (h) need a free
+//   mutex, (b), (d) and (g) the lock.
 //
-//   Exclusion: a holder is written over 0, by (a) and (h), or by the holder before him, by (e).
+//   Exclusion: a holder is written over 0, by (a) and (h), or by the previous holder,
+//   by (e).
 //
-//   No wake is lost. Whenever the mutex is FREE and QUEUED, it is CALLED: for (b) and (g) set QUEUED only over a
-//   holder, and he frees it by (f), which sets CALLED, or by (c), which needs CALLED. And the called one competes,
-//   cancelled or not: it wins (h), or clears CALLED over a holder (g), whose unlock then is (e) or (f). One that is
-//   cancelled in the queue was not called, and leaves (d); which of the two it was it sees under the lock.
+//   No wake is lost. Whenever the mutex is FREE and QUEUED, it is CALLED: (b) and (g)
+//   set QUEUED only over a holder, which frees the mutex by (f), which sets CALLED, or
+//   by (c), which requires CALLED. The called waiter competes, cancelled or not: it
+//   wins (h), or clears CALLED over a holder (g), whose unlock then is (e) or (f). A
+//   waiter that is cancelled while queued was not called, and leaves (d); it tells the
+//   two cases apart under the lock.
 //
-//   No starvation: the head is overtaken only by those who take the mutex between a call and its turn, at LOSSES_MAX
-//   calls; the others are behind it in the order in which they came.
+//   No starvation: the head is overtaken only by tasks that take the mutex between a
+//   call and the head's turn, at LOSSES_MAX calls; the other waiters are behind it in
+//   FIFO order.
 //
-//   Who locks the mutex after an unlock may free it. (c) is that unlock's last touch. After (e) and (f) comes the
-//   release of the queue's lock; but there is one who was taken out of the queue, and his call cannot end before he
-//   has been granted, after that.
+//   The next holder may free the mutex. (c) is the unlock's last access. After (e) and
+//   (f) the unlock still releases the queue's lock. But the waiter that it took out of
+//   the queue is in a call that cannot end before it is granted, which comes later.
 //
-// A contender does not spin before it queues. It was measured, with two workers and 20 to 100 looks at the word. Eight
-// tasks that do nothing else get slower (15 to 18 ns a lock). Where what is done under the mutex is much shorter than
-// what is done between, it brings 10 to 30 %. And where the holder does not run at that moment all of it is lost, up to
-// some microseconds a lock; no look at whether it runs is safe: it may be a task of another runtime, and gone.
+// Rejected: spinning before queueing. It was measured with two workers and 20 to 100
+// reads of the word. Eight tasks that only lock and unlock get slower (15 to 18 ns a
+// lock). With critical sections much shorter than the work between them, spinning gains
+// 10 to 30 %. If the holder is not running, the spinning is wasted, up to some
+// microseconds a lock; and checking whether it runs is not safe: it may be a task of
+// another runtime, and freed.
 //
 // Edges.
-//   M1  unlock's compare-and-swap and stores (release) -> the compare-and-swap of lock (acquire): what the holder
-//       wrote. What is written in between are read-modify-writes. Who is handed the mutex sees it by Q1
+//   M1  unlock's compare-and-swap and stores (release) -> the compare-and-swap of lock
+//       (acquire): what the holder wrote. All writes in between are read-modify-writes.
+//       A waiter that is handed the mutex sees it by Q1
 #include "runtime/sync/mutex.h"
 
 #include "base/assert.h"
 #include "runtime/sync/queue.h"
 
 enum { QUEUED = 1, CALLED = 2, MARKS = QUEUED | CALLED };
-enum { HANDED, COMPETE }; // what a waiter is granted
+enum { HANDED, COMPETE }; // the results of a grant
 enum { LOSSES_MAX = 4 };
 
 struct wf_mutex {
@@ -70,10 +80,10 @@ struct wf_mutex {
 _Static_assert(sizeof(struct wf_mutex) == sizeof(weft_mutex), "the mutex is what the program reserves for it");
 _Static_assert(_Alignof(struct wf_task) > MARKS, "the marks lie below a task's address");
 
-// One who waits.
+// A waiter of the mutex.
 struct contender {
     struct wf_waiter waiter;
-    unsigned losses; // L: how many times it was called for nothing
+    unsigned losses; // L: how often it was called and lost
 };
 
 static struct wf_mutex *mutex_of(weft_mutex *m)
@@ -99,7 +109,7 @@ void weft_mutex_destroy(weft_mutex *m)
         wf_misuse("weft_mutex_destroy: somebody holds the mutex");
 }
 
-// holds tells whether `self` does. relaxed: nobody else writes `self` there.
+// holds tells whether `self` holds it. relaxed: only `self` writes itself there.
 static bool holds(const struct wf_mutex *m, const struct wf_task *self)
 {
     return holder(wf_load_relaxed(&m->word)) == (uintptr_t)self; // relaxed: as above
@@ -110,9 +120,10 @@ bool wf_mutex_held(weft_mutex *m, const struct wf_task *self)
     return holds(mutex_of(m), self);
 }
 
-// --- Lock ------------------------------------------------------------------------------------------------------------
+// --- Lock ----------------------------------------------------------------------------
 
-// take takes the mutex if it is free, and clears a mark with the same stroke. Returns: false if somebody holds it.
+// take takes the mutex if it is free, and clears a mark with the same compare-and-swap.
+// Returns: false if it is held.
 static bool take(struct wf_mutex *m, struct wf_task *self, uintptr_t clear)
 {
     uintptr_t word = wf_load_relaxed(&m->word); // relaxed: the compare-and-swap confirms it
@@ -123,7 +134,8 @@ static bool take(struct wf_mutex *m, struct wf_task *self, uintptr_t clear)
     return false;
 }
 
-// take_or_mark is take, but over a holder it sets QUEUED.  Context: under the queue's lock.
+// take_or_mark is take, but over a holder it sets QUEUED.  Context: under the queue's
+// lock.
 static bool take_or_mark(struct wf_mutex *m, struct wf_task *self, uintptr_t clear)
 {
     uintptr_t word = wf_load_relaxed(&m->word), want; // relaxed: the compare-and-swap confirms it
@@ -134,7 +146,8 @@ static bool take_or_mark(struct wf_mutex *m, struct wf_task *self, uintptr_t cle
     return !holder(word);
 }
 
-// enter takes the mutex after all, or queues: who was called before all others, else last.
+// enter takes the mutex after all, or queues the caller: at the front if it was called,
+// else at the end.
 // Returns: true if it has it.
 static bool enter(struct wf_mutex *m, struct contender *c, bool was_called)
 {
@@ -148,7 +161,8 @@ static bool enter(struct wf_mutex *m, struct contender *c, bool was_called)
     return has;
 }
 
-// leave is what a waiter that has left the queue still has to do there.  Context: under the queue's lock: releases it.
+// leave updates the word after a waiter has left the queue. Context: under the queue's
+// lock, which it releases.
 static void leave(struct wf_mutex *m)
 {
     if (wf_queue_empty(&m->queue))
@@ -201,17 +215,19 @@ int weft_mutex_try_lock(weft_mutex *m)
     return take(mutex_of(m), wf_wait_self("weft_mutex_try_lock"), 0) ? 0 : -EBUSY;
 }
 
-// --- Unlock ----------------------------------------------------------------------------------------------------------
+// --- Unlock --------------------------------------------------------------------------
 
-// pass_on frees the mutex and calls the head of the queue, or hands it over.
-// Returns: false if nobody is in the queue any more: nothing has happened.  Context: the holder; CALLED is not set.
+// pass_on frees the mutex and calls the head of the queue, or hands the mutex to it.
+// Returns: false if the queue is empty by now: nothing has changed. Context: the
+// holder; CALLED is not set.
 static WF_NOINLINE bool pass_on(struct wf_mutex *m)
 {
     struct wf_list taken;
 
     wf_queue_lock(&m->queue);
     if (wf_queue_empty(&m->queue)) {
-        // Not here: who locks it may free it, before the queue's lock is released.
+        // Do not free the mutex here: the next holder may destroy it before the queue's
+        // lock is released.
         wf_queue_unlock(&m->queue);
         return false;
     }

@@ -1,4 +1,4 @@
-// What conditions need of a mutex.
+// The mutex, as condition variables use it.
 #ifndef WF_RUNTIME_SYNC_MUTEX_H
 #define WF_RUNTIME_SYNC_MUTEX_H
 
@@ -9,7 +9,7 @@
 // wf_mutex_held tells whether `self`, the calling task, holds `m`.
 bool wf_mutex_held(weft_mutex *m, const struct wf_task *self);
 
-// wf_mutex_lock_shielded takes it, come what may.
+// wf_mutex_lock_shielded takes it even if the task is cancelled.
 void wf_mutex_lock_shielded(weft_mutex *m, struct wf_task *self);
 
 #endif

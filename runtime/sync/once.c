@@ -1,20 +1,21 @@
-// Once: a word, and a queue of those who came while somebody was at it.
+// Once: a word, and a queue of the callers that came while fn was running.
 //
 //                   once_do                      fn returns >= 0
 //        0 (open) ----------> the task that runs fn --------------> DONE
 //           ^                  |      ^    |
-//           +------------------+      +----+ fn fails, and somebody waits: the head of the queue runs its own fn
-//             fn fails, nobody waits
+//           +------------------+      +----+ fn fails, and the queue is not empty: its head runs its own fn
+//             fn fails, the queue is empty
 //
-// All but the look for DONE is under the queue's lock.
+// All accesses except the check for DONE are under the queue's lock.
 //
 // Edges.
-//   O1  the store of DONE (release) -> the look for it (acquire): what fn did. Who waited sees that by Q1
+//   O1  the store of DONE (release) -> the check for it (acquire): what fn did. Waiters
+//       see that by Q1
 #include "base/assert.h"
 #include "runtime/sync/queue.h"
 
 enum { OPEN = 0, DONE = 1 };
-enum { IS_DONE, YOUR_TURN }; // what a waiter is granted
+enum { IS_DONE, YOUR_TURN }; // the results of a grant
 
 struct wf_once {
     _Atomic uintptr_t word; // A: [O1], written under the queue's lock
@@ -43,7 +44,7 @@ void weft_once_destroy(weft_once *o)
         wf_misuse("weft_once_destroy: a task is at it");
 }
 
-// finish says how fn ended, and lets all others go on, or the next one try.
+// finish records fn's result, and grants all waiters, or the next one its turn.
 static int finish(struct wf_once *o, int result)
 {
     bool done = result >= 0;
@@ -63,7 +64,8 @@ static int finish(struct wf_once *o, int result)
     return done ? 0 : result;
 }
 
-// enter takes the turn if nobody has it, or queues `w`. Returns: what a waiter would be granted; -1: it is queued.
+// enter takes the turn if it is free, or queues `w`. Returns: the result of a grant;
+// -1: it is queued.
 static int enter(struct wf_once *o, struct wf_waiter *w)
 {
     int entered = -1;
@@ -86,7 +88,7 @@ static int do_slowly(struct wf_once *o, struct wf_task *self, weft_fn *fn, void 
 {
     struct wf_waiter w;
 
-    if (wf_load_relaxed(&o->word) == (uintptr_t)self) // relaxed: nobody else writes `self` there
+    if (wf_load_relaxed(&o->word) == (uintptr_t)self) // relaxed: only `self` writes itself there
         wf_misuse("weft_once_do: fn waits for itself");
     wf_waiter_init(&w, self);
     int got = enter(o, &w);

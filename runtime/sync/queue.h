@@ -1,11 +1,14 @@
-// The queue of a lock or the like: waiters under a lock. All zero is an empty one, as static initialisers need it.
+// The queue of a lock or the like: waiters under a lock. All zero is an empty queue,
+// for static initialisers.
 //
-// Most objects here have the same shape. What is frequent and free of contention is one atomic operation on a word. A
-// bit of that word tells that somebody is queued, and sends all others the slow way, under the queue's lock. There the
-// bit is exact, because joining, taking and leaving change it under that lock.
+// Most objects here have the same structure. The uncontended path is one atomic
+// operation on a word. A bit of that word says that the queue is not empty, and sends
+// all other callers to the slow path, under the queue's lock. There the bit is exact,
+// because joining, taking and leaving change it under that lock.
 //
-// Who is let go on is taken out of the queue, and granted after the lock has been released. So the lock is held for a
-// few instructions, never for a wake; and its release is the last touch of the object: who was let go on may free it.
+// A waker takes the waiter out of the queue, and grants it after releasing the lock. So
+// the lock is held for a few instructions, never during a wake; and its release is the
+// last access to the object: the woken waiter may free it.
 #ifndef WF_RUNTIME_SYNC_QUEUE_H
 #define WF_RUNTIME_SYNC_QUEUE_H
 
@@ -44,7 +47,7 @@ static inline bool wf_queue_empty(const struct wf_queue *q)
     return wf_list_empty(&q->waiters);
 }
 
-// wf_queue_head is who has waited longest; the queue is not empty.
+// wf_queue_head is the waiter that has waited longest; the queue is not empty.
 static inline struct wf_waiter *wf_queue_head(const struct wf_queue *q)
 {
     return wf_waiter_of(q->waiters.next);
@@ -61,7 +64,8 @@ static inline void wf_queue_join_front(struct wf_queue *q, struct wf_waiter *w)
     wf_waiter_join(q->waiters.next, w);
 }
 
-// wf_queue_take moves the head to the end of `taken`, to be granted; the queue is not empty. None is of a select.
+// wf_queue_take moves the head to the end of `taken`, to be granted; the queue is not
+// empty. No waiter in it belongs to a select.
 static inline struct wf_waiter *wf_queue_take(struct wf_queue *q, struct wf_list *taken)
 {
     struct wf_waiter *w = wf_queue_head(q);
@@ -73,15 +77,17 @@ static inline struct wf_waiter *wf_queue_take(struct wf_queue *q, struct wf_list
 // wf_queue_grant grants all of `taken`, in order.  Context: without the lock.
 void wf_queue_grant(struct wf_list *taken, int result);
 
-// wf_queue_wait parks the calling task until `w`, which is in `q`, is granted, or the task is cancelled. Dumps say that
-// it waits for `what`, and give the address of the object.
+// wf_queue_wait parks the calling task until `w`, which is in `q`, is granted, or the
+// task is cancelled. Dumps say that it waits for `what`, and give the address of the
+// object.
 //
-// Returns: the result that it was granted with, 0 or more. A negative error: it has left the queue, and the queue is
-//          locked: the caller puts in order what depends on it, and unlocks it.
+// Returns: the result that it was granted with, 0 or more. A negative error: it has
+//          left the queue, and the queue is locked: the caller updates the object, and
+//          unlocks the queue.
 // Context: the task of `w`, without the lock.
 WF_MUST_CHECK int wf_queue_wait(struct wf_queue *q, struct wf_waiter *w, const char *what, const void *object);
 
-// wf_queue_destroy stops the program if somebody waits (misuse: `call` names it).
+// wf_queue_destroy aborts if a task waits (misuse: `call` names the function).
 void wf_queue_destroy(struct wf_queue *q, const char *call);
 
 // wf_queue_destroy_cell does the same for an object whose waiters are in a cell.

@@ -1,12 +1,13 @@
 // The readers-writer lock: a word with its holders, and a queue in strict order.
 //
-//   The word: WRITER and the task that writes; or READER times the number of those who read. And QUEUED, if somebody is
-//   in the queue: then nobody takes the lock but from the queue.
+//   The word: WRITER and the writing task; or READER times the number of readers.
+//   QUEUED is set if the queue is not empty: then only the queue's waiters get the
+//   lock.
 //
 //                 read_lock, read_unlock               write_lock, write_unlock
 //        n READERs <------------------> n+1 READERs    0 <--------------------> WRITER t
 //             |                                                                   |
-//             | lock, by one who must wait                                        | lock
+//             | lock, which must wait                                             | lock
 //             v                                                                   v
 //        n READERs | QUEUED                                                     WRITER t | QUEUED
 //             |     \     \                                                       |
@@ -18,15 +19,18 @@
 //                                                  v
 //                         the head, if it writes; else all readers in front of the next writer
 //
-//   While QUEUED is set somebody holds the lock: only the last holder's unlock could change that, and it hands the lock
-//   over, under the queue's lock, where it sees that it still is the last. So no wake is lost. Readers that give the
-//   lock back, and are not the last, go on meanwhile with a compare-and-swap.
+//   While QUEUED is set the lock is held: only the last holder's unlock could change
+//   that, and it hands the lock over, under the queue's lock, where it checks that it
+//   is still the last. So no wake is lost. Readers that unlock, and are not the last,
+//   use a compare-and-swap concurrently.
 //
-//   Nobody starves: the order of the queue is kept, and a batch of readers ends at the next writer.
+//   No waiter starves: the queue is FIFO, and a batch of readers ends at the next
+//   writer.
 //
 // Edges.
-//   U1  unlock's compare-and-swap (release) -> the compare-and-swap of lock, and the last holder's exchange (acquire):
-//       what holders did before. The one who hands over passes it on by Q1
+//   U1  unlock's compare-and-swap (release) -> the compare-and-swap of lock, and the
+//       last holder's exchange (acquire): what holders did before. The last holder
+//       passes it on by Q1
 #include "base/assert.h"
 #include "runtime/sync/queue.h"
 
@@ -40,7 +44,7 @@ struct wf_rwlock {
 _Static_assert(sizeof(struct wf_rwlock) == sizeof(weft_rwlock), "the lock is what the program reserves for it");
 _Static_assert(_Alignof(struct wf_task) > MARKS, "the marks lie below a task's address");
 
-// One who waits.
+// A waiter of the lock.
 struct claimant {
     struct wf_waiter waiter;
     bool writes; // I
@@ -69,9 +73,9 @@ void weft_rwlock_destroy(weft_rwlock *l)
         wf_misuse("weft_rwlock_destroy: somebody holds the lock");
 }
 
-// --- Lock ------------------------------------------------------------------------------------------------------------
+// --- Lock ----------------------------------------------------------------------------
 
-// with is the word once `self` has taken the lock, too; 0 if it must wait.
+// with is the word after `self` has taken the lock; 0 if it must wait.
 static uintptr_t with(uintptr_t word, const struct wf_task *self, bool writes)
 {
     if (writes)
@@ -89,7 +93,8 @@ static bool try_lock(struct wf_rwlock *l, struct wf_task *self, bool writes)
     return false;
 }
 
-// enter takes the lock after all, or queues. Returns: true if it has it.
+// enter takes the lock after all, or queues the caller. Returns: true if it has the
+// lock.
 static bool enter(struct wf_rwlock *l, struct claimant *c)
 {
     wf_queue_lock(&l->queue);
@@ -103,8 +108,8 @@ static bool enter(struct wf_rwlock *l, struct claimant *c)
     return want;
 }
 
-// take_readers takes those out of the queue who read and stand before the first one who writes.
-// Returns: what they add to the word.  Context: under the queue's lock.
+// take_readers takes the readers before the first writer out of the queue.
+// Returns: their part of the word. Context: under the queue's lock.
 static uintptr_t take_readers(struct wf_rwlock *l, struct wf_list *taken)
 {
     uintptr_t readers = 0;
@@ -118,7 +123,8 @@ static uintptr_t take_readers(struct wf_rwlock *l, struct wf_list *taken)
     return readers;
 }
 
-// admit lets readers in who stood behind a writer that has left: others may be reading.
+// admit admits the readers behind a writer that has left, while other readers may hold
+// the lock.
 // Context: under the queue's lock: releases it.
 static void admit(struct wf_rwlock *l)
 {
@@ -129,7 +135,7 @@ static void admit(struct wf_rwlock *l)
     uintptr_t readers = word & WRITER ? 0 : take_readers(l, &taken);
     do {
         want = wf_queue_empty(&l->queue) ? (word & ~(uintptr_t)QUEUED) + readers : word + readers;
-    } while (!wf_cas_acq_rel(&l->word, &word, want)); // [U1] what those who have read did before goes by the word
+    } while (!wf_cas_acq_rel(&l->word, &word, want)); // [U1] the word passes on what earlier readers did
     wf_queue_unlock(&l->queue);
     wf_queue_grant(&taken, 0);
 }
@@ -138,7 +144,7 @@ static WF_NOINLINE int lock_slowly(struct wf_rwlock *l, struct wf_task *self, bo
 {
     struct claimant c = { .writes = writes };
 
-    // relaxed: nobody else writes `self` there
+    // relaxed: only `self` writes itself there
     if ((wf_load_relaxed(&l->word) & ~(uintptr_t)QUEUED) == writer(self))
         wf_misuse("weft_rwlock_%s_lock: the task holds the lock for writing", writes ? "write" : "read");
     wf_waiter_init(&c.waiter, self);
@@ -181,26 +187,29 @@ int weft_rwlock_try_write_lock(weft_rwlock *l)
     return try_lock(rwlock_of(l), wf_wait_self("weft_rwlock_try_write_lock"), true) ? 0 : -EBUSY;
 }
 
-// --- Unlock ----------------------------------------------------------------------------------------------------------
+// --- Unlock --------------------------------------------------------------------------
 
-// hand_over gives the lock, of which `share` was the last one, to those whose turn it is.
-// Returns: false if that is not so any more: a writer in the queue has left, the last one there, or one in front of
-//          readers, who have been admitted. Then nothing has happened.
+// hand_over gives the lock, of which `share` was the last share, to the next waiters.
+// Returns: false if `share` is not the last one any more, or the queue is empty: a
+//          queued writer has left, and readers behind it may have been admitted. Then
+//          nothing has changed.
 static WF_NOINLINE bool hand_over(struct wf_rwlock *l, uintptr_t share)
 {
     struct wf_list taken;
 
     wf_list_init(&taken);
     wf_queue_lock(&l->queue);
-    if (wf_load_relaxed(&l->word) != share + QUEUED) { // relaxed: while this is so, nobody else writes it
-        // Nor is it freed here: who takes the lock may free it, before the queue's lock is released.
+    if (wf_load_relaxed(&l->word) != share + QUEUED) { // relaxed: while it has this value, no other thread writes it
+        // The lock is not released here: its next holder may free it before the queue's
+        // lock is released.
         wf_queue_unlock(&l->queue);
         return false;
     }
     uintptr_t word = take_readers(l, &taken);
     if (!word)
         word = writer(wf_queue_take(&l->queue, &taken)->task);
-    // [U1] acquire: what other readers did; an exchange only for that, because nobody else writes now
+    // [U1] acquire: what other readers did. It is an exchange only for that: no other
+    //      thread writes now
     wf_exchange_acq_rel(&l->word, word | (wf_queue_empty(&l->queue) ? 0 : QUEUED));
     wf_queue_unlock(&l->queue);
     wf_queue_grant(&taken, 0);

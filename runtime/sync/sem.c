@@ -1,8 +1,9 @@
 // The semaphore: a word with the permits, and a queue.
 //
-//   The word is twice the number of permits, plus QUEUED if somebody waits. While QUEUED is clear, permits are taken
-//   and added by one compare-and-swap. While it is set, only who holds the queue's lock writes the word: permits go to
-//   the head of the queue, if they are enough for it, and stay in the word until they are.
+//   The word is twice the number of permits, plus QUEUED if the queue is not empty.
+//   While QUEUED is clear, a compare-and-swap takes or adds permits. While it is set,
+//   only the holder of the queue's lock writes the word: permits go to the head of the
+//   queue, if they suffice for it, and stay in the word until they do.
 //
 //                    acquire (not enough)                  release, or the head leaves:
 //        n permits ----------------------> QUEUED, n ----------------------------------+
@@ -10,17 +11,19 @@
 //          |    +-- the last one was served -+   +-------------------------------------+
 //          +--> acquire, release: compare-and-swap
 //
-//   No permit is lost or doubled: what is not in the word any more was taken by a compare-and-swap, or subtracted under
-//   the lock in the name of a waiter that was taken out of the queue at the same time. Such a waiter is granted,
-//   cancelled or not. One that leaves is still in the queue, so nothing has been subtracted for it.
+//   No permit is lost or doubled: permits leave the word by a compare-and-swap, or are
+//   subtracted under the lock on behalf of a waiter that is taken out of the queue at
+//   the same time. Such a waiter is granted, cancelled or not. A waiter that leaves is
+//   still in the queue, so nothing has been subtracted for it.
 //
-//   No wake is lost: whenever the lock is released with somebody in the queue, there are fewer permits than the head
-//   asks for (`serve` sees to that: on release, and when the head leaves), and QUEUED is set, so the next release comes
-//   here.
+//   No wake is lost: whenever the lock is released and the queue is not empty, there
+//   are fewer permits than the head requests (`serve` ensures that, on release and when
+//   the head leaves), and QUEUED is set, so the next release takes the slow path.
 //
 // Edges.
-//   V1  release's compare-and-swap, and serve's store (release) -> the compare-and-swap of acquire, and the slow path's
-//       load (acquire): what was done before permits were released. Grants go by Q1
+//   V1  release's compare-and-swap, and serve's store (release) -> the compare-and-swap
+//       of acquire, and the slow path's load (acquire): what was done before permits
+//       were released. Grants go by Q1
 #include "base/assert.h"
 #include "runtime/sync/queue.h"
 
@@ -33,7 +36,7 @@ struct wf_sem {
 
 _Static_assert(sizeof(struct wf_sem) == sizeof(weft_sem), "the semaphore is what the program reserves for it");
 
-// One who waits, and for how many.
+// A waiter, and the number of permits that it requests.
 struct request {
     struct wf_waiter waiter;
     size_t n; // I
@@ -75,7 +78,7 @@ static bool try_acquire(struct wf_sem *sem, size_t n)
     return n == 0;
 }
 
-// join takes the permits after all, or queues `r`. Returns: true if it has them.
+// join takes the permits after all, or queues `r`. Returns: true if it has the permits.
 static bool join(struct wf_sem *sem, struct request *r)
 {
     size_t word = wf_load_relaxed(&sem->word), want; // relaxed: the compare-and-swap confirms it
@@ -90,10 +93,11 @@ static bool join(struct wf_sem *sem, struct request *r)
     return enough;
 }
 
-// serve gives the permits there are, and `more`, to those at the head of the queue. Context: under the lock, QUEUED.
+// serve gives the available permits, and `more`, to the first waiters of the queue.
+// Context: under the lock, QUEUED.
 static void serve(struct wf_sem *sem, size_t more, struct wf_list *taken)
 {
-    size_t permits = wf_load_acquire(&sem->word) / PERMIT + more; // [V1] it passes on what earlier releases published
+    size_t permits = wf_load_acquire(&sem->word) / PERMIT + more; // [V1] passes on what earlier releases published
 
     wf_list_init(taken);
     while (!wf_queue_empty(&sem->queue)) {
@@ -119,7 +123,7 @@ static WF_NOINLINE int acquire_slowly(struct wf_sem *sem, size_t n, struct wf_ta
         return 0;
     int err = wf_queue_wait(&sem->queue, &r.waiter, "semaphore", sem);
     if (err < 0) {
-        serve(sem, 0, &taken); // those who stood behind a large request
+        serve(sem, 0, &taken); // the waiters behind a large request
         wf_queue_unlock(&sem->queue);
         wf_queue_grant(&taken, 0);
     }
@@ -149,7 +153,8 @@ static void check_room(size_t word, size_t n)
         wf_misuse("weft_sem_release: %zu permits and %zu more are beyond WEFT_SEM_MAX", word / PERMIT, n);
 }
 
-// release_to_waiters is release while somebody waits. Returns: false if nobody does any more: nothing has happened.
+// release_to_waiters is release while the queue is not empty. Returns: false if it is
+// empty by now: nothing has changed.
 static WF_NOINLINE bool release_to_waiters(struct wf_sem *sem, size_t n)
 {
     struct wf_list taken;
@@ -157,7 +162,8 @@ static WF_NOINLINE bool release_to_waiters(struct wf_sem *sem, size_t n)
     wf_queue_lock(&sem->queue);
     size_t word = wf_load_relaxed(&sem->word); // relaxed: only the lock's holder writes it while QUEUED
     if (!(word & QUEUED)) {
-        // Not here: who takes the permits that are free may free the semaphore, before its lock is released.
+        // Do not add the permits here: a task that takes them may free the semaphore
+        // before its lock is released.
         wf_queue_unlock(&sem->queue);
         return false;
     }
@@ -189,6 +195,6 @@ void weft_sem_release(weft_sem *s, size_t n)
 
 size_t weft_sem_available(const weft_sem *s)
 {
-    // acquire: whoever finds permits there may take their releaser to have come by
+    // acquire: a caller that finds permits may rely on what their releaser did before
     return wf_load_acquire(&((const struct wf_sem *)(const void *)s)->word) / PERMIT;
 }

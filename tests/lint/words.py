@@ -52,6 +52,17 @@ CLEAN = (
     "sched/ring.*",
     "sched/steal.c",
     "sched/worker.c",
+    "runtime/cancel.*",
+    "runtime/chan/*",
+    "runtime/choice.*",
+    "runtime/dump.c",
+    "runtime/future.c",
+    "runtime/local.c",
+    "runtime/scope.*",
+    "runtime/sync/*",
+    "runtime/ticker.*",
+    "runtime/time.c",
+    "runtime/waiter.*",
     "tests/lint/words.py",
 )
 # A string or a character, which is skipped, or a comment.
