@@ -9,10 +9,12 @@ static _Thread_local bool spared;
 
 static void on_pipe(int sig, siginfo_t *info, void *context);
 
-// Restarting: one that is sent to the process may come to a thread that is in some other call.
+// Restarting: one that is sent to the process may come to a thread that is in some
+// other call.
 static struct wf_handler handler = { .signal = SIGPIPE, .fn = on_pipe, .flags = SA_RESTART, .only_default = true };
 
-// is_from_a_write: the kernel says of it that the process has sent it to itself, as by kill(2).
+// is_from_a_write: the kernel says of it that the process has sent it to itself, as by
+// kill(2).
 static bool is_from_a_write(const siginfo_t *info)
 {
     return info->si_code == SI_USER && info->si_pid == getpid();

@@ -1,11 +1,14 @@
-// guard-ops: one operation of weft's, over and over, on one worker, for tests/guard/run to count what it takes.
+// guard-ops: one operation of weft's, over and over, on one worker, for tests/guard/run
+// to count what it takes.
 //
 //   guard-ops --list    the operations, each with how often it is done; before them, what compiled this
 //   guard-ops NAME      warms up, then does it that often between guard_begin and guard_end
 //
-// What is counted is the worker's thread between the two. So the shapes are those in which one worker alone decides
-// what happens next, and time does not: its clock stands still unless an operation moves it. (A worker looks around
-// after so many turns as take so long; under callgrind, or on a slow machine, that would be after each turn.)
+// The counts are of the worker's thread between the two. So the operations are those in
+// which one worker alone decides what happens next, and time does not: the worker's
+// clock stands still unless an operation moves it. (A worker looks around after a
+// number of turns that depends on their duration; under callgrind, or on a slow
+// machine, that would be after each turn.)
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -18,8 +21,9 @@
 #include "bench/micro/bodies.h"
 #include "tests/support/unwatched.h"
 
-// callgrind sets its counters to zero where the one begins, and writes them down where the other does. In strace's log
-// the call that nobody else makes marks the two places.
+// callgrind sets its counters to zero where the one begins, and writes them down where
+// the other does. In strace's log a system call that no other code makes marks the two
+// places.
 void guard_begin(void);
 void guard_end(void);
 
@@ -37,9 +41,10 @@ static struct wf_clock still;
 
 enum { CROWD = 1000, PARTIES = 8, CONNECTIONS = 128, MESSAGE = 64 };
 
-// --- tasks: the rest is in bench/micro/bodies.c ----------------------------------------------------------------------
+// --- tasks: the rest is in bench/micro/bodies.c --------------------------------------
 
-// slower is not an operation to be guarded: it is `yield` with something planted, which the guard must find.
+// slower is not an operation to be guarded: it is `yield` with something planted, which
+// the guard must find.
 static void slower(long n)
 {
     for (long i = 0; i < n; i++) {
@@ -52,7 +57,7 @@ static void slower(long n)
 
 enum { FIB_N = 18, FIB_SPAWNS = 4180 };
 
-// --- channels, futures, select ---------------------------------------------------------------------------------------
+// --- channels, futures, select -------------------------------------------------------
 
 struct pair {
     weft_chan *there, *back;
@@ -152,7 +157,7 @@ static void select_wait(long n)
     weft_chan_unref(p.back);
 }
 
-// --- locks and scopes ------------------------------------------------------------------------------------------------
+// --- locks and scopes ----------------------------------------------------------------
 
 static void mutex(long n)
 {
@@ -180,7 +185,7 @@ static int locks_and_yields(void *arg)
     return 0;
 }
 
-// Whoever has the lock lets the others run, so that they wait for it.
+// The holder of the lock lets the others run, so that they wait for it.
 static void mutex_wait(long n)
 {
     struct lockers l = { WEFT_MUTEX_INIT, n };
@@ -210,14 +215,15 @@ static void scope_crowd(long n)
     }
 }
 
-// --- time, descriptors -----------------------------------------------------------------------------------------------
+// --- time, descriptors ---------------------------------------------------------------
 
 struct night {
     weft_time end;
     int awake;
 };
 
-// The last one to lie down moves the clock past the end of the night: the wheel fires at its next tick.
+// The last one to lie down moves the clock past the end of the night: the wheel fires
+// at its next tick.
 static int sleeps(void *arg)
 {
     struct night *night = arg;
@@ -247,7 +253,8 @@ static int echoes(void *arg)
     return weft_close(fd);
 }
 
-// The same for who has many idle connections: it waits first, and has a buffer only while there is something to read.
+// The same for servers with many idle connections: the task waits first, and has a
+// buffer only while there are bytes to read.
 static int echoes_when_told(void *arg)
 {
     char buf[MESSAGE + 1];
@@ -306,7 +313,8 @@ static void connect_all(struct client *clients, weft_fn *serve)
     weft_close(s.fd);
 }
 
-// The connections are made by the warm-up, and stay: what is counted is messages, of both sides.
+// The connections are made by the warm-up, and stay: what is counted is messages, of
+// both sides.
 static void talk(struct client *clients, weft_fn *serve, long n)
 {
     weft_task *tasks[CONNECTIONS];
@@ -361,7 +369,7 @@ static void connect_close(long n)
     weft_close(s.fd);
 }
 
-// --- the program -----------------------------------------------------------------------------------------------------
+// --- the program ---------------------------------------------------------------------
 
 static const struct op {
     const char *name;
@@ -369,7 +377,7 @@ static const struct op {
     micro_body *body; // instead of `run`, with so many parties
     long parties;
     long n;    // enough for the worker's looks at the clock to be lost in it, no more: callgrind is fifty times slower
-    long each; // of these, one run of `run(1)` does so many
+    long each; // the number of these in one `run(1)`
 } ops[] = {
     { "yield", NULL, micro_yield, 1, 100000, 1 },
     { "yield-crowd", NULL, micro_yield_crowd, CROWD, 100, CROWD },

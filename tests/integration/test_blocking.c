@@ -63,7 +63,7 @@ static void wait_until_waiting(struct gate *g, unsigned n)
         assert_int_equal(weft_sleep(WEFT_US(100)), 0);
 }
 
-// run_pool runs a body in a runtime with so many blocking threads.
+// run_pool runs a body in a runtime with the given number of blocking threads.
 static int run_pool(unsigned max, weft_fn *fn, void *arg)
 {
     weft_config cfg = WEFT_CONFIG_INIT;
@@ -72,13 +72,13 @@ static int run_pool(unsigned max, weft_fn *fn, void *arg)
     return weft_run(&cfg, tasks_watched, &(struct tasks_body){ fn, arg });
 }
 
-// --- running ---------------------------------------------------------------------------------------------------------
+// --- running -------------------------------------------------------------------------
 
 static int look_around(void *arg)
 {
     assert_null(weft_self());
     assert_null(weft_rt_current());
-    errno = ERANGE; // is the thread's, and nobody else's
+    errno = ERANGE; // belongs to the thread only
     return *(int *)arg;
 }
 
@@ -180,7 +180,7 @@ static void each_job_runs_once(void **state)
     assert_int_equal(run_pool(2, many_short_jobs, NULL), 0);
 }
 
-// --- cancelling ------------------------------------------------------------------------------------------------------
+// --- cancelling ----------------------------------------------------------------------
 
 static int never(void *arg)
 {
@@ -278,7 +278,7 @@ static void the_runtime_stops_in_the_midst_of_jobs(void **state)
     }
 }
 
-// --- files -----------------------------------------------------------------------------------------------------------
+// --- files ---------------------------------------------------------------------------
 
 struct file {
     int fd;
@@ -291,7 +291,8 @@ static int read_file(void *arg)
     return (int)weft_read(((struct file *)arg)->fd, buf, sizeof(buf));
 }
 
-// With its only thread busy, a read of a file waits in the queue: so files are read there, and a cancel reaches them.
+// With its only thread busy, a read of a file waits in the queue: so files are read
+// there, and a cancel reaches them.
 static int files_use_the_pool(void *arg)
 {
     struct file f = { .fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC) };
@@ -318,7 +319,7 @@ static void files_are_read_on_the_pool(void **state)
     assert_int_equal(run_pool(1, files_use_the_pool, NULL), 0);
 }
 
-// --- what a job may do -----------------------------------------------------------------------------------------------
+// --- what a job may do ---------------------------------------------------------------
 
 static int return_it(void *arg)
 {
@@ -331,7 +332,8 @@ static int sleep_and_return_it(void *arg)
     return return_it(arg);
 }
 
-// What blocks its thread is for jobs, too, as long as it does not wait for the job itself.
+// What blocks its thread is for jobs, too, as long as it does not wait for the job
+// itself.
 static int use_runtimes(void *arg)
 {
     weft_rt *own = arg, *other;
@@ -363,7 +365,7 @@ static void a_job_may_run_and_stop_other_runtimes(void **state)
     assert_int_equal(run_pool(0, use_runtimes_in_a_job, NULL), 1);
 }
 
-// --- jobs that need jobs ---------------------------------------------------------------------------------------------
+// --- jobs that need jobs -------------------------------------------------------------
 
 static int read_a_file(void *arg)
 {
@@ -382,7 +384,8 @@ static int wait_for_a_task(void *rt)
     return weft_rt_block_on(rt, read_a_file, NULL);
 }
 
-// wait_for_a_future is the same by other words; the future is awaited for long, not without end.
+// wait_for_a_future is the same by other words; the future is awaited for long, not
+// without end.
 static int wait_for_a_future(void *rt)
 {
     weft_task *t;
@@ -400,7 +403,8 @@ static int read_with_a_job(void *arg)
     return weft_blocking(wait_for_a_task, weft_rt_current());
 }
 
-// wait_for_jobs: a job that waits for a task that waits for a job that waits for a task.
+// wait_for_jobs: a job that waits for a task that waits for a job that waits for a
+// task.
 static int wait_for_jobs(void *rt)
 {
     return weft_rt_block_on(rt, read_with_a_job, NULL);

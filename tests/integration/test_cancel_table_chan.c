@@ -1,5 +1,5 @@
-// The cancellation table: channels, broadcasts, watches, select. See docs/cancellation.md and
-// tests/support/cancel_table.h.
+// The cancellation table: channels, broadcasts, watches, select. See
+// docs/cancellation.md and tests/support/cancel_table.h.
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -41,7 +41,7 @@ static long fill(weft_chan *ch)
     return n;
 }
 
-// --- receive ---------------------------------------------------------------------------------------------------------
+// --- receive -------------------------------------------------------------------------
 
 static weft_chan *chan;
 static long got;   // by the subject
@@ -92,7 +92,8 @@ static void check_works(void)
     weft_chan_unref(chan);
 }
 
-// The message is the subject's, or still in the channel. A rendezvous took it only if the subject was there.
+// The message is the subject's, or still in the channel. A rendezvous took it only if
+// the subject was there.
 static void recv_left(struct cancel_case *c, int result)
 {
     assert_int_equal(got, result < 0 ? 0 : MESSAGE);
@@ -113,7 +114,8 @@ static void recv_follow(struct cancel_case *c)
     cancel_await_parked(follower, "weft_chan_recv");
 }
 
-// The message is the subject's or the follower's, who gets the next one otherwise.
+// The message is the subject's or the follower's; otherwise the follower gets the next
+// one.
 static void recv_behind_left(struct cancel_case *c, int result)
 {
     long next = NEXT;
@@ -128,7 +130,7 @@ static void recv_behind_left(struct cancel_case *c, int result)
     check_works();
 }
 
-// --- send ------------------------------------------------------------------------------------------------------------
+// --- send ----------------------------------------------------------------------------
 
 static const long message = MESSAGE, next_message = NEXT;
 static long fillers, taken; // messages before the subject's; the one that complete took
@@ -151,7 +153,8 @@ static void send_complete(struct cancel_case *c)
     taken = try_take(chan);
 }
 
-// check_fillers takes what was sent before the subject's message, but for the one that complete took.
+// check_fillers takes what was sent before the subject's message, except the one that
+// complete took.
 static void check_fillers(void)
 {
     assert_int_equal(taken, FILLER);
@@ -176,7 +179,7 @@ static void send_follow(struct cancel_case *c)
     cancel_await_parked(follower, "weft_chan_send");
 }
 
-// The room was the subject's or the follower's, who gets the next otherwise.
+// The room was the subject's or the follower's; otherwise the follower gets the next.
 static void send_behind_left(struct cancel_case *c, int result)
 {
     (void)c;
@@ -188,7 +191,7 @@ static void send_behind_left(struct cancel_case *c, int result)
     check_works();
 }
 
-// --- broadcast, watch ------------------------------------------------------------------------------------------------
+// --- broadcast, watch ----------------------------------------------------------------
 
 static weft_broadcast *broadcast;
 static weft_receiver *receiver;
@@ -268,9 +271,10 @@ static void watch_left(struct cancel_case *c, int result)
     weft_watch_unref(watch);
 }
 
-// --- select ----------------------------------------------------------------------------------------------------------
+// --- select --------------------------------------------------------------------------
 
-// One object of each kind. Which cases can happen is the row's: `complete` lets those happen, and no other.
+// One object of each kind. Which cases can happen is the row's: `complete` lets those
+// happen, and no other.
 enum { RECV, SEND, FUTURE, FD, TIME, KINDS };
 
 static weft_chan *in, *out;
@@ -367,7 +371,7 @@ static const int on_recv = 1 << RECV, on_send = 1 << SEND, on_future = 1 << FUTU
                  on_time = 1 << TIME, on_recv_now = 1 << RECV | 1 << KINDS, on_send_now = 1 << SEND | 1 << KINDS,
                  on_any = (1 << TIME) - 1, on_any_now = on_any | 1 << KINDS;
 
-// --- the table -------------------------------------------------------------------------------------------------------
+// --- the table -----------------------------------------------------------------------
 
 // clang-format off
 #define CHAN_RECV .what = "weft_chan_recv", .set_up = recv_set_up, .call = recv_call, .complete = recv_complete, \

@@ -1,4 +1,5 @@
-// The cancellation table: descriptors and the network. See docs/cancellation.md and tests/support/cancel_table.h.
+// The cancellation table: descriptors and the network. See docs/cancellation.md and
+// tests/support/cancel_table.h.
 #include <poll.h>
 
 #include "tests/support/cancel_table.h"
@@ -24,7 +25,8 @@ static const struct way *way_of(const struct cancel_case *c)
 static int fd[2];
 static char buf[BYTES];
 
-// pair connects fd[1] with fd[0], with little room in between. (With less, it takes TCP longer to fill it.)
+// pair connects fd[1] with fd[0], with little room in between. (With less, it takes TCP
+// longer to fill it.)
 static void pair(const struct cancel_case *c)
 {
     int kind = way_of(c)->kind, little = kind == TCP ? 1 << 16 : 1 << 12;
@@ -47,7 +49,7 @@ static void close_pair(void)
     assert_int_equal(weft_close(fd[1]), 0);
 }
 
-// --- reading ---------------------------------------------------------------------------------------------------------
+// --- reading -------------------------------------------------------------------------
 
 static ssize_t recv_plain(int from, void *to, size_t n)
 {
@@ -87,7 +89,8 @@ static void read_complete(struct cancel_case *c)
     peer_write(fd[1], "abcd", BYTES);
 }
 
-// check_bytes: the first `n` of "abcd" are in `buf`, the others unread, and no more than that.
+// check_bytes: the first `n` of "abcd" are in `buf`, the others unread, and no more
+// than that.
 static void check_bytes(size_t n)
 {
     if (n < BYTES)
@@ -147,7 +150,7 @@ static void read_half_left(struct cancel_case *c, int result)
     check_bytes(done);
 }
 
-// --- writing ---------------------------------------------------------------------------------------------------------
+// --- writing -------------------------------------------------------------------------
 
 static size_t stuffed, drained; // bytes before the subject's; bytes that have arrived
 
@@ -271,7 +274,7 @@ static void write_all_left(struct cancel_case *c, int result)
     check_arrived(done);
 }
 
-// --- files -----------------------------------------------------------------------------------------------------------
+// --- files ---------------------------------------------------------------------------
 
 static int file;
 
@@ -310,7 +313,7 @@ static void file_left(struct cancel_case *c, int result)
     assert_int_equal(weft_close(file), 0);
 }
 
-// --- poll ------------------------------------------------------------------------------------------------------------
+// --- poll ----------------------------------------------------------------------------
 
 // arg: the events. For POLLRDHUP, bytes are there, and do not count.
 static short events_of(const struct cancel_case *c)
@@ -351,7 +354,7 @@ static void poll_left(struct cancel_case *c, int result)
 
 static const short on_input = POLLIN, on_end = POLLRDHUP;
 
-// --- accept ----------------------------------------------------------------------------------------------------------
+// --- accept --------------------------------------------------------------------------
 
 static struct sockaddr_in at;
 static int listener, client;
@@ -391,10 +394,11 @@ static void accept_left(struct cancel_case *c, int result)
     close(client);
 }
 
-// --- connect ---------------------------------------------------------------------------------------------------------
+// --- connect -------------------------------------------------------------------------
 //
-// The listener's queue is full, so it drops who knocks, and the kernel would knock again after a second. To complete
-// the attempt now, somebody at the listener's port connects to the port that it comes from: they meet half way.
+// The listener's queue is full, so it drops the SYN, and the kernel would retransmit it
+// after a second. To complete the attempt now, a socket at the listener's port connects
+// to the port that the attempt comes from: a simultaneous open.
 
 static int peer;
 
@@ -419,7 +423,8 @@ static int connect_call(struct cancel_case *c)
     return weft_connect(fd[0], (struct sockaddr *)&at, sizeof(at));
 }
 
-// knocking looks for the socket that waits for an answer.  Returns: false if there is none.
+// knocking looks for the socket that waits for an answer.  Returns: false if there is
+// none.
 static bool knocking(struct sockaddr_in *from)
 {
     for (int i = 3; i < 256; i++) {
@@ -449,7 +454,7 @@ static void connect_complete(struct cancel_case *c)
     assert_int_equal(setsockopt(peer, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
     assert_int_equal(bind(peer, (struct sockaddr *)&at, sizeof(at)), 0);
     if (connect(peer, (struct sockaddr *)&from, sizeof(from)) < 0)
-        assert_int_equal(errno, ECONNREFUSED); // given up meanwhile
+        assert_int_equal(errno, ECONNREFUSED); // given up in between
 }
 
 static void close_all(void)
@@ -482,7 +487,7 @@ static int tcp_dial_call(struct cancel_case *c)
     return weft_tcp_dial(addr);
 }
 
-// Nothing is left of a dial that was cut short: the driver sees to that.
+// A cancelled dial leaves nothing behind: the driver checks that.
 static void dial_left(struct cancel_case *c, int result)
 {
     (void)c;
@@ -491,7 +496,7 @@ static void dial_left(struct cancel_case *c, int result)
     close_all();
 }
 
-// --- connecting to a Unix socket -------------------------------------------------------------------------------------
+// --- connecting to a Unix socket -----------------------------------------------------
 
 static char name[32];
 
@@ -568,7 +573,7 @@ static void unix_dial_left(struct cancel_case *c, int result)
     check_queue(result >= 0);
 }
 
-// --- what never parks ------------------------------------------------------------------------------------------------
+// --- what never parks ----------------------------------------------------------------
 
 static void no_set_up(struct cancel_case *c)
 {
@@ -586,7 +591,7 @@ static void no_left(struct cancel_case *c, int result)
     (void)c, (void)result;
 }
 
-// --- the table -------------------------------------------------------------------------------------------------------
+// --- the table -----------------------------------------------------------------------
 
 // clang-format off
 #define READ(fn, kind) .arg = &(const struct way){ fn, kind }, .set_up = read_set_up, .call = read_call, \

@@ -1,4 +1,5 @@
-// The cancellation table: locks, conditions and the like. See docs/cancellation.md and tests/support/cancel_table.h.
+// The cancellation table: locks, conditions and the like. See docs/cancellation.md and
+// tests/support/cancel_table.h.
 #include <errno.h>
 
 #include "tests/support/cancel_table.h"
@@ -43,7 +44,7 @@ static void reset_count(void)
     wf_store_release(&count, 0); // release: to add
 }
 
-// --- mutex -----------------------------------------------------------------------------------------------------------
+// --- mutex ---------------------------------------------------------------------------
 
 static weft_mutex mutex;
 
@@ -84,7 +85,7 @@ static void mutex_complete(struct cancel_case *c)
     weft_mutex_unlock(&mutex);
 }
 
-// The mutex is free, and everybody had it but who was cancelled.
+// The mutex is free, and every task except a cancelled one had it.
 static void mutex_left(struct cancel_case *c, int result)
 {
     (void)c;
@@ -95,7 +96,7 @@ static void mutex_left(struct cancel_case *c, int result)
     weft_mutex_destroy(&mutex);
 }
 
-// --- readers-writer lock ---------------------------------------------------------------------------------------------
+// --- readers-writer lock -------------------------------------------------------------
 
 static weft_rwlock rwlock;
 
@@ -161,7 +162,8 @@ static int write_call(struct cancel_case *c)
     return write_and_count(NULL);
 }
 
-// A reader that waits only because a writer came before it goes on when the writer has left.
+// A reader that waits only because a writer came before it goes on when the writer has
+// left.
 static void write_follow(struct cancel_case *c)
 {
     (void)c;
@@ -184,7 +186,7 @@ static void rwlock_left(struct cancel_case *c, int result)
     weft_rwlock_destroy(&rwlock);
 }
 
-// --- condition -------------------------------------------------------------------------------------------------------
+// --- condition -----------------------------------------------------------------------
 
 static weft_cond cond;
 
@@ -195,8 +197,9 @@ static void cond_set_up(struct cancel_case *c)
     weft_cond_init(&cond);
 }
 
-// wait_for_signal comes back with the mutex, whatever happened. It takes it behind a shield, so that a task that is
-// cancelled already gets as far as the wait; one that cannot park tries.
+// wait_for_signal comes back with the mutex, whatever happened. It takes it behind a
+// shield, so that a task that is cancelled already gets as far as the wait. A task that
+// cannot park tries to take it.
 static int wait_for_signal(void *arg)
 {
     (void)arg;
@@ -242,7 +245,7 @@ static void cond_left(struct cancel_case *c, int result)
     weft_mutex_destroy(&mutex);
 }
 
-// --- semaphore -------------------------------------------------------------------------------------------------------
+// --- semaphore -----------------------------------------------------------------------
 
 static weft_sem sem;
 
@@ -264,7 +267,7 @@ static int acquire_one(void *arg)
     return weft_sem_acquire(&sem, 1);
 }
 
-// Who asks for one waits only because one who asks for three came before.
+// A request for one permit waits only because a request for three came before.
 static void sem_follow(struct cancel_case *c)
 {
     (void)c;
@@ -289,7 +292,7 @@ static void sem_left(struct cancel_case *c, int result)
     weft_sem_destroy(&sem);
 }
 
-// --- barrier ---------------------------------------------------------------------------------------------------------
+// --- barrier -------------------------------------------------------------------------
 
 static weft_barrier barrier;
 static weft_task *partner;
@@ -318,7 +321,8 @@ static void barrier_complete(struct cancel_case *c)
     partner = spawn(arrive, NULL);
 }
 
-// Two have met: the partner waits for one more if the subject has gone. One of the two is told that it was the one.
+// Two have met: the partner waits for one more if the subject has gone. One of the two
+// is told that it was the one.
 static void barrier_left(struct cancel_case *c, int result)
 {
     (void)c;
@@ -331,7 +335,7 @@ static void barrier_left(struct cancel_case *c, int result)
     weft_barrier_destroy(&barrier);
 }
 
-// --- once ------------------------------------------------------------------------------------------------------------
+// --- once ----------------------------------------------------------------------------
 
 static weft_once once;
 static weft_future inside, outcome;
@@ -395,7 +399,8 @@ static void once_complete(struct cancel_case *c)
     weft_future_complete(&outcome, *(const int *)c->row->arg);
 }
 
-// It was done once: by the first, or, if that failed, by the next who has not gone.
+// It was done once: by the first task, or, if that failed, by the next one that was not
+// cancelled.
 static void once_left(struct cancel_case *c, int result)
 {
     int of_first = *(const int *)c->row->arg;
@@ -411,7 +416,7 @@ static void once_left(struct cancel_case *c, int result)
 
 static const int succeeds = 0, fails = -EIO;
 
-// --- event, latch ----------------------------------------------------------------------------------------------------
+// --- event, latch --------------------------------------------------------------------
 
 static weft_event event;
 
@@ -498,7 +503,7 @@ static void latch_left(struct cancel_case *c, int result)
     weft_latch_destroy(&latch);
 }
 
-// --- the table -------------------------------------------------------------------------------------------------------
+// --- the table -----------------------------------------------------------------------
 
 // clang-format off
 #define ONCE .what = "once", .set_up = once_set_up, .call = once_call, .follow = once_follow, \

@@ -1,5 +1,5 @@
-// The cancellation table: waiting for tasks, futures, time and blocking calls. See docs/cancellation.md and
-// tests/support/cancel_table.h.
+// The cancellation table: waiting for tasks, futures, time and blocking calls. See
+// docs/cancellation.md and tests/support/cancel_table.h.
 #include <errno.h>
 
 #include "tests/support/cancel_table.h"
@@ -16,7 +16,7 @@ static void close_gate(struct cancel_case *c)
 {
     (void)c;
     weft_future_init(&gate);
-    wf_store_release(&count, 0); // release: as all of the count, so that nobody sees it half done
+    wf_store_release(&count, 0); // release: as all accesses to the count, so that no thread sees half of the writes
 }
 
 static void open_gate(struct cancel_case *c)
@@ -39,7 +39,7 @@ static int pass_gate(void *arg)
     return err ? err : (int)value;
 }
 
-// --- join, await -----------------------------------------------------------------------------------------------------
+// --- join, await ---------------------------------------------------------------------
 
 static void join_set_up(struct cancel_case *c)
 {
@@ -116,7 +116,7 @@ static void await_failing_left(struct cancel_case *c, int result)
     assert_int_equal(weft_await(&gate, NULL), -EIO);
 }
 
-// --- yield -----------------------------------------------------------------------------------------------------------
+// --- yield ---------------------------------------------------------------------------
 
 static void yield_set_up(struct cancel_case *c)
 {
@@ -146,7 +146,7 @@ static void yield_left(struct cancel_case *c, int result)
     assert_int_equal(weft_yield(), 0);
 }
 
-// --- time ------------------------------------------------------------------------------------------------------------
+// --- time ----------------------------------------------------------------------------
 
 static weft_time when;
 
@@ -155,7 +155,7 @@ static void sleep_set_up(struct cancel_case *c)
     when = cancel_when(c);
 }
 
-// check_time: a sleep that was not cut short is over.
+// check_time: a sleep that was not cancelled is over.
 static int check_time(int err)
 {
     assert_true(err < 0 || weft_now() >= when);
@@ -199,7 +199,7 @@ static int ticker_call(struct cancel_case *c)
     return weft_ticker_wait(&ticker);
 }
 
-// A wait that was cut short has taken no tick: the next wait is for the same one.
+// A cancelled wait has taken no tick: the next wait is for the same one.
 static void ticker_left(struct cancel_case *c, int result)
 {
     (void)c;
@@ -211,7 +211,7 @@ static void ticker_left(struct cancel_case *c, int result)
 
 static const int burst = WEFT_TICK_BURST, delay = WEFT_TICK_DELAY, skip = WEFT_TICK_SKIP;
 
-// --- blocking calls --------------------------------------------------------------------------------------------------
+// --- blocking calls ------------------------------------------------------------------
 
 static int add(void *arg)
 {
@@ -279,7 +279,7 @@ static void begun_left(struct cancel_case *c, int result)
     assert_int_equal(weft_blocking(add, NULL), SEVEN);
 }
 
-// --- scopes ----------------------------------------------------------------------------------------------------------
+// --- scopes --------------------------------------------------------------------------
 
 static int pass_gate_shielded(void *arg)
 {
@@ -314,7 +314,7 @@ static void scope_left(struct cancel_case *c, int result)
     assert_int_equal(counted(), children(c));
 }
 
-// --- the table -------------------------------------------------------------------------------------------------------
+// --- the table -----------------------------------------------------------------------
 
 // clang-format off
 #define AWAIT .what = "future", .set_up = close_gate, .complete = open_gate, .left = await_left, \

@@ -1,5 +1,5 @@
-// Broadcast and watch between tasks: who waits is woken, and what a cancel, a close or a deadline ends has had no
-// effect.
+// Broadcast and watch between tasks: waiters are woken, and a call that a cancel, a
+// close or a deadline ends has no effect.
 #include <errno.h>
 #include <pthread.h>
 
@@ -41,7 +41,7 @@ static int receive_one(void *arg)
     return err ? err : message;
 }
 
-// --- broadcast: waiting ----------------------------------------------------------------------------------------------
+// --- broadcast: waiting --------------------------------------------------------------
 
 static int send_to_all(void *arg)
 {
@@ -71,7 +71,8 @@ static void a_message_wakes_all_who_wait(void **state)
     assert_int_equal(run_tasks(send_to_all, NULL), 0);
 }
 
-// receive_all counts until the end, and that the messages are 0, 1, 2 ... but for lost ones.
+// receive_all counts until the end, and checks that the messages are 0, 1, 2 ... except
+// lost ones.
 static int receive_all(void *arg)
 {
     int message, expected = 0;
@@ -172,7 +173,8 @@ static int count_up(void *arg)
     return 0;
 }
 
-// With one worker, this ends only if the task that never has to wait lets the other one run.
+// With one worker, this ends only if the task that never has to wait lets the other one
+// run.
 static int receive_for_ever(void *arg)
 {
     weft_broadcast *b = new_broadcast(2);
@@ -198,7 +200,7 @@ static void who_never_has_to_wait_lets_others_run(void **state)
     assert_int_equal(run_tasks(receive_for_ever, NULL), 0);
 }
 
-// --- broadcast: cancelling -------------------------------------------------------------------------------------------
+// --- broadcast: cancelling -----------------------------------------------------------
 
 static int cancel_parked(void *arg)
 {
@@ -239,7 +241,7 @@ static int receive_cancelled(void *arg)
     assert_int_equal(weft_watch_wait(w, &value, &version), -ECANCELED);
     assert_int_equal(value, -1);
     assert_int_equal(version, 0);
-    assert_int_equal(weft_broadcast_send(b, &(int){ 8 }), 1); // these are no cancellation points
+    assert_int_equal(weft_broadcast_send(b, &(int){ 8 }), 1); // these are not cancellation points
     assert_int_equal(weft_broadcast_try_recv(r, &value, NULL), -EOVERFLOW);
     assert_int_equal(weft_broadcast_try_recv(r, &value, NULL), 0);
     assert_int_equal(value, 8);
@@ -318,7 +320,7 @@ static void a_scope_ends_a_wait_at_its_deadline(void **state)
     assert_int_equal(run_tasks(wait_in_a_scope, NULL), 0);
 }
 
-// --- watch -----------------------------------------------------------------------------------------------------------
+// --- watch ---------------------------------------------------------------------------
 
 static int see_the_first(void *arg)
 {
@@ -340,7 +342,7 @@ static int see_the_first(void *arg)
     assert_int_equal(value, 8);
     assert_int_equal(version, 4);
     version = 2;
-    assert_int_equal(weft_watch_wait(w, &value, &version), 0); // who has not seen the last one still does
+    assert_int_equal(weft_watch_wait(w, &value, &version), 0); // a reader that has not seen the last one still does
     assert_int_equal(version, 4);
     weft_watch_unref(w);
     return 0;
@@ -429,7 +431,7 @@ static void a_watcher_that_leaves_disturbs_nobody(void **state)
     assert_int_equal(run_tasks(cancel_watcher, NULL), 0);
 }
 
-// --- misuse ----------------------------------------------------------------------------------------------------------
+// --- misuse --------------------------------------------------------------------------
 
 static int share_a_receiver(void *arg)
 {

@@ -1,16 +1,16 @@
-// Tickers, broadcast and watch by virtual time: ticks come at the exact moment, and under thousands of orders everybody
-// accounts for every message.
+// Tickers, broadcast and watch by virtual time: ticks come at the exact moment, and
+// under thousands of orders everybody accounts for every message.
 #include <errno.h>
 
 #include "tests/support/left.h"
 #include "tests/support/seeds.h"
 
-// --- tickers ---------------------------------------------------------------------------------------------------------
+// --- tickers -------------------------------------------------------------------------
 
 enum { PERIOD = 1000, TICKS = 200 };
 
-// next_by_the_book is what weft/time.h says, for a tick that was due at `due`, and a caller who came at `asked`. Here
-// nobody is woken late.
+// next_by_the_book is what weft/time.h says, for a tick that was due at `due`, and a
+// caller that came at `asked`. In virtual time no wakeup is late.
 static weft_time next_by_the_book(int missed, weft_time start, weft_time due, weft_time asked)
 {
     if (missed == WEFT_TICK_BURST || asked <= due)
@@ -32,7 +32,8 @@ static int keep_time(void *arg)
 
         assert_int_equal(weft_ticker_init(&t, PERIOD, missed), 0);
         for (int i = 0; i < TICKS; i++) {
-            // Mostly in time, now and then several periods late, and also exactly when a tick is due.
+            // Mostly in time, now and then several periods late, and also exactly when
+            // a tick is due.
             weft_time pause = weft_test_below(4) ? weft_test_below(PERIOD) : weft_test_below(5) * PERIOD;
             assert_int_equal(weft_sleep(pause), 0);
             weft_time asked = weft_now();
@@ -81,7 +82,7 @@ static void a_cancelled_wait_leaves_the_tick_to_the_next(void **state)
     run_seeds(500, cancel_then_go_on, NULL);
 }
 
-// --- broadcast -------------------------------------------------------------------------------------------------------
+// --- broadcast -----------------------------------------------------------------------
 
 enum { SENDERS = 2, RECEIVERS = 3, SENDS = 12 };
 
@@ -103,14 +104,14 @@ static int send_some(void *arg)
     struct stage *s = arg;
 
     for (int i = 0; i < SENDS; i++) {
-        int message = s->sent++; // nobody else runs until the message is sent
+        int message = s->sent++; // no other task runs until the message is sent
         assert_int_equal(weft_broadcast_send(s->b, &message), RECEIVERS);
         rest();
     }
     return 0;
 }
 
-// receive_until receives until it is cut short, or the end. *due is the next message.
+// receive_until receives until it is cancelled, or the end. *due is the next message.
 static int receive_until(weft_receiver *r, int *due)
 {
     for (;;) {
@@ -125,7 +126,7 @@ static int receive_until(weft_receiver *r, int *due)
     }
 }
 
-// receive_some is cut short by deadlines all the time, and yet misses nothing.
+// receive_some is interrupted by deadlines again and again, and yet misses no message.
 static int receive_some(void *arg)
 {
     struct stage *s = arg;
@@ -173,7 +174,7 @@ static void each_receiver_accounts_for_every_message(void **state)
     run_seeds(3000, play_broadcast, NULL);
 }
 
-// --- watch -----------------------------------------------------------------------------------------------------------
+// --- watch ---------------------------------------------------------------------------
 
 static int follow(void *arg)
 {

@@ -1,5 +1,5 @@
-// Channels, by the rules that Go publishes for its own, in our words, and by what weft adds: unbounded ones, cancels,
-// threads that are not weft's.
+// Channels, by the rules that Go publishes for its own, in our words, and by what weft
+// adds: unbounded ones, cancels, threads that are not weft's.
 #include <pthread.h>
 #include <stdint.h>
 
@@ -10,7 +10,7 @@
 
 static const size_t capacities[] = { 0, 1, 2, 7, 1000, WEFT_UNBOUNDED };
 
-// --- how many a channel takes ----------------------------------------------------------------------------------------
+// --- how many a channel takes --------------------------------------------------------
 
 static void a_channel_takes_as_many_messages_as_its_capacity(void **state)
 {
@@ -35,7 +35,8 @@ static void a_channel_takes_as_many_messages_as_its_capacity(void **state)
     }
 }
 
-// Filled and drained by different amounts, so that every place comes to be the first and the last.
+// Filled and drained by different amounts, so that every place comes to be the first
+// and the last.
 static void messages_keep_their_order_wherever_they_lie(void **state)
 {
     (void)state;
@@ -56,7 +57,8 @@ static void messages_keep_their_order_wherever_they_lie(void **state)
 
 enum { LARGEST = 10000 };
 
-// A message's neighbours in memory are not touched: at both ends, on the way through a buffer and from hand to hand.
+// A message's neighbours in memory are not touched: at both ends, on the way through a
+// buffer and from hand to hand.
 static void pass_bytes(weft_chan *c, size_t size, uint8_t seed)
 {
     static uint8_t from[LARGEST + 2], to[LARGEST + 2];
@@ -182,7 +184,7 @@ static void what_cannot_be_had_is_refused(void **state)
     weft_chan_unref(NULL);
 }
 
-// --- who waits for whom ----------------------------------------------------------------------------------------------
+// --- senders and receivers wait for each other ---------------------------------------
 
 static int first_come_first_served(void *arg)
 {
@@ -198,7 +200,7 @@ static int first_come_first_served(void *arg)
             tasks[i] = start_recv(&ends[i]);
         }
         for (int i = 0; i < N; i++)
-            assert_int_equal(try_send(c, 100 + i), 0); // straight to one who waits
+            assert_int_equal(try_send(c, 100 + i), 0); // directly to a waiting receiver
         assert_int_equal(weft_chan_len(c), 0);
         for (int i = 0; i < N; i++)
             assert_int_equal(join(tasks[i]), 100 + i);
@@ -211,7 +213,7 @@ static int first_come_first_served(void *arg)
         }
         for (int i = 0; i < N; i++) {
             assert_int_equal(try_recv(c), 200 + i);
-            assert_int_equal(try_send(c, 0), -EAGAIN); // nobody gets in front of those who wait
+            assert_int_equal(try_send(c, 0), -EAGAIN); // no sender overtakes the waiting ones
         }
         for (int i = 0; i < N; i++)
             assert_int_equal(join(tasks[i]), 0);
@@ -241,7 +243,8 @@ static int write_then_send(void *arg)
     return send_number(arg, 1);
 }
 
-// The k-th receive comes before the end of the (k + capacity)-th send; of a send, before the end of its receive.
+// The k-th receive comes before the end of the (k + capacity)-th send; of a send,
+// before the end of its receive.
 static int meet(void *arg)
 {
     (void)arg;
@@ -282,10 +285,10 @@ static int at_a_rendezvous(void *arg)
     struct end e = { c, 7 };
     (void)arg;
 
-    assert_int_equal(try_send(c, 1), -EAGAIN); // nobody is there
+    assert_int_equal(try_send(c, 1), -EAGAIN); // no receiver waits
     weft_task *t = start_send(&e);
     assert_int_equal(weft_chan_len(c), 0);
-    assert_int_equal(try_send(c, 1), -EAGAIN); // a sender is no receiver
+    assert_int_equal(try_send(c, 1), -EAGAIN); // a sender is not a receiver
     assert_int_equal(try_recv(c), 7);
     assert_int_equal(try_recv(c), -EAGAIN);
     assert_int_equal(join(t), 0);
@@ -338,7 +341,7 @@ static void who_never_has_to_wait_lets_others_run(void **state)
     assert_int_equal(weft_run(&cfg, talk_to_itself, NULL), 0);
 }
 
-// --- closing ---------------------------------------------------------------------------------------------------------
+// --- closing -------------------------------------------------------------------------
 
 static void expect_closed(weft_chan *c)
 {
@@ -426,7 +429,7 @@ static void any_number_may_close(void **state)
     assert_int_equal(run_tasks(close_from_many, NULL), 0);
 }
 
-// --- cancels ---------------------------------------------------------------------------------------------------------
+// --- cancels -------------------------------------------------------------------------
 
 static int cancel_waiting(void *arg)
 {
@@ -447,7 +450,7 @@ static int cancel_waiting(void *arg)
     assert_int_equal(recv_number(c), 0);
     assert_int_equal(join(sb), 0);
     assert_int_equal(recv_number(c), 2);
-    assert_int_equal(try_recv(c), -EAGAIN); // nobody has sent a 1
+    assert_int_equal(try_recv(c), -EAGAIN); // no 1 was sent
     weft_chan_unref(c);
     return 0;
 }
@@ -522,7 +525,7 @@ static void a_cancelled_task_neither_sends_nor_receives(void **state)
     assert_int_equal(run_tasks(cancelled_from_the_start, NULL), 0);
 }
 
-// --- from outside ----------------------------------------------------------------------------------------------------
+// --- from outside --------------------------------------------------------------------
 
 // many is how many numbers threads outside send or receive.
 static int many(void)
@@ -599,7 +602,7 @@ static void threads_outside_may_send_receive_and_close(void **state)
     assert_int_equal(run_tasks(give_to_a_thread, NULL), 0);
 }
 
-// --- misuse ----------------------------------------------------------------------------------------------------------
+// --- misuse --------------------------------------------------------------------------
 
 static int abandon(void *arg)
 {

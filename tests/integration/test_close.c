@@ -1,5 +1,6 @@
-// weft_close from everywhere: whoever begins to wait while it is at work is woken, the number is not spoilt, and a
-// close(2) that takes its time holds up nobody else. The test's own close(2) stops in the middle, to let that happen.
+// weft_close from everywhere: a call that begins to wait during the close is woken, the
+// number stays usable, and a slow close(2) does not block other tasks. The test's own
+// close(2) stops in the middle, to let that happen.
 #include <poll.h>
 #include <semaphore.h>
 #include <stdatomic.h>
@@ -10,7 +11,7 @@
 
 enum { NUMBER = 700 }; // of the descriptor that is closed: no other gets it by chance
 
-// --- close(2) --------------------------------------------------------------------------------------------------------
+// --- close(2) ------------------------------------------------------------------------
 
 static _Atomic int stop_at = -1;
 static bool (*stopped)(void); // called in close(2) of `stop_at`, once. Returns: whether it has closed it
@@ -30,7 +31,7 @@ static void stop_in_close(int fd, bool (*fn)(void))
     atomic_store(&stop_at, fd);
 }
 
-// --- tasks that wait -------------------------------------------------------------------------------------------------
+// --- tasks that wait -----------------------------------------------------------------
 
 static int wait_read(void)
 {
@@ -100,7 +101,8 @@ static void start_waiter(struct waiter *w, const struct way *way)
     w->task = spawn(wait_in_turn, w);
 }
 
-// let_wait lets it go, and returns when it is parked in its call.  Context: a thread that the task does not need.
+// let_wait lets it go, and returns when it is parked in its call.  Context: a thread
+// that the task does not need.
 static void let_wait(struct waiter *w)
 {
     int dump = memfd_create("dump", MFD_CLOEXEC);
@@ -117,7 +119,7 @@ static void let_wait(struct waiter *w)
     syscall(SYS_close, dump);
 }
 
-// --- the descriptor --------------------------------------------------------------------------------------------------
+// --- the descriptor ------------------------------------------------------------------
 
 static void put_at_number(int fd)
 {
@@ -125,7 +127,8 @@ static void put_at_number(int fd)
     syscall(SYS_close, fd);
 }
 
-// open_number makes the descriptor one on which that call waits.  Returns: its peer, or -1.
+// open_number makes the descriptor one on which that call waits.  Returns: its peer, or
+// -1.
 static int open_number(const struct way *way)
 {
     struct sockaddr_in at;
@@ -162,7 +165,7 @@ static void check_number(void)
     syscall(SYS_close, fd[1]);
 }
 
-// --- who closes ------------------------------------------------------------------------------------------------------
+// --- closing from tasks and threads --------------------------------------------------
 
 static int close_number(void *arg)
 {
@@ -208,8 +211,8 @@ static void by_task(weft_rt *other)
 static void (*const closers[])(weft_rt *) = { by_job, by_other_runtime, by_thread, by_task };
 enum { CLOSERS = sizeof(closers) / sizeof(*closers), OUTSIDE = 2 }; // the first two leave this runtime's workers alone
 
-// leaves_a_worker tells whether a task that closes leaves a worker to the tasks that are to wait meanwhile. (Where
-// wakes are scattered, they reach the one that closes.)
+// leaves_a_worker tells whether a closing task leaves a worker to the tasks that wait
+// at the same time. (Where wakes are scattered, they reach the one that closes.)
 static bool leaves_a_worker(void)
 {
     const char *workers = getenv("WEFT_WORKERS");
@@ -240,7 +243,7 @@ static void each_way(weft_fn *body)
     weft_rt_free(run.other);
 }
 
-// --- a call that begins while the number is closed -------------------------------------------------------------------
+// --- a call that begins while the number is closed -----------------------------------
 
 static struct waiter first, next;
 
@@ -269,7 +272,8 @@ static void what_begins_to_wait_during_a_close_is_woken(void **state)
     each_way(begin_while_closed);
 }
 
-// --- the number's next descriptor, before the closer has seen that close(2) is over ----------------------------------
+// --- the number's next descriptor, before the closer has seen that close(2) is over
+// ---
 
 static bool let_both_wait(void)
 {
@@ -311,7 +315,7 @@ static void the_next_descriptor_of_the_number_is_another_one(void **state)
     each_way(succeed_while_closed);
 }
 
-// --- a close(2) that takes its time ----------------------------------------------------------------------------------
+// --- a close(2) that takes its time --------------------------------------------------
 
 enum { SAME_PLACE = NUMBER + 64, ALSO = NUMBER + 1024, OTHERS = 4 };
 
@@ -364,7 +368,8 @@ static int make_and_read(void *arg)
     return weft_close(number) | weft_close(fd[1]);
 }
 
-// While a task is in close(2): other numbers are closed and opened, runtimes come and go.
+// While a task is in close(2): other numbers are closed and opened, runtimes come and
+// go.
 static void live_beside(weft_rt *rt)
 {
     weft_rt *another;

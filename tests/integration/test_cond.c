@@ -1,5 +1,6 @@
-// The condition: who is signalled, and when; signals are not lost to those who leave; the mutex is held again in any
-// case. Each body runs on workers, and in many orders by virtual time.
+// The condition variable: which waiter is signalled, and when; a leaving waiter loses
+// no signal; the mutex is held again in any case. Each body runs on workers, and in
+// many orders by virtual time.
 #include <pthread.h>
 #include <sched.h>
 
@@ -54,7 +55,7 @@ static void part(struct meeting *m)
     weft_mutex_destroy(&m->mutex);
 }
 
-// --- signals ---------------------------------------------------------------------------------------------------------
+// --- signals -------------------------------------------------------------------------
 
 static int signal_each(void *arg)
 {
@@ -138,7 +139,7 @@ static void a_signal_that_nobody_waits_for_is_not_kept(void **state)
     run_both(signal_nobody);
 }
 
-// --- a queue under a condition ---------------------------------------------------------------------------------------
+// --- a queue under a condition -------------------------------------------------------
 
 enum { ITEMS = 200, ROOM = 3, ENDS = 3 };
 
@@ -159,7 +160,7 @@ static int produce(void *arg)
         b->count++;
         b->put++;
         weft_mutex_unlock(&b->mutex);
-        weft_cond_signal(&b->not_empty); // after the unlock, by one who has changed it under the mutex
+        weft_cond_signal(&b->not_empty); // after the unlock, by a task that has changed it under the mutex
     }
     return 0;
 }
@@ -205,7 +206,7 @@ static void no_wake_is_lost(void **state)
     run_seeds(SEEDS / 5, pass_items, NULL);
 }
 
-// --- cancelled -------------------------------------------------------------------------------------------------------
+// --- cancelled -----------------------------------------------------------------------
 
 static int leave_all(void *arg)
 {
@@ -232,7 +233,8 @@ static void who_is_cancelled_returns_with_the_mutex(void **state)
     run_both(leave_all);
 }
 
-// One signal, and the head is cancelled just before it or just after it: one waiter reports 0.
+// One signal, and the head is cancelled just before it or just after it: one waiter
+// reports 0.
 static int cancel_and_signal(void *arg)
 {
     struct meeting m;
@@ -317,7 +319,7 @@ static void a_deadline_ends_the_wait(void **state)
     run_both(out_of_time);
 }
 
-// --- foreign threads -------------------------------------------------------------------------------------------------
+// --- foreign threads -----------------------------------------------------------------
 
 struct bell {
     struct meeting m;

@@ -1,4 +1,5 @@
-// Settings: the program's, else the environment's, else the machine's; and what is out of range is said aloud.
+// Settings: the program's, else the environment's, else the machine's; and what is out
+// of range is said aloud.
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
@@ -31,7 +32,8 @@ static unsigned workers_named(const char *prefix)
     return n;
 }
 
-// A runtime's workers name themselves when they begin, so the count is right once each has.
+// A runtime's workers name themselves when they begin, so the count is right once each
+// has.
 static void expect_workers(const weft_config *cfg, const char *prefix, unsigned want)
 {
     weft_rt *rt;
@@ -43,7 +45,7 @@ static void expect_workers(const weft_config *cfg, const char *prefix, unsigned 
     weft_rt_free(rt);
 }
 
-// --- good values -----------------------------------------------------------------------------------------------------
+// --- good values ---------------------------------------------------------------------
 
 static void set_workers(void *arg)
 {
@@ -60,7 +62,7 @@ static void set_workers(void *arg)
     cfg.name = "mine";
     expect_workers(&cfg, "mine", 2);
     assert_int_equal(setenv("WEFT_WORKERS", "nonsense", 1), 0);
-    expect_workers(&cfg, "mine", 2); // and then nobody reads the environment
+    expect_workers(&cfg, "mine", 2); // and then the environment is not read
 }
 
 static void the_number_of_workers_is_the_programs_or_the_environments(void **state)
@@ -196,7 +198,8 @@ static int nothing(void *arg)
     return 0;
 }
 
-// A program that was compiled with an earlier weft has a smaller struct, and something else behind it.
+// A program that was compiled with an earlier weft has a smaller struct, and something
+// else behind it.
 static void a_struct_of_an_earlier_version_is_taken(void **state)
 {
     weft_config cfg = WEFT_CONFIG_INIT;
@@ -226,7 +229,7 @@ static void limits_are_in_range(void **state)
     assert_int_equal(weft_run(&cfg, nothing, NULL), 0);
 }
 
-// --- bad values ------------------------------------------------------------------------------------------------------
+// --- bad values ----------------------------------------------------------------------
 
 struct bad {
     const char *name; // of the variable, or the field

@@ -1,4 +1,5 @@
-// A test run in which nothing can happen any more: it says who waits for what, cancels all, and fails.
+// A test run in which nothing can happen any more: it prints what each task waits for,
+// cancels all, and fails.
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -31,7 +32,7 @@ static int count_words(const char *said, const char *words)
     return n;
 }
 
-// --- two that wait for each other ------------------------------------------------------------------------------------
+// --- two that wait for each other ----------------------------------------------------
 
 struct pair {
     weft_future ready[2];
@@ -81,7 +82,8 @@ static void embrace_in_child(void *arg)
 
     cfg.seed = 0x2a;
     assert_int_equal(weft_test_run(&cfg, embrace, &p), -EDEADLK);
-    // One was cut short; by then the other had been cancelled too, or was freed by the first.
+    // One was cancelled; by then the other had been cancelled too, or was freed by the
+    // first.
     assert_true(p.cut >= 1);
 }
 
@@ -121,7 +123,7 @@ static void nothing_is_left_of_them(void **state)
     child_expect_exit(&c, 0);
 }
 
-// --- what is none ----------------------------------------------------------------------------------------------------
+// --- what is none --------------------------------------------------------------------
 
 static int until_cut(void *arg)
 {
@@ -206,7 +208,7 @@ static void deadlines_calls_and_descriptors_may_still_come(void **state)
     assert_string_equal(c.said, "");
 }
 
-// --- threads that the run knows nothing of ---------------------------------------------------------------------------
+// --- threads that the run knows nothing of -------------------------------------------
 
 struct call {
     weft_rt *rt;
@@ -288,7 +290,7 @@ static void but_not_longer_than_asked(void **state)
     child_expect_said(&c, "  task 1: parked, waits for future");
 }
 
-// --- bad ends --------------------------------------------------------------------------------------------------------
+// --- bad ends ------------------------------------------------------------------------
 
 static int wait_shielded(void *arg)
 {

@@ -1,4 +1,5 @@
-// Accepting when the process has no descriptors left. A program of its own, because it limits itself.
+// Accepting when the process has no descriptors left. A program of its own, because it
+// limits itself.
 #include <stdio.h>
 #include <sys/resource.h>
 
@@ -7,7 +8,8 @@
 
 enum { WAITING = 20, FREE = 5 };
 
-// limit_to leaves the process `more` descriptors beyond those that it has; -1: as many as it may have.
+// limit_to leaves the process `more` descriptors beyond those that it has; -1: as many
+// as it may have.
 static void limit_to(int more)
 {
     struct rlimit limit;
@@ -59,8 +61,8 @@ static int descriptor_limit(void *arg)
         accepted[n++] = weft_accept(listener, NULL, NULL);
     for (int i = 0; i < 3; i++)
         assert_int_equal(weft_accept(listener, NULL, NULL), -EMFILE); // at once: back off, and
-    check_pair(accepted[0], client[0]);                               // when somebody has gone,
-    for (int i = 0; i < 2; i++)                                       // (his own end is in this process, too)
+    check_pair(accepted[0], client[0]);                               // when a client has gone,
+    for (int i = 0; i < 2; i++)                                       // (its own end is in this process, too)
         accepted[n++] = weft_accept(listener, NULL, NULL);            // the next may come
     assert_int_equal(weft_accept(listener, NULL, NULL), -EMFILE);
     limit_to(-1);

@@ -1,5 +1,6 @@
-// EAGAIN that no edge will end, and counts that are short for want of memory: a call neither waits for good nor spins.
-// The test's own sendto(2) notes the time of each attempt.
+// EAGAIN that no edge will end, and short counts for lack of memory: a call neither
+// waits indefinitely nor spins. The test's own sendto(2) records the time of each
+// attempt.
 #include <poll.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
@@ -13,7 +14,7 @@
 #define IP_LOCAL_PORT_RANGE 51 // Linux 6.3
 #endif
 
-// --- attempts --------------------------------------------------------------------------------------------------------
+// --- attempts ------------------------------------------------------------------------
 
 enum { ATTEMPTS = 64 };
 
@@ -45,15 +46,15 @@ static void note(int fd)
     atomic_store(&noted, fd);
 }
 
-// await_attempts returns when so many were made.
+// await_attempts returns when that many were made.
 static void await_attempts(int n)
 {
     while (atomic_load(&attempts) < n)
         assert_int_equal(weft_sleep(WEFT_MS(1)), 0);
 }
 
-// check_pauses: between two attempts lies more time each time, up to a limit, the first ones apart: registering takes
-// one, and one is for luck. Load can only make it more.
+// check_pauses: between two attempts lies more time each time, up to a limit, the first
+// ones apart: registering takes one, and one is for luck. Load can only make it more.
 static void check_pauses(void)
 {
     int64_t least = 1000000;
@@ -65,7 +66,7 @@ static void check_pauses(void)
     }
 }
 
-// --- a call ----------------------------------------------------------------------------------------------------------
+// --- a call --------------------------------------------------------------------------
 
 struct call {
     int fd;
@@ -93,7 +94,7 @@ static int connect_it(void *arg)
     return weft_connect(c->fd, (const struct sockaddr *)&c->to, c->len);
 }
 
-// --- Unix datagrams --------------------------------------------------------------------------------------------------
+// --- Unix datagrams ------------------------------------------------------------------
 
 // full_receiver makes a socket that has no room for a datagram more.
 static int full_receiver(struct call *c, const char *name)
@@ -164,7 +165,8 @@ static void it_is_given_up_as_any_wait(void **state)
     assert_int_equal(run_tasks(end_sending, NULL), 0);
 }
 
-// Where the socket is connected, edges tell when there is room: no attempt is made in vain.
+// Where the socket is connected, edges tell when there is room: no attempt is made in
+// vain.
 static int send_to_connected(void *arg)
 {
     struct call c;
@@ -191,7 +193,7 @@ static void a_receiver_that_one_is_connected_to_tells(void **state)
     assert_int_equal(run_tasks(send_to_connected, NULL), 0);
 }
 
-// --- a full Unix listener --------------------------------------------------------------------------------------------
+// --- a full Unix listener ------------------------------------------------------------
 
 static int close_connecting(void *arg)
 {
@@ -212,7 +214,7 @@ static int close_connecting(void *arg)
     assert_int_equal(next, c.fd);
     close(accept(listener, NULL, NULL)); // now it has room
     assert_int_equal(join(t), -EBADF);
-    assert_int_equal(send(next, "x", 1, MSG_NOSIGNAL), -1); // the number's next socket was connected by nobody
+    assert_int_equal(send(next, "x", 1, MSG_NOSIGNAL), -1); // the number's next socket was never connected
     assert_int_equal(errno, ENOTCONN);
     return close(next) | close(first) | close(listener);
 }
@@ -223,9 +225,10 @@ static void closing_ends_a_connect_that_waits_for_room(void **state)
     assert_int_equal(run_tasks(close_connecting, NULL), 0);
 }
 
-// --- no local port ---------------------------------------------------------------------------------------------------
+// --- no local port -------------------------------------------------------------------
 
-// take_port binds a port of this address family, and makes another socket that has only that one to choose from.
+// take_port binds a port of this address family, and makes another socket that has only
+// that one to choose from.
 // Returns: -1 if the kernel does not do that.
 static int without_port(int family, int *taken)
 {
@@ -269,7 +272,7 @@ static void a_datagram_that_gets_no_port_is_an_error(void **state)
     assert_int_equal(run_tasks(send_without_port, NULL), 0);
 }
 
-// --- a peek that has seen everything ---------------------------------------------------------------------------------
+// --- a peek that has seen everything -------------------------------------------------
 
 static int peek_all(void *arg)
 {
@@ -306,11 +309,11 @@ static void a_peek_takes_no_bytes_from_a_reader(void **state)
     assert_int_equal(run_tasks(peek_and_read, NULL), 0);
 }
 
-// --- memory that is not there ----------------------------------------------------------------------------------------
+// --- memory that is not there --------------------------------------------------------
 
 enum { MEMORY = 64 << 10 };
 
-// half_a_buffer is one of which the second half is no memory.
+// half_a_buffer is a buffer whose second half is not mapped.
 static uint8_t *half_a_buffer(void)
 {
     uint8_t *buf = mmap(NULL, 2 * MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -405,7 +408,8 @@ static ssize_t recv_from(int fd, void *buf, size_t n)
     return weft_recvfrom(fd, buf, n, 0, NULL, NULL);
 }
 
-// fill_in sends small segments, more than half a buffer takes, and waits until all of them have arrived.
+// fill_in sends small segments, more than half a buffer takes, and waits until all of
+// them have arrived.
 static size_t fill_in(const int fd[2])
 {
     enum { SEGMENT = 100, ALL = 3 * (MEMORY / 2) / SEGMENT * SEGMENT };
@@ -423,7 +427,8 @@ static size_t fill_in(const int fd[2])
     return ALL;
 }
 
-// hear_of_all_so_far returns when each event that epoll has to report by now has been passed on: another comes after.
+// hear_of_all_so_far returns when each event that epoll has to report by now has been
+// passed on: another comes after.
 static void hear_of_all_so_far(void)
 {
     int fd[2];
@@ -437,7 +442,8 @@ static void hear_of_all_so_far(void)
     assert_int_equal(weft_close(fd[0]) | weft_close(fd[1]), 0);
 }
 
-// Whole segments come into the half that is there, the rest stays in the socket. It must still be found there.
+// Whole segments come into the half that is there, the rest stays in the socket. It
+// must still be found there.
 static int read_beyond(void *arg)
 {
     uint8_t *buf = half_a_buffer();
@@ -447,7 +453,7 @@ static int read_beyond(void *arg)
     peer_tcp_pair(fd);
     if (setsockopt(fd[0], SOL_SOCKET, SO_RCVBUFFORCE, &much, sizeof(much)) < 0 ||
         setsockopt(fd[1], SOL_SOCKET, SO_SNDBUFFORCE, &much, sizeof(much)) < 0)
-        return munmap(buf, 2 * MEMORY) | weft_close(fd[0]) | weft_close(fd[1]); // so many segments take a privilege
+        return munmap(buf, 2 * MEMORY) | weft_close(fd[0]) | weft_close(fd[1]); // that many segments need a privilege
     weft_task *t = spawn(read_byte, &(struct one){ fd[0], &c });
     wait_parked(t, "weft_read"); // it is registered
     peer_write(fd[1], "x", 1);

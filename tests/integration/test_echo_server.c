@@ -1,5 +1,6 @@
-// The echo server of examples/, as its users run it: a process of its own, ten thousand clients, signals, bad
-// arguments. The clients are plain threads with blocking sockets. None of weft runs in this process.
+// The echo server of examples/, as its users run it: a process of its own, ten thousand
+// clients, signals, bad arguments. The clients are plain threads with blocking sockets.
+// None of weft runs in this process.
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -9,7 +10,7 @@
 
 #include "tests/support/peer.h"
 
-// --- the server ------------------------------------------------------------------------------------------------------
+// --- the server ----------------------------------------------------------------------
 
 struct process {
     pid_t pid;
@@ -17,8 +18,8 @@ struct process {
     char addr[64];
 };
 
-// start runs examples/echo_server, which was built beside the tests. `descriptors`: its limit, 0: as it is. `both`: its
-// stderr is read, too.
+// start runs examples/echo_server, which was built beside the tests. `descriptors`: its
+// limit, 0: as it is. `both`: its stderr is read, too.
 static void start(struct process *p, rlim_t descriptors, bool both, const char *const *args)
 {
     char path[512], *argv[12] = { path };
@@ -69,7 +70,7 @@ static int finish(struct process *p)
     return WEXITSTATUS(status);
 }
 
-// --- ten thousand clients --------------------------------------------------------------------------------------------
+// --- ten thousand clients ------------------------------------------------------------
 
 enum { CONNECTIONS = 10000, THREADS = 4, MESSAGE = 256, ROUNDS = 5 };
 
@@ -142,7 +143,8 @@ static void *run_crowd(void *arg)
     return NULL;
 }
 
-// raise_limit asks for as many descriptors as there may be. Returns: how many clients fit.
+// raise_limit asks for as many descriptors as there may be. Returns: how many clients
+// fit.
 static unsigned raise_limit(void)
 {
     struct rlimit limit;
@@ -185,7 +187,7 @@ static void ten_thousand_clients_are_served_until_sigterm(void **state)
     pthread_barrier_destroy(&served);
 }
 
-// --- the end ---------------------------------------------------------------------------------------------------------
+// --- the end -------------------------------------------------------------------------
 
 static void check_echo(int fd)
 {
@@ -208,7 +210,7 @@ static void connections_may_finish_within_the_grace(void **state)
         check_echo(fd);
         assert_int_equal(kill(server.pid, sig ? SIGINT : SIGTERM), 0);
         at = peer_addr(server.addr);
-        for (int refused = 0; !refused;) { // it accepts nobody any more
+        for (int refused = 0; !refused;) { // it accepts no connection any more
             int late = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
             refused = connect(late, (struct sockaddr *)&at, sizeof(at)) < 0;
             close(late);
@@ -242,7 +244,7 @@ static void a_second_signal_ends_the_grace(void **state)
     close(fd);
 }
 
-// --- too few descriptors ---------------------------------------------------------------------------------------------
+// --- too few descriptors -------------------------------------------------------------
 
 static void clients_beyond_its_descriptors_wait_their_turn(void **state)
 {
@@ -265,7 +267,7 @@ static void clients_beyond_its_descriptors_wait_their_turn(void **state)
     assert_int_equal(finish(&server), 0);
 }
 
-// --- bad arguments ---------------------------------------------------------------------------------------------------
+// --- bad arguments -------------------------------------------------------------------
 
 static void check_refusal(const char *const *args, int code, const char *says)
 {

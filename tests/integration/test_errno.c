@@ -1,5 +1,6 @@
-// errno in a function that parks. Compiled at -O2: the compiler finds the address of errno once, when the function
-// begins, so after a move `errno` is another thread's. weft_errno() is right wherever the task is.
+// errno in a function that parks. Compiled at -O2: the compiler finds the address of
+// errno once, when the function begins, so after a move `errno` is another thread's.
+// weft_errno() is right wherever the task is.
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
@@ -26,8 +27,8 @@ struct helper {
     int index;
 };
 
-// help wakes the task that moves, each time from a worker that the helper never leaves: the task continues there. Each
-// helper keeps its worker until both have one.
+// help wakes the task that moves, each time from a worker that the helper never leaves:
+// the task continues there. Each helper keeps its worker until both have one.
 static int help(void *arg)
 {
     struct helper *h = arg;
@@ -44,7 +45,8 @@ static int help(void *arg)
     }
 }
 
-// move is one function, as a program would write it: libc calls that fail in two ways, and a park before each.
+// move is one function, as a program would write it: libc calls that fail in two ways,
+// and a park before each.
 static int move(void *arg)
 {
     struct moves *m = arg;

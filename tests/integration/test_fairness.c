@@ -1,5 +1,6 @@
-// Who gets a turn beside tasks that are always ready: tasks just spawned, descriptors, timers, tasks behind one that
-// computes. Counted in turns of those neighbours, not in time: how many of them pass is the scheduler's promise.
+// Turns beside tasks that are always ready: of tasks just spawned, descriptors, timers,
+// tasks behind one that computes. Counted in turns of those neighbours, not in time:
+// the scheduler guarantees a number of turns.
 #include <fcntl.h>
 #include <stdlib.h>
 
@@ -11,7 +12,8 @@
 enum {
     SPAWNED = 100,
     TURNS_EACH = 2000, // of the neighbours, for each task that is to begin: it begins after 16 or so
-    // A look around comes after 1024 turns at most, and may leave out the poll once or twice; thrice that.
+    // A look around comes after 1024 turns at most, and may leave out the poll once or
+    // twice; thrice that.
     TURNS_TO_EVENT = 3 * 3 * 1024,
 };
 
@@ -72,7 +74,7 @@ static int yield_on(void *arg)
     return 0;
 }
 
-// --- tasks just spawned ----------------------------------------------------------------------------------------------
+// --- tasks just spawned --------------------------------------------------------------
 
 struct newcomer {
     struct neighbours *n;
@@ -129,7 +131,7 @@ static void spawned_tasks_begin_beside_a_pair_that_chats(void **state)
         assert_int_equal(run_on(1, spawn_beside_a_pair, &capacity), 0);
 }
 
-// --- descriptors -----------------------------------------------------------------------------------------------------
+// --- descriptors ---------------------------------------------------------------------
 
 struct reader {
     struct neighbours *n;
@@ -148,7 +150,8 @@ static int read_one(void *arg)
     return 0;
 }
 
-// write_to writes when the pair is at it, and waits until the byte is read. Returns: after how many turns of the pair.
+// write_to writes when the pair is at it, and waits until the byte is read. Returns:
+// after how many turns of the pair.
 static unsigned write_to(struct reader *r, int to)
 {
     weft_task *t = spawn(read_one, r);
@@ -193,7 +196,7 @@ static void a_descriptor_is_served_beside_tasks_that_are_always_ready(void **sta
         assert_int_equal(run_on(1, read_beside, &neighbours[i]), 0);
 }
 
-// --- behind a task that computes -------------------------------------------------------------------------------------
+// --- behind a task that computes -----------------------------------------------------
 
 enum { BEHIND = 5 };
 
@@ -211,7 +214,8 @@ static int begin(void *arg)
     return 0;
 }
 
-// compute computes until all that stand behind it on its worker have begun: on another one.
+// compute computes until all that stand behind it on its worker have begun: on another
+// one.
 static int compute(void *arg)
 {
     struct hog *h = arg;
@@ -263,9 +267,10 @@ struct burst {
     _Atomic unsigned workers; // A: those that have run one, a bit each
 };
 
-// take_long computes for longer than others should wait. The first few end by themselves; the others do not until a
-// second worker has come. No thread watches the workers: only the first one itself can have called it, when it looked
-// around, for the time that what waits there would take.
+// take_long computes for longer than others should wait. The first few end by
+// themselves; the others do not until a second worker has come. No thread watches the
+// workers: only the first one itself can have called it, when it looked around, for the
+// time that what waits there would take.
 static int take_long(void *arg)
 {
     struct burst *b = arg;

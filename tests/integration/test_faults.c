@@ -1,5 +1,6 @@
-// When the system refuses memory, descriptors or threads: a clear error, nothing left behind, and all others go on.
-// Needs a library with fault injection (WF_FAULTS); test_faults.slots4 has it in every build.
+// When the system refuses memory, descriptors or threads: a clear error, nothing left
+// behind, and all others go on. Needs a library with fault injection (WF_FAULTS);
+// test_faults.slots4 has it in every build.
 #include "base/mem.h"
 #include "tests/support/harness.h"
 
@@ -51,7 +52,7 @@ static void free_runtime(weft_rt *rt)
     weft_rt_free(rt);
 }
 
-// --- making a runtime ------------------------------------------------------------------------------------------------
+// --- making a runtime ----------------------------------------------------------------
 
 static void make_with_faults(bool and_all_later)
 {
@@ -117,7 +118,8 @@ static void without_descriptors_there_is_no_runtime(void **state)
     child_expect_exit(&c, 0);
 }
 
-// NOBODY is not root, whom the limit does not bind, and as a rule runs nothing.
+// The user NOBODY is not root, to which the limit does not apply, and usually runs
+// nothing.
 enum { NOBODY = 65534, MAY_NOT = 77 };
 
 static void make_without_threads(void *arg)
@@ -165,7 +167,7 @@ static void without_threads_there_is_no_runtime(void **state)
     child_expect_exit(&c, 0);
 }
 
-// --- tasks -----------------------------------------------------------------------------------------------------------
+// --- tasks ---------------------------------------------------------------------------
 
 struct guest {
     weft_future *leave;
@@ -199,7 +201,8 @@ static void invite(struct guest *g, const weft_spawn_opts *opts, unsigned *refus
     ++*refused;
 }
 
-// fill_up keeps every task alive that can be made, until neither headers nor stacks are to be had.
+// fill_up keeps every task alive that can be made, until neither headers nor stacks are
+// to be had.
 static int fill_up(void *arg)
 {
     enum { N = 3000 };
@@ -252,7 +255,8 @@ static void a_task_without_header_is_refused_one_without_stack_cleans_up_and_oth
     assert_int_equal(run_tasks(fill_up, &opts), 0);
 }
 
-// spawn_starved starts a task that gets no stack: nobody has had one of this size. The task calls feed() first.
+// spawn_starved starts a task that gets no stack: no other task has a stack of this
+// size. The task calls feed() first.
 static weft_task *spawn_starved(weft_scope *scope, weft_fn *fn, void *arg)
 {
     weft_spawn_opts opts = WEFT_SPAWN_OPTS_INIT;
@@ -286,7 +290,8 @@ static int pass_it_on(void *arg)
     return arg ? 7 : err;
 }
 
-// The child may begin while the opener parks: that must not sleep through its own scope's end.
+// The child may begin while the opener parks: that must not sleep through its own
+// scope's end.
 static int wait_for_a_child_without_stack(void *arg)
 {
     weft_scope s;
@@ -384,8 +389,8 @@ static void who_cannot_park_can_give_back_what_it_has(void **state)
     assert_int_equal(run_tasks(lend, NULL), 0);
 }
 
-// A body as any: it opens scopes, with and without a deadline, spawns into them, and closes them. Nothing of what lies
-// on its stack is in use once it has ended.
+// A body as any: it opens scopes, with and without a deadline, spawns into them, and
+// closes them. Nothing of what lies on its stack is in use once it has ended.
 static int spawn_in_vain(void *arg)
 {
     weft_spawn_opts opts = WEFT_SPAWN_OPTS_INIT;
@@ -475,7 +480,7 @@ static void block_on_reports_that_there_is_no_memory(void **state)
     free_runtime(rt);
 }
 
-// --- what tasks call -------------------------------------------------------------------------------------------------
+// --- what tasks call -----------------------------------------------------------------
 
 static int set_local(void *arg)
 {
@@ -517,7 +522,7 @@ static int use_descriptors(void *arg)
     assert_true(is_shortage((int)weft_read(ends[0], &byte, 1)));
     assert_true(is_shortage((int)weft_recv(pair[0], &byte, 1, 0)));
     assert_true(is_shortage(weft_poll(pair[0], 1 /* POLLIN */)));
-    assert_int_equal(weft_write(pair[1], &byte, 1), 1); // who need not wait needs nothing
+    assert_int_equal(weft_write(pair[1], &byte, 1), 1); // a call that need not wait allocates nothing
     assert_int_equal(weft_recv(pair[0], &byte, 1, 0), 1);
     wf_mem_fail_at(0, false);
     assert_int_equal(weft_write(ends[1], &byte, 1), 1);
@@ -550,7 +555,7 @@ static void a_pool_without_threads_is_an_error_once(void **state)
     assert_int_equal(run_tasks(use_pool, NULL), 0);
 }
 
-// --- one fault, anywhere ---------------------------------------------------------------------------------------------
+// --- one fault, anywhere -------------------------------------------------------------
 
 static int receives(void *arg)
 {

@@ -1,6 +1,7 @@
-// Descriptors that others close: close(2), fclose, dup2, pclose, a foreign thread, without a word to weft. The number
-// comes again as whatever it may be, and no wait hangs on what it meant before, blocks its worker, or takes what
-// belongs to the next file.
+// Descriptors that others close: close(2), fclose, dup2, pclose, a foreign thread,
+// without a word to weft. The number comes again as whatever it may be, and no wait
+// hangs on what it meant before, blocks its worker, or takes what belongs to the next
+// file.
 #include <poll.h>
 #include <pty.h>
 #include <sys/eventfd.h>
@@ -10,11 +11,12 @@
 
 enum { NUMBER = 700, SEVERAL = 3 }; // no other descriptor gets the number by chance
 
-// --- files -----------------------------------------------------------------------------------------------------------
+// --- files ---------------------------------------------------------------------------
 
 enum kind { TCP, UNIX, PACKETS, PIPE, EVENTFD, TERMINAL, REGULAR, KINDS };
 
-// A file at NUMBER, in blocking mode, and the descriptor by which the test makes it readable.
+// A file at NUMBER, in blocking mode, and the descriptor by which the test makes it
+// readable.
 struct file {
     enum kind kind;
     int peer;
@@ -69,7 +71,7 @@ static void make_readable(const struct file *f, int readers)
     }
 }
 
-// --- who closes ------------------------------------------------------------------------------------------------------
+// --- ways to close -------------------------------------------------------------------
 
 static void by_close(int next)
 {
@@ -104,7 +106,7 @@ static void by_thread(int next)
 static void (*const closers[])(int) = { by_close, by_dup2, by_fclose, by_thread };
 enum { CLOSERS = sizeof(closers) / sizeof(*closers) };
 
-// --- who waits -------------------------------------------------------------------------------------------------------
+// --- ways to wait --------------------------------------------------------------------
 
 static int wait_read(void)
 {
@@ -119,7 +121,8 @@ static int wait_readv(void)
     return (int)weft_readv(NUMBER, v, 2) > 0 ? 1 : -EIO;
 }
 
-// wait_poll waits as libraries do that never block: if there is nothing after all, again.
+// wait_poll waits as libraries do that never block: if there is nothing after all,
+// again.
 static int wait_poll(void)
 {
     struct pollfd now = { .fd = NUMBER, .events = POLLIN };
@@ -154,7 +157,7 @@ static int wait_by(void *arg)
     return way->wait();
 }
 
-// --- one number, two files -------------------------------------------------------------------------------------------
+// --- one number, two files -----------------------------------------------------------
 
 struct run {
     const struct way *way;
@@ -168,7 +171,8 @@ static void put_at_number(int fd)
     close(fd);
 }
 
-// drain waits on the number in vain, so that what weft knows of it is: registered, and nothing to read.
+// drain waits on the number in vain, so that what weft knows of it is: registered, and
+// nothing to read.
 static void drain(const struct way *way)
 {
     weft_scope s;
@@ -253,7 +257,7 @@ static void the_next_file_of_a_number_is_waited_on_anew(void **state)
     each(reuse, firsts, 5);
 }
 
-// --- who was parked before -------------------------------------------------------------------------------------------
+// --- waits that were parked before ---------------------------------------------------
 
 static int reuse_under_a_waiter(void *arg)
 {
@@ -271,7 +275,7 @@ static int reuse_under_a_waiter(void *arg)
     close(fd);
     await_next(run, &next);
     if (next.kind == REGULAR && run->way->wait == wait_select)
-        assert_int_equal(wait_read(), 1); // it was ready at once: nobody has asked epoll
+        assert_int_equal(wait_read(), 1); // it was ready at once: epoll was not asked
     for (int i = 0; i < WAYS; i++) {
         int result = join(old[i]);
         assert_true(result == -EBADF || (i < 2 && result == -EIO)); // -EIO: the wait's word for any error of a read
@@ -288,7 +292,7 @@ static void who_waited_for_the_old_file_is_woken_by_who_waits_for_the_next(void 
     each(reuse_under_a_waiter, firsts, 2);
 }
 
-// --- a number that is lent, and given back ---------------------------------------------------------------------------
+// --- a number that is lent, and given back -------------------------------------------
 
 static int lend_and_restore(void *arg)
 {
@@ -317,7 +321,7 @@ static void a_number_that_gets_its_file_back_is_waited_on_anew(void **state)
     each(lend_and_restore, firsts, 2);
 }
 
-// --- one that had ended ----------------------------------------------------------------------------------------------
+// --- one that had ended --------------------------------------------------------------
 
 static int read_one(void *arg)
 {
@@ -326,7 +330,7 @@ static int read_one(void *arg)
     return (int)(n == 1 ? c : n);
 }
 
-// A pipe that has ended is ready for ever. What takes its number, in blocking mode, is not.
+// A pipe that has ended stays ready. What takes its number, in blocking mode, is not.
 static int end_then_reuse(void *arg)
 {
     int fd[2], number = NUMBER;
@@ -362,7 +366,7 @@ static void the_next_file_after_one_that_ended_blocks_nobody(void **state)
     assert_int_equal(run_tasks(end_then_reuse, NULL), 0);
 }
 
-// --- writing, connecting, accepting ----------------------------------------------------------------------------------
+// --- writing, connecting, accepting --------------------------------------------------
 
 static int write_one(void *arg)
 {
@@ -478,7 +482,7 @@ static int take_all(void *arg)
     return fd;
 }
 
-// A listener whose queue is full drops whoever else knocks, until it has room again.
+// A listener whose queue is full drops further connections, until it has room again.
 static int connect_anew(void *arg)
 {
     enum { FILLERS = 2 };
@@ -514,7 +518,7 @@ static void a_connect_waits_for_the_next_socket(void **state)
     assert_int_equal(run_tasks(connect_anew, NULL), 0);
 }
 
-// --- as in the reports -----------------------------------------------------------------------------------------------
+// --- as in the reports ---------------------------------------------------------------
 
 static int read_children(void *arg)
 {
@@ -583,7 +587,7 @@ static void libraries_open_and_close_by_themselves(void **state)
     assert_int_equal(run_tasks(be_many_libraries, NULL), 0);
 }
 
-// --- what weft has made ----------------------------------------------------------------------------------------------
+// --- what weft has made --------------------------------------------------------------
 
 // Once weft has found that others close what it makes, it asks epoll of that, too.
 static int betray(void *arg)

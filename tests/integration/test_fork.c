@@ -1,4 +1,5 @@
-// After fork(2) the parent goes on undisturbed, and the child has no runtime but those that it makes itself.
+// After fork(2) the parent goes on undisturbed, and the child has no runtime but those
+// that it makes itself.
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -9,8 +10,8 @@
 #include "tests/support/left.h"
 #include "tests/support/tasks.h"
 
-// The sanitizers' allocators do not survive a fork in which another thread holds their locks (glibc's does): there, all
-// others must be idle.
+// The sanitizers' allocators do not survive a fork in which another thread holds their
+// locks (glibc's does): there, all others must be idle.
 #if defined(WF_ASAN) || defined(WF_TSAN)
 enum { BUSY = 0 };
 #else
@@ -35,9 +36,10 @@ static int count_to(void *arg)
     return sum;
 }
 
-// --- in a task -------------------------------------------------------------------------------------------------------
+// --- in a task -----------------------------------------------------------------------
 
-// What a task's child process does. Each may only _exit, exec, or be stopped with a sentence.
+// What a task's child process does. Each may only _exit, exec, or be stopped with a
+// sentence.
 typedef void in_child(weft_rt *rt);
 
 static void exits(weft_rt *rt)
@@ -162,7 +164,8 @@ static int fork_here(void *arg)
     return 0;
 }
 
-// fork_in_each_way forks in tasks while others run, and looks after each child that the parent's go on.
+// fork_in_each_way forks in tasks while others run, and looks after each child that the
+// parent's go on.
 static int fork_in_each_way(void *arg)
 {
     int n = 50, ends[2], status;
@@ -209,7 +212,7 @@ static void a_task_may_fork_but_its_child_may_not_park(void **state)
     child_expect_exit(&c, 0);
 }
 
-// --- in the host -----------------------------------------------------------------------------------------------------
+// --- in the host ---------------------------------------------------------------------
 
 static int hundred = 100;
 
@@ -304,9 +307,10 @@ static void a_child_after_the_runtimes_end_makes_its_own(void **state)
     assert_int_equal(weft_run(NULL, count_to, &hundred), 100);
 }
 
-// --- while another thread is at it -----------------------------------------------------------------------------------
+// --- while another thread is at it ---------------------------------------------------
 
-// A gate in the library's calls of sigaction, which it makes under a lock: the thread that comes there waits.
+// A gate in the library's calls of sigaction, which it makes under a lock: the thread
+// that comes there waits.
 static struct {
     _Atomic int countdown; // at the how-manieth call; 0: never
     bool after;            // when that has been made
@@ -390,8 +394,8 @@ static void fork_at(int call, bool after)
     expect_on_segv();
 }
 
-// The calls are to install the handler, and to remove it. At the second one threads have ended just before, to which
-// ThreadSanitizer keeps pointers, in the child, too.
+// The calls are to install the handler, and to remove it. At the second one threads
+// have ended just before, to which ThreadSanitizer keeps pointers, in the child, too.
 #ifdef WF_TSAN
 enum { CALLS = 1 };
 #else

@@ -1,4 +1,4 @@
-// Futures: completed once, by anybody; awaited by any number of tasks and threads.
+// Futures: completed once, by any thread; awaited by any number of tasks and threads.
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@ enum { WAITERS = 200, THREADS = 4 };
 
 static weft_future static_future = WEFT_FUTURE_INIT;
 
-// --- one waiter ------------------------------------------------------------------------------------------------------
+// --- one waiter ----------------------------------------------------------------------
 
 static int complete_static(void *arg)
 {
@@ -33,7 +33,7 @@ static int values_and_errors(void *arg)
     assert_int_equal(join(t), 0);
 
     weft_future_init(&f);
-    assert_true(weft_future_complete(&f, INTPTR_MIN)); // before anybody awaits it
+    assert_true(weft_future_complete(&f, INTPTR_MIN)); // before any task awaits it
     assert_true(weft_future_done(&f));
     assert_int_equal(weft_await(&f, &value), 0);
     assert_true(value == INTPTR_MIN);
@@ -106,7 +106,7 @@ static void a_thread_waits_until_its_deadline(void **state)
     assert_int_equal(weft_future_wait_thread(&f, NULL, WEFT_NEVER), 0);
 }
 
-// --- many waiters ----------------------------------------------------------------------------------------------------
+// --- many waiters --------------------------------------------------------------------
 
 struct audience {
     weft_future f;
@@ -169,7 +169,7 @@ static void all_who_wait_are_woken_and_see_what_was_written(void **state)
     }
 }
 
-// --- many completers -------------------------------------------------------------------------------------------------
+// --- many completers -----------------------------------------------------------------
 
 struct contest {
     weft_future f;
@@ -232,7 +232,7 @@ static void the_first_of_many_completers_wins(void **state)
     weft_rt_free(rt);
 }
 
-// --- those who leave -------------------------------------------------------------------------------------------------
+// --- waiters that leave --------------------------------------------------------------
 
 struct leaver {
     weft_future *f;
@@ -265,7 +265,8 @@ static void *wait_a_while_outside(void *arg)
     return NULL;
 }
 
-// leave_and_complete: deadlines, cancels and the completion all come at about the same moment.
+// leave_and_complete: deadlines, cancels and the completion all come at about the same
+// moment.
 static int leave_and_complete(void *arg)
 {
     enum { N = 24 };

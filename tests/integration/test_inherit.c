@@ -1,4 +1,5 @@
-// What the pool's threads and child processes have of a worker: nothing that makes only a worker quicker.
+// What the pool's threads and child processes have of a worker: nothing that makes only
+// a worker quicker.
 #include <sched.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -144,7 +145,7 @@ static void what_the_program_has_been_given_stays(void **state)
     child_expect_exit(&c, 0);
 }
 
-// --- locked memory ---------------------------------------------------------------------------------------------------
+// --- locked memory -------------------------------------------------------------------
 
 static int resident_mib(void *arg)
 {

@@ -1,4 +1,5 @@
-// Reading and writing: what each call returns, on each kind of descriptor, in blocking mode and not.
+// Reading and writing: what each call returns, on each kind of descriptor, in blocking
+// mode and not.
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
@@ -41,7 +42,7 @@ static int read_some(void *arg)
     return 0;
 }
 
-// --- waiting ---------------------------------------------------------------------------------------------------------
+// --- waiting -------------------------------------------------------------------------
 
 static int read_before_write(void *arg)
 {
@@ -108,8 +109,8 @@ static void a_write_waits_for_room(void **state)
     on_each_pair(write_before_read);
 }
 
-// Two bytes, a little apart, and no more until both are back: the second one's edge often comes while the first one's
-// read is just done, and lost, would be the last.
+// Two bytes, a little apart, and no more until both are back: the second one's edge
+// often comes while the first one's read is just done, and lost, would be the last.
 struct pair {
     int fd[2];
     uint64_t seed;
@@ -171,7 +172,7 @@ static void an_edge_that_comes_while_a_read_returns_is_kept(void **state)
     assert_int_equal(run_tasks(echo_twos, NULL), 0);
 }
 
-// --- ends and errors -------------------------------------------------------------------------------------------------
+// --- ends and errors -----------------------------------------------------------------
 
 static int read_to_the_end(void *arg)
 {
@@ -190,7 +191,8 @@ static int read_to_the_end(void *arg)
     return weft_close(f->fd[0]);
 }
 
-// The end may come with the edge of the last bytes: a short read must not make the next one wait for another edge.
+// The end may come with the edge of the last bytes: a short read must not make the next
+// one wait for another edge.
 static void the_end_of_the_stream_is_read_for_ever(void **state)
 {
     (void)state;
@@ -334,7 +336,7 @@ static int no_descriptor(void *arg)
 
 static void no_descriptor_is_an_error_of_every_call(void **state)
 {
-    int closed = fcntl(0, F_DUPFD_CLOEXEC, 900); // a number that nobody gets meanwhile
+    int closed = fcntl(0, F_DUPFD_CLOEXEC, 900); // a number that no other descriptor gets in between
     (void)state;
     close(closed);
     assert_int_equal(run_tasks(no_descriptor, &closed), 0);
@@ -362,7 +364,7 @@ static void the_socket_calls_want_a_socket(void **state)
     assert_int_equal(run_tasks(no_socket, NULL), 0);
 }
 
-// --- nothing ---------------------------------------------------------------------------------------------------------
+// --- nothing -------------------------------------------------------------------------
 
 static int nothing(void *arg)
 {
@@ -427,7 +429,7 @@ static void vectors_are_scattered_and_gathered(void **state)
     on_each_pair(vectors);
 }
 
-// --- what is no stream -----------------------------------------------------------------------------------------------
+// --- descriptors that are not streams ------------------------------------------------
 
 static int files(void *arg)
 {

@@ -1,5 +1,5 @@
-// Cancelling each call of io.h: before it begins, while it is parked, and just when it completes. What is not reported
-// has not happened: no byte, no connection is lost.
+// Cancelling each call of io.h: before it begins, while it is parked, and just when it
+// completes. What is not reported has not happened: no byte, no connection is lost.
 #include <poll.h>
 
 #include "tests/support/peer.h"
@@ -92,7 +92,7 @@ static const struct io writing[] = {
     { "weft_send", send_plain, true },    { "weft_sendto", send_to, true },   { "weft_sendmsg", send_message, true },
 };
 
-// --- one call --------------------------------------------------------------------------------------------------------
+// --- one call ------------------------------------------------------------------------
 
 enum { BYTES = 4 };
 
@@ -114,7 +114,8 @@ static int make_call(void *arg)
     return 0;
 }
 
-// run_call makes the call in a task of its own, and ends it before, or as `race` says, while it waits.
+// run_call makes the call in a task of its own, and ends it before, or as `race` says,
+// while it waits.
 static void run_call(struct call *c, void (*race)(struct call *c, weft_task *t, int other), int other)
 {
     weft_task *t = spawn(make_call, c);
@@ -132,7 +133,7 @@ static void only_cancel(struct call *c, weft_task *t, int other)
     weft_task_cancel(t);
 }
 
-// --- reading ---------------------------------------------------------------------------------------------------------
+// --- reading -------------------------------------------------------------------------
 
 static void ready_then_cancel_read(struct call *c, weft_task *t, int other)
 {
@@ -187,7 +188,7 @@ static void cancel_reading(enum peer_kind kind, const struct io *io, int how)
     assert_int_equal(weft_close(fd[0]) | weft_close(fd[1]), 0);
 }
 
-// --- writing ---------------------------------------------------------------------------------------------------------
+// --- writing -------------------------------------------------------------------------
 
 static size_t drain(int fd)
 {
@@ -243,7 +244,7 @@ static void cancel_writing(enum peer_kind kind, const struct io *io, int how)
     assert_int_equal(weft_close(fd[0]), 0);
 }
 
-// --- all of them -----------------------------------------------------------------------------------------------------
+// --- all of them ---------------------------------------------------------------------
 
 struct grid {
     const struct io *calls;
@@ -294,7 +295,7 @@ static void a_cancel_that_races_with_room_doubles_none(void **state)
                      0);
 }
 
-// --- accept, connect, poll -------------------------------------------------------------------------------------------
+// --- accept, connect, poll -----------------------------------------------------------
 
 static int accept_one(void *arg)
 {
@@ -358,7 +359,7 @@ static int connect_to(void *arg)
     return weft_connect(c->fd, c->sa, c->len);
 }
 
-// A listener whose queue is full drops whoever else knocks, so connecting takes for ever.
+// A listener whose queue is full drops further attempts, so connecting never completes.
 static int cancel_connecting(void *arg)
 {
     struct sockaddr_in at;
@@ -474,7 +475,7 @@ static int dial_cancelled(void *arg)
     assert_int_equal(weft_unix_dial("@nobody"), -ECANCELED);
     assert_int_equal(weft_udp_dial("127.0.0.1:1"), -ECANCELED);
     assert_int_equal(weft_read(-1, NULL, 0), -ECANCELED); // before anything else is looked at
-    return weft_close(fcntl(0, F_DUPFD_CLOEXEC, 0));      // no cancellation point
+    return weft_close(fcntl(0, F_DUPFD_CLOEXEC, 0));      // not a cancellation point
 }
 
 static void a_cancelled_task_dials_nobody(void **state)

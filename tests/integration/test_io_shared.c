@@ -1,4 +1,5 @@
-// Many tasks on one descriptor: readers and writers at the same time, and a close while all of them wait.
+// Many tasks on one descriptor: readers and writers at the same time, and a close while
+// all of them wait.
 #include <poll.h>
 
 #include "tests/support/peer.h"
@@ -6,15 +7,16 @@
 
 enum { TASKS = 16 };
 
-// ThreadSanitizer takes closing a descriptor, while somebody is in a system call on it, for a race. That weft_close may
-// do so is what this file tests: the kernel holds on to the file until the call is over, and weft sees to the rest.
+// ThreadSanitizer reports closing a descriptor, while another thread is in a system
+// call on it, as a race. This file tests that weft_close may do so: the kernel keeps
+// the file until the call is over, and weft does the rest.
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
     return "race:^sys_close$\n";
 }
 
-// --- readers ---------------------------------------------------------------------------------------------------------
+// --- readers -------------------------------------------------------------------------
 
 struct records {
     int fd;
@@ -76,7 +78,7 @@ static void many_readers_read_each_record_once(void **state)
     assert_int_equal(run_tasks(share_reading, NULL), 0);
 }
 
-// --- writers ---------------------------------------------------------------------------------------------------------
+// --- writers -------------------------------------------------------------------------
 
 struct line {
     uint32_t writer, number;
@@ -139,7 +141,7 @@ static void many_writers_do_not_mix_their_lines(void **state)
     assert_int_equal(run_tasks(share_writing, NULL), 0);
 }
 
-// --- acceptors -------------------------------------------------------------------------------------------------------
+// --- acceptors -----------------------------------------------------------------------
 
 static int accept_some(void *arg)
 {
@@ -202,7 +204,7 @@ static void many_acceptors_take_each_connection_once(void **state)
     assert_int_equal(run_tasks(share_accepting, NULL), 0);
 }
 
-// --- close -----------------------------------------------------------------------------------------------------------
+// --- close ---------------------------------------------------------------------------
 
 static int wait_read(void *arg)
 {
@@ -307,7 +309,8 @@ static void a_number_that_is_used_again_is_another_descriptor(void **state)
     assert_int_equal(run_tasks(close_and_reuse, NULL), 0);
 }
 
-// A library that closes behind weft's back must not spoil the number for a connection that is accepted later.
+// A library that closes behind weft's back must not spoil the number for a connection
+// that is accepted later.
 static int close_behind_the_back(void *arg)
 {
     struct sockaddr_in at;
@@ -324,7 +327,7 @@ static int close_behind_the_back(void *arg)
         peer_write(fd[1], "x", 1);
         assert_int_equal(join(t), 1);
         assert_int_equal(weft_recv(fd[0], &c, 1, MSG_DONTWAIT), -EAGAIN);
-        close(fd[0]); // it is registered, and nobody tells weft
+        close(fd[0]); // it is registered, and weft is not told
         int accepted = weft_accept(listener, NULL, NULL);
         assert_int_equal(accepted, fd[0]);
         t = spawn(wait_read, &accepted);
@@ -344,7 +347,7 @@ static void a_number_that_was_closed_behind_the_back_is_accepted(void **state)
     assert_int_equal(run_tasks(close_behind_the_back, NULL), 0);
 }
 
-// Whoever reads, writes, and closes at once gets bytes or -EBADF, and comes back.
+// Concurrent readers, writers and closers get bytes or -EBADF, and return.
 static int read_until_closed(void *arg)
 {
     char buf[64];
@@ -394,7 +397,7 @@ static void closing_in_traffic_ends_it(void **state)
     assert_int_equal(run_tasks(close_in_traffic, NULL), 0);
 }
 
-// --- two runtimes ----------------------------------------------------------------------------------------------------
+// --- two runtimes --------------------------------------------------------------------
 
 struct two {
     int fd[2];

@@ -19,7 +19,7 @@ static void keys_of_the_file(void **state)
     assert_int_not_equal(plain, freed);
 }
 
-// --- values ----------------------------------------------------------------------------------------------------------
+// --- values --------------------------------------------------------------------------
 
 static int keep_own(void *arg)
 {
@@ -64,7 +64,7 @@ static void each_task_has_its_own_value(void **state)
     assert_int_equal(run_tasks(keep_apart, NULL), 0);
 }
 
-// --- destructors -----------------------------------------------------------------------------------------------------
+// --- destructors ---------------------------------------------------------------------
 
 struct grave {
     weft_task *task;         // whose value it is
@@ -156,7 +156,7 @@ static void values_of_detached_tasks_are_destroyed(void **state)
     assert_int_equal(run_tasks(detach_with_values, NULL), 0);
 }
 
-// --- keys ------------------------------------------------------------------------------------------------------------
+// --- keys ----------------------------------------------------------------------------
 
 enum { MAKERS = 4, KEYS = 128 };
 
@@ -178,7 +178,8 @@ static int use_all_keys(void *arg)
     struct maker *makers = arg;
     static char places[MAKERS][KEYS];
 
-    // Large keys first, then small ones: the array grows once, and then not at all; and the other way round.
+    // Large keys first, then small ones: the array grows once, and then not at all; and
+    // the other way round.
     for (int i = MAKERS - 1; i >= 0; i--)
         for (unsigned k = makers[i].made; k-- > 0;)
             assert_int_equal(weft_local_set(makers[i].keys[k], &places[i][k]), 0);

@@ -1,5 +1,5 @@
-// Barrier, once, event and latch: who goes on when, and what a cancel leaves behind. Each body runs on workers, and in
-// many orders by virtual time.
+// Barrier, once, event and latch: which waiters continue when, and what a cancel leaves
+// behind. Each body runs on workers, and in many orders by virtual time.
 #include <pthread.h>
 #include <sched.h>
 
@@ -22,7 +22,7 @@ static void cancel(weft_task *t)
     assert_int_equal(join(t), -ECANCELED);
 }
 
-// --- barrier ---------------------------------------------------------------------------------------------------------
+// --- barrier -------------------------------------------------------------------------
 
 enum { ROUNDS = 30 };
 
@@ -100,12 +100,12 @@ static void who_is_cancelled_leaves_the_barrier(void **state)
     run_both(leave_the_barrier);
 }
 
-// --- once ------------------------------------------------------------------------------------------------------------
+// --- once ----------------------------------------------------------------------------
 
 struct doing {
     weft_once once;
-    int runs;       // written by who is at it
-    int fail;       // so many runs fail
+    int runs;       // written by the task that runs fn
+    int fail;       // the number of runs that fail
     weft_future go; // a run waits for that
     int value;      // what a run has made
 };
@@ -182,7 +182,7 @@ static int do_until_it_works(void *arg)
 
     doing_init(&d, 1);
     weft_future_complete(&d.go, 0);
-    assert_int_equal(have_value(&d), -EIO); // nobody waits
+    assert_int_equal(have_value(&d), -EIO); // no task waits
     assert_int_equal(have_value(&d), 0);
     assert_int_equal(d.runs, 2);
     weft_once_destroy(&d.once);
@@ -220,7 +220,7 @@ static void who_is_cancelled_leaves_it_to_the_next(void **state)
     run_both(leave_once);
 }
 
-// --- event -----------------------------------------------------------------------------------------------------------
+// --- event ---------------------------------------------------------------------------
 
 static int wait_event(void *e)
 {
@@ -244,7 +244,7 @@ static int set_and_reset(void *arg)
         if (round == 1)
             weft_event_set(&e);
         if (round == 2)
-            weft_event_reset(&e); // those who waited go on all the same
+            weft_event_reset(&e); // the waiters continue all the same
         for (int i = 0; i < TASKS; i++)
             assert_true(i == 2 || join(t[i]) == 0);
         assert_int_equal(weft_event_is_set(&e), round < 2);
@@ -311,7 +311,7 @@ static void foreign_threads_may_set_and_reset(void **state)
     assert_int_equal(run_tasks(hear_from_a_thread, NULL), 0);
 }
 
-// --- latch -----------------------------------------------------------------------------------------------------------
+// --- latch ---------------------------------------------------------------------------
 
 static int wait_latch(void *l)
 {
@@ -353,7 +353,8 @@ static void a_latch_opens_at_zero(void **state)
     run_both(count_down);
 }
 
-// The latch lies on the waiter's stack, which is used for something else as soon as it may be.
+// The latch lies on the waiter's stack, which is used for something else as soon as it
+// may be.
 struct work {
     weft_latch *latch;
     int done; // before it counts down
@@ -411,7 +412,7 @@ static void a_latch_may_lie_on_the_waiters_stack(void **state)
     assert_int_equal(run_tasks(fan_out_often, NULL), 0);
 }
 
-// --- level-triggered -------------------------------------------------------------------------------------------------
+// --- level-triggered -----------------------------------------------------------------
 
 static int all_while_cancelled(void *arg)
 {

@@ -1,5 +1,6 @@
-// The thread-local hazard: a task that goes on on another thread, in the middle of a function, must find that thread's
-// thread-local variables, and weft must know which task it is.
+// The thread-local hazard: a task that goes on on another thread, in the middle of a
+// function, must find that thread's thread-local variables, and weft must know which
+// task it is.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,8 @@
 
 enum { TASKS = 40 };
 
-// What a library behind an accessor does: each thread has its own, and asks for it anew.
+// What a library behind an accessor does: each thread has its own, and asks for it
+// anew.
 static _Thread_local long own_thread;
 
 __attribute__((noinline)) static long thread_here(void)
@@ -34,7 +36,8 @@ static unsigned workers(void)
     return n ? (unsigned)strtoul(n, NULL, 10) : 0;
 }
 
-// check_here looks whether all that hangs on the thread is right. Inlined, so that it is in mid-function.
+// check_here looks whether all that hangs on the thread is right. Inlined, so that it
+// is in mid-function.
 static inline __attribute__((always_inline)) long check_here(weft_task *self, uint64_t id)
 {
     long thread = syscall(SYS_gettid);
@@ -53,7 +56,8 @@ static int empty(void *arg)
     return 0;
 }
 
-// wander parks in every way there is, and returns how often it woke up on another thread than before.
+// wander parks in every way there is, and returns how often it woke up on another
+// thread than before.
 static int wander(void *arg)
 {
     struct wf_test_rand r = wf_test_rand((uint64_t)(uintptr_t)arg);
@@ -95,7 +99,8 @@ static void wherever_a_task_wakes_up_it_finds_that_threads_variables(void **stat
 {
     int moves = 0;
     (void)state;
-    // Which worker takes what is chance; that of many thousand parks none ends elsewhere is out of the question.
+    // Which worker takes what is chance; that of many thousand parks none ends
+    // elsewhere is out of the question.
     do {
         assert_int_equal(run_tasks(wander_all, &moves), 0);
     } while (workers() > 1 && moves == 0);

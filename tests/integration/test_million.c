@@ -1,4 +1,5 @@
-// A million sleeping tasks, then all of them cancelled at once: what a large server does when it ends.
+// A million sleeping tasks, then all of them cancelled at once: what a large server
+// does when it ends.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +31,8 @@ static size_t available_mib(void)
     return kib >> 10;
 }
 
-// guards_are_light: without MADV_GUARD_INSTALL (Linux 6.13) each stack is two mappings, and 65530 are allowed.
+// guards_are_light: without MADV_GUARD_INSTALL (Linux 6.13) each stack is two mappings,
+// and 65530 are allowed.
 static bool guards_are_light(void)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);

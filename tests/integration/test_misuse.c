@@ -7,7 +7,7 @@
 #include "tests/support/left.h"
 #include "tests/support/tasks.h"
 
-// --- by a task -------------------------------------------------------------------------------------------------------
+// --- by a task -----------------------------------------------------------------------
 
 static int nothing(void *arg)
 {
@@ -152,7 +152,7 @@ static int sets_no_key(void *arg)
     return weft_local_set(4000000000u, arg);
 }
 
-// --- scopes ----------------------------------------------------------------------------------------------------------
+// --- scopes --------------------------------------------------------------------------
 
 static int close_it(void *arg)
 {
@@ -298,7 +298,7 @@ static void run_culprit(void *arg)
     _exit(weft_run(NULL, spawn_culprit, arg) ? 3 : 2);
 }
 
-// expect_sentence: one line, which begins with who did it.
+// expect_sentence expects one line, which begins with the name of the culprit.
 static void expect_sentence(const struct child *c, const char *who, const struct misuse *m)
 {
     child_expect_signal(c, SIGABRT);
@@ -321,7 +321,8 @@ static void misuse_by_a_task_names_it_and_the_rule(void **state)
     }
 }
 
-// ThreadSanitizer stops a program itself that ends a thread on a stack that is not the thread's.
+// ThreadSanitizer stops a program itself that ends a thread on a stack that is not the
+// thread's.
 static void skip_if_tsan_would_stop_first(void)
 {
 #ifdef WF_TSAN
@@ -362,7 +363,7 @@ static void a_task_without_a_name_is_named_by_its_number(void **state)
     expect_sentence(&c, "weft: task 1: ", &m);
 }
 
-// --- outside a task --------------------------------------------------------------------------------------------------
+// --- outside a task ------------------------------------------------------------------
 
 static weft_future no_future = WEFT_FUTURE_INIT;
 
@@ -497,7 +498,7 @@ static void parking_outside_a_task_stops(void **state)
     }
 }
 
-// --- in a job of weft_blocking ---------------------------------------------------------------------------------------
+// --- in a job of weft_blocking -------------------------------------------------------
 
 static weft_rt *jobs_runtime; // fixed once tasks run
 

@@ -1,5 +1,6 @@
-// O_NONBLOCK belongs to the open file description, which others may share: weft leaves it alone, and does not need it.
-// A call on a pipe, a FIFO, either end of a terminal, a counter or a listener parks, whatever the mode is or becomes.
+// O_NONBLOCK belongs to the open file description, which others may share: weft leaves
+// it alone, and does not need it. A call on a pipe, a FIFO, either end of a terminal, a
+// counter or a listener parks, whatever the mode is or becomes.
 #include <limits.h>
 #include <pty.h>
 #include <sched.h>
@@ -15,7 +16,7 @@
 #include "tests/support/peer.h"
 #include "tests/support/tasks.h"
 
-// --- descriptors -----------------------------------------------------------------------------------------------------
+// --- descriptors ---------------------------------------------------------------------
 
 static void make_pipe(int fd[2])
 {
@@ -76,7 +77,7 @@ static void check_mode(int fd)
     assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
 }
 
-// --- a call that has to wait -----------------------------------------------------------------------------------------
+// --- a call that has to wait ---------------------------------------------------------
 
 struct call {
     weft_fn *fn;
@@ -149,7 +150,7 @@ static void wait_in_vain(struct call *c)
     check_mode(c->fd);
 }
 
-// --- reading ---------------------------------------------------------------------------------------------------------
+// --- reading -------------------------------------------------------------------------
 
 static int read_each(void *arg)
 {
@@ -181,7 +182,7 @@ static void reading_waits_in_any_mode(void **state)
         assert_int_equal(run_tasks(read_each, (void *)&kinds[i]), 0);
 }
 
-// --- writing ---------------------------------------------------------------------------------------------------------
+// --- writing -------------------------------------------------------------------------
 
 static void stuff(int fd)
 {
@@ -199,8 +200,8 @@ static void drain(int fd)
     block(fd);
 }
 
-// hold_up makes a write to [1] wait, and let_go makes it go on. A terminal's buffers would make room by themselves; but
-// its output can be stopped.
+// hold_up makes a write to [1] wait, and let_go makes it go on. A terminal's buffers
+// would make room by themselves; but its output can be stopped.
 static void hold_up(const struct kind *kind, const int fd[2])
 {
     if (kind->make == make_terminal)
@@ -286,7 +287,7 @@ static void counters_wait_in_any_mode(void **state)
     assert_int_equal(run_tasks(count, NULL), 0);
 }
 
-// --- accepting -------------------------------------------------------------------------------------------------------
+// --- accepting -----------------------------------------------------------------------
 
 static int listen_unix(struct sockaddr_un *at, socklen_t *len)
 {
@@ -330,8 +331,9 @@ static void accepting_waits_in_any_mode(void **state)
         assert_int_equal(run_tasks(accept_each, &(bool){ tcp }), 0);
 }
 
-// A connection that is gone before it can be accepted: the test's own accept4(2), which goes first in the program,
-// takes it, as another process that shares the listener would, and then does what it is asked for.
+// A connection that is gone before it can be accepted: the test's own accept4(2), which
+// goes first in the program, takes it, as another process that shares the listener
+// would, and then does what it is asked for.
 static _Atomic int robbed = -1, stolen = -1;
 
 int accept4(int fd, __SOCKADDR_ARG sa, socklen_t *len, int flags)
@@ -364,7 +366,7 @@ static int rob_listener(void *arg)
     weft_task_cancel(t);
     assert_int_equal(join(t), -ECANCELED);
     assert_int_equal(connect(client[1], (struct sockaddr *)&in, sizeof(in)), 0);
-    int got = accept_one(&c); // nobody else has it
+    int got = accept_one(&c); // no other task has it
     assert_true(got >= 0);
     check_mode(c.fd);
     assert_int_equal(sigaction(SIGURG, NULL, &after), 0);
@@ -378,7 +380,8 @@ static void a_connection_that_is_stolen_blocks_nobody(void **state)
     assert_int_equal(run_tasks(rob_listener, NULL), 0);
 }
 
-// Two processes, each with some acceptors, share a listener in blocking mode, as servers do that are started together.
+// Two processes, each with some acceptors, share a listener in blocking mode, as
+// servers do that are started together.
 enum { SHARERS = 2, ACCEPTORS = 3, CLIENTS = 200 };
 
 struct shared {
@@ -454,7 +457,7 @@ static void processes_share_a_listener(void **state)
     close(s.end[0]);
 }
 
-// --- connecting ------------------------------------------------------------------------------------------------------
+// --- connecting ----------------------------------------------------------------------
 
 static int connect_each(void *arg)
 {
@@ -479,10 +482,11 @@ static void connecting_leaves_the_mode(void **state)
     assert_int_equal(run_tasks(connect_each, NULL), 0);
 }
 
-// --- robbed readers --------------------------------------------------------------------------------------------------
+// --- robbed readers ------------------------------------------------------------------
 
-// The test's own readv(2), which goes first in the program. It takes what there is from `victim`, once, as another
-// process would; and it says of `dry`, a number of times, that there is nothing.
+// The test's own readv(2), which goes first in the program. It takes what there is from
+// `victim`, once, as another process would; and it says of `dry`, a number of times,
+// that there is nothing.
 static _Atomic int victim = -1, dry = -1;
 static _Atomic int refusals;
 
@@ -500,7 +504,8 @@ ssize_t readv(int fd, const struct iovec *v, int n)
     return syscall(SYS_readv, fd, v, n);
 }
 
-// rob_reader: what was announced is gone when it is read. The reader waits for the next.
+// rob_reader: what was announced is gone when it is read. The reader waits for the
+// next.
 static int rob_reader(void *arg)
 {
     const struct kind *kind = arg;
@@ -529,7 +534,7 @@ static void what_is_stolen_blocks_nobody(void **state)
             assert_int_equal(run_tasks(rob_reader, (void *)&kinds[i]), 0);
 }
 
-// --- several readers, and a flag that changes all the time -----------------------------------------------------------
+// --- several readers, and a flag that changes all the time ---------------------------
 
 enum { READERS = 4, ROUNDS = 200 };
 
@@ -563,10 +568,11 @@ static int read_all(void *arg)
     return (int)got;
 }
 
-// read_in_a_crowd: each byte is read once, whichever task reads it, and those that have none to read can be cancelled.
-// The descriptor is in blocking mode when the first call finds it: a master of a pseudo-terminal is read directly as
-// long as its flag has never been missing (weft/io.h), and a flag that goes for the first time between two system calls
-// is what weft cannot know of.
+// read_in_a_crowd: each byte is read once, whichever task reads it, and those that have
+// none to read can be cancelled. The descriptor is in blocking mode when the first call
+// finds it: a master of a pseudo-terminal is read directly as long as its flag has
+// never been missing (weft/io.h), and a flag that goes for the first time between two
+// system calls is what weft cannot know of.
 static int read_in_a_crowd(void *arg)
 {
     struct crowd c = { .kind = arg };
@@ -601,7 +607,7 @@ static void many_readers_wait_in_any_mode(void **state)
         assert_int_equal(run_tasks(read_in_a_crowd, (void *)&kinds[i]), 0);
 }
 
-// --- what is left behind ---------------------------------------------------------------------------------------------
+// --- what is left behind -------------------------------------------------------------
 
 static int write_x_to_stdout(void *arg)
 {
@@ -611,7 +617,7 @@ static int write_x_to_stdout(void *arg)
 
 enum { MUCH = 200 << 10 };
 
-// print_much is a program whose output nobody reads at once; and so is its child.
+// print_much is a program whose output is not read at once; and so is its child.
 static void print_much(void *arg)
 {
     dup2(*(int *)arg, STDOUT_FILENO);
@@ -687,7 +693,7 @@ static void what_a_child_used_is_as_it_was(void **state)
     }
 }
 
-// --- devices ---------------------------------------------------------------------------------------------------------
+// --- devices -------------------------------------------------------------------------
 
 static int read_zero(void *arg)
 {

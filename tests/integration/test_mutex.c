@@ -1,5 +1,5 @@
-// The mutex: exclusion, the order of those who wait, nobody starves, and who is cancelled leaves no trace. Each body
-// runs on workers, and in many orders by virtual time.
+// The mutex: exclusion, the order of waiters, no starvation, and no trace of a
+// cancelled waiter. Each body runs on workers, and in many orders by virtual time.
 #include "base/atomic.h"
 #include "tests/support/left.h"
 #include "tests/support/locks.h"
@@ -13,7 +13,7 @@ static void run_both(weft_fn *fn)
     run_seeds(SEEDS, fn, NULL);
 }
 
-// --- holding ---------------------------------------------------------------------------------------------------------
+// --- holding -------------------------------------------------------------------------
 
 static int try_it(void *m)
 {
@@ -52,7 +52,7 @@ static void it_is_held_by_one_at_a_time(void **state)
     run_both(one_at_a_time);
 }
 
-// --- exclusion -------------------------------------------------------------------------------------------------------
+// --- exclusion -----------------------------------------------------------------------
 
 struct guarded {
     weft_mutex mutex;
@@ -102,7 +102,7 @@ static void what_is_done_under_it_is_done_alone(void **state)
     run_both(count_together);
 }
 
-// --- order -----------------------------------------------------------------------------------------------------------
+// --- order ---------------------------------------------------------------------------
 
 struct queuer {
     weft_mutex *mutex;
@@ -209,11 +209,13 @@ static void a_queue_that_all_have_left_is_none(void **state)
     run_both(all_leave_the_queue);
 }
 
-// --- nobody starves --------------------------------------------------------------------------------------------------
+// --- no starvation -------------------------------------------------------------------
 
 enum { LOSSES_BOUND = 8 }; // "a few times"
 
-// overtake unlocks and is faster than the one who waits, until it is handed the mutex. Returns: how often it could.
+// overtake unlocks and locks faster than the waiter, until the waiter is handed the
+// mutex.
+// Returns: how often it could.
 static unsigned overtake(weft_mutex *m, weft_task *waiter)
 {
     unsigned times = 0;
@@ -282,7 +284,7 @@ static void one_that_is_overtaken_keeps_its_place(void **state)
     run_both(keep_its_place);
 }
 
-// --- cancelled while it is served ------------------------------------------------------------------------------------
+// --- cancelled while it is served ----------------------------------------------------
 
 static int lock_and_hold(void *arg)
 {
@@ -294,7 +296,8 @@ static int lock_and_hold(void *arg)
     return 0;
 }
 
-// It is called, and cancelled at once; the mutex is free, or taken by another: it must not be lost on the way.
+// It is called, and cancelled at once; the mutex is free, or taken by another: it must
+// not be lost on the way.
 static int cancel_the_called(void *arg)
 {
     weft_mutex m = WEFT_MUTEX_INIT;
@@ -408,7 +411,7 @@ static void a_deadline_ends_the_wait(void **state)
     run_both(out_of_time);
 }
 
-// --- turns -----------------------------------------------------------------------------------------------------------
+// --- turns ---------------------------------------------------------------------------
 
 struct flag {
     weft_mutex mutex;

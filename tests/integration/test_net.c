@@ -36,7 +36,7 @@ static bool has_ipv6(void)
     return fd >= 0;
 }
 
-// --- streams ---------------------------------------------------------------------------------------------------------
+// --- streams -------------------------------------------------------------------------
 
 static int echo_one(void *arg)
 {
@@ -167,7 +167,7 @@ static void unix_sockets_have_paths_and_names(void **state)
     assert_int_equal(run_tasks(unix_sockets, NULL), 0);
 }
 
-// --- datagrams -------------------------------------------------------------------------------------------------------
+// --- datagrams -----------------------------------------------------------------------
 
 static int udp_answer(void *arg)
 {
@@ -233,7 +233,7 @@ static void udp_binds_every_address(void **state)
     assert_int_equal(run_tasks(udp_everywhere, NULL), 0);
 }
 
-// --- errors ----------------------------------------------------------------------------------------------------------
+// --- errors --------------------------------------------------------------------------
 
 static int refusals(void *arg)
 {
@@ -319,10 +319,10 @@ static void a_listener_of_the_programs_keeps_its_delay(void **state)
     assert_int_equal(run_tasks(others_listener, NULL), 0);
 }
 
-// --- a dial to itself ------------------------------------------------------------------------------------------------
+// --- a dial to itself ----------------------------------------------------------------
 
-// The test's own connect(2), which goes first in the program, gives the socket the very port that is dialled, as the
-// system might.
+// The test's own connect(2), which goes first in the program, gives the socket the very
+// port that is dialled, as the system might.
 static _Atomic int alone; // how often
 
 int connect(int fd, __CONST_SOCKADDR_ARG sa, socklen_t len)
@@ -362,7 +362,7 @@ static void a_dial_never_connects_to_itself(void **state)
         assert_int_equal(run_tasks(dial_alone, "[::1]:0"), 0);
 }
 
-// --- TCP Fast Open ---------------------------------------------------------------------------------------------------
+// --- TCP Fast Open -------------------------------------------------------------------
 
 static int send_fast(void *arg)
 {

@@ -1,4 +1,5 @@
-// A stack overflow is reported by name, then the signal does what it does; no other fault is taken for one.
+// A stack overflow is reported by name, then the signal does what it does; no other
+// fault is taken for one.
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -18,7 +19,7 @@ const char *__asan_default_options(void)
 }
 #endif
 
-// --- ways to overflow ------------------------------------------------------------------------------------------------
+// --- ways to overflow ----------------------------------------------------------------
 
 static WF_NOINLINE int small_frames(unsigned depth)
 {
@@ -114,7 +115,7 @@ static void an_overflow_names_the_task_and_its_stack(void **state)
     }
 }
 
-// --- beside handlers of the program's --------------------------------------------------------------------------------
+// --- beside handlers of the program's ------------------------------------------------
 
 static void say_and_exit(int sig)
 {
@@ -273,7 +274,7 @@ static void the_programs_handler_is_back_when_the_last_runtime_is_gone(void **st
     child_expect_exit(&c, 0);
 }
 
-// --- signals that are sent -------------------------------------------------------------------------------------------
+// --- signals that are sent -----------------------------------------------------------
 
 static int send_by_kill(void)
 {
@@ -366,7 +367,8 @@ static void handle_by_notes(int flags)
     assert_int_equal(sigaction(SIGSEGV, &action, NULL), 0);
 }
 
-// overflow_now ends the process, with the report that shows that weft's handler is there still.
+// overflow_now ends the process, with the report that shows that weft's handler is
+// there still.
 static int overflow_now(void)
 {
     return small_frames(1000000);
@@ -444,7 +446,7 @@ static void a_signal_that_is_sent_reaches_the_programs_handler(void **state)
     assert_string_equal(c.said, "once");
 }
 
-// --- faults that the program mends -----------------------------------------------------------------------------------
+// --- faults that the program mends ---------------------------------------------------
 
 static int fault_often_and_overflow(void *arg)
 {
@@ -479,7 +481,7 @@ static void a_fault_that_the_programs_handler_mends_is_told_as_it_was(void **sta
     expect_overflow(&c);
 }
 
-// --- handlers that come later ----------------------------------------------------------------------------------------
+// --- handlers that come later --------------------------------------------------------
 
 static struct sigaction below;
 

@@ -1,4 +1,5 @@
-// weft_poll: it says what poll(2) says, waits on edges, and leaves readiness to whoever else uses the descriptor.
+// weft_poll: it reports what poll(2) reports, waits on edges, and leaves readiness to
+// the descriptor's other users.
 #include <poll.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
@@ -25,7 +26,7 @@ static weft_task *start_poll(struct ask *a)
     return t;
 }
 
-// --- what it says ----------------------------------------------------------------------------------------------------
+// --- what it says --------------------------------------------------------------------
 
 static int at_once(void *arg)
 {
@@ -69,7 +70,7 @@ static int in_every_mode(void *arg)
             assert_int_equal(join(t), POLLIN);
             peer_read(fd[0], &c, 1);
         }
-        assert_int_equal(fcntl(fd[0], F_GETFL), mode); // untouched: who polls reads by himself
+        assert_int_equal(fcntl(fd[0], F_GETFL), mode); // untouched: the caller reads after the poll
         assert_int_equal(weft_close(fd[0]) | weft_close(fd[1]), 0);
     }
     return 0;
@@ -132,7 +133,7 @@ static void errors_and_hang_ups_are_said_unasked(void **state)
     assert_int_equal(run_tasks(for_the_end, NULL), 0);
 }
 
-// --- what it leaves --------------------------------------------------------------------------------------------------
+// --- what it leaves ------------------------------------------------------------------
 
 static int read_one(void *arg)
 {
@@ -140,7 +141,8 @@ static int read_one(void *arg)
     return (int)weft_read(*(int *)arg, &c, 1);
 }
 
-// Bytes lie unread: the direction is ready, but not for what the polls wait for. Readers must find the bytes meanwhile.
+// Bytes lie unread: the direction is ready, but not for what the polls wait for.
+// Readers must still find the bytes.
 static int beside_a_reader(void *arg)
 {
     int fd[2];
@@ -206,7 +208,8 @@ static void that_wait_ends_by_cancel_and_by_close(void **state)
     assert_int_equal(run_tasks(end_of_waiting_apart, NULL), 0);
 }
 
-// A poller and a reader use the same descriptor: each byte reaches the reader, and the poller goes on being told.
+// A poller and a reader use the same descriptor: each byte reaches the reader, and the
+// poller goes on being told.
 struct both {
     int fd;
     unsigned bytes;
@@ -336,7 +339,7 @@ static void a_library_with_its_own_calls_plugs_in(void **state)
     assert_int_equal(run_tasks(echo_by_hand, NULL), 0);
 }
 
-// --- many ------------------------------------------------------------------------------------------------------------
+// --- many ----------------------------------------------------------------------------
 
 enum { CROWD = 700 }; // more than Linux lets watch one file in this way
 

@@ -1,5 +1,6 @@
-// A worker of real-time priority, and an ordinary thread on the same CPU that completes what it waits for: the worker
-// preempts it in the midst of that, and must let it go on.
+// A worker of real-time priority, and an ordinary thread on the same CPU that completes
+// what it waits for: the worker preempts it in the midst of that, and must let it go
+// on.
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -49,7 +50,8 @@ static void *complete_each(void *arg)
     return NULL;
 }
 
-// await_each counts, rather than to look at the time: the worker does not yield without end.
+// await_each counts, rather than to look at the time: the worker does not yield without
+// end.
 static int await_each(void *arg)
 {
     struct sched_param first = { .sched_priority = 1 };

@@ -1,5 +1,6 @@
-// Filters of system calls (seccomp) refuse what they do not know, with whatever error they like. What weft can do
-// without it does without; without the rest there is an error, no abort and no hang.
+// Filters of system calls (seccomp) refuse what they do not know, with whatever error
+// they like. What weft can do without it does without; without the rest there is an
+// error, no abort and no hang.
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -35,7 +36,8 @@ struct refused {
     weft_fn *fn; // the program
 };
 
-// filter_call has the kernel do `what` in place of one system call of this process. Returns: false if it may not.
+// filter_call has the kernel do `what` in place of one system call of this process.
+// Returns: false if it may not.
 static bool filter_call(long number, unsigned what)
 {
     struct sock_filter code[] = {
@@ -49,7 +51,7 @@ static bool filter_call(long number, unsigned what)
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
 }
 
-// --- a program that uses a little of everything ----------------------------------------------------------------------
+// --- a program that uses a little of everything --------------------------------------
 
 static int echo(void *arg)
 {
@@ -183,7 +185,7 @@ static void try_each(const struct refused *calls, size_t n, int code)
     }
 }
 
-// --- what it can do without ------------------------------------------------------------------------------------------
+// --- what it can do without ----------------------------------------------------------
 
 #define CALL(name)           \
     {                        \
@@ -227,7 +229,8 @@ static void stacks_have_guards_whatever_is_refused(void **state)
     }
 }
 
-// So it is where only advice that the filter does not know is refused, or said to be followed and is not.
+// So it is where only advice that the filter does not know is refused, or said to be
+// followed and is not.
 static void stacks_have_guards_whatever_is_said_of_advice(void **state)
 {
     static const int said[] = { EPERM, ENOSYS, EINVAL, ENOMEM, PRETENDED };
@@ -247,9 +250,10 @@ static void stacks_have_guards_whatever_is_said_of_advice(void **state)
     }
 }
 
-// --- trapped ---------------------------------------------------------------------------------------------------------
+// --- trapped -------------------------------------------------------------------------
 
-// A sandbox may have calls trapped, and make up their results in a handler of SIGSYS: on each of the threads.
+// A sandbox may have calls trapped, and make up their results in a handler of SIGSYS:
+// on each of the threads.
 #ifdef __x86_64__
 static _Atomic unsigned trapped;
 

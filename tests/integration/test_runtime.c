@@ -1,4 +1,5 @@
-// Runtimes: started, used from outside, stopped in the middle of things, several at a time, one after another.
+// Runtimes: started, used from outside, stopped in the middle of things, several at a
+// time, one after another.
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -36,7 +37,7 @@ static int until_cancelled(void *arg)
     return weft_sleep_until(WEFT_NEVER);
 }
 
-// --- one after another -----------------------------------------------------------------------------------------------
+// --- one after another ---------------------------------------------------------------
 
 static int is_current(void *arg)
 {
@@ -112,7 +113,7 @@ static void weft_run_waits_for_what_the_body_left_running(void **state)
     assert_true(wf_load_relaxed(&orphans[1].ended));
 }
 
-// --- side by side ----------------------------------------------------------------------------------------------------
+// --- side by side --------------------------------------------------------------------
 
 struct abroad {
     weft_rt *here, *there;
@@ -142,7 +143,8 @@ static int answer(void *arg)
     return (int)value;
 }
 
-// travel runs in one runtime, and has children in the other, which it joins and cancels.
+// travel runs in one runtime, and has children in the other, which it joins and
+// cancels.
 static int travel(void *arg)
 {
     struct abroad *a = arg;
@@ -184,14 +186,15 @@ static void two_runtimes_wait_for_each_other(void **state)
     assert_int_equal(weft_rt_block_on(one, travel, &there), 0);
     assert_int_equal(pthread_join(thread, &result), 0);
     assert_null(result);
-    // Each may still be in the middle of waking a task of the other: neither is freed before both have stopped.
+    // Each may still be in the middle of waking a task of the other: neither is freed
+    // before both have stopped.
     assert_int_equal(weft_rt_stop(one, WEFT_NEVER), 0);
     assert_int_equal(weft_rt_stop(two, WEFT_NEVER), 0);
     free_runtime(one);
     free_runtime(two);
 }
 
-// --- from outside ----------------------------------------------------------------------------------------------------
+// --- from outside --------------------------------------------------------------------
 
 enum { THREADS = 8, CALLS = 200 };
 
@@ -226,7 +229,7 @@ static void many_threads_block_on_one_runtime(void **state)
     free_runtime(rt);
 }
 
-// --- stopping --------------------------------------------------------------------------------------------------------
+// --- stopping ------------------------------------------------------------------------
 
 struct hog {
     _Atomic bool running, enough;
@@ -409,7 +412,7 @@ static void a_stop_under_load_ends_everything(void **state)
     }
 }
 
-// --- the dump --------------------------------------------------------------------------------------------------------
+// --- the dump ------------------------------------------------------------------------
 
 // dump writes the dump of the calling task's runtime into `text`.
 static void dump(char *text, size_t n)
@@ -530,7 +533,7 @@ static void a_dump_may_be_made_at_any_time(void **state)
     free_runtime(rt);
 }
 
-// --- all asleep ------------------------------------------------------------------------------------------------------
+// --- all asleep ----------------------------------------------------------------------
 
 static int say_so(void *arg)
 {
@@ -538,7 +541,8 @@ static int say_so(void *arg)
     return 0;
 }
 
-// spawn_and_compute leaves a task behind itself in its worker's queue, and computes until that has run.
+// spawn_and_compute leaves a task behind itself in its worker's queue, and computes
+// until that has run.
 static int spawn_and_compute(void *arg)
 {
     _Atomic bool ran = false;
@@ -556,8 +560,9 @@ static bool has_several_workers(void)
     return workers ? atoi(workers) > 1 : sysconf(_SC_NPROCESSORS_ONLN) > 1;
 }
 
-// Nobody looks at the workers when all sleep for long. A task that wakes one up, and then computes, must not keep those
-// waiting that are queued behind it: another worker is woken for them, or the task computes for ever.
+// The reactor thread does not monitor workers that all sleep for long. A task that
+// wakes one up, and then computes, must not delay the tasks queued behind it: another
+// worker is woken for them, or the task computes indefinitely.
 static void behind_a_task_that_wakes_a_sleeping_runtime_nobody_waits_for_ever(void **state)
 {
     weft_rt *rt = new_runtime();
@@ -570,7 +575,7 @@ static void behind_a_task_that_wakes_a_sleeping_runtime_nobody_waits_for_ever(vo
     free_runtime(rt);
 }
 
-// --- memory ----------------------------------------------------------------------------------------------------------
+// --- memory --------------------------------------------------------------------------
 
 enum { WAVE = 16384, WAVE_BYTES = WAVE * 4096 };
 
@@ -619,7 +624,7 @@ static void the_memory_of_a_wave_of_tasks_goes_back_though_nothing_runs_any_more
     (void)state;
 
     assert_int_equal(weft_rt_block_on(rt, spawn_wave, &crest), 0);
-    while (resident_bytes() > crest - WAVE_BYTES / 4) // nobody calls the runtime; the test ends by its timeout, else
+    while (resident_bytes() > crest - WAVE_BYTES / 4) // without calls into the runtime; else the test times out
         usleep(1000);
     free_runtime(rt);
 }

@@ -1,5 +1,6 @@
-// The readers-writer lock: who may be in together, the order of those who wait, and what a cancel leaves behind. Each
-// body runs on workers, and in many orders by virtual time.
+// The readers-writer lock: which holders exclude each other, the order of waiters, and
+// what a cancel leaves behind. Each body runs on workers, and in many orders by virtual
+// time.
 #include "tests/support/left.h"
 #include "tests/support/locks.h"
 #include "tests/support/seeds.h"
@@ -38,7 +39,7 @@ static int try_write(void *l)
     return err;
 }
 
-// --- who may be in together ------------------------------------------------------------------------------------------
+// --- exclusion -----------------------------------------------------------------------
 
 static int many_read_or_one_writes(void *arg)
 {
@@ -72,13 +73,13 @@ static void many_read_or_one_writes_at_a_time(void **state)
     run_both(many_read_or_one_writes);
 }
 
-// --- exclusion -------------------------------------------------------------------------------------------------------
+// --- exclusion -----------------------------------------------------------------------
 
 enum { TASKS = 8, TURNS = 60 };
 
 struct guarded {
     weft_rwlock lock;
-    long a, b;    // under the lock: equal when nobody writes
+    long a, b;    // under the lock: equal while no task writes
     bool writing; // under the lock
 };
 
@@ -158,7 +159,7 @@ static void who_writes_is_alone(void **state)
     run_both(use_together);
 }
 
-// --- order -----------------------------------------------------------------------------------------------------------
+// --- order ---------------------------------------------------------------------------
 
 enum { QUEUERS = 9 };
 
@@ -203,7 +204,8 @@ static void line_up(struct queue *queue, const char *kinds)
     }
 }
 
-// are_in waits until those from `from` to `to` are in, and checks that the one behind them is not.
+// are_in waits until those from `from` to `to` are in, and checks that the one behind
+// them is not.
 static void are_in(struct queue *queue, int from, int to)
 {
     for (int i = from; i <= to; i++)
@@ -255,7 +257,7 @@ static void readers_go_together_and_never_past_a_writer(void **state)
     run_both(go_in_batches);
 }
 
-// --- cancelled -------------------------------------------------------------------------------------------------------
+// --- cancelled -----------------------------------------------------------------------
 
 static void cancel(struct queue *queue, int who)
 {
@@ -270,12 +272,12 @@ static int writers_leave(void *arg)
 
     read_lock(&queue.lock);
     line_up(&queue, "WRRWRW");
-    cancel(&queue, 0); // the two behind it may join the one who reads
+    cancel(&queue, 0); // the two behind it may join the current reader
     are_in(&queue, 1, 2);
     cancel(&queue, 5);
     cancel(&queue, 3);
     wait_parked(queue.q[4].task, "future");
-    assert_int_equal(try_read(&queue.lock), 0); // nobody waits
+    assert_int_equal(try_read(&queue.lock), 0); // no task waits
     assert_int_equal(try_write(&queue.lock), -EBUSY);
     weft_rwlock_read_unlock(&queue.lock);
     let_out(&queue, 1, 2);
@@ -298,7 +300,7 @@ static int all_leave_a_writer(void *arg)
 
     write_lock(&queue.lock);
     line_up(&queue, "RWRW");
-    cancel(&queue, 1); // the readers around it still wait for who writes
+    cancel(&queue, 1); // the readers around it still wait for the writer
     wait_parked(queue.q[0].task, "read lock");
     cancel(&queue, 0);
     cancel(&queue, 3);

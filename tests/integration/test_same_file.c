@@ -1,6 +1,6 @@
-// A call goes on with the file that it began with: a job that waits in the blocking pool, a call of many steps, one
-// that tries again and again. If the number is closed meanwhile and used again, the call says so, and no byte goes
-// astray.
+// A call goes on with the file that it began with: a job that waits in the blocking
+// pool, a call of many steps, one that tries again and again. If the number is closed
+// meanwhile and used again, the call says so, and no byte goes astray.
 #include <poll.h>
 #include <semaphore.h>
 #include <stdatomic.h>
@@ -34,7 +34,7 @@ static off_t size_of(int fd)
     return st.st_size;
 }
 
-// --- who closes ------------------------------------------------------------------------------------------------------
+// --- ways to close -------------------------------------------------------------------
 
 static void *close_in_thread(void *arg)
 {
@@ -60,7 +60,7 @@ static void by_close(void)
 static void (*const closers[])(void) = { by_thread, by_task, by_close };
 enum { OF_WEFT = 2, CLOSERS = 3 };
 
-// --- a job that waits in the queue -----------------------------------------------------------------------------------
+// --- a job that waits in the queue ---------------------------------------------------
 
 static sem_t go_on;
 
@@ -148,7 +148,7 @@ static void a_job_that_waits_is_for_the_file_not_for_the_number(void **state)
     assert_int_equal(with_one_thread(close_under_queue), 0);
 }
 
-// --- a job that has begun --------------------------------------------------------------------------------------------
+// --- a job that has begun ------------------------------------------------------------
 
 static _Atomic bool stop_here, stopped;
 
@@ -205,7 +205,8 @@ static void a_job_that_has_begun_keeps_the_number(void **state)
     assert_int_equal(run_tasks(close_under_job, NULL), 0);
 }
 
-// Record locks belong to the process: closing any descriptor of the file drops them. So weft makes none.
+// Record locks belong to the process: closing any descriptor of the file drops them. So
+// weft makes none.
 static int lock_and_write(void *arg)
 {
     char name[] = "/tmp/weft-lock-XXXXXX";
@@ -233,12 +234,12 @@ static void a_file_s_record_locks_stay(void **state)
     assert_int_equal(run_tasks(lock_and_write, NULL), 0);
 }
 
-// --- calls of many steps ---------------------------------------------------------------------------------------------
+// --- calls of many steps -------------------------------------------------------------
 
 enum { MUCH = 8 << 20, BUDGET = 128 };
 
-// A call of many steps, and how many cheap ones the task makes before it: at some number its turn ends right after the
-// first step.
+// A call of many steps, and how many cheap ones the task makes before it: at some
+// number its turn ends right after the first step.
 struct steps {
     int before;
     weft_fn *call;
@@ -386,7 +387,7 @@ static void a_call_of_many_steps_may_begin_with_the_next_file(void **state)
     free(room);
 }
 
-// --- a Unix listener without room ------------------------------------------------------------------------------------
+// --- a Unix listener without room ----------------------------------------------------
 
 static struct sockaddr_un busy = { .sun_family = AF_UNIX };
 static socklen_t busy_len;
@@ -446,7 +447,7 @@ static void a_connect_that_tries_again_ends_with_its_socket(void **state)
     assert_int_equal(run_tasks(close_while_knocking, NULL), 0);
 }
 
-// --- a thread that closes while a task begins to wait ----------------------------------------------------------------
+// --- a thread that closes while a task begins to wait --------------------------------
 
 struct race {
     sem_t ready;

@@ -1,4 +1,5 @@
-// Scopes, deadlines, shields: the rules of Trio's nurseries and cancel scopes, in weft's terms.
+// Scopes, deadlines, shields: the rules of Trio's nurseries and cancel scopes, in
+// weft's terms.
 #include <errno.h>
 
 #include "tests/support/left.h"
@@ -40,7 +41,7 @@ static void in_task(weft_fn *fn, void *arg)
     static int name##_body(void *arg)
 // clang-format on
 
-// --- children --------------------------------------------------------------------------------------------------------
+// --- children ------------------------------------------------------------------------
 
 TEST(an_empty_scope_closes_with_0)
 {
@@ -218,7 +219,7 @@ static void a_cancel_reaches_a_crowd(void **state)
     in_task(cancel_crowd, &n);
 }
 
-// --- cancelling ------------------------------------------------------------------------------------------------------
+// --- cancelling ----------------------------------------------------------------------
 
 TEST(a_cancel_is_level_triggered_and_ends_with_the_scope)
 {
@@ -403,7 +404,7 @@ TEST(a_cancelled_task_may_open_scopes)
     return 0;
 }
 
-// --- deadlines -------------------------------------------------------------------------------------------------------
+// --- deadlines -----------------------------------------------------------------------
 
 TEST(a_deadline_times_out_every_call)
 {
@@ -461,7 +462,7 @@ TEST(deadlines_race_with_close)
         assert_true(err == 0 || err == -ETIMEDOUT);
         int closed = weft_scope_close(&s);
         assert_true(closed == -ETIMEDOUT || (err == 0 && closed == 0));
-        memset(&s, 0xa5, sizeof(s)); // who still fires into it falls over that, or leaves a trace
+        memset(&s, 0xa5, sizeof(s)); // a late access to it crashes, or leaves a trace
         assert_int_equal(weft_sleep(WEFT_US(i % 3 * 20)), 0);
         for (size_t at = 0; at < sizeof(s); at++)
             assert_int_equal(((unsigned char *)&s)[at], 0xa5);
@@ -510,7 +511,7 @@ TEST(the_innermost_says_which_error_it_is)
     return 0;
 }
 
-// --- shields ---------------------------------------------------------------------------------------------------------
+// --- shields -------------------------------------------------------------------------
 
 TEST(a_shield_hides_the_cancel_until_it_ends)
 {
@@ -546,7 +547,8 @@ TEST(a_cancel_gets_through_when_the_grace_ends)
     return 0;
 }
 
-// A grace that ends between the last look and the park was once not noticed: then this sleeps for ever.
+// A grace that ends between the last look and the park was once not noticed: then this
+// sleeps indefinitely.
 TEST(no_grace_ends_between_a_look_and_a_park)
 {
     weft_scope s;
@@ -640,7 +642,7 @@ TEST(a_wait_in_a_shield_outlives_a_cancel)
     return 0;
 }
 
-// --- all at once -----------------------------------------------------------------------------------------------------
+// --- all at once ---------------------------------------------------------------------
 
 struct storm {
     struct wf_test_rand rand;
@@ -691,7 +693,7 @@ static int storms(void *arg)
             weft_task_cancel(t);
         }
         join(t);
-        assert_int_equal(wf_load_acquire(&alive), 0); // nobody outlives his scope
+        assert_int_equal(wf_load_acquire(&alive), 0); // no child outlives its scope
     }
     return 0;
 }

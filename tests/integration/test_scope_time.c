@@ -1,4 +1,5 @@
-// Scopes by virtual time, under many seeds: what ends when, to the nanosecond, in whatever order the tasks run.
+// Scopes by virtual time, under many seeds: what ends when, to the nanosecond, in
+// whatever order the tasks run.
 #include <errno.h>
 
 #include "tests/support/left.h"
@@ -14,7 +15,7 @@ static weft_time lot(unsigned most)
     return WEFT_S(weft_test_below(most));
 }
 
-// A child that sleeps and then returns something; or it is cut short.
+// A child that sleeps and then returns something, or is cancelled.
 struct child {
     weft_time sleep;
     int result;
@@ -34,12 +35,14 @@ static void make_children(struct child *children, bool fail)
 {
     for (int i = 0; i < CHILDREN; i++) {
         bool good = weft_test_below(2) == 0 || !fail;
-        // No two at the same time, or which of them is the first would be for the seed to say.
+        // No two at the same time, or which of them is the first would be for the seed
+        // to say.
         children[i] = (struct child){ lot(10) + WEFT_MS(i), good ? 1 + i : -1 - i, 0 };
     }
 }
 
-// first finds the child that ends first among those that fail, or succeed. Returns: NULL if none does.
+// first finds the child that ends first among those that fail, or succeed. Returns:
+// NULL if none does.
 static const struct child *first(const struct child *children, bool fails)
 {
     const struct child *found = NULL;
@@ -157,10 +160,11 @@ static void a_deadline_ends_the_scope_on_time(void **state)
     run_seeds(SEEDS, before_the_deadline, NULL);
 }
 
-// --- nested ----------------------------------------------------------------------------------------------------------
+// --- nested --------------------------------------------------------------------------
 
-// nest opens scopes inside each other, with deadlines drawn by lot, and sleeps in the innermost one. What each call
-// inside returns, and when, follows from the deadlines alone.
+// nest opens scopes inside each other, with random deadlines, and sleeps in the
+// innermost one. What each call inside returns, and when, follows from the deadlines
+// alone.
 static void nest(unsigned depth, weft_time nearest)
 {
     weft_time own = weft_now() + lot(20) + WEFT_MS(1 + depth), inside = own < nearest ? own : nearest;
@@ -190,7 +194,7 @@ static void the_nearest_deadline_wins(void **state)
     run_seeds(SEEDS, nested, NULL);
 }
 
-// --- shields ---------------------------------------------------------------------------------------------------------
+// --- shields -------------------------------------------------------------------------
 
 struct patient {
     weft_time grace, began, ended;
@@ -236,7 +240,7 @@ static void a_grace_ends_on_time(void **state)
     run_seeds(SEEDS, cancel_a_patient, NULL);
 }
 
-// --- whatever happens ------------------------------------------------------------------------------------------------
+// --- whatever happens ----------------------------------------------------------------
 
 struct storm {
     unsigned depth;

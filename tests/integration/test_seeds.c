@@ -1,4 +1,5 @@
-// Test runs by seed: the same seed takes the same course, another one another; and what that is good for.
+// Test runs by seed: the same seed takes the same course, another one another; and what
+// that is good for.
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -8,7 +9,7 @@
 #include "tests/support/left.h"
 #include "tests/support/seeds.h"
 
-// --- a program with a bit of everything ------------------------------------------------------------------------------
+// --- a program with a bit of everything ----------------------------------------------
 
 enum { WORKERS = 6, ROUNDS = 8, LOG_MAX = 1024 };
 
@@ -165,7 +166,7 @@ static void threads_run_tests_beside_each_other(void **state)
         assert_memory_equal(traces[i], traces[0], sizeof(traces[0]));
 }
 
-// --- what is left when the first task ends ---------------------------------------------------------------------------
+// --- what is left when the first task ends -------------------------------------------
 
 enum { LEFT = 1000, LEFT_SEEDS = 10 };
 
@@ -229,7 +230,7 @@ static void a_run_leaves_nothing_behind(void **state)
         assert_int_equal(run_seed(i + 1, leave_a_few, NULL), 0);
 }
 
-// --- any order can be ------------------------------------------------------------------------------------------------
+// --- any order can be ----------------------------------------------------------------
 
 struct order {
     int ended[4], n;
@@ -313,7 +314,7 @@ static void there_is_room_for_any_number(void **state)
     assert_true(weft_test_trace() == trace);
 }
 
-// --- planted mistakes ------------------------------------------------------------------------------------------------
+// --- planted mistakes ----------------------------------------------------------------
 
 struct counter {
     int value;
@@ -403,7 +404,7 @@ static void find(weft_fn *fn, void *arg, unsigned within)
     assert_int_equal(run_seed(weft_test_seed(), fn, arg), -EIO); // and by its seed it comes again
 }
 
-// --- locks in the wrong order ----------------------------------------------------------------------------------------
+// --- locks in the wrong order --------------------------------------------------------
 
 struct locks {
     weft_mutex first, second;
@@ -487,7 +488,7 @@ static void a_task_that_is_far_behind_is_found(void **state)
     find(leave_one_behind, NULL, 20000);
 }
 
-// --- the failing seed is named ---------------------------------------------------------------------------------------
+// --- the failing seed is named -------------------------------------------------------
 
 static int fail_at_103(void *arg)
 {
@@ -632,7 +633,7 @@ static void the_program_gets_its_signals_back(void **state)
         assert_int_equal(sigismember(&blocked, sig), sigismember(&still, sig));
 }
 
-// --- the record ------------------------------------------------------------------------------------------------------
+// --- the record ----------------------------------------------------------------------
 
 struct record {
     uint64_t ids[LOG_MAX];
@@ -691,7 +692,7 @@ static void each_turn_is_told(void **state)
     }
 }
 
-// --- the test's own choices ------------------------------------------------------------------------------------------
+// --- the test's own choices ----------------------------------------------------------
 
 static int draw_numbers(void *arg)
 {

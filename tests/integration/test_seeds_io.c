@@ -1,4 +1,5 @@
-// What is not the seed's works in a test run as well: descriptors, blocking calls, signals; and settings and misuse.
+// What is not the seed's works in a test run as well: descriptors, blocking calls,
+// signals; and settings and misuse.
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -14,7 +15,7 @@
 #include "tests/support/left.h"
 #include "tests/support/seeds.h"
 
-// --- descriptors -----------------------------------------------------------------------------------------------------
+// --- descriptors ---------------------------------------------------------------------
 
 enum { MESSAGES = 20 };
 
@@ -118,7 +119,7 @@ static int cancel_a_reader(void *arg)
     assert_int_equal(join(t), -ECANCELED);
     weft_scope_open(&s, WEFT_SCOPE_FAIL_FAST);
     weft_scope_deadline(&s, weft_after(WEFT_S(3600)));
-    assert_int_equal(read_one(&ends[0]), -ETIMEDOUT); // the clock jumps: nobody else is awake to write
+    assert_int_equal(read_one(&ends[0]), -ETIMEDOUT); // the clock jumps: no other task is awake to write
     assert_int_equal(weft_scope_close(&s), -ETIMEDOUT);
     t = spawn(read_one, &ends[0]);
     assert_int_equal(weft_sleep(WEFT_MS(1)), 0);
@@ -133,7 +134,7 @@ static void who_waits_on_a_descriptor_can_be_cancelled(void **state)
     run_seeds(100, cancel_a_reader, NULL);
 }
 
-// --- SIGPIPE ---------------------------------------------------------------------------------------------------------
+// --- SIGPIPE -------------------------------------------------------------------------
 
 static int write_to_nobody(void *arg)
 {
@@ -162,7 +163,7 @@ static void a_closed_pipe_is_an_error(void **state)
     child_expect_exit(&c, 0); // neither in the run, nor when the signal is let in again
 }
 
-// --- blocking calls --------------------------------------------------------------------------------------------------
+// --- blocking calls ------------------------------------------------------------------
 
 struct jobs {
     pthread_t runner;
@@ -390,7 +391,7 @@ static void files_can_be_read(void **state)
     run_seeds(50, read_a_file, NULL);
 }
 
-// --- stacks ----------------------------------------------------------------------------------------------------------
+// --- stacks --------------------------------------------------------------------------
 
 // The address sanitizer has a handler of its own, which ends the process otherwise.
 #ifdef WF_ASAN
@@ -440,7 +441,7 @@ static void a_stack_overflow_is_reported(void **state)
     child_expect_exit(&c, 0);
 }
 
-// --- settings and misuse ---------------------------------------------------------------------------------------------
+// --- settings and misuse -------------------------------------------------------------
 
 static int nothing(void *arg)
 {
@@ -544,7 +545,7 @@ static void misuse_stops(void **state)
     }
 }
 
-// --- shortage --------------------------------------------------------------------------------------------------------
+// --- shortage ------------------------------------------------------------------------
 
 #ifdef WF_FAULTS
 // yield_if_fed: a task that got no stack does not yield.

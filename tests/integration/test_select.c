@@ -1,11 +1,12 @@
-// Select: which case happens, what becomes of the others, who is picked when several are ready.
+// Select: which case happens, what becomes of the others, which one is picked when
+// several are ready.
 #include <limits.h>
 
 #include "base/compiler.h"
 #include "tests/support/chans.h"
 #include "tests/support/left.h"
 
-// --- one case --------------------------------------------------------------------------------------------------------
+// --- one case ------------------------------------------------------------------------
 
 static int each_kind(void *arg)
 {
@@ -106,7 +107,7 @@ static void a_tasks_end_is_a_case(void **state)
     assert_int_equal(run_tasks(tasks_end, NULL), 0);
 }
 
-// --- many cases ------------------------------------------------------------------------------------------------------
+// --- many cases ----------------------------------------------------------------------
 
 enum { RECV, SEND, FUTURE, TIME, KINDS };
 
@@ -143,7 +144,8 @@ static weft_task *start_mix(struct mix *m, size_t capacity, weft_time when)
     return t;
 }
 
-// end_mix asserts that only `happened` has had an effect, and that nobody waits any more.
+// end_mix asserts that only `happened` has had an effect, and that no task waits any
+// more.
 static void end_mix(struct mix *m, int happened, size_t capacity)
 {
     assert_int_equal(m->got, happened == RECV ? 9 : -1);
@@ -334,7 +336,7 @@ static void time_gives_way_to_all_others(void **state)
     assert_int_equal(run_tasks(by_time, NULL), 0);
 }
 
-// --- the same channel ------------------------------------------------------------------------------------------------
+// --- the same channel ----------------------------------------------------------------
 
 struct pair {
     weft_chan *a, *b;
@@ -360,7 +362,7 @@ static int alone_with_a_channel(void *arg)
 
     assert_int_equal(weft_select(cases, 5), 4);
     cases[4] = weft_on_time(weft_after(WEFT_MS(1)));
-    assert_int_equal(weft_select(cases, 5), 4); // nobody to meet but itself
+    assert_int_equal(weft_select(cases, 5), 4); // no peer but itself
     assert_int_equal(to, -1);
     for (int round = 0; round < 300; round++) {
         p.got = q.got = -1;
@@ -437,9 +439,10 @@ static void one_channel_may_be_in_many_cases(void **state)
     assert_int_equal(run_tasks(often_in_a_queue, NULL), 0);
 }
 
-// --- lots ------------------------------------------------------------------------------------------------------------
+// --- lots ----------------------------------------------------------------------------
 
-// Of ten cases three are ready, side by side, so that the first two are not drawn for the seven.
+// Of ten cases three are ready, side by side, so that the first two are not drawn for
+// the seven.
 static int count_draws(void *arg)
 {
     enum { N = 10, READY = 3, ROUNDS = 6000 };
@@ -478,7 +481,8 @@ static int always_send(void *arg)
     return err;
 }
 
-// The senders wait at rendezvous; whom to meet is as open as what is in a buffer.
+// The senders wait at rendezvous; the choice of the peer is as random as that of a
+// message in a buffer.
 static int count_meetings(void *arg)
 {
     enum { N = 4, ROUNDS = 4000 };
@@ -517,7 +521,7 @@ static void those_that_are_ready_are_picked_alike(void **state)
     assert_int_equal(run_tasks(count_meetings, NULL), 0);
 }
 
-// --- programs --------------------------------------------------------------------------------------------------------
+// --- programs ------------------------------------------------------------------------
 
 enum { PRODUCERS = 6, EACH = 500 };
 
@@ -531,7 +535,8 @@ static int produce(void *arg)
     return 0;
 }
 
-// Until each is closed; a case that has ended is switched off. The array serves all the time.
+// Until each is closed; a case that has ended is switched off. The array serves all the
+// time.
 static int merge(void *arg)
 {
     weft_chan *c[PRODUCERS];

@@ -1,4 +1,5 @@
-// Select over descriptors, alone and among cases of all other kinds, with real sockets and pipes.
+// Select over descriptors, alone and among cases of all other kinds, with real sockets
+// and pipes.
 #include <poll.h>
 #include <sys/eventfd.h>
 
@@ -47,7 +48,7 @@ static int ready_now(int fd, short events)
     return i == 0 ? cases[0].result : 0;
 }
 
-// --- what is ready ---------------------------------------------------------------------------------------------------
+// --- what is ready -------------------------------------------------------------------
 
 static int read_one(void *arg)
 {
@@ -137,7 +138,8 @@ static void a_select_waits_for_bytes_and_for_room(void **state)
     assert_int_equal(run_tasks(for_bytes_and_room, NULL), 0);
 }
 
-// Both directions of one descriptor, in one case: there is no room, so bytes end it; then room does.
+// Both directions of one descriptor, in one case: there is no room, so bytes end it;
+// then room does.
 static int for_both(void *arg)
 {
     int fd[2];
@@ -168,7 +170,8 @@ static void one_case_may_wait_for_both_directions(void **state)
     assert_int_equal(run_tasks(for_both, NULL), 0);
 }
 
-// Bytes lie unread, which is not what these wait for: other readers must find them, and the waits must end in time.
+// Bytes lie unread, which is not what these wait for: other readers must find them, and
+// the waits must end in time.
 static int for_less(void *arg)
 {
     int fd[2];
@@ -196,7 +199,8 @@ static void less_than_readiness_can_be_waited_for(void **state)
     assert_int_equal(run_tasks(for_less, NULL), 0);
 }
 
-// An edge that is not what the case waits for wakes it, and it waits on: for the end, while bytes come and go.
+// An edge that is not what the case waits for wakes it, and it waits on: for the end,
+// while bytes come and go.
 static int through_false_alarms(void *arg)
 {
     int fd[2];
@@ -224,7 +228,7 @@ static void false_alarms_do_not_end_it(void **state)
     assert_int_equal(run_tasks(through_false_alarms, NULL), 0);
 }
 
-// --- how else it ends ------------------------------------------------------------------------------------------------
+// --- how else it ends ----------------------------------------------------------------
 
 static int closed_and_cancelled(void *arg)
 {
@@ -263,7 +267,7 @@ static void closing_the_descriptor_is_reported(void **state)
     assert_int_equal(run_tasks(closed_and_cancelled, NULL), 0);
 }
 
-// Another case happens: the descriptor is as before, for whoever waits next.
+// Another case happens: the descriptor is as before, for the next waiter.
 static int lose(void *arg)
 {
     int fd[2], n = 0;
@@ -296,7 +300,7 @@ static void a_descriptor_that_loses_is_as_before(void **state)
     assert_int_equal(run_tasks(lose, NULL), 0);
 }
 
-// --- everything at once ----------------------------------------------------------------------------------------------
+// --- everything at once --------------------------------------------------------------
 
 enum { SOCKETS = 40, CHANNELS = 40, FUTURES = 40, ALL = SOCKETS + CHANNELS + FUTURES, EVENTS = 600 };
 
@@ -308,7 +312,8 @@ struct world {
     int n;
 };
 
-// stir makes one thing happen after the other; what has happened comes back through the select.
+// stir makes one thing happen after the other; what has happened comes back through the
+// select.
 static int stir(void *arg)
 {
     struct world *w = arg;

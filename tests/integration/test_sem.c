@@ -1,5 +1,6 @@
-// The semaphore: permits are neither lost nor doubled, the order is strict, a large request is not starved, and what a
-// cancel leaves behind. Each body runs on workers, and in many orders by virtual time.
+// The semaphore: permits are neither lost nor doubled, the order is strict, a large
+// request is not starved, and what a cancel leaves behind. Each body runs on workers,
+// and in many orders by virtual time.
 #include <pthread.h>
 
 #include "base/atomic.h"
@@ -15,7 +16,7 @@ static void run_both(weft_fn *fn)
     run_seeds(SEEDS, fn, NULL);
 }
 
-// --- counting --------------------------------------------------------------------------------------------------------
+// --- counting ------------------------------------------------------------------------
 
 static int count(void *arg)
 {
@@ -50,7 +51,7 @@ static void it_counts_up_to_its_maximum(void **state)
     run_both(count);
 }
 
-// --- conservation ----------------------------------------------------------------------------------------------------
+// --- conservation --------------------------------------------------------------------
 
 enum { TASKS = 8, TURNS = 60, PERMITS = 5 };
 
@@ -97,7 +98,7 @@ static void permits_are_conserved(void **state)
     run_both(share);
 }
 
-// --- order -----------------------------------------------------------------------------------------------------------
+// --- order ---------------------------------------------------------------------------
 
 enum { REQUESTS = 5 };
 
@@ -118,7 +119,8 @@ static int request(void *arg)
     return weft_sem_acquire(&r->queue->sem, r->n);
 }
 
-// line_up makes a semaphore of `permits`, and lets tasks queue, for as many as the digits of `requests` say.
+// line_up makes a semaphore of `permits`, and lets tasks queue, for as many as the
+// digits of `requests` say.
 static void line_up(struct queue *q, size_t permits, const char *requests)
 {
     memset(q, 0, sizeof(*q));
@@ -129,7 +131,8 @@ static void line_up(struct queue *q, size_t permits, const char *requests)
     }
 }
 
-// expect_served: those from `from` to `to` have what they asked for, and the one behind them has not.
+// expect_served: those from `from` to `to` have what they asked for, and the one behind
+// them has not.
 static void expect_served(struct queue *q, int from, int to)
 {
     for (int i = from; i <= to; i++)
@@ -144,12 +147,12 @@ static int ask_for_much(void *arg)
     (void)arg;
 
     line_up(&q, 2, "41131");
-    assert_int_equal(weft_sem_try_acquire(&q.sem, 1), -EAGAIN); // they are there, but somebody waits
+    assert_int_equal(weft_sem_try_acquire(&q.sem, 1), -EAGAIN); // they are available, but a task waits
     assert_int_equal(weft_sem_try_acquire(&q.sem, 0), 0);
     weft_sem_release(&q.sem, 1);
     assert_int_equal(weft_sem_available(&q.sem), 3);
     wait_parked(q.r[0].task, "semaphore");
-    weft_sem_release(&q.sem, 2); // his four, and one for the next
+    weft_sem_release(&q.sem, 2); // the four that it asked for, and one for the next
     expect_served(&q, 0, 1);
     weft_sem_release(&q.sem, 1);
     expect_served(&q, 2, 2);
@@ -166,7 +169,8 @@ static void a_large_request_is_not_overtaken(void **state)
     run_both(ask_for_much);
 }
 
-// Small requests that come all the time do not starve the large one: each round one gives back and one comes.
+// Small requests that come all the time do not starve the large one: each round one
+// gives back and one comes.
 static int come_all_the_time(void *arg)
 {
     struct queue q;
@@ -192,7 +196,7 @@ static void small_ones_do_not_starve_a_large_one(void **state)
     run_both(come_all_the_time);
 }
 
-// --- cancelled -------------------------------------------------------------------------------------------------------
+// --- cancelled -----------------------------------------------------------------------
 
 static void cancel(struct queue *q, int who)
 {
@@ -273,7 +277,7 @@ static void a_cancelled_task_gets_none_there_or_not(void **state)
     run_both(level_triggered);
 }
 
-// --- foreign threads -------------------------------------------------------------------------------------------------
+// --- foreign threads -----------------------------------------------------------------
 
 enum { FOREIGN = 200 };
 

@@ -1,4 +1,5 @@
-// A server under bad conditions: clients that are plain threads with blocking sockets, and not all of them polite.
+// A server under bad conditions: clients that are plain threads with blocking sockets,
+// and not all of them polite.
 #include <stdatomic.h>
 #include <stdio.h>
 
@@ -79,7 +80,7 @@ static int join_thread(void *arg)
     return 0;
 }
 
-// --- every byte ------------------------------------------------------------------------------------------------------
+// --- every byte ----------------------------------------------------------------------
 
 enum { CLIENTS = 12 };
 
@@ -156,9 +157,10 @@ static void every_byte_of_a_pipelined_echo_comes_back(void **state)
     assert_int_equal(run_tasks(pipelined, NULL), 0);
 }
 
-// --- slow readers ----------------------------------------------------------------------------------------------------
+// --- slow readers --------------------------------------------------------------------
 
-// Clients send and do not read: the server stops reading from them, rather than to keep what they send.
+// Clients send and do not read: the server stops reading from them, rather than to keep
+// what they send.
 static int slow_readers(void *arg)
 {
     struct server s;
@@ -187,7 +189,7 @@ static int slow_readers(void *arg)
     }
     assert_true((size_t)atomic_load(&s.echoed) < sent); // the rest waits in the kernel
 
-    int quick = connect_to(&s); // the others are served meanwhile
+    int quick = connect_to(&s); // the others are served at the same time
     for (int i = 0; i < 100; i++) {
         peer_write(quick, "ping", 4);
         assert_int_equal(weft_read_full(quick, buf, 4, NULL), 0);
@@ -211,7 +213,7 @@ static void slow_readers_hold_back_who_writes_to_them(void **state)
     assert_int_equal(run_tasks(slow_readers, NULL), 0);
 }
 
-// --- rude clients ----------------------------------------------------------------------------------------------------
+// --- rude clients --------------------------------------------------------------------
 
 static int write_to_it(void *arg)
 {

@@ -1,5 +1,5 @@
-// weft among signals: its threads take them as any thread of the program does, its children know nothing of weft, and
-// no call minds them.
+// weft among signals: its threads take them as any thread of the program does, its
+// children know nothing of weft, and no call minds them.
 #include <poll.h>
 #include <pthread.h>
 #include <pty.h>
@@ -39,10 +39,10 @@ static void block(int sig)
     assert_int_equal(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
 }
 
-// --- children --------------------------------------------------------------------------------------------------------
+// --- children ------------------------------------------------------------------------
 
-// The ways to start a program, which here writes what it knows of signals to the file `out`. By a shell, and without
-// one: some shells clear the mask that they inherit.
+// The ways to start a program, which here writes what it knows of signals to the file
+// `out`. By a shell, and without one: some shells clear the mask that they inherit.
 // Returns: as waitpid tells.
 typedef int start_program(int out);
 
@@ -202,7 +202,7 @@ static void a_child_can_be_ended(void **state)
     child_expect_exit(&c, 0);
 }
 
-// end_a_writer: it writes as long as somebody reads.
+// end_a_writer: it writes as long as its pipe has a reader.
 static int end_a_writer(void *arg)
 {
     static const char *const writer[] = { "yes", NULL };
@@ -241,7 +241,7 @@ static void a_child_ends_when_nobody_reads_it_any_more(void **state)
     assert_string_equal(c.said, ""); // no "Broken pipe"
 }
 
-// --- SIGPIPE ---------------------------------------------------------------------------------------------------------
+// --- SIGPIPE -------------------------------------------------------------------------
 
 static void make_closed_pipe(int fd[2])
 {
@@ -314,7 +314,8 @@ static void write_in_the_host(void *arg)
     write_in_vain(arg);
 }
 
-// be_sent_one has its sender before it has threads: ThreadSanitizer minds a signal right after a fork.
+// be_sent_one has its sender before it has threads: ThreadSanitizer minds a signal
+// right after a fork.
 static void be_sent_one(void *arg)
 {
     int fd[2];
@@ -396,7 +397,8 @@ static void keep_each_of_its_own(void *arg)
     assert_int_equal(handled, 3);
 }
 
-// change_meanwhile: what the program installs while a runtime lives stays, too; and the next runtime finds it.
+// change_meanwhile: what the program installs while a runtime lives stays, too; and the
+// next runtime finds it.
 static void change_meanwhile(void *arg)
 {
     struct sigaction now;
@@ -462,7 +464,7 @@ static void a_child_of_fork_has_the_default_action_again(void **state)
     child_expect_exit(&c, 0);
 }
 
-// --- masks -----------------------------------------------------------------------------------------------------------
+// --- masks ---------------------------------------------------------------------------
 
 static int compare_mask(void *arg)
 {
@@ -512,7 +514,8 @@ static void wefts_threads_have_the_mask_of_the_thread_that_starts_them(void **st
     child_expect_exit(&c, 0);
 }
 
-// take_a_signal is the documented way: blocked everywhere, it is read from a descriptor.
+// take_a_signal is the documented way: blocked everywhere, it is read from a
+// descriptor.
 static int take_a_signal(void *arg)
 {
     struct signalfd_siginfo info;
@@ -548,7 +551,7 @@ static void a_signal_that_is_blocked_before_is_read_from_a_descriptor(void **sta
     child_expect_exit(&c, 0);
 }
 
-// --- a terminal ------------------------------------------------------------------------------------------------------
+// --- a terminal ----------------------------------------------------------------------
 
 static int read_a_line(void *arg)
 {
@@ -567,7 +570,8 @@ static _Noreturn void read_in_the_background(int terminal)
     _exit(n == 6 ? 0 : n < 0 ? 1 : 2);
 }
 
-// be_a_shell has a job in the background, and brings it to the front when it is stopped.
+// be_a_shell has a job in the background, and brings it to the front when it is
+// stopped.
 static void be_a_shell(void *arg)
 {
     int master, terminal, status;
@@ -602,7 +606,7 @@ static void a_background_job_that_reads_its_terminal_is_stopped(void **state)
     child_expect_exit(&c, 0);
 }
 
-// --- profilers -------------------------------------------------------------------------------------------------------
+// --- profilers -----------------------------------------------------------------------
 
 static pid_t main_thread;
 static _Atomic unsigned samples_of_main, samples_of_others;
@@ -651,7 +655,7 @@ static void a_profiler_sees_the_threads_that_compute(void **state)
     }
 }
 
-// --- handlers --------------------------------------------------------------------------------------------------------
+// --- handlers ------------------------------------------------------------------------
 
 static volatile sig_atomic_t handler_thread, handler_is_aside;
 
@@ -685,7 +689,8 @@ static int run_on_little_stack(weft_fn *fn)
     return weft_run(&cfg, fn, NULL);
 }
 
-// expect_handler: it runs on the thread, and if that is a task's on the stack that it asked for.
+// expect_handler: it runs on the thread, and if that is a task's on the stack that it
+// asked for.
 static void expect_handler(int flags)
 {
     handle(SIGUSR1, take_note, flags);
@@ -749,7 +754,8 @@ static void a_handler_cannot_overflow_the_stack_for_signals_unseen(void **state)
 }
 
 #if defined(__x86_64__) || defined(__aarch64__)
-// send_when_the_stack_is_full sends at each depth, until the handler's frame does not fit any more.
+// send_when_the_stack_is_full sends at each depth, until the handler's frame does not
+// fit any more.
 static WF_NOINLINE int send_when_the_stack_is_full(unsigned depth)
 {
     volatile char frame[16];
@@ -792,7 +798,7 @@ static void a_handler_that_does_not_fit_on_the_stack_is_an_overflow(void **state
 }
 #endif
 
-// --- a storm ---------------------------------------------------------------------------------------------------------
+// --- a storm -------------------------------------------------------------------------
 
 enum { STORM = 2000 /* signals at least */, WORDS = 200 };
 
@@ -938,7 +944,8 @@ static int stand_watched(void *arg)
     return tasks_watched(&(struct tasks_body){ stand_in_the_storm, arg });
 }
 
-// storm sends ten thousand signals a second to weft's threads: the main thread blocks it when they have begun.
+// storm sends ten thousand signals a second to weft's threads: the main thread blocks
+// it when they have begun.
 static void storm(void *arg)
 {
     static const struct itimerspec pace = { { 0, 100000 }, { 0, 100000 } };

@@ -1,4 +1,5 @@
-// The least that everything else builds on: a runtime starts, runs tasks to their end, and stops.
+// The least that everything else builds on: a runtime starts, runs tasks to their end,
+// and stops.
 #include <errno.h>
 #include <weft.h>
 

@@ -1,4 +1,5 @@
-// What sockets have beyond streams of bytes: messages, flags, urgent data, and descriptors that are passed.
+// What sockets have beyond streams of bytes: messages, flags, urgent data, and
+// descriptors that are passed.
 #include "tests/support/peer.h"
 #include "tests/support/tasks.h"
 
@@ -16,7 +17,7 @@ static int read_some(void *arg)
     return 0;
 }
 
-// --- reads that end early --------------------------------------------------------------------------------------------
+// --- reads that end early ------------------------------------------------------------
 
 // The kernel ends a read at urgent data, so it is short though more bytes lie behind.
 static int read_past_urgent_data(void *arg)
@@ -90,7 +91,7 @@ static void bytes_behind_a_passed_descriptor_are_read(void **state)
     assert_int_equal(run_tasks(read_past_a_descriptor, NULL), 0);
 }
 
-// --- messages and flags ----------------------------------------------------------------------------------------------
+// --- messages and flags --------------------------------------------------------------
 
 static int datagrams(void *arg)
 {

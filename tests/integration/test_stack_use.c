@@ -1,6 +1,7 @@
-// How much of a task's stack the usual suspects of the C library take. This prints a table; and each of them must leave
-// some of the default 64 KiB. First calls count: they load modules, locales and time zones, and bind symbols (this
-// program is linked lazily, unlike weft).
+// How much of a task's stack the usual suspects of the C library take. This prints a
+// table; and each of them must leave some of the default 64 KiB. First calls count:
+// they load modules, locales and time zones, and bind symbols (this program is linked
+// lazily, unlike weft).
 #include <dlfcn.h>
 #include <execinfo.h>
 #include <fcntl.h>
@@ -32,7 +33,7 @@ enum {
 static char text[16384];
 static FILE *null; // unbuffered, as stderr: printf then has a buffer on the stack
 
-// --- the suspects ----------------------------------------------------------------------------------------------------
+// --- the suspects --------------------------------------------------------------------
 
 static void nothing_at_all(void)
 {
@@ -218,10 +219,10 @@ static struct suspect suspects[] = {
     { .name = "popen", .fn = open_pipe },
 };
 
-// --- measuring -------------------------------------------------------------------------------------------------------
+// --- measuring -----------------------------------------------------------------------
 
-// measure fills the stack below this frame with a pattern, calls, and looks how far down it was written to. Without
-// calls of its own: each has a frame.
+// measure fills the stack below this frame with a pattern, calls, and looks how far
+// down it was written to. Without calls of its own: each has a frame.
 WF_NOINLINE static size_t measure(void (*fn)(void))
 {
     volatile char *here = __builtin_frame_address(0), *low = here - DEPTH;

@@ -1,5 +1,6 @@
-// Tasks for which there is no stack, because the process may have no more address space: each body runs, and frees what
-// it was given. (In builds with fault injection test_faults.c has the details, and the cancellation tables each call.)
+// Tasks for which there is no stack, because the process may have no more address
+// space: each body runs, and frees what it was given. (In builds with fault injection
+// test_faults.c has the details, and the cancellation tables each call.)
 #include <errno.h>
 #include <malloc.h>
 #include <sys/resource.h>

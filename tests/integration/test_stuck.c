@@ -114,7 +114,7 @@ static void a_host_goes_on_although_a_runtime_is_stuck(void **state)
     }
 }
 
-// --- something that ends late ----------------------------------------------------------------------------------------
+// --- something that ends late --------------------------------------------------------
 
 struct late {
     pthread_mutex_t lock;
@@ -166,7 +166,8 @@ static int leave_late(void *arg)
     return 0;
 }
 
-// What was left behind ends when it can, and leaves nothing: left_test looks for threads, descriptors and memory.
+// What was left behind ends when it can, and leaves nothing: left_test looks for
+// threads, descriptors and memory.
 static void what_was_left_behind_ends_when_it_can(void **state)
 {
     struct late l = { .lock = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER, .result = 1 };
@@ -187,7 +188,7 @@ static void what_was_left_behind_ends_when_it_can(void **state)
     assert_int_equal(l.result, 7);
 }
 
-// --- nothing is stuck ------------------------------------------------------------------------------------------------
+// --- nothing is stuck ----------------------------------------------------------------
 
 static int until_cancelled(void *arg)
 {

@@ -1,4 +1,5 @@
-// Misuse of locks and the like stops the program, with one sentence that names the task and the rule.
+// Misuse of locks and the like stops the program, with one sentence that names the task
+// and the rule.
 #include "tests/support/left.h"
 #include "tests/support/locks.h"
 #include "tests/support/misuse.h"
@@ -12,7 +13,7 @@ static weft_once once = WEFT_ONCE_INIT;
 static weft_event event = WEFT_EVENT_INIT;
 static weft_latch latch = WEFT_LATCH_INIT(2);
 
-// --- what one holds, and does not ------------------------------------------------------------------------------------
+// --- what one holds, and does not ----------------------------------------------------
 
 static int locks_twice(void *arg)
 {
@@ -130,7 +131,7 @@ static int does_it_in_itself(void *arg)
     return weft_once_do(&once, does_it_in_itself, arg);
 }
 
-// --- more than there is ----------------------------------------------------------------------------------------------
+// --- more than there is --------------------------------------------------------------
 
 static int releases_too_many(void *arg)
 {
@@ -196,7 +197,7 @@ static int meets_nobody(void *arg)
     return 0;
 }
 
-// --- destroyed while somebody waits ----------------------------------------------------------------------------------
+// --- destroyed while a task waits ----------------------------------------------------
 
 static int wait_mutex(void *arg)
 {
@@ -360,7 +361,7 @@ static void misuse_by_a_task_names_it_and_the_rule(void **state)
     misuse_try(by_tasks, wf_countof(by_tasks), true);
 }
 
-// --- outside a task --------------------------------------------------------------------------------------------------
+// --- outside a task ------------------------------------------------------------------
 
 static int tries_mutex(void *arg)
 {

@@ -23,7 +23,7 @@ static int until_cancelled(void *arg)
     return weft_sleep_until(WEFT_NEVER);
 }
 
-// --- birth and end ---------------------------------------------------------------------------------------------------
+// --- birth and end -------------------------------------------------------------------
 
 static int join_results(void *arg)
 {
@@ -104,7 +104,7 @@ static void names_are_kept_and_not_inherited(void **state)
     assert_int_equal(run_tasks(names, NULL), -ECANCELED);
 }
 
-// --- numbers ---------------------------------------------------------------------------------------------------------
+// --- numbers -------------------------------------------------------------------------
 
 enum { SPAWNERS = 4, EACH = 500 };
 
@@ -193,7 +193,7 @@ static void numbers_are_unique_in_the_process(void **state)
     free(ids);
 }
 
-// --- detaching -------------------------------------------------------------------------------------------------------
+// --- detaching -----------------------------------------------------------------------
 
 struct detached {
     weft_task *handle;
@@ -279,7 +279,7 @@ static void a_hundred_thousand_detached_tasks_all_run(void **state)
     assert_int_equal(run_tasks(spawn_crowd, &n), 0);
 }
 
-// --- stacks ----------------------------------------------------------------------------------------------------------
+// --- stacks --------------------------------------------------------------------------
 
 static WF_NOINLINE int recurse(int depth)
 {
@@ -296,8 +296,9 @@ static int recurse_in_task(void *arg)
 
 static int recurse_by_stack_size(void *arg)
 {
-    // A frame may be several times as large in a sanitizer's build. Under 2^16 deep: ThreadSanitizer counts the calls
-    // in an array of that size, and overruns it without a word.
+    // A frame may be several times as large in a sanitizer's build. Under 2^16 deep:
+    // ThreadSanitizer counts the calls in an array of that size, and overruns it
+    // without a word.
     static const struct {
         size_t stack_size;
         int depth;
@@ -349,12 +350,12 @@ static void bad_options_are_refused(void **state)
     assert_int_equal(run_tasks(refuse_options, state), 0);
 }
 
-// --- cancelling ------------------------------------------------------------------------------------------------------
+// --- cancelling ----------------------------------------------------------------------
 
 struct victim {
     weft_future never;
     weft_task *peer; // ends only when cancelled
-    int pipe[2];     // nobody writes to it
+    int pipe[2];     // never written to
 };
 
 static int in_sleep(struct victim *v)
@@ -490,7 +491,7 @@ static int complete_then_cancel(void *arg)
     assert_int_equal(join(t), 99);
     weft_task_cancel(weft_self());
     assert_true(weft_cancelled());
-    assert_int_equal(weft_await(&f, NULL), -ECANCELED); // but who is cancelled before he asks gets no answer
+    assert_int_equal(weft_await(&f, NULL), -ECANCELED); // but a task that was cancelled before it asked gets no answer
     return 0;
 }
 
@@ -526,7 +527,7 @@ static void a_cancelled_joiner_keeps_the_handle_which_others_may_join(void **sta
     assert_int_equal(run_tasks(adopt_from_cancelled, NULL), -ECANCELED);
 }
 
-// --- yielding --------------------------------------------------------------------------------------------------------
+// --- yielding ------------------------------------------------------------------------
 
 static int set_flag(void *arg)
 {
@@ -552,7 +553,7 @@ static void who_only_yields_keeps_nobody_from_running(void **state)
     assert_int_equal(run_tasks(yield_until_set, NULL), 0);
 }
 
-// --- pinned tasks ----------------------------------------------------------------------------------------------------
+// --- pinned tasks --------------------------------------------------------------------
 
 enum { PINNED = 40, LAPS = 3 };
 
@@ -654,7 +655,7 @@ static int pinned_sleeps(void *arg)
     pid_t home = thread_id();
     (void)arg;
 
-    for (int i = 0; i < 5; i++) { // all workers sleep meanwhile: in the poll, then in the futex
+    for (int i = 0; i < 5; i++) { // all workers sleep: in the poll, then in the futex
         assert_int_equal(weft_sleep(WEFT_MS(i * 15)), 0);
         assert_int_equal(thread_id(), home);
     }

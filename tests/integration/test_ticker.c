@@ -1,4 +1,5 @@
-// Tickers in real time: never early, nothing lost to a cancel. Nothing here says how late a tick may be.
+// Tickers in real time: never early, nothing lost to a cancel. Nothing here says how
+// late a tick may be.
 #include <errno.h>
 #include <string.h>
 
@@ -26,7 +27,7 @@ static void compute_until(weft_time when)
         ;
 }
 
-// --- the three policies ----------------------------------------------------------------------------------------------
+// --- the three policies --------------------------------------------------------------
 
 static int wait_for_each(void *arg)
 {
@@ -110,7 +111,8 @@ static int count_up(void *arg)
     return 0;
 }
 
-// With one worker, this ends only if the task that is always behind lets the other one run.
+// With one worker, this ends only if the task that is always behind lets the other one
+// run.
 static int catch_up_for_ever(void *arg)
 {
     _Atomic int peer = 0;
@@ -129,7 +131,7 @@ static void a_burst_that_never_ends_lets_others_run(void **state)
     assert_int_equal(run_tasks(catch_up_for_ever, NULL), 0);
 }
 
-// --- cancelling ------------------------------------------------------------------------------------------------------
+// --- cancelling ----------------------------------------------------------------------
 
 static int wait_on(void *arg)
 {
@@ -233,7 +235,7 @@ static void a_scope_ends_the_wait_at_its_deadline(void **state)
     assert_int_equal(run_tasks(wait_in_a_scope, NULL), 0);
 }
 
-// --- misuse ----------------------------------------------------------------------------------------------------------
+// --- misuse --------------------------------------------------------------------------
 
 static int wait_on_nothing(void *arg)
 {

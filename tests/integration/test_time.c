@@ -1,4 +1,5 @@
-// Time as a program sees it: never early, never lost. Nothing here says how late something may be.
+// Time as a program sees it: never early, never lost. Nothing here says how late
+// something may be.
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -28,7 +29,7 @@ static void adding_to_now_saturates(void **state)
     assert_true(WEFT_US(3) == 3000 && WEFT_MS(3) == 3000000 && WEFT_S(3) == 3000000000);
 }
 
-// --- sleeping --------------------------------------------------------------------------------------------------------
+// --- sleeping ------------------------------------------------------------------------
 
 enum { SLEEPERS = 50, NAPS = 20 };
 
@@ -93,7 +94,8 @@ static int sleep_until_it(void *arg)
     return weft_sleep_until(*(weft_time *)arg);
 }
 
-// far_and_near: timers of all distances are armed, the farthest first; only those that are due may fire.
+// far_and_near: timers of all distances are armed, the farthest first; only those that
+// are due may fire.
 static int far_and_near(void *arg)
 {
     weft_time far[] = { WEFT_NEVER,
@@ -176,7 +178,8 @@ static int await_then_sleep(void *arg)
     return 0;
 }
 
-// wake_twice: a future is completed, and before its waiter can run, its deadline passes, too: two wakes for one wait.
+// wake_twice: a future is completed, and before its waiter can run, its deadline
+// passes, too: two wakes for one wait.
 static int wake_twice(void *arg)
 {
     (void)arg;
@@ -199,9 +202,10 @@ static void a_wake_left_over_from_another_wait_ends_no_sleep(void **state)
     assert_int_equal(run_tasks(wake_twice, NULL), 0);
 }
 
-// --- cancelling ------------------------------------------------------------------------------------------------------
+// --- cancelling ----------------------------------------------------------------------
 
-// may_have is how many stacks the process may have: without MADV_GUARD_INSTALL (Linux 6.13) each is two mappings.
+// may_have is how many stacks the process may have: without MADV_GUARD_INSTALL (Linux
+// 6.13) each is two mappings.
 static unsigned may_have(unsigned n)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);

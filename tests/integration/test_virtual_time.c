@@ -1,4 +1,5 @@
-// The clock of a test run: it stands while somebody can run, and jumps to the next deadline when all are parked.
+// The clock of a test run: it stands still while a task can run, and jumps to the next
+// deadline when all are parked.
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -21,7 +22,7 @@ static int64_t real_now(void)
     return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
 }
 
-// --- standing and jumping --------------------------------------------------------------------------------------------
+// --- standing and jumping ------------------------------------------------------------
 
 static int stand_still(void *arg)
 {
@@ -76,7 +77,7 @@ static void each_run_begins_at_the_same_moment(void **state)
     run_seeds(1000, begin_again, NULL);
 }
 
-// --- the order of sleepers -------------------------------------------------------------------------------------------
+// --- the order of sleepers -----------------------------------------------------------
 
 enum { SLEEPERS = 200 };
 
@@ -165,7 +166,7 @@ static void thousands_of_sleepers_are_as_exact(void **state)
     run_seeds(3, many_at_once, NULL);
 }
 
-// --- deadlines -------------------------------------------------------------------------------------------------------
+// --- deadlines -----------------------------------------------------------------------
 
 static int complete_later(void *arg)
 {
@@ -252,7 +253,7 @@ static void scopes_and_shields_go_by_it(void **state)
     run_seeds(100, scoped, NULL);
 }
 
-// --- who only yields -------------------------------------------------------------------------------------------------
+// --- tasks that only yield -----------------------------------------------------------
 
 static int sleep_and_tell(void *arg)
 {
@@ -293,7 +294,8 @@ static int yield_for_a_while(void *arg)
     return join(c);
 }
 
-// Two that hand a ball to each other until somebody has slept: they do not just yield, and are never both parked.
+// Two tasks that pass a ball to each other until another one has slept: they do not
+// just yield, and are never both parked.
 struct game {
     weft_sem ball[2];
     bool over;
@@ -337,7 +339,7 @@ static void time_passes_for_who_does_nothing_but_yield(void **state)
     run_seeds(50, yield_for_a_while, NULL);
 }
 
-// --- blocking calls --------------------------------------------------------------------------------------------------
+// --- blocking calls ------------------------------------------------------------------
 
 struct blocking {
     weft_time seen;
@@ -431,7 +433,7 @@ static void but_not_for_ever(void **state)
     assert_int_equal(run_seed(1, block_on_a_sleeper, NULL), 0);
 }
 
-// --- other threads ---------------------------------------------------------------------------------------------------
+// --- other threads -------------------------------------------------------------------
 
 static void *look_at_clock(void *arg)
 {

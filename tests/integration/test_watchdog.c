@@ -1,4 +1,5 @@
-// A test that hangs must end with a dump of its tasks: what everybody reads when something is stuck.
+// A test that hangs must end with a dump of its tasks: what everybody reads when
+// something is stuck.
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
@@ -19,7 +20,8 @@ static int sleep_for_ever(void *arg)
     return weft_sleep_until(WEFT_NEVER);
 }
 
-// hang is what this program does when it calls itself: its first task never ends, and the watchdog is nearly due.
+// hang is what this program does when it calls itself: its first task never ends, and
+// the watchdog is nearly due.
 static int hang(void)
 {
     wf_test_begin();

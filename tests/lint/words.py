@@ -63,7 +63,13 @@ CLEAN = (
     "runtime/ticker.*",
     "runtime/time.c",
     "runtime/waiter.*",
+    "tests/guard/ops.c",
+    "tests/integration/*",
     "tests/lint/words.py",
+    "tests/model/*.pml",
+    "tests/stress/*",
+    "tests/support/*",
+    "tests/unit/*",
 )
 # A string or a character, which is skipped, or a comment.
 C_TOKEN = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|(//[^\n]*|/\*.*?\*/)', re.S)
@@ -111,13 +117,13 @@ class Figures:
         self.widths = {name: [] for name in CLASSES}
 
     def add(self, path, text):
-        tail = ""
+        tail, last = "", 0
         for at, line, width in prose(path, text):
             self.words += len(re.findall(r"[A-Za-z][A-Za-z']*", line))
             self.hits += [(path, at, hit.group()) for hit in WORDS.finditer(line)]
-            joined = tail + " " + line.lstrip("/#* ")
+            joined = (tail if at == last + 1 else "") + " " + line.lstrip("/#* ")
             self.phrases += [(path, at, hit.group()) for hit in PHRASES.finditer(joined)]
-            tail = "".join(line.split()[-1:])
+            tail, last = "".join(line.split()[-1:]), at
             if width:
                 self.widths[class_of(path)].append((width, path, at))
 
@@ -130,7 +136,7 @@ class Figures:
 
 
 def texts(lint):
-    """Yields (path, text) of the files that have a class; scripts by their first line."""
+    """Yields (path, text) of the files of a class; scripts are known by "#!"."""
     suffixes = [suffix for names in CLASSES.values() for suffix in names]
     top = [path.relative_to(lint.root) for path in sorted(lint.root.glob("[!.]*.*")) if path.suffix in suffixes]
     for path in [*top, *lint.files(FOLDERS, suffixes)]:

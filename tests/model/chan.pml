@@ -1,19 +1,22 @@
 /*
- * A channel (runtime/chan/chan.c on runtime/waiter.h): two senders, a receiver, and a select that receives from the
- * channel or sees a future complete. Senders and the receiver may be cancelled; the channel is closed at some moment.
+ * A channel (runtime/chan/chan.c on runtime/waiter.h): two senders, a receiver, and a
+ * select that receives from the channel or sees a future complete. Senders and the
+ * receiver may be cancelled; the channel is closed at some moment.
  *
- * What the code does under the channel's lock is one step here; granting, waking, cancelling and the choice of the select
- * come in between. At the end every message that was sent has been received, or is in the buffer, once; and nobody is
- * left waiting.
+ * The code under the channel's lock is one step here; granting, waking, cancelling and
+ * the choice of the select come in between. At the end every message that was sent has
+ * been received, or is in the buffer, once; and no task is left waiting.
  *
  * -DCAPACITY=0: a rendezvous.
  *
  * Planted bugs, each of which must be found (-DBUG_...):
- *   LEAVE_BLIND    a cancelled waiter leaves without looking whether it was taken out of the queue
+ *   LEAVE_BLIND    a cancelled waiter leaves without looking whether it was taken out
+ *                  of the queue
  *   NO_CLAIM       a message is given to a select without winning its choice
  *   GRANT_FIRST    a receiver is granted before the message is copied
- *   CLOSE_KEEPS    close forgets those who wait
- *   BARGE          a receiver that makes room does not move the message of the sender who waits (he is granted only)
+ *   CLOSE_KEEPS    close forgets the waiters
+ *   BARGE          a receiver that makes room does not move the message of the waiting
+ *                  sender (which is only granted)
  */
 #ifndef CAPACITY
 #define CAPACITY 1
@@ -169,7 +172,7 @@ proctype selector()
     bool ok;
     mtype result = NOTHING;
 
-    /* wf_chan_join_recv: nobody else knows the choice yet, so what can be done at once is won */
+    /* wf_chan_join_recv: the choice is not shared yet, so a case that is ready wins */
     atomic {
         get(SELECT, result, peer, ok);
         if :: result != NOTHING -> won = true :: else -> skip fi

@@ -1,17 +1,20 @@
 /*
- * Selects that meet at rendezvous (runtime/choice.h, meet in runtime/chan/chan.c): three of them, each at both of two
- * channels, at the two ends in some order; one may be cancelled. Both of two choices are won, or none; nobody waits for ever
- * in a hold; and when nothing can move any more, no two are left waiting that could meet.
+ * Selects that meet at rendezvous (runtime/choice.h, meet in runtime/chan/chan.c):
+ * three of them, each at both of two channels, at the two ends in some order; one may
+ * be cancelled. Both of two choices are won, or none; no hold lasts indefinitely; and
+ * when nothing can move any more, no two selects are left waiting that could meet.
  *
- * Every step is one atomic operation of the code. Waiting for a choice that is held, or for a lock, is one step that blocks,
- * so waiting in a circle is a deadlock here. A choice's address is its number.
+ * Every step is one atomic operation of the code. Waiting for a choice that is held, or
+ * for a lock, is one step that blocks, so waiting in a circle is a deadlock here. A
+ * choice's address is its number.
  *
  * Planted bugs, each of which must be found (-DBUG_...):
- *   NO_ORDER      who holds waits for another hold, whatever the addresses
- *   HELD_IS_LOST  who finds a choice held takes it for decided, and drops the waiter
- *   NO_HOLD       the own choice is decided before the other, and given back if that is lost
+ *   NO_ORDER      a holder waits for another hold, whatever the addresses
+ *   HELD_IS_LOST  a held choice is regarded as decided, and its waiter dropped
+ *   NO_HOLD       the own choice is decided before the other, and given back if that is
+ *                 lost
  *   KEEP_HOLD     the hold is not ended when the other choice is gone
- *   NO_LOCK       looking at who waits, and joining, are not one step under the lock
+ *   NO_LOCK       looking at the waiters, and joining, are not one step under the lock
  */
 #define SELECTS 3
 #define CHANNELS 2
@@ -26,7 +29,7 @@ byte ends[SELECTS];             /* bit c: at which end of channel c */
 bool locked[CHANNELS];
 bool queued[CHANNELS * SELECTS];
 byte meetings[CHANNELS];
-byte decided[2 * CHANNELS];     /* how many were told so, by channel and end */
+byte decided[2 * CHANNELS];     /* how many selects were decided, by channel and end */
 bool done;
 
 #define END(s, c) ((ends[s] >> (c)) & 1)
@@ -116,7 +119,7 @@ proctype selector(byte s; byte first; bool may_be_cancelled)
     if
     :: won[s] != OPEN && won[s] != HELD -> skip
     :: may_be_cancelled -> atomic { if :: won[s] == OPEN -> won[s] = CANCELLED :: else -> skip fi }
-    :: done -> goto out                     /* nothing moves: the check below looks at who is left */
+    :: done -> goto out                     /* nothing moves: the check below looks at the rest */
     fi;
     c = 0;
     do

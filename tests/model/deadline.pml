@@ -1,19 +1,22 @@
 /*
- * Timers, and those who sleep until the next one is due (reactor/timer.c, turn.c, thread.c, [W2]): nobody sleeps past a
- * deadline with nobody having told.
+ * Timers, and the threads that sleep until the next one is due (reactor/timer.c,
+ * turn.c, thread.c, [W2]): no thread sleeps past a deadline without being woken.
  *
- * Time is a small number, and passes when it likes, or stops. Armers set deadlines on one wheel, and perhaps disarm; what
- * is done under the wheel's lock is one step. `until` is the worker's, which sleeps exactly as long; `resting` the
- * thread's, which sleeps LATE longer. Both fire what is due. The worker may also run a task that never returns. How an
- * interrupt or a call gets to a sleeper is eventfd.pml's: here a flag ends the sleep.
+ * Time is a small number, and may pass or stop at any point. Armers set deadlines on
+ * one wheel, and perhaps disarm; what is done under the wheel's lock is one step.
+ * `until` is the worker's, which sleeps exactly as long; `resting` the thread's, which
+ * sleeps LATE longer. Both fire what is due. The worker may also run a task that never
+ * returns. How an interrupt or a call gets to a sleeper is eventfd.pml's: here a flag
+ * ends the sleep.
  *
- * When nothing can move any more, and time has stopped: a worker that sleeps does so no longer than to the first
- * deadline, and the thread no longer than LATE after it.
+ * When nothing can move any more, and time has stopped: a worker that sleeps does so no
+ * longer than to the first deadline, and the thread no longer than LATE after it.
  *
  * Planted bugs, each of which must be found (-DBUG_...):
  *   NO_RECHECK        announce_rest does not look at the timers again
- *   LOOK_FIRST        announce does not look at the timers after it has said how long it sleeps
- *   TELL_FIRST        an armer looks at who sleeps before it has lowered `next`
+ *   LOOK_FIRST        announce does not look at the timers after it has said how long
+ *                     it sleeps
+ *   TELL_FIRST        an armer looks at the sleepers before it has lowered `next`
  *   TELL_WORKER       an armer tells the worker only
  *   TELL_THREAD       an armer tells the thread only
  *   RAISE             `next` is raised after the wheel's lock was released
@@ -135,7 +138,7 @@ active proctype worker()
                 if
                 :: interrupted
                 :: now >= mine
-                :: timeout -> /* nobody can do anything any more */
+                :: timeout -> /* nothing can move any more */
                     d_step { find_first(at); assert(at >= mine); at = 0 };
                     goto done
                 fi

@@ -1,21 +1,25 @@
 /*
- * The eventfd that two sleepers share (reactor/turn.c, [E1]): the worker that has the poll, and the reactor thread, wait
- * in one epoll set. No interrupt of the worker, and no call of the thread, is slept through, whichever of the two the
- * eventfd wakes, and whichever takes it.
+ * The eventfd that two sleepers share (reactor/turn.c, [E1]): the worker that has the
+ * poll, and the reactor thread, wait in one epoll set. No interrupt of the worker, and
+ * no call of the thread, is slept through, whichever of the two the eventfd wakes, and
+ * whichever takes it.
  *
- * epoll is as in Linux (ep_poll): the set has a list of what is ready; whoever looks takes all of it, and an edge is
- * there once. A waiter that finds nothing queues, as the newest; what becomes ready wakes the newest, which leaves the
- * queue, but looks only later; one that finds nothing then queues anew. Somebody who comes by meanwhile may take what it
- * was woken for.
+ * epoll is as in Linux (ep_poll): the set has a list of ready descriptors; a poll takes
+ * all of it, and an edge is there once. A waiter that finds nothing queues, as the
+ * newest; a descriptor that becomes ready wakes the newest, which leaves the queue, but
+ * looks only later; if it then finds nothing it queues anew. Another poll in between
+ * may take the event that it was woken for.
  *
- * The workers that hold the lease one after the other are one process here, `holder`: nothing that they do without it
- * touches what is modelled. It waits, or polls without waiting, or runs a task that never returns. What is only a hint
- * in the code is a choice here: whether the thread finds a worker waiting before it waits, or when it has fired wakers;
- * whether `awake` sees that it was interrupted.
+ * The workers that hold the lease one after the other are one process here, `holder`:
+ * nothing that they do without it affects the model. It waits, or polls without
+ * waiting, or runs a task that never returns. A hint of the code is a nondeterministic
+ * choice here: whether the thread finds a worker waiting before it waits, or when it
+ * has fired wakers; whether `awake` sees that it was interrupted.
  *
- * -DBOUND: how often the eventfd is written again is bounded, too: nobody passes it on and on. That needs two
- * assumptions about time: ASIDE is long enough for a worker that was woken to look; and a worker that comes back to epoll
- * does not get in before a thread that was woken has looked, again and again.
+ * -DBOUND: the number of rewrites of the eventfd is bounded, too: the two do not pass
+ * it on endlessly. That needs two assumptions about time: ASIDE is long enough for a
+ * worker that was woken to look; and a worker that comes back to epoll does not get in
+ * before a thread that was woken has looked, again and again.
  *
  * Planted bugs, each of which must be found (-DBUG_...):
  *   WORKER_KEEPS      the worker does not pass a call on
@@ -23,10 +27,12 @@
  *   PASS_CALLED       let_pass does not look whether the thread was called
  *   PASS_INTERRUPTED  let_pass does not look whether the worker was interrupted
  *   CHECK_FIRST       the worker looks at `interrupted` before it says that it sleeps
- *   FORGET            the worker takes an interrupt back before it says that it sleeps, and does not look after
+ *   FORGET            the worker takes an interrupt back before it says that it sleeps,
+ *                     and does not look after
  *   LATE_SAY          the thread goes to epoll, and says so after
  * and with -DBOUND:
- *   NO_ASIDE          the thread goes back to epoll at once when it has passed an interrupt on
+ *   NO_ASIDE          the thread goes back to epoll at once when it has passed an
+ *                     interrupt on
  */
 #ifndef INTERRUPTS
 #define INTERRUPTS 2
@@ -112,7 +118,7 @@ inline wait(self)
         if
         :: at[self] == WOKEN
         :: atomic { at[self] == QUEUED && ends > 0 -> ends--; at[self] = OUT; break }
-        :: timeout -> /* nobody can do anything any more */
+        :: timeout -> /* nothing can move any more */
             if
             :: self == HOLDER -> assert(!interrupted && !work)
             :: self == THREAD -> assert(parker == ELSEWHERE && !job)

@@ -1,23 +1,30 @@
 /*
- * Who sleeps, who searches, whom to wake (sched/idle.h, [I1]), with the injector and the parkers: no work in the injector
- * is left behind while all workers sleep.
+ * The idle set (sched/idle.h, [I1]), with the injector and the parkers: no work stays
+ * in the injector while all workers sleep.
  *
- * Every step is one sequentially consistent operation of the code. Pushers push and notify; workers look, search, announce
- * their sleep, look again and sleep; what they take they may run for ever. When nothing can move any more, a worker that
- * sleeps has not been left to sleep beside work.
+ * Every step is one sequentially consistent operation of the code. Pushers push and
+ * notify; workers look, search, announce their sleep, look again and sleep; a task that
+ * they take may run indefinitely. When nothing can move any more, no worker sleeps
+ * while there is work.
  *
  * Planted bugs, each of which must be found (-DBUG_...):
- *   LOOK_FIRST    a worker looks at the injector for the last time before it announces its sleep
+ *   LOOK_FIRST    a worker looks at the injector for the last time before it announces
+ *                 its sleep
  *   NO_LAST_LOOK  the last searcher that finds work does not look at the injector
- *   DROP_DUTY     a searcher that looks again after it has announced its sleep, and finds work, does not search on
- *   NO_RETRY      a waker that found no sleeper does not look whether one has fallen asleep meanwhile
+ *   DROP_DUTY     a searcher that looks again after it has announced its sleep, and
+ *                 finds work, does not search on
+ *   NO_RETRY      a waker that found no sleeper does not look whether one has fallen
+ *                 asleep since
  *   NO_TOKEN      a wake that comes before the sleep is not kept
- *   LATE_COUNT    who wakes a worker by name counts it as a searcher after its bit is cleared
+ *   LATE_COUNT    the waker of a certain worker counts it as a searcher after clearing
+ *                 its bit
  *
- * -DPOLLER: one of the sleepers waits in the poll, and is woken there (wf_sched_wake_worker, wf_turn_interrupt). The
- * pushers want to wake that one first, the workers last (wf_sched_notify_poller, wf_sched_notify). With these bugs:
- *   NO_INTERRUPT  whoever wakes the one in the poll does not interrupt the poll
- *   LATE_SAY      the worker says that it sleeps in the poll after it has said that it sleeps
+ * -DPOLLER: one of the sleepers waits in the poll, and is woken there
+ * (wf_sched_wake_worker, wf_turn_interrupt). The pushers want to wake that one first,
+ * the workers last (wf_sched_notify_poller, wf_sched_notify). With these bugs:
+ *   NO_INTERRUPT  the waker of the worker in the poll does not interrupt the poll
+ *   LATE_SAY      the worker says that it sleeps in the poll after it has said that it
+ *                 sleeps
  */
 #ifndef WORKERS
 #define WORKERS 2
@@ -36,9 +43,9 @@ bool notified[WORKERS];   /* the parker's token */
 byte named;               /* tasks in worker 0's inbox */
 bool in_futex[WORKERS];
 #ifdef POLLER
-bool lease;               /* somebody has the poll */
+bool lease;               /* a worker has the poll */
 bool elsewhere[WORKERS];  /* the parker's state: the worker sleeps in the poll */
-byte poller = WORKERS;    /* the hint which one: nobody */
+byte poller = WORKERS;    /* the hint which one: none */
 bool until, interrupted;  /* of the poll */
 bool poked;               /* its eventfd was written */
 #endif
@@ -67,7 +74,7 @@ inline wake_parker(w)
 }
 
 #ifdef POLLER
-/* claim, two rounds of it: those who are to be woken first, then all */
+/* claim, two rounds of it: the preferred ones first, then all */
 inline claim(w, some)
 {
     hint = poller;
@@ -280,7 +287,7 @@ active [WORKERS] proctype worker()
                 in_futex[self] = true;
                 if
                 :: notified[self]
-                :: timeout -> /* nobody can do anything any more */
+                :: timeout -> /* nothing can move any more */
                     assert(queued == 0 && (self != 0 || named == 0));
                     break
                 fi;

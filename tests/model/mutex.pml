@@ -1,21 +1,26 @@
 /*
- * The mutex (runtime/sync/mutex.c): tasks that lock it, some of which are cancelled while they wait; the last one that
- * has held it frees it, right after its unlock.
+ * The mutex (runtime/sync/mutex.c): tasks that lock it, some of which are cancelled
+ * while they wait; the last one that has held it frees it, right after its unlock.
  *
- * A step is one operation on the word, or on the queue under its lock. At the end nobody waits: no wake was lost. One
- * at a time holds it; nobody touches it when it is freed; and who has been called LOSSES_MAX times for nothing is
- * handed it the next time.
+ * A step is one operation on the word, or on the queue under its lock. At the end no
+ * task waits: no wake was lost. One task at a time holds the mutex; no task accesses it
+ * after it is freed; and a waiter that was called LOSSES_MAX times and lost is handed
+ * the mutex the next time.
  *
  * Planted bugs, each of which must be found (-DBUG_...):
- *   LATE_MARK       who must wait marks the word and joins, without looking again whether the mutex is still held
+ *   LATE_MARK       a task that must wait marks the word and joins, without checking
+ *                   again whether the mutex is still held
  *   PLAIN_UNLOCK    unlock without waiters is a store: it wipes out marks
  *   KEEP_CALLED     the called one that loses does not take its mark back
  *   LEAVE_CALLED    the called one leaves when it is cancelled, without competing
- *   TAKE_CALLED     the called one takes the mutex without looking whether another was faster
- *   LEAVE_BLIND     a cancelled waiter leaves without looking whether it was taken out of the queue
- *   FREE_UNDER_LOCK unlock that finds the queue empty frees the mutex before it releases the queue's lock
+ *   TAKE_CALLED     the called one takes the mutex without looking whether another was
+ *                   faster
+ *   LEAVE_BLIND     a cancelled waiter leaves without looking whether it was taken out
+ *                   of the queue
+ *   FREE_UNDER_LOCK unlock that finds the queue empty frees the mutex before it
+ *                   releases the queue's lock
  *   GRANT_FIRST     the next one is granted before the queue's lock is released
- *   NEVER_HAND      who has lost LOSSES_MAX times is called once more
+ *   NEVER_HAND      a waiter that has lost LOSSES_MAX times is called once more
  */
 #ifndef TASKS
 #define TASKS 3
@@ -251,13 +256,13 @@ active [TASKS] proctype task()
     byte self = _pid, at, next;
     bool has, called, cancelled, hand, done, last;
 
-    /* once, and it may be cancelled: all but the first */
+    /* once, and it may be cancelled: all except the first */
     acquire(self > 0);
     if
     :: !cancelled -> hold(); give_back()
     :: else -> skip
     fi;
-    /* and once, come what may, to say that it is done with it */
+    /* and once, uncancellable, to say that it is done with it */
     acquire(false);
     hold();
     users--;

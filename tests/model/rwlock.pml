@@ -1,25 +1,30 @@
 /*
- * The readers-writer lock (runtime/sync/rwlock.c): tasks that read or write, some of which are cancelled while they
- * wait; the last one that has held it frees it, right after its unlock.
+ * The readers-writer lock (runtime/sync/rwlock.c): tasks that read or write, some of
+ * which are cancelled while they wait; the last one that has held it frees it, right
+ * after its unlock.
  *
- * A step is one operation on the word, or on the queue under its lock. At the end nobody waits: no wake was lost. Who
- * writes is alone. Nobody in the queue is overtaken by one of the other kind that came later. Nobody touches the lock
- * when it is freed.
+ * A step is one operation on the word, or on the queue under its lock. At the end no
+ * task waits: no wake was lost. A writer is alone. No waiter is overtaken by a later
+ * one of the other kind. No task accesses the lock after it is freed.
  *
  * Planted bugs, each of which must be found (-DBUG_...):
- *   LATE_MARK    who must wait marks the word and joins, without looking again whether the lock is still held
- *   PASS         a reader takes the lock though somebody waits
- *   NO_RECHECK   the last one to hold it hands it over without looking, under the lock, whether it still is the last
- *   NO_ADMIT     a writer that leaves the queue does not let those readers in that stood behind it
- *   LEAVE_BLIND  a cancelled waiter leaves without looking whether it was taken out of the queue
+ *   LATE_MARK    a task that must wait marks the word and joins, without checking again
+ *                whether the lock is still held
+ *   PASS         a reader takes the lock although a task waits
+ *   NO_RECHECK   the last one to hold it hands it over without looking, under the lock,
+ *                whether it still is the last
+ *   NO_ADMIT     a writer that leaves the queue does not let those readers in that
+ *                stood behind it
+ *   LEAVE_BLIND  a cancelled waiter leaves without looking whether it was taken out of
+ *                the queue
  *   PAST_WRITERS readers behind a writer in the queue go with those in front of it
  *   GRANT_FIRST  waiters are granted before the queue's lock is released
  */
 #define TASKS 3
 #define NOBODY 255
 
-byte readers;                     /* the word: how many read, */
-byte writer = NOBODY;             /* or who writes, */
+byte readers;                     /* the word: the number of readers, */
+byte writer = NOBODY;             /* or the writer, */
 bool marked;                      /* and the mark */
 bool lock;                        /* of the queue */
 byte queue[TASKS], length;
@@ -259,7 +264,7 @@ active [TASKS] proctype task()
     :: !cancelled -> be_in(); give_back()
     :: else -> skip
     fi;
-    /* and once to write, come what may, to say that it is done with it */
+    /* and once to write, uncancellable, to say that it is done with it */
     writes[self] = true;
     acquire(false);
     be_in();

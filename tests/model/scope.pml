@@ -1,22 +1,27 @@
 /*
- * A scope, its opener, a child that begins, a cancel from farther out, and the scope's own deadline (runtime/cancel.c
- * and scope.c, [K1] [K2] [K3]).
+ * A scope, its opener, a child that begins, a cancel from farther out, and the scope's
+ * own deadline (runtime/cancel.c and scope.c, [K1] [K2] [K3]).
  *
- * The opener opens a scope S inside a scope A, with a deadline, spawns a child that sleeps until it is cancelled, closes
- * S, and then sleeps in A until it is cancelled. Either A is cut at some moment, and the deadline of S may come too; or the
- * deadline comes, and A is cut when S is closed. Every step is one sequentially consistent operation of the code.
+ * The opener opens a scope S inside a scope A, with a deadline, spawns a child that
+ * sleeps until it is cancelled, closes S, and then sleeps in A until it is cancelled.
+ * Either A is cut at some moment, and the deadline of S may come too; or the deadline
+ * comes, and A is cut when S is closed. Every step is one sequentially consistent
+ * operation of the code.
  *
- * Nobody must be left asleep (an invalid end state), nobody must touch S when it is gone, or the mark of a header that
- * has been freed.
+ * No task must be left asleep (an invalid end state), and no task must access S after
+ * its end, or the mark of a freed header.
  *
  * Planted bugs, each of which must be found (-DBUG_...):
  *   LOOK_THEN_UNMARK  the opener looks whether A is cut, and then takes back its mark
- *   LOOK_THEN_ENTER   the child looks whether it is cancelled, and then enters the scope
+ *   LOOK_THEN_ENTER   the child looks whether it is cancelled, and then enters the
+ *                     scope
  *   TELL_THEN_CUT     the deadline tells the children, and then cuts the scope
  *   MARK_LATE         the children are marked after the lock is released
- *   NO_PASSING_ON     an opener that waits in close does not tell its children of the cancel from farther out
+ *   NO_PASSING_ON     an opener that waits in close does not tell its children of
+ *                     the cancel from farther out
  *   NO_HANDSHAKE      close does not wait for a deadline that is about to fire
- *   COUNT_THEN_LEAVE  the child counts itself out before it has left the list of children
+ *   COUNT_THEN_LEAVE  the child counts itself out before it has left the children's
+ *                     list
  */
 bool cut_a, cut_s;        /* the scopes are cut */
 bool mark_o, mark_x;      /* the mark of the opener, and of the child */

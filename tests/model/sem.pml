@@ -1,23 +1,28 @@
 /*
- * The semaphore (runtime/sync/sem.c): tasks that ask for different numbers of permits, some of which are cancelled
- * while they wait, and give them back.
+ * The semaphore (runtime/sync/sem.c): tasks that ask for different numbers of permits,
+ * some of which are cancelled while they wait, and give them back.
  *
- * A step is one operation on the word, or on the queue under its lock. At the end nobody waits: no wake was lost; and
- * all permits are there: none was lost or doubled. No request is overtaken by one that came later. Whenever the queue's
- * lock is free, there are not enough permits for the head of the queue.
+ * A step is one operation on the word, or on the queue under its lock. At the end no
+ * task waits: no wake was lost; and all permits are there: none was lost or doubled. No
+ * request is overtaken by a later one. Whenever the queue's lock is free, there are not
+ * enough permits for the head of the queue.
  *
- * -DSTACK: the semaphore lies on a task's stack, and begins with no permits. The task takes those that the others
- * release, and then the semaphore is gone: nobody may touch it any more.
+ * -DSTACK: the semaphore lies on a task's stack, and begins with no permits. The task
+ * takes the permits that the others release, and then the semaphore is gone: no task
+ * may access it any more.
  *
  * Planted bugs, each of which must be found (-DBUG_...):
- *   LATE_MARK       who must wait marks the word and joins, without looking again whether there are enough by now
- *   BARGE           permits are taken from the word though somebody waits
- *   NO_SERVE        a head of the queue that is cancelled does not let those behind it have what is there
- *   LEAVE_BLIND     a cancelled waiter leaves without looking whether it was taken out of the queue
+ *   LATE_MARK       a task that must wait marks the word and joins, without checking
+ *                   again whether there are enough by now
+ *   BARGE           permits are taken from the word although a task waits
+ *   NO_SERVE        a cancelled head of the queue does not serve the waiters behind it
+ *   LEAVE_BLIND     a cancelled waiter leaves without looking whether it was taken out
+ *                   of the queue
  *   SKIP            permits that are too few for the head are given to the next one
  *   KEEP_MARK       serve leaves the mark, when it has emptied the queue
  * and with -DSTACK:
- *   ADD_UNDER_LOCK  release that finds nobody waiting any more adds the permits before it releases the queue's lock
+ *   ADD_UNDER_LOCK  release that finds the queue empty adds the permits before it
+ *                   releases the queue's lock
  *   GRANT_FIRST     a waiter is granted before the queue's lock is released
  */
 #ifdef STACK
@@ -36,7 +41,7 @@ bool in_queue[TASKS], granted[TASKS];
 byte asked[TASKS];                /* for how many */
 
 byte out;                         /* permits that tasks have */
-bool overtaken;                   /* somebody in the queue was, by one who came later */
+bool overtaken;                   /* a waiter was, by a later request */
 bool freed;
 
 inline touch()

@@ -1,28 +1,36 @@
 /*
- * A number is closed while calls begin to wait on it, and used again at once (reactor/source.c, runtime/io/ready.c).
+ * A number is closed while calls begin to wait on it, and used again at once
+ * (reactor/source.c, runtime/io/ready.c).
  *
- * File 1 has the number; a closer closes it, as weft_close does; then file 2 gets the number. One call reads from the
- * number, from whenever, and ends with bytes or -EBADF; another reads file 2 to its end. The peer of file 1 may send
- * bytes; that of file 2 sends some, and closes, at once or when they have been read; it may begin only when
- * the first call waits on file 1 no more. A poller passes events on. Every step is one sequentially consistent operation of the code, or one
- * system call. When nothing can move any more:
- *   - the first call has ended, and with -EBADF if it was parked when its registration ended;
+ * File 1 has the number; a closer closes it, as weft_close does; then file 2 gets the
+ * number. One call reads from the number, from whenever, and ends with bytes or -EBADF;
+ * another reads file 2 to its end. The peer of file 1 may send bytes; that of file 2
+ * sends some, and closes, at once or when they have been read; it may begin only when
+ * the first call waits on file 1 no more. A poller passes events on. Every step is one
+ * sequentially consistent operation of the code, or one system call. When nothing can
+ * move any more:
+ *   - the first call has ended, and with -EBADF if it was parked when its registration
+ *     ended;
  *   - the second has seen the end, and was never told -EBADF.
  *
- * A value of the cell is the generation, the number of the edge, and whether it announces an end; 0: empty.
+ * A value of the cell is the generation, the number of the edge, and whether it
+ * announces an end; 0: empty.
  *
  * Planted bugs, each of which must be found (-DBUG_...):
  *   NO_MARK      the closer does not mark the number: it never looks again
- *   LOOK_EARLY   it looks for what was registered meanwhile before close(2), and not after
- *   MARK_LATE    who registers looks at the mark when it has added the number to epoll
- *   TRUST        who registers what is registered does not check it
- *   KEEP_KIND    what is registered while the number is closed is remembered as if it were sure
- *   WAKE_LATE    leave sets the cell past the lock, by the generation that it finds then
- *   NO_LOOK      who has pushed its node does not look at the generation
- *   CLEAR_BLIND  who read less than asked for clears without a look at the generation
- *   KIND_FIRST   who registers finds out the kind before that, and not after
+ *   LOOK_EARLY   it looks for concurrent registrations before close(2), and not after
+ *   MARK_LATE    a registration checks the mark after it has added the number to epoll
+ *   TRUST        a registration that finds the number registered does not check it
+ *   KEEP_KIND    the kind found while the number is closed is kept as if it were
+ *                certain
+ *   WAKE_LATE    leave sets the cell past the lock, by the generation that it finds
+ *                then
+ *   NO_LOOK      a call that has pushed its node does not check the generation
+ *   CLEAR_BLIND  a call with a short read clears without checking the generation
+ *   KIND_FIRST   a registration finds out the kind before it, and not after
  *
- * File 2 is one of which a short read has read all, as file 1 is; with -DUNIX it is not. The last two bugs need that.
+ * File 2 is one of which a short read has read all, as file 1 is; with -DUNIX it is
+ * not. The last two bugs need that.
  */
 #ifdef UNIX
 #define AT_ONCE 2    /* a read of file 2 takes less than there is */
@@ -78,7 +86,7 @@ inline leave()
 #ifdef BUG_WAKE_LATE
         skip
 #else
-        set_cell(VALUE(generation, 0, 0))    /* nobody sees whether it is still in the set */
+        set_cell(VALUE(generation, 0, 0))    /* no one sees whether it is still in the set */
 #endif
     }
 }
@@ -111,7 +119,7 @@ inline look_at_mark(sure)
     if :: !sure -> doubted = true :: else -> skip fi
 }
 
-/* wf_source_register; `ok` false: -EBADF. Nobody but epoll and who holds the mutex sees what is not a step. */
+/* wf_source_register; `ok` false: -EBADF. Only epoll and the mutex's holder see what is not a step. */
 inline attach(me, ok, sure, mine, tcp)
 {
 #ifdef BUG_KIND_FIRST

@@ -1,21 +1,27 @@
 /*
- * When the reactor thread looks at the workers, and when it sleeps without doing so (reactor/thread.c, [L2]): it never
- * sleeps without bound beside a worker that is awake, and behind whose task something waits.
+ * When the reactor thread looks at the workers, and when it sleeps without doing so
+ * (reactor/thread.c, [L2]): it never sleeps without bound while a worker is awake and a
+ * second task waits behind its current one.
  *
- * Every step is one operation of the code. All that may happen at any time is a choice: workers wake up and fall asleep,
- * by themselves or because a waker has cleared their bit; events wake the thread; ticks end; the workers are too busy
- * for STANDBY, and calm again; another thread calls the reactor thread, because of a timer. How a call gets to a thread
- * in epoll is eventfd.pml's: here it is `edge`, which is not lost.
+ * Every step is one operation of the code. Everything that may happen at any time is a
+ * nondeterministic choice: workers wake up and fall asleep, by themselves or because a
+ * waker has cleared their bit; events wake the thread; ticks end; the workers are too
+ * busy for STANDBY, and calm again; another thread calls the reactor thread, because of
+ * a timer. How a call gets to a thread in epoll is eventfd.pml's: here it is `edge`,
+ * which is not lost.
  *
- * `waits` counts from the end of wf_worker_attend on; until then the worker is about to tell.
+ * `waits` counts from the end of wf_worker_attend on; until then the worker is about to
+ * tell.
  *
  * Planted bugs, each of which must be found (-DBUG_...):
  *   NO_EXCHANGE   attend does not take `unwatched` back
  *   NO_CALL       attend takes it back, and does not call the thread
  *   ATTEND_FIRST  a worker attends before it is counted as awake
  *   LOOK_FIRST    plan looks at the workers before it says that it will not look again
- *   CALLED_ONLY   the thread asks its turn in epoll whether it was called, and not `unwatched`
- *   ASK_FIRST     a caller asks how the thread sleeps, then wakes it there: the poll with one lease for all did so
+ *   CALLED_ONLY   the thread asks its turn in epoll whether it was called, and not
+ *                 `unwatched`
+ *   ASK_FIRST     a caller asks how the thread sleeps, then wakes it there: the poll
+ *                 with one lease for all did so
  *   NO_TOKEN      a call that comes before the sleep is not kept
  */
 #define WORKERS 2
@@ -31,7 +37,7 @@ bool edge;               /* the eventfd was written for it */
 bool unbound;            /* it sleeps in epoll until something happens */
 bool asleep[WORKERS] = true;
 bool waits[WORKERS];     /* something waits behind what the worker runs, and it has told */
-byte calling;            /* those who have begun to call the thread */
+byte calling;            /* callers that have begun to call the thread */
 
 /* wf_turn_call_thread; `calling` has counted the caller */
 inline call_thread()

@@ -1,6 +1,7 @@
-// Broadcasts and watches while everything happens to them at once: tasks and a foreign thread send, receivers come and
-// go, are slow, are cancelled in mid-wait and carry on by another task, somebody closes. Every receiver accounts for
-// each message that was sent while it was subscribed: had once and in order, or counted as lost.
+// Broadcasts and watches under all operations at once: tasks and a foreign thread send;
+// receivers subscribe and unsubscribe, are slow, are cancelled in mid-wait and
+// continued by another task; the object is closed. Every receiver accounts for each
+// message sent while it was subscribed: received once and in order, or counted as lost.
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -17,7 +18,7 @@ enum { SENDERS = 3, RECEIVERS = 6, VISITORS = 2, THREAD = SENDERS, SOURCES = SEN
 struct round {
     weft_broadcast *b;
     unsigned number;
-    bool closes;            // somebody closes it in the middle
+    bool closes;            // it is closed in the middle
     _Atomic uint32_t sent;  // A: sends that were accepted
     _Atomic uint32_t ended; // A: sources that will not send any more
 };
@@ -25,7 +26,7 @@ struct round {
 static struct round now;
 static _Atomic uint64_t received, lost_in_all, cancelled, closed_early; // A: what happened, for the curious
 
-// A message: who sent it, and which of his it is, from 1 on.
+// A message: its sender, and its number among the sender's messages, from 1 on.
 struct message {
     uint32_t source, number;
     uint32_t check; // that it is whole
@@ -88,7 +89,7 @@ static void *send_in_a_thread(void *arg)
     return NULL;
 }
 
-// --- receivers -------------------------------------------------------------------------------------------------------
+// --- receivers -----------------------------------------------------------------------
 
 // A receiver, and what it has had so far: it outlives tasks that are cancelled.
 struct reader {
@@ -131,7 +132,8 @@ static int read_some(void *arg)
     }
 }
 
-// read_to_the_end keeps a task on the receiver, cancels it from time to time, and gives the receiver to another one.
+// read_to_the_end keeps a task on the receiver, cancels it from time to time, and gives
+// the receiver to another one.
 static int read_to_the_end(void *arg)
 {
     struct reader *me = arg;
@@ -157,7 +159,8 @@ static int read_to_the_end(void *arg)
     return 0;
 }
 
-// come_and_go subscribes, takes a few, and leaves, again and again: it disturbs nobody.
+// come_and_go repeatedly subscribes, takes a few messages, and unsubscribes: that must
+// not affect other receivers.
 static int come_and_go(void *arg)
 {
     struct wf_test_rand r = rand_for(300 + (unsigned)(uintptr_t)arg);
@@ -267,7 +270,7 @@ static void each_receiver_accounts_for_every_message(void **state)
            (unsigned long long)lost_in_all, (unsigned long long)cancelled, (unsigned long long)closed_early);
 }
 
-// --- watch -----------------------------------------------------------------------------------------------------------
+// --- watch ---------------------------------------------------------------------------
 
 enum { FOLLOWERS = 6, CHANGES = 400 };
 
@@ -321,7 +324,7 @@ static int follow(void *arg)
         err = join(t);
     } while (err == -ECANCELED);
     assert_int_equal(err, -EPIPE);
-    assert_int_equal(me->version, CHANGES + 1); // nobody misses the last one
+    assert_int_equal(me->version, CHANGES + 1); // every receiver sees the last one
     weft_watch_unref(me->w);
     return 0;
 }

@@ -1,6 +1,7 @@
-// Channels while everything happens at once: many send, many receive, in every way there is; some are cancelled, some
-// run out of time, and somebody closes. Each message that was sent is received once, or left in the channel; one that
-// was not sent is never seen; and each receiver sees each sender's messages in order.
+// Channels under all operations at once: many tasks send and receive, in every way
+// there is; some are cancelled, some run out of time, and the channel is closed. Each
+// message that was sent is received once, or left in the channel; one that was not sent
+// is never seen; and each receiver sees each sender's messages in order.
 //
 // On many threads, and once more on weft's test runtime, one seed after the other.
 #include <pthread.h>
@@ -155,12 +156,13 @@ static void begin(unsigned number)
     now.number = number;
     now.c = new_chan(sizeof(struct message), capacities[number % wf_countof(capacities)]);
     for (int id = 0; id < MESSAGES; id++) {
-        wf_store_relaxed(&now.sent[id], 0); // relaxed: nobody else is there yet
+        wf_store_relaxed(&now.sent[id], 0); // relaxed: no other thread is running yet
         wf_store_relaxed(&now.got[id], 0);
     }
 }
 
-// settle drains the channel, which is closed, and compares what was sent with what was received.
+// settle drains the channel, which is closed, and compares what was sent with what was
+// received.
 static void settle(void)
 {
     struct message m;
@@ -175,7 +177,8 @@ static void settle(void)
     weft_chan_unref(now.c);
 }
 
-// play is one round. In every other one all senders come to their end before the channel is closed.
+// play is one round. In every other one all senders come to their end before the
+// channel is closed.
 static void play(unsigned number, bool outside)
 {
     weft_task *senders[SENDERS], *receivers[RECEIVERS];

@@ -1,4 +1,5 @@
-// Forks, while other threads make and free runtimes: each child runs one of its own. WEFT_ROUNDS=10000 for long.
+// Forks, while other threads make and free runtimes: each child runs one of its own.
+// WEFT_ROUNDS=10000 for long.
 #include <sched.h>
 #include <time.h>
 #include <weft.h>
@@ -9,8 +10,8 @@
 #include "tests/support/tasks.h"
 #include "tests/support/threads.h"
 
-// The sanitizers' allocators do not survive a fork in which another thread holds their locks (glibc's does): there, the
-// forking thread makes the runtimes itself.
+// The sanitizers' allocators do not survive a fork in which another thread holds their
+// locks (glibc's does): there, the forking thread makes the runtimes itself.
 #if defined(WF_ASAN) || defined(WF_TSAN)
 enum { MAKERS = 0 };
 #else
@@ -49,7 +50,8 @@ static _Noreturn void be_child(void)
     _exit(weft_run(NULL, spawn_and_sleep, NULL));
 }
 
-// end_of waits for the child's end; one that hangs is killed, long after any other has ended.  Returns: its status.
+// end_of waits for the child's end; one that hangs is killed, long after any other has
+// ended.  Returns: its status.
 static int end_of(pid_t pid)
 {
     weft_time deadline = weft_after(WEFT_S(DEADLINE));

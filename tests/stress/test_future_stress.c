@@ -1,5 +1,6 @@
-// Futures whose waiters leave while they are completed: by deadlines that are just about to come, by cancels, by both;
-// many waiters; several that want to complete. Each future's memory is filled with rubbish as soon as it may be.
+// Futures whose waiters leave while they are completed: by deadlines that are just
+// about to come, by cancels, by both; many waiters; several that want to complete. Each
+// future's memory is filled with rubbish as soon as it may be.
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -13,7 +14,7 @@
 
 enum { WAITERS = 6, COMPLETERS = 2, CROWD = 500 };
 
-// One round: tasks that wait for one future, and those who complete it.
+// One round: tasks that wait for one future, and completers.
 struct round {
     weft_future future;
     unsigned number;
@@ -80,7 +81,8 @@ static void *complete_in_a_thread(void *arg)
     return NULL;
 }
 
-// wait_impatiently waits with deadlines that are about to come, until one wait ends otherwise.
+// wait_impatiently waits with deadlines that are about to come, until one wait ends
+// otherwise.
 // Returns: the value's writer; -ECANCELED.
 static int wait_impatiently(void *arg)
 {
@@ -170,7 +172,8 @@ static void a_waiter_that_leaves_and_a_completer_never_miss_each_other(void **st
            (unsigned long long)timed_out, (unsigned long long)cancelled);
 }
 
-// Five hundred wait, a part of them leaves from anywhere in the queue, the rest is woken.
+// Five hundred wait, a part of them leaves from anywhere in the queue, the rest is
+// woken.
 static void gather_crowd(unsigned number)
 {
     static weft_task *waiters[CROWD];

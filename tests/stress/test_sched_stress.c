@@ -1,5 +1,6 @@
-// Everything at once, seeded: tasks that spawn, join, detach, cancel, yield, sleep and await, started by threads of the
-// host; first until all is done, then with the runtime stopped in the middle. The books must balance.
+// Everything at once, seeded: tasks that spawn, join, detach, cancel, yield, sleep and
+// await, started by threads of the host; first until all is done, then with the runtime
+// stopped in the middle. The books must balance.
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -24,7 +25,7 @@ static void count(_Atomic uint64_t *counter)
     wf_fetch_add_relaxed(counter, 1); // relaxed: added up when all is over
 }
 
-// --- futures that are completed by a child, or by a thread of the host -----------------------------------------------
+// --- futures that are completed by a child, or by a thread of the host ---------------
 
 struct promise {
     weft_future future;
@@ -121,10 +122,10 @@ static void await_promise(struct wf_test_rand *r)
     promise_drop(p);
 }
 
-// --- tasks -----------------------------------------------------------------------------------------------------------
+// --- tasks ---------------------------------------------------------------------------
 
-// What a task needs to know fits in its argument, so a child may outlive its parent: its random sequence, and its
-// depth.
+// What a task needs to know fits in its argument, so a child may outlive its parent:
+// its random sequence, and its depth.
 static void *argument(uint64_t stream, unsigned depth)
 {
     return (void *)(uintptr_t)(stream << 8 | depth);
@@ -241,9 +242,10 @@ static int live(void *arg)
     return result_of(stream);
 }
 
-// --- the host --------------------------------------------------------------------------------------------------------
+// --- the host ------------------------------------------------------------------------
 
-// Each thread of the host starts tasks and waits for them, in one of three ways, until there is nothing left to do.
+// Each thread of the host starts tasks and waits for them, in one of three ways, until
+// there is nothing left to do.
 static void *be_host(void *arg)
 {
     struct wf_test_rand r = wf_test_rand(~(uint64_t)(uintptr_t)arg);
@@ -313,7 +315,7 @@ static void every_task_runs_once_and_every_result_arrives(void **state)
     begin(200000);
     for (unsigned i = 0; i < HOSTS; i++)
         assert_int_equal(pthread_join(threads.thread[i], NULL), 0);
-    assert_int_equal(weft_rt_stop(rt, WEFT_NEVER), 0); // those that nobody waits for
+    assert_int_equal(weft_rt_stop(rt, WEFT_NEVER), 0); // the tasks without a joiner
     let_the_thread_end();
     assert_int_equal(pthread_join(threads.thread[HOSTS], NULL), 0);
     assert_true(wf_load_relaxed(&left) <= 0);

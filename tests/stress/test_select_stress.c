@@ -1,7 +1,8 @@
-// Selects at both ends of the same channels, with the same channel several times in one select, both ways too; with
-// futures and deadlines among the cases, cancels from outside, and an end by closing. A select does one thing and
-// nothing else: each message that some select says it has sent is received by one, or left in a channel; no other is
-// ever seen.
+// Selects at both ends of the same channels, with the same channel several times in one
+// select, both ways too; with futures and deadlines among the cases, cancels from
+// outside, and an end by closing. A select does one thing and nothing else: each
+// message that some select says it has sent is received by one, or left in a channel;
+// no other is ever seen.
 //
 // On many threads, and once more on weft's test runtime, one seed after the other.
 #include <stdio.h>
@@ -132,7 +133,7 @@ static void begin(unsigned number)
     for (int i = 0; i < CHANNELS; i++)
         now.c[i] = new_numbers(capacities[wf_test_below(&r, number % 2 ? 3 : wf_countof(capacities))]);
     for (int i = 0; i < MESSAGES; i++) {
-        wf_store_relaxed(&now.sent[i], 0); // relaxed: nobody else is there yet
+        wf_store_relaxed(&now.sent[i], 0); // relaxed: no other thread is running yet
         wf_store_relaxed(&now.got[i], 0);
     }
 }
@@ -143,7 +144,7 @@ static void settle(void)
     for (int i = 0; i < CHANNELS; i++) {
         for (int message; (message = try_recv(now.c[i])) >= 0;)
             note_got(message);
-        weft_chan_unref(now.c[i]); // it stops the program if somebody still stands in a queue
+        weft_chan_unref(now.c[i]); // it aborts if a waiter is still queued
     }
     for (int i = 0; i < MESSAGES; i++)
         assert_int_equal(wf_load_relaxed(&now.sent[i]), wf_load_relaxed(&now.got[i])); // relaxed: all is over
@@ -167,7 +168,7 @@ static void play(unsigned number)
     for (int i = 0; i < CHANNELS; i++)
         weft_chan_close(now.c[i]);
     if (!weft_future_done(&now.future))
-        weft_future_complete(&now.future, now.number); // for those who wait for nothing else
+        weft_future_complete(&now.future, now.number); // for the tasks that wait for nothing else
     for (int i = 0; i < TASKS; i++)
         join(tasks[i]);
     settle();

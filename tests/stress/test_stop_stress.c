@@ -1,4 +1,5 @@
-// A runtime that several threads stop at once: it ends once, and each of them learns it. WEFT_ROUNDS=10000 for long.
+// A runtime that several threads stop at once: it ends once, and each of them learns
+// it. WEFT_ROUNDS=10000 for long.
 #include <errno.h>
 #include <sched.h>
 #include <weft.h>
@@ -110,7 +111,8 @@ static int nothing(void *arg)
     return 0;
 }
 
-// weft_rt_free is called while another thread is in weft_rt_stop: that one has seen to it that nothing can be spawned.
+// weft_rt_free is called while another thread is in weft_rt_stop: that one has seen to
+// it that nothing can be spawned.
 static void a_runtime_is_freed_when_the_last_one_has_returned_from_stopping_it(void **state)
 {
     struct round r;

@@ -1,6 +1,7 @@
-// Locks and the like while tasks leave them: by deadlines that are about to come, by cancels, by both, on every worker.
-// What they guard is plain memory; what they count must be conserved; and a wake that is lost is a test that hangs.
-// Each body runs once as it comes, and once with every wake on another worker.
+// Locks and the like while tasks leave them: by deadlines that are about to come, by
+// cancels, by both, on every worker. What they guard is plain memory; what they count
+// must be conserved; and a wake that is lost is a test that hangs. Each body runs once
+// as it comes, and once with every wake on another worker.
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -45,7 +46,8 @@ static void dawdle(struct wf_test_rand *r)
         __asm__ volatile("");
 }
 
-// in_a_hurry calls fn(arg) in a scope whose deadline is about to come, most times. Returns: its result.
+// in_a_hurry calls fn(arg) in a scope whose deadline is about to come, most times.
+// Returns: its result.
 static int in_a_hurry(struct wf_test_rand *r, weft_fn *fn, void *arg)
 {
     weft_scope s;
@@ -73,13 +75,13 @@ static void play(weft_fn *fn, void *arg)
         assert_int_equal(join(t[i]), 0);
 }
 
-// --- mutex and readers-writer lock -----------------------------------------------------------------------------------
+// --- mutex and readers-writer lock ---------------------------------------------------
 
 static struct {
     weft_mutex mutex;
     weft_rwlock rwlock;
     long count, mirror;    // under the lock that is tested
-    _Atomic unsigned mine; // A: how often somebody had it
+    _Atomic unsigned mine; // A: how often it was held
 } guarded;
 
 static int lock_mutex(void *arg)
@@ -187,7 +189,7 @@ static void a_rwlock_excludes_and_forgets_nobody(void **state)
     run_scattered(contend_for_a_rwlock);
 }
 
-// --- an object that its last user frees ------------------------------------------------------------------------------
+// --- an object that its last user frees ----------------------------------------------
 
 struct shared {
     weft_mutex mutex;
@@ -230,7 +232,7 @@ static void the_last_one_to_hold_a_mutex_may_free_it(void **state)
     run_scattered(share);
 }
 
-// --- semaphore -------------------------------------------------------------------------------------------------------
+// --- semaphore -----------------------------------------------------------------------
 
 enum { PERMITS = 6 };
 
@@ -354,7 +356,7 @@ static void a_semaphore_may_go_when_its_permits_have_come(void **state)
     run_scattered(gather);
 }
 
-// --- condition -------------------------------------------------------------------------------------------------------
+// --- condition -----------------------------------------------------------------------
 
 static struct {
     weft_mutex mutex;
@@ -369,8 +371,9 @@ static int wait_for_signal(void *arg)
     return weft_cond_wait(&counter.cond, &counter.mutex);
 }
 
-// take_tokens takes as many as give_tokens of another task gives. One signal is one token: if a signal were lost to a
-// waiter that leaves, one would wait for ever beside a token.
+// take_tokens takes as many as give_tokens of another task gives. One signal is one
+// token: if a leaving waiter lost a signal, another one would wait although there is a
+// token.
 static int take_tokens(struct wf_test_rand *r)
 {
     for (unsigned i = wf_test_rounds(800); i > 0; i--) {
@@ -431,7 +434,7 @@ static void signals_are_not_lost_to_those_who_leave(void **state)
     run_scattered(pass_tokens);
 }
 
-// --- barrier ---------------------------------------------------------------------------------------------------------
+// --- barrier -------------------------------------------------------------------------
 
 enum { PARTIES = 3 };
 
@@ -441,7 +444,8 @@ static struct {
     _Atomic unsigned busy;      // A: tasks that have not met often enough
 } meeting;
 
-// meet meets the others a number of times; and then as long as anybody else has not, so that none is left alone.
+// meet meets the others a number of times, and continues until all others have, so that
+// none is left alone.
 static int meet(void *arg)
 {
     struct wf_test_rand r = rand_of_task();
@@ -484,9 +488,10 @@ static void each_round_of_a_barrier_is_whole(void **state)
     run_scattered(meet_and_leave);
 }
 
-// --- cancelled tasks -------------------------------------------------------------------------------------------------
+// --- cancelled tasks -----------------------------------------------------------------
 
-// Tasks that hold one of each, in turn, until they are cancelled: wherever that meets them, they leave all as it was.
+// Tasks that hold one of each, in turn, until they are cancelled: wherever that meets
+// them, they leave all as it was.
 static struct {
     weft_mutex mutex;
     weft_sem sem;
@@ -560,7 +565,7 @@ static void cancelled_tasks_leave_all_as_it_was(void **state)
     run_scattered(cancel_users);
 }
 
-// --- two runtimes ----------------------------------------------------------------------------------------------------
+// --- two runtimes --------------------------------------------------------------------
 
 static int contend_quietly(void *arg)
 {

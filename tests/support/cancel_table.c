@@ -29,12 +29,12 @@ struct subject {
 static unsigned completed, cut; // outcomes of races
 static const char *now_row, *now_mode;
 
-// --- the subject -----------------------------------------------------------------------------------------------------
+// --- the subject ---------------------------------------------------------------------
 
 static void call(struct subject *s)
 {
     s->result = s->c->row->call(s->c);
-    wf_store_release(&s->c->ended, true); // release: to who looks whether it has ended
+    wf_store_release(&s->c->ended, true); // release: to a reader of `ended`
 }
 
 static int subject(void *arg)
@@ -104,10 +104,10 @@ static int parent(void *arg)
     return weft_yield();
 }
 
-// --- waiting for it --------------------------------------------------------------------------------------------------
+// --- waiting for it ------------------------------------------------------------------
 
-// shows tells whether the dump has a line on `t`: parked in `what`, and as a task that is to look whether it is
-// cancelled, if `marked`.
+// shows tells whether the dump has a line on `t`: parked in `what`, and as a task that
+// is to look whether it is cancelled, if `marked`.
 static bool shows(weft_task *t, const char *what, bool marked)
 {
     enum { ROOM = 1 << 16 }; // few tasks are alive
@@ -135,8 +135,8 @@ void cancel_await_parked(weft_task *t, const char *what)
         assert_int_equal(weft_sleep(WEFT_US(50)), 0);
 }
 
-// await_shown waits until the subject is parked in its call, or has left it: one that waits for time may, on a machine
-// that is slow.
+// await_shown waits until the subject is parked in its call, or has left it: one that
+// waits for time may, on a machine that is slow.
 static void await_shown(struct subject *s, bool marked)
 {
     // acquire: from call
@@ -167,7 +167,7 @@ static void await_still_parked(struct subject *s)
         await_shown(s, true);
 }
 
-// --- the modes -------------------------------------------------------------------------------------------------------
+// --- the modes -----------------------------------------------------------------------
 
 static void start(struct subject *s, weft_fn *fn)
 {
@@ -179,7 +179,7 @@ static void complete(struct subject *s)
     s->c->row->complete(s->c);
 }
 
-// end_cut is the end of a subject that has been cut short with `err`, and then of the case.
+// end_cut is the end of a subject that was cancelled with `err`, and then of the case.
 static void end_cut(struct subject *s, int err)
 {
     const struct cancel_row *row = s->c->row;
@@ -266,7 +266,7 @@ static int nothing(void *arg)
     return 0;
 }
 
-// starved: nobody else has a stack of this size, so there is none in a pool.
+// starved: no other task has a stack of this size, so there is none in a pool.
 static void starved(struct subject *s)
 {
     weft_spawn_opts o = WEFT_SPAWN_OPTS_INIT;
@@ -287,10 +287,11 @@ static void starved(struct subject *s)
     assert_int_equal(s->result, -ENOMEM);
 }
 
-// --- the race --------------------------------------------------------------------------------------------------------
+// --- the race ------------------------------------------------------------------------
 
-// A pause of one of the two, before it cancels or completes. On one worker, a yield or a sleep decides who is first; to
-// a call on a descriptor, only a sleep leaves time to hear of it from the kernel before the cancel.
+// A pause of one of the two, before it cancels or completes. On one worker, a yield or
+// a sleep decides the order; to a call on a descriptor, only a sleep leaves time to
+// hear of it from the kernel before the cancel.
 struct pause {
     enum { SPIN, YIELD, SLEEP, PAUSES } kind;
     unsigned spin;
@@ -358,7 +359,7 @@ static void race(struct subject *s, struct wf_test_rand *r)
     cut += s->result < 0;
 }
 
-// --- all of it -------------------------------------------------------------------------------------------------------
+// --- all of it -----------------------------------------------------------------------
 
 typedef void mode_fn(struct subject *s);
 
@@ -398,7 +399,8 @@ struct table {
     uint64_t seed; // of the races; 0: the run's own, on a runtime with virtual time
 };
 
-// run_row puts a row through all modes; a run in virtual time is short, because there are many of them.
+// run_row puts a row through all modes; a run in virtual time is short, because there
+// are many of them.
 static void run_row(const struct cancel_row *row, struct wf_test_rand *r, bool is_short)
 {
     now_row = row->name;
@@ -468,7 +470,7 @@ void cancel_table_run_seeds(const struct cancel_row *rows, size_t n)
     run_told(run_on_seeds, &(struct table){ rows, n, 0 });
 }
 
-// --- for the rows ----------------------------------------------------------------------------------------------------
+// --- for the rows --------------------------------------------------------------------
 
 weft_time cancel_when(struct cancel_case *c)
 {

@@ -1,4 +1,5 @@
-// What tests of channels and selects share: channels of numbers, and tasks that send or receive one.
+// What tests of channels and selects share: channels of numbers, and tasks that send or
+// receive one.
 #ifndef WF_TESTS_CHANS_H
 #define WF_TESTS_CHANS_H
 
@@ -23,7 +24,8 @@ static inline int try_send(weft_chan *c, int n)
     return weft_chan_try_send(c, &n);
 }
 
-// try_recv returns the number, or an error; the numbers of these tests are not negative.
+// try_recv returns the number, or an error; the numbers of these tests are not
+// negative.
 static inline int try_recv(weft_chan *c)
 {
     int n = -1, err = weft_chan_try_recv(c, &n);

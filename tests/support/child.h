@@ -52,7 +52,8 @@ static inline _Noreturn void child_main(int out, void (*body)(void *), void *arg
     _exit(0);
 }
 
-// child_may_run is false where a child that has threads and aborts takes the emulator with it: return from the test.
+// child_may_run is false where a child that has threads and aborts takes the emulator
+// with it: return from the test.
 static inline bool child_may_run(void)
 {
 #ifdef WF_EMULATED

@@ -1,5 +1,5 @@
-// What tests in C++ share: a runtime under the watchdog, and a child process that ends badly. (tasks.h and child.h in
-// this folder are C.)
+// What tests in C++ share: a runtime under the watchdog, and a child process that ends
+// badly. (tasks.h and child.h in this folder are C.)
 #ifndef WF_TESTS_CXX_H
 #define WF_TESTS_CXX_H
 
@@ -55,7 +55,8 @@ template <class F> void under_seeds(unsigned seeds, F body)
     assert_int_equal(weft_test_seeds(nullptr, wf_test_seed(), wf_test_rounds(seeds), fn, &body), 0);
 }
 
-// what_it_said runs body(), which must abort, in a child process.  Returns: what it said on stderr.
+// what_it_said runs body(), which must abort, in a child process.  Returns: what it
+// said on stderr.
 template <class F> std::string what_it_said(F body)
 {
     int ends[2], status;

@@ -88,7 +88,8 @@ static void start_watchdog(void)
         exit(1);
     }
     pthread_detach(thread);
-    // A test may fork: by then the thread must be past its beginning, where it holds locks of the sanitizers'.
+    // A test may fork: by then the thread must be past its beginning, where it holds
+    // locks of the sanitizers'.
     while (sem_wait(&watchdog_runs) < 0)
         ;
 }

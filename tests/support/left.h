@@ -1,5 +1,6 @@
-// What a test leaves behind. A test that stands in its table as left_test(f) must leave no thread, no descriptor and no
-// mapping of the size of a slab of stacks; LeakSanitizer sees to the rest.
+// What a test leaves behind. A test that stands in its table as left_test(f) must leave
+// no thread, no descriptor and no mapping of the size of a slab of stacks;
+// LeakSanitizer sees to the rest.
 #ifndef WF_TESTS_LEFT_H
 #define WF_TESTS_LEFT_H
 
@@ -14,7 +15,8 @@
 
 #define left_test(f) cmocka_unit_test_setup_teardown(f, left_before, left_after)
 
-// glibc keeps up to 40 MiB of threads' stacks for the next ones; a slab of stacks is 64 MiB.
+// glibc keeps up to 40 MiB of threads' stacks for the next ones; a slab of stacks is 64
+// MiB.
 #define LEFT_MAPPED_MAX ((size_t)48 << 20)
 
 struct left {

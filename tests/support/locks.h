@@ -1,4 +1,5 @@
-// What tests of locks and the like share: calls that must succeed, and tasks in a known order.
+// What tests of locks and the like share: calls that must succeed, and tasks in a known
+// order.
 #ifndef WF_TESTS_LOCKS_H
 #define WF_TESTS_LOCKS_H
 
@@ -22,7 +23,8 @@ static inline void yield(void)
     assert_int_equal(weft_yield(), 0);
 }
 
-// spawn_parked spawns a task and returns once it is parked in `call`: the order of a queue is that of these calls.
+// spawn_parked spawns a task and returns once it is parked in `call`: the order of a
+// queue is that of these calls.
 static inline weft_task *spawn_parked(weft_fn *fn, void *arg, const char *call)
 {
     weft_task *t = spawn(fn, arg);
@@ -30,7 +32,8 @@ static inline weft_task *spawn_parked(weft_fn *fn, void *arg, const char *call)
     return t;
 }
 
-// is_still_parked lets `t`, which may have been woken, run until it is parked in `call` again, or has ended.
+// is_still_parked lets `t`, which may have been woken, run until it is parked in `call`
+// again, or has ended.
 // Returns: false if it has ended.
 static inline bool is_still_parked(weft_task *t, const char *call)
 {
@@ -49,7 +52,8 @@ static inline bool is_still_parked(weft_task *t, const char *call)
     return parked;
 }
 
-// Who was served in which order. The mutex that it is written under is not the one that is tested.
+// The order in which tasks were served. It is written under a mutex that is not the
+// tested one.
 struct order {
     weft_mutex mutex;
     unsigned count;

@@ -1,4 +1,5 @@
-// Misuse, tried in a child process: it must stop the program with one sentence that names the task and the rule.
+// Misuse, tried in a child process: it must stop the program with one sentence that
+// names the task and the rule.
 #ifndef WF_TESTS_MISUSE_H
 #define WF_TESTS_MISUSE_H
 
@@ -32,7 +33,7 @@ static inline void misuse_outside(void *arg)
     _exit(((const struct misuse *)arg)->fn(NULL) ? 3 : 2);
 }
 
-// misuse_expect: one line, which begins with who did it.
+// misuse_expect expects one line, which begins with the name of the culprit.
 static inline void misuse_expect(const struct child *c, const char *who, const struct misuse *m)
 {
     child_expect_signal(c, SIGABRT);

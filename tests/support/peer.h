@@ -1,4 +1,5 @@
-// The other side: plain threads and blocking sockets, which know nothing of weft, and bytes that can be checked.
+// The other side: plain threads and blocking sockets, which know nothing of weft, and
+// bytes that can be checked.
 #ifndef WF_TESTS_PEER_H
 #define WF_TESTS_PEER_H
 
@@ -19,7 +20,7 @@
 
 #include "tests/support/harness.h"
 
-// --- threads ---------------------------------------------------------------------------------------------------------
+// --- threads -------------------------------------------------------------------------
 
 static inline pthread_t peer_start(void *(*fn)(void *), void *arg)
 {
@@ -33,9 +34,10 @@ static inline void peer_join(pthread_t thread)
     assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
-// --- bytes -----------------------------------------------------------------------------------------------------------
+// --- bytes ---------------------------------------------------------------------------
 
-// peer_byte is the byte at `at` of the stream `seed`: none is like its neighbours, so a lost or doubled one shows.
+// peer_byte is the byte at `at` of the stream `seed`: none is like its neighbours, so a
+// lost or doubled one shows.
 static inline uint8_t peer_byte(uint64_t seed, uint64_t at)
 {
     uint64_t z = (seed + at) * UINT64_C(0x9E3779B97F4A7C15);
@@ -76,7 +78,7 @@ static inline void peer_read(int fd, void *buf, size_t n)
     }
 }
 
-// --- sockets ---------------------------------------------------------------------------------------------------------
+// --- sockets -------------------------------------------------------------------------
 
 // peer_addr reads "127.0.0.1:PORT".
 static inline struct sockaddr_in peer_addr(const char *text)
@@ -124,9 +126,10 @@ static inline void peer_reset(int fd)
     close(fd);
 }
 
-// --- pairs -----------------------------------------------------------------------------------------------------------
+// --- pairs ---------------------------------------------------------------------------
 
-// A pair of connected descriptors, in blocking mode: bytes written to [1] are read from [0].
+// A pair of connected descriptors, in blocking mode: bytes written to [1] are read from
+// [0].
 enum peer_kind { PEER_TCP, PEER_UNIX, PEER_PIPE, PEER_KINDS };
 
 static inline void peer_tcp_pair(int fd[2])
@@ -159,7 +162,8 @@ static inline void peer_nonblock(int fd)
     assert_true(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == 0);
 }
 
-// peer_in_flight tells whether bytes of a TCP socket are on their way: when they arrive, there is room for more.
+// peer_in_flight tells whether bytes of a TCP socket are on their way: when they
+// arrive, there is room for more.
 static inline bool peer_in_flight(int fd)
 {
     int unacknowledged = 0, unsent = 0; // valgrind does not know that the second call fills it
@@ -167,7 +171,8 @@ static inline bool peer_in_flight(int fd)
            unacknowledged != unsent;
 }
 
-// peer_stuff writes to a socket or pipe until it takes no more, and will take no more until somebody reads.
+// peer_stuff writes to a socket or pipe until it is full, and stays full until its
+// other end reads.
 // Returns: how many bytes it took.
 static inline size_t peer_stuff(int fd, uint64_t seed)
 {

@@ -1,10 +1,12 @@
-// Tests that run under many seeds, by virtual time (weft/test.h): each run is another order of the same tasks.
+// Tests that run under many seeds, by virtual time (weft/test.h): each run is another
+// order of the same tasks.
 #ifndef WF_TESTS_SEEDS_H
 #define WF_TESTS_SEEDS_H
 
 #include "tests/support/tasks.h"
 
-// run_seeds runs a body under `seeds` seeds, more or less by WEFT_TEST_SCALE, from this run's own on.
+// run_seeds runs a body under `seeds` seeds, more or less by WEFT_TEST_SCALE, from this
+// run's own on.
 static inline void run_seeds(unsigned seeds, weft_fn *fn, void *arg)
 {
     struct tasks_body body = { fn, arg };

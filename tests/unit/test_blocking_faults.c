@@ -74,7 +74,8 @@ static void await_queued(weft_rt *rt, weft_task *t)
     close(dump);
 }
 
-// wait_without_threads: the one job there may be waits for a task that needs another. It is told, and can go on.
+// wait_without_threads: the one job there may be waits for a task that needs another.
+// It is told, and can go on.
 static int wait_without_threads(void *rt)
 {
     int n = 21;

@@ -1,5 +1,5 @@
-// Broadcast and watch without waiting: what a receiver gets, held against a model; then readers that are overtaken
-// while they copy.
+// Broadcast and watch without waiting: what a receiver gets, held against a model; then
+// readers that are overtaken while they copy.
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -59,7 +59,7 @@ static void expect_none(weft_receiver *r, int err)
     assert_int_equal(lost, 77);
 }
 
-// --- broadcast -------------------------------------------------------------------------------------------------------
+// --- broadcast -----------------------------------------------------------------------
 
 static void every_receiver_gets_every_message_in_order(void **state)
 {
@@ -85,7 +85,7 @@ static void a_receiver_gets_what_is_sent_from_then_on(void **state)
     weft_broadcast *b = new_broadcast(sizeof(uint64_t), 4);
     (void)state;
 
-    send_number(b, 1, 0); // nobody hears that
+    send_number(b, 1, 0); // there is no receiver
     weft_receiver *first = subscribe(b);
     expect_none(first, -EAGAIN);
     send_number(b, 2, 1);
@@ -177,7 +177,7 @@ static void the_last_reference_closes_and_the_last_holder_frees(void **state)
     weft_broadcast_unref(b);
     send_number(b, 1, 2);
     expect_number(r, 1);
-    weft_broadcast_unref(b); // nobody can send any more
+    weft_broadcast_unref(b); // no sender is left
     expect_none(r, -EPIPE);
     expect_number(other, 1);
     expect_none(other, -EPIPE);
@@ -256,11 +256,12 @@ static void a_broadcast_is_made_whole_or_not_at_all(void **state)
     weft_broadcast_unref(b);
 }
 
-// --- against a model -------------------------------------------------------------------------------------------------
+// --- against a model -----------------------------------------------------------------
 
 enum { SEATS = 5 };
 
-// The model: every message that was sent is its own number; a receiver is the next one that is due to it.
+// The model: every message that was sent is its own number; a receiver is the next one
+// that is due to it.
 struct model {
     weft_broadcast *b;
     uint64_t capacity, sent, watched; // watched: messages that had a receiver, so that the ring has them
@@ -351,7 +352,7 @@ static void it_does_what_the_model_does(void **state)
     free(m);
 }
 
-// --- watch -----------------------------------------------------------------------------------------------------------
+// --- watch ---------------------------------------------------------------------------
 
 static void expect_latest(const weft_watch *w, uint64_t value, uint64_t version)
 {
@@ -402,7 +403,7 @@ static void without_an_initial_value_it_is_zero(void **state)
     weft_watch_unref(w);
 }
 
-// --- many threads ----------------------------------------------------------------------------------------------------
+// --- many threads --------------------------------------------------------------------
 
 enum { WORDS = 9, READERS = 2, WRITERS = 2 };
 
@@ -414,7 +415,7 @@ static uint32_t messages; // each writer's
 enum { MESSAGES_MAX = 40000 };
 static uint32_t written[WRITERS][MESSAGES_MAX + 1]; // before the message is sent: not atomic, so that a race is seen
 
-// A message says who sent it and which one it is, in each of its words.
+// Each word of a message contains its sender and its number.
 static void make(uint64_t *words, uint64_t writer, uint64_t number)
 {
     for (int i = 0; i < WORDS; i++)
@@ -445,8 +446,8 @@ static void *write_hot(void *arg)
     return NULL;
 }
 
-// read_hot: what it gets is whole, and what was written before it is seen; each writer's messages are in order, and
-// none is missing that was not counted.
+// read_hot: what it gets is whole, and what was written before it is seen; each
+// writer's messages are in order, and none is missing that was not counted.
 static void *read_hot(void *arg)
 {
     weft_receiver *r = arg;

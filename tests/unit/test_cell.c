@@ -1,4 +1,5 @@
-// The cell: single facts first, then threads that push, leave, set and clear as fast as they can.
+// The cell: single facts first, then threads that push, leave, set and clear as fast as
+// they can.
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -12,7 +13,7 @@
 // --- one thread ---
 
 static struct wf_cell cell;
-static int order[16]; // who was woken, in turn
+static int order[16]; // the woken waiters, in order
 static int woken;
 
 static void note(void *arg)
@@ -138,7 +139,8 @@ static void the_only_waiter_that_leaves_makes_it_empty(void **state)
     expect_woken(0, NULL);
 }
 
-// Every subset of four waiters leaves, in every order of which two orders are tried: up and down.
+// Every subset of four waiters leaves, in every order of which two orders are tried: up
+// and down.
 static void those_who_left_are_not_woken_and_all_others_are(void **state)
 {
     (void)state;
@@ -226,7 +228,8 @@ static void nor_after_the_cell_was_cleared(void **state)
     expect_woken(1, (int[]){ 7 });
 }
 
-// The leaver's own node was taken; the stack that it finds is other people's, who may have come and left before.
+// The leaver's own node was taken; the stack that it finds belongs to other waiters,
+// which may have come and left before.
 static void nor_may_it_disturb_those_who_came_after(void **state)
 {
     (void)state;
@@ -281,7 +284,8 @@ static void a_hundred_thousand_leave_in_any_order(void **state)
     free(nodes);
 }
 
-// --- two threads: what the setter wrote before is visible (it is ThreadSanitizer that looks) ---
+// --- two threads: what the setter wrote before is visible (it is ThreadSanitizer that
+// looks) ---
 
 static int payload;
 static struct wf_cell_node waiting_node;
@@ -328,7 +332,7 @@ static void find_it_cleared(void)
 {
     await_set();
     uintptr_t seen = 2 | 1;
-    // relaxed: that somebody else has cleared it orders nothing for us
+    // relaxed: another thread's clear orders nothing for this one
     assert_true(wf_cas_relaxed(&cell.word, &seen, (uintptr_t)0));
     wf_cell_value(&cell);
 }
@@ -359,8 +363,9 @@ static void what_the_setter_wrote_is_visible_however_one_learns_of_it(void **sta
 
 // --- many threads ---
 
-// Waiters push, and then wait or leave, `rounds` times; who finds the cell set takes the value away. Setters set it as
-// long as there are waiters. Afterwards the books must balance.
+// Waiters push, and then wait or leave, `rounds` times; a waiter that finds the cell
+// set takes the value away. Setters set it as long as there are waiters. Afterwards the
+// counts must agree.
 enum { WAITERS = 4, SETTERS = 2 };
 
 struct waiter {
@@ -492,7 +497,8 @@ static void *set_once_each(void *arg)
     return NULL;
 }
 
-// As the reactor does it: each edge has a higher number, and replaces what nobody has taken yet.
+// As the reactor does it: each edge has a higher number, and replaces a value that was
+// not taken yet.
 static void *set_over_and_over(void *arg)
 {
     struct setter *s = arg;
@@ -530,7 +536,8 @@ static void run_threads(unsigned n, void *(*be_setter)(void *))
     pthread_barrier_destroy(&start);
 }
 
-// The waiters' books, added up; each must have been woken exactly as often as it was signalled.
+// The waiters' books, added up; each must have been woken exactly as often as it was
+// signalled.
 static struct waiter all_waiters(void)
 {
     struct waiter all = { 0 };

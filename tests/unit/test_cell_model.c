@@ -1,9 +1,11 @@
-// The cell under every schedule: base/cell.c is compiled into this program with a yield before each atomic operation,
-// and a few actors run it in all interleavings, or in all that preempt an actor a few times at most.
+// The cell under every schedule: base/cell.c is compiled into this program with a yield
+// before each atomic operation, and a few actors run it in all interleavings, or in all
+// that preempt an actor a few times at most.
 //
-// The interleavings are sequentially consistent: memory orders are ThreadSanitizer's part, in test_cell.c.
+// The interleavings are sequentially consistent: memory orders are ThreadSanitizer's
+// part, in test_cell.c.
 //
-// A scenario is a script for the beginning, where nobody disturbs, and one for each actor:
+// A scenario is a script for the undisturbed beginning, and one for each actor:
 //
 //   p0  push node 0                              s   set, unless it is set
 //   l0  leave; if that fails, wait for the signal a   set again: as the reactor does, whatever it was
@@ -29,7 +31,7 @@ static void relax(unsigned *turns);
 #undef wf_cas_acq_rel
 #define wf_load_relaxed(p) (step("load " #p, false), atomic_load(p))
 #define wf_load_acquire(p) wf_load_relaxed(p)
-#define wf_store_relaxed(p, v) atomic_store((p), (v)) // it is only used for what nobody else can see yet
+#define wf_store_relaxed(p, v) atomic_store((p), (v)) // only used for data that is not shared yet
 #define wf_store_release(p, v) (step("store " #p, true), atomic_store((p), (v)), step("", false)) // a node may go now
 #define wf_cas_acquire(p, expected, v) (step("cas " #p, true), atomic_compare_exchange_strong((p), (expected), (v)))
 #define wf_cas_acq_rel(p, expected, v) wf_cas_acquire((p), (expected), (v))
@@ -71,10 +73,11 @@ struct actor {
     ucontext_t context;
     bool begun; // it stands before its first step
     bool done;
-    uint64_t spins_at; // it waits for somebody to write: the count of writes when it last looked; 0: it does not wait
+    uint64_t spins_at; // it waits for a write: the count of writes when it last looked; 0: it does not wait
 };
 
-// Where the schedule may branch: who could go on, as bits, and who did in this execution.
+// A branch of the schedule: the actors that could continue, as bits, and the one that
+// did in this execution.
 struct branch {
     unsigned could;
     int did;
@@ -128,14 +131,15 @@ static unsigned runnable(void)
     return set;
 }
 
-// choose decides who goes on: as recorded, beyond that whoever ran, else the first.
+// choose chooses the actor that continues: as recorded; after that the one that ran,
+// else the first.
 static int choose(void)
 {
     unsigned could = runnable();
     bool may_go_on = running != NOBODY && (could >> running & 1);
     struct branch *b = &branches[depth];
 
-    expect(could != 0); // else all wait for ever: a lost wake
+    expect(could != 0); // else all wait indefinitely: a lost wake
     expect(depth + 1 < DEPTH);
     if (may_go_on && preemptions == preemptions_max)
         could = 1u << running;
@@ -178,7 +182,7 @@ static void step(const char *what, bool does_write)
     trace[depth - 1].what = what;
 }
 
-// relax waits until somebody has written something.
+// relax waits until another actor has written.
 static void relax(unsigned *turns)
 {
     (void)turns;
@@ -187,7 +191,8 @@ static void relax(unsigned *turns)
     step("wait", false);
 }
 
-// backtrack changes the last choice that has an alternative.  Returns: false when all have been tried.
+// backtrack changes the last choice that has an alternative.  Returns: false when all
+// have been tried.
 static bool backtrack(void)
 {
     while (depth_recorded > 0) {
@@ -218,7 +223,8 @@ static void bury(int k)
     ASAN_POISON_MEMORY_REGION(&waits[k], sizeof(waits[k]));
 }
 
-// await_signal waits as a task does: it looks again only when its waker has fired once more.
+// await_signal waits as a task does: it looks again only when its waker has fired once
+// more.
 static void await_signal(int k)
 {
     unsigned turns = 0;
@@ -313,7 +319,7 @@ static void be_actor(int i)
         switch_to(choose());
     } else {
         for (int k = 0; k < ACTORS; k++)
-            expect(actors[k].done); // else the rest waits for ever: a lost wake
+            expect(actors[k].done); // else the rest waits indefinitely: a lost wake
         running = NOBODY;
         setcontext(&explorer);
     }
@@ -336,7 +342,8 @@ static void reset(void)
     writes = 1;
 }
 
-// blank fills a context, and is not inlined: getcontext returns twice, for all that gcc knows.
+// blank fills a context, and is not inlined: getcontext returns twice, for all that gcc
+// knows.
 static WF_NOINLINE void blank(ucontext_t *context)
 {
     getcontext(context);
@@ -361,7 +368,8 @@ static void start_actors(void)
     switch_to(choose());
 }
 
-// early_woken asserts that a set woke all who were there from the beginning and did not leave.
+// early_woken asserts that a set woke all nodes that were there from the beginning and
+// did not leave.
 static void early_woken(void)
 {
     for (const char *at = scenario->beginning; *at && sets > 0; at++)
@@ -369,7 +377,7 @@ static void early_woken(void)
             expect(fired[at[1] - '0'] == !left[at[1] - '0']);
 }
 
-// settle wakes whoever still waits, and looks at the books.
+// settle wakes the remaining waiters, and checks the counts.
 static void settle(bool again_used)
 {
     bool is_set = atomic_load(&cell.word) & WF_CELL_SET;

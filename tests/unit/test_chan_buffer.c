@@ -1,4 +1,5 @@
-// The buffer of a channel, and how channels use memory: it is asked for where the header says so, and given back.
+// The buffer of a channel, and how channels use memory: it is asked for where the
+// header says so, and given back.
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -11,11 +12,12 @@
 #include "runtime/chan/buffer.h"
 #include "tests/support/chans.h"
 
-// --- the chain -------------------------------------------------------------------------------------------------------
+// --- the chain -----------------------------------------------------------------------
 
 static struct wf_buffer buffer;
 
-// Numbers come with a neighbour: gcc warns of the copy of 16 bytes that it sees, and that is not made.
+// Numbers come with a neighbour: gcc warns of the copy of 16 bytes that it sees, and
+// that is not made.
 static void put(uint64_t n)
 {
     uint64_t from[2] = { n, 0 };
@@ -78,7 +80,7 @@ static void a_chain_with_little_in_it_stays_in_one_block(void **state)
     wf_buffer_fini(&buffer);
 }
 
-// --- channels --------------------------------------------------------------------------------------------------------
+// --- channels ------------------------------------------------------------------------
 
 static void a_channel_is_made_whole_or_not_at_all(void **state)
 {
@@ -186,8 +188,9 @@ static void a_select_reports_want_of_memory(void **state)
     assert_int_equal(weft_run(&cfg, select_without_memory, NULL), 0);
 }
 
-// Of a descriptor that cannot be registered, or cannot have an epoll set of its own, the error is what happens. The
-// last select is refused nothing, and waits until its time has come.
+// Of a descriptor that cannot be registered, or cannot have an epoll set of its own,
+// the error is what happens. The last select is refused nothing, and waits until its
+// time has come.
 static int wait_in_vain(void *arg)
 {
     long refused = 0;

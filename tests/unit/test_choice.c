@@ -1,6 +1,6 @@
-// The choice of a select: one winner; and two choices that are won together, or not at all, whatever others do.
-// runtime/choice.c is compiled into this program with a lot drawn before each atomic operation: whether to let another
-// thread go first.
+// The choice of a select: one winner; and two choices that are won together, or not at
+// all, whatever others do. runtime/choice.c is compiled into this program with a lot
+// drawn before each atomic operation: whether to let another thread go first.
 #include <pthread.h>
 #include <sched.h>
 
@@ -70,10 +70,11 @@ static void both_are_won_or_none(void **state)
     assert_true(wf_choice_win(&c, 5)); // still to be had
 }
 
-// --- many ------------------------------------------------------------------------------------------------------------
+// --- many ----------------------------------------------------------------------------
 
-// A ring of players: each round, each tries to win its own choice together with the next player's, and two more try to
-// win any. At the end of a round the choices must tell one story.
+// A ring of players: each round, each tries to win its own choice together with the
+// next player's, and two more try to win any. At the end of a round the choices must
+// tell one story.
 enum { PLAYERS = 3, SNATCHERS = 1, ALL = PLAYERS + SNATCHERS, LONE = 1000 };
 
 static struct {

@@ -1,4 +1,5 @@
-// The context switch: the one the library is built with, and the portable one beside it.
+// The context switch: the one the library is built with, and the portable one beside
+// it.
 #include <execinfo.h>
 #include <fenv.h>
 #include <stdint.h>
@@ -43,7 +44,8 @@ static void *come_back(void *arg)
     return arch->swap(&there, here, arg);
 }
 
-// for_each_arch runs `fact` with a fresh stack that begins in `entry`, once for each way to switch.
+// for_each_arch runs `fact` with a fresh stack that begins in `entry`, once for each
+// way to switch.
 static void for_each_arch(void (*entry)(void *arg), void (*fact)(void))
 {
     for (size_t i = 0; i < wf_countof(archs); i++) {
@@ -56,7 +58,7 @@ static void for_each_arch(void (*entry)(void *arg), void (*fact)(void))
     }
 }
 
-// --- there and back --------------------------------------------------------------------------------------------------
+// --- there and back ------------------------------------------------------------------
 
 static void add_one(void *arg)
 {
@@ -82,9 +84,10 @@ static void each_switch_takes_its_argument_along(void **state)
     for_each_arch(add_one, count_to_1000);
 }
 
-// --- registers -------------------------------------------------------------------------------------------------------
+// --- registers -----------------------------------------------------------------------
 
-// loaded_switch fills the callee-saved registers from `in`, switches, and stores in `out` what is in them then.
+// loaded_switch fills the callee-saved registers from `in`, switches, and stores in
+// `out` what is in them then.
 #if defined(__x86_64__)
 enum { REGISTERS = 6 };
 __asm__(".text\n"
@@ -168,7 +171,7 @@ static void callee_saved_registers_are_kept_on_both_sides(void **state)
 }
 #endif
 
-// --- floating-point modes --------------------------------------------------------------------------------------------
+// --- floating-point modes ------------------------------------------------------------
 
 static const int modes[] = { FE_TONEAREST, FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO };
 
@@ -208,7 +211,8 @@ static void set_modes(void *arg)
     }
 }
 
-// Every pair of modes, so with each way of the switch: neither side differs from the beginning, one, the other, both.
+// Every pair of modes, so with each way of the switch: neither side differs from the
+// beginning, one, the other, both.
 static void set_every_pair_of_modes(void)
 {
     for (int mine = 0; mine < 4; mine++) {
@@ -253,7 +257,7 @@ static void a_fresh_stack_begins_with_the_modes_of_the_beginning(void **state)
     for_each_arch(begin_in_nearest, begin_while_rounding_up);
 }
 
-// --- backtraces ------------------------------------------------------------------------------------------------------
+// --- backtraces ----------------------------------------------------------------------
 
 static volatile int depth_reached;
 
@@ -261,7 +265,7 @@ static WF_NOINLINE int backtrace_from(int depth)
 {
     void *frames[100];
     int n = depth == 0 ? backtrace(frames, wf_countof(frames)) : backtrace_from(depth - 1);
-    depth_reached = depth; // after the call, so that it is no tail call
+    depth_reached = depth; // after the call, so that it cannot be a tail call
     return n;
 }
 

@@ -1,4 +1,5 @@
-// The CPUs that a process may use: masks of any size, and quotas of control groups of either version.
+// The CPUs that a process may use: masks of any size, and quotas of control groups of
+// either version.
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
@@ -12,7 +13,7 @@
 #include "base/cpus.h"
 #include "tests/support/harness.h"
 
-// --- quotas ----------------------------------------------------------------------------------------------------------
+// --- quotas --------------------------------------------------------------------------
 
 static char root[] = "/tmp/weft-cpus-XXXXXX";
 
@@ -107,13 +108,14 @@ static void quotas_of_either_version_are_read(void **state)
     assert_int_equal(wf_cpus_quota("/nowhere"), 0);
 }
 
-// --- the mask --------------------------------------------------------------------------------------------------------
+// --- the mask ------------------------------------------------------------------------
 
 enum { FIRST = 5000, CPUS = 3 };
 static int refused; // the error of sched_getaffinity, or 0
 static int pinned;  // the one CPU that the calling thread was bound to
 
-// A machine of 8192 CPUs, of which the process may use three. The program's own definitions go first.
+// A machine of 8192 CPUs, of which the process may use three. The program's own
+// definitions go first.
 int sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
 {
     (void)pid;

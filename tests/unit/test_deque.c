@@ -106,7 +106,7 @@ static void it_goes_on_where_the_slots_wrap(void **state)
     }
 }
 
-// --- an owner and thieves --------------------------------------------------------------------------------------------
+// --- an owner and thieves ------------------------------------------------------------
 
 enum { THIEVES = 2, N_ITEMS = 100000 };
 
@@ -117,11 +117,12 @@ struct item {
 };
 
 static struct item items[N_ITEMS];
-static _Atomic unsigned left; // A: tasks that nobody has taken
+static _Atomic unsigned left; // A: tasks not taken yet
 static struct threads threads;
 static _Atomic unsigned stolen; // A: by all thieves
 
-// let_thieves_in is called by the owner now and then: while no thief gets a processor, there is nothing to test.
+// let_thieves_in is called by the owner now and then: while no thief gets a processor,
+// there is nothing to test.
 static void let_thieves_in(unsigned *seen)
 {
     unsigned now = wf_load_relaxed(&stolen); // relaxed: a hint
@@ -135,7 +136,7 @@ static void take(struct wf_task *task)
 {
     struct item *item = (struct item *)(void *)task;
     assert_true(item->payload == (unsigned)(item - items) + 1);
-    assert_int_equal(wf_fetch_add_relaxed(&item->taken, 1), 0); // relaxed: only a count; nobody has taken it before
+    assert_int_equal(wf_fetch_add_relaxed(&item->taken, 1), 0); // relaxed: only a count; it was not taken before
     wf_fetch_sub_seq_cst(&left, 1);
 }
 
@@ -154,7 +155,8 @@ static void *be_thief(void *arg)
     return NULL;
 }
 
-// play pushes all items and pops what it can, a few at a time: with one or two in it, owner and thieves meet.
+// play pushes all items and pops what it can, a few at a time: with one or two in it,
+// owner and thieves meet.
 static void play(struct wf_test_rand *r, unsigned *seen)
 {
     struct wf_task *task;
@@ -176,7 +178,8 @@ static void play(struct wf_test_rand *r, unsigned *seen)
         take(task);
 }
 
-// The game is repeated until enough has been stolen: how much is depends on who gets a processor when.
+// The game is repeated until enough has been stolen: how much depends on when each
+// thread gets a processor.
 static void *be_owner(void *arg)
 {
     struct wf_test_rand r = wf_test_rand(0);

@@ -8,10 +8,10 @@
 #include "tests/support/harness.h"
 #include "tests/support/threads.h"
 
-// A header as the scheduler's user makes it: the core, and what is his own.
+// A header as the scheduler's user makes it: the core, and the user's own part.
 struct user {
     struct wf_task core;
-    _Atomic unsigned owner; // A: who has it, 0: nobody
+    _Atomic unsigned owner; // A: the owner, 0: none
     char more[100];
 };
 
@@ -173,14 +173,14 @@ static void what_nobody_gave_back_is_reclaimed(void **state)
     end();
 }
 
-// --- threads ---------------------------------------------------------------------------------------------------------
+// --- threads -------------------------------------------------------------------------
 
 enum { THREADS = 3, HELD = 300 };
 
 static struct threads threads;
 static unsigned rounds;
 
-// The last thread is no worker: it has no list of its own.
+// The last thread is not a worker: it has no list of its own.
 static void *take_and_give(void *arg)
 {
     unsigned self = (unsigned)(uintptr_t)arg, n = 0;

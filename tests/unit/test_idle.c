@@ -1,4 +1,5 @@
-// Who sleeps, who searches, whom to wake: single facts, then threads that play pushers and workers, with real parkers.
+// The idle set: single facts, then threads that act as pushers and workers, with real
+// parkers.
 #include <pthread.h>
 #include <sched.h>
 #include <unistd.h>
@@ -166,11 +167,13 @@ static void there_may_be_256(void **state)
     assert_int_equal(wf_idle_wake_one(&idle, false), 255);
 }
 
-// --- the protocol ----------------------------------------------------------------------------------------------------
+// --- the protocol --------------------------------------------------------------------
 
-// [I1] with everything but tasks: in each round the pushers put one item each into the injector, as wf_sched_notify's
-// callers do, and wait until the workers have taken them all. The workers do what worker.c's do: look, search for a
-// moment, announce their sleep, look again, sleep. One lost wake, and the round does not end.
+// [I1] with everything but tasks: in each round the pushers put one item each into the
+//      injector, as wf_sched_notify's
+// callers do, and wait until the workers have taken them all. The workers do what
+// worker.c's do: look, search for a moment, announce their sleep, look again, sleep.
+// One lost wake, and the round does not end.
 enum { PUSHERS = 2, WORKERS = 3 };
 
 static struct wf_injector injector;
@@ -284,7 +287,7 @@ static void no_wake_is_lost(void **state)
     end_workers();
     threads_join(&threads);
     assert_int_equal(wf_load_relaxed(&taken), rounds * PUSHERS);
-    assert_int_equal(searching(), 0); // nobody is counted who does not search
+    assert_int_equal(searching(), 0); // only searchers are counted
 }
 
 int main(void)

@@ -89,7 +89,8 @@ static void who_finds_another_taking_gets_nothing(void **state)
     expect(1, 0, 1);
 }
 
-// A pusher that has done its exchange and not yet linked: what lies behind cannot be reached, but it is there.
+// A pusher that has done its exchange and not yet linked: what lies behind cannot be
+// reached, but it is there.
 static void what_is_not_linked_yet_is_not_lost(void **state)
 {
     (void)state;
@@ -120,7 +121,7 @@ static void the_last_one_stays_while_somebody_is_linking_behind_it(void **state)
     assert_true(wf_injector_empty(&q));
 }
 
-// --- threads ---------------------------------------------------------------------------------------------------------
+// --- threads -------------------------------------------------------------------------
 
 enum { PUSHERS = 3, TAKERS = 2, SHARE = 5 };
 
@@ -132,10 +133,11 @@ struct item {
 
 static struct item *items; // a part for each pusher
 static unsigned n_each;
-static _Atomic unsigned left; // A: tasks that nobody has taken
+static _Atomic unsigned left; // A: tasks not taken yet
 static struct threads threads;
 
-// pause_in_turn keeps the processor for a while: pushers and takers that sleep never meet.
+// pause_in_turn keeps the processor for a while: pushers and takers that sleep never
+// meet.
 static void pause_in_turn(unsigned turns)
 {
     if (turns % 256 == 255)
@@ -170,7 +172,7 @@ static void take(struct item *item, unsigned *last)
     assert_true(item->payload == (unsigned)(item - items) % n_each + 1);
     assert_true(item->payload > last[pusher]);
     last[pusher] = item->payload;
-    assert_int_equal(wf_fetch_add_relaxed(&item->taken, 1), 0); // relaxed: only a count; nobody has taken it before
+    assert_int_equal(wf_fetch_add_relaxed(&item->taken, 1), 0); // relaxed: only a count; it was not taken before
 }
 
 static void *be_taker(void *arg)

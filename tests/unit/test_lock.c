@@ -1,4 +1,5 @@
-// The lock. Under ThreadSanitizer this also proves tests/support/tsan/ck_pr.h: without it, what follows is reported.
+// The lock. Under ThreadSanitizer this also proves tests/support/tsan/ck_pr.h: without
+// it, what follows is reported.
 #include <pthread.h>
 
 #include "base/lock.h"

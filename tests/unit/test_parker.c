@@ -154,7 +154,8 @@ static void who_was_woken_before_it_slept_sees_it_too(void **state)
     assert_int_equal(pthread_join(waker, NULL), 0);
 }
 
-// Two threads hand a number to and fro. Who has it not sleeps; a lost wake would leave both asleep.
+// Two threads pass a number back and forth. The one without it sleeps; a lost wake
+// would leave both asleep.
 struct player {
     struct wf_parker parker;
     _Atomic unsigned turn; // A: counts what the other has handed over
@@ -168,7 +169,7 @@ static void await_turn(struct player *p, unsigned turn)
     while (wf_load_seq_cst(&p->turn) != turn) {
         if (!wf_parker_prepare(&p->parker, WF_PARKER_IN_FUTEX))
             continue;
-        // as everybody who parks: announced, look again, then sleep
+        // as every thread that parks: announce, look again, then sleep
         if (wf_load_seq_cst(&p->turn) != turn)
             wf_parker_sleep(&p->parker, WF_NEVER);
         wf_parker_finish(&p->parker);
@@ -212,7 +213,7 @@ static void no_wake_is_lost_between_two_that_wake_each_other(void **state)
     assert_int_equal(b.turn, b.turns);
 }
 
-// Many wake one, who sleeps whenever the count of what was handed to it is used up.
+// Many threads wake one, which sleeps whenever it has used up the count handed to it.
 enum { WAKERS = 3 };
 
 static _Atomic unsigned items; // A: handed over and not taken

@@ -1,5 +1,6 @@
-// The lease, the interrupt, and the reactor thread between them. Where a test waits for the thread to do something of
-// its own accord it waits for as long as that takes: what goes wrong shows as a hang, and ctest ends it.
+// The lease, the interrupt, and the reactor thread between them. Where a test waits for
+// the thread to do something of its own accord it waits for as long as that takes: what
+// goes wrong shows as a hang, and ctest ends it.
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -70,7 +71,8 @@ static int teardown(void **state)
     return 0;
 }
 
-// start returns when the thread has looked at the workers, which is the first that it does.
+// start returns when the thread has looked at the workers, which is the first that it
+// does.
 static void start(unsigned watch_says)
 {
     uint32_t before = wf_load_acquire(&looks);
@@ -94,7 +96,8 @@ static void wait_for_looks(uint32_t more)
         sched_yield();
 }
 
-// wait_for_standby waits until the thread sleeps in epoll, and does not look at the workers.
+// wait_for_standby waits until the thread sleeps in epoll, and does not look at the
+// workers.
 static void wait_for_standby(void)
 {
     while (!wf_load_acquire(&reactor->unwatched) || wf_load_acquire(&reactor->parker.state) != WF_PARKER_ELSEWHERE)
@@ -109,7 +112,7 @@ static uint64_t wakes(void)
     return stats.wakes;
 }
 
-// A descriptor, and one who waits for it.
+// A descriptor, and a waiter for it.
 struct line {
     int fd;
     int to; // where to write for it
@@ -142,7 +145,8 @@ static void line_write(struct line *l)
     assert_int_equal(write(l->to, &one, sizeof(one)), sizeof(one));
 }
 
-// line_try reads; if there is nothing, it clears what it saw before, as a task does.  Returns: whether it has read.
+// line_try reads; if there is nothing, it clears what it saw before, as a task does.
+// Returns: whether it has read.
 static bool line_try(struct line *l)
 {
     uintptr_t seen = wf_cell_value(&l->source->ready[WF_READ]);
@@ -163,7 +167,7 @@ static bool line_park(struct line *l)
     return wf_cell_push(&l->source->ready[WF_READ], &l->node);
 }
 
-// line_wait waits for the bell, and until whoever rang it has let go of the node.
+// line_wait waits for the bell, and until its ringer has released the node.
 static void line_wait(struct line *l, uint32_t times)
 {
     bell_wait(&l->bell, times);
@@ -183,7 +187,8 @@ static void line_read(struct line *l)
     }
 }
 
-// line_turn waits, then writes what it waits for, so that somebody has to dispatch it.
+// line_turn waits, then writes the byte that it waits for, so that some thread has to
+// dispatch it.
 static void line_turn(struct line *l)
 {
     uint32_t rung = bell_count(&l->bell);
@@ -256,7 +261,7 @@ static void an_interrupt_before_the_wait_ends_it(void **state)
     assert_int_equal(idle.poll(reactor, 0), 0);        // does not wait, so it does not count
     assert_int_equal(idle.poll(reactor, WF_NEVER), 0); // hangs if the interrupt was lost
     wf_reactor_stats(reactor, &stats);
-    assert_int_equal(stats.interrupts, 0); // nobody slept: no system call
+    assert_int_equal(stats.interrupts, 0); // no thread slept: no system call
     assert_int_equal(stats.polls, 2);
     idle.give_back(reactor);
 }
@@ -290,7 +295,8 @@ static void *sleep_and_ring(void *arg)
     return NULL;
 }
 
-// Each round hangs if the interrupt is lost; some waits end for nothing, which is allowed.
+// Each round hangs if the interrupt is lost; some waits end for nothing, which is
+// allowed.
 static void an_interrupt_while_the_poller_goes_to_sleep_ends_the_wait(void **state)
 {
     struct rounds rounds = { .max = wf_test_rounds(20000) };
@@ -421,7 +427,8 @@ static void waiter_stop(struct waiter *w)
     pthread_join(w->thread, NULL);
 }
 
-// Either of the two that wait in epoll may get the eventfd that is written for the other: it passes it on.
+// Either of the two that wait in epoll may get the eventfd that is written for the
+// other: it passes it on.
 static void an_interrupt_reaches_the_one_that_it_is_for(void **state)
 {
     struct waiter w;
@@ -538,8 +545,8 @@ static void the_worker_in_front_gets_the_events(void **state)
     waiter_stop(&w);
 }
 
-// A thread that comes when the worker waits already lets it pass: at once, or, if the CPUs were given to the two in
-// another order, after one of the next events.
+// A thread that comes when the worker waits already lets it pass: at once, or, if the
+// CPUs were given to the two in another order, after one of the next events.
 static void the_thread_lets_the_worker_pass(void **state)
 {
     struct line line;
@@ -566,7 +573,8 @@ static void the_thread_lets_the_worker_pass(void **state)
     waiter_stop(&w);
 }
 
-// harvest_while_nobody_polls makes so many events in a row that the thread takes the workers for busy.
+// harvest_while_nobody_polls makes enough events in a row for the thread to regard the
+// workers as busy.
 static void harvest_while_nobody_polls(unsigned watch_says)
 {
     struct bell bell = { 0 };
@@ -626,8 +634,8 @@ static void a_thread_that_is_refused_is_an_error(void **state)
     start(0);
 }
 
-// The poll changes hands all the time: the reactor thread, and two workers that wait at random. Each round of a line
-// hangs if an edge is lost or dispatched by nobody.
+// The poll changes hands all the time: the reactor thread, and two workers that wait at
+// random. Each round of a line hangs if an edge is lost or not dispatched.
 struct worker {
     pthread_t thread;
     struct wf_test_rand rand;
@@ -650,7 +658,8 @@ static void *work(void *arg)
     return NULL;
 }
 
-// A line whose reader and writer are threads of their own: each write comes about when the reader goes to wait.
+// A line whose reader and writer are threads of their own: each write comes about when
+// the reader goes to wait.
 struct pair {
     struct line line;
     struct bell taken; // what has been written

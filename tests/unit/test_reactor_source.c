@@ -1,4 +1,5 @@
-// Sources, without the reactor thread: the test is the worker that has borrowed the poll.
+// Sources, without the reactor thread: the test is the worker that has borrowed the
+// poll.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -81,7 +82,7 @@ static int shut(int fd)
     return err;
 }
 
-// drain empties a cell, as one who got EAGAIN does.
+// drain empties a cell, as a caller does after EAGAIN.
 static void drain(struct wf_source *s, enum wf_direction d)
 {
     assert_true(wf_cell_clear(&s->ready[d], wf_cell_value(&s->ready[d])));
@@ -260,7 +261,8 @@ static void a_hang_up_wakes_both_directions(void **state)
     assert_int_equal(shut(fd[0]), 0);
 }
 
-// A reader reads, gets EAGAIN, and is about to clear what it saw; then an edge comes. It must not clear that.
+// A reader reads, gets EAGAIN, and is about to clear what it saw; then an edge comes.
+// It must not clear that.
 static void an_edge_between_eagain_and_clear_is_kept(void **state)
 {
     int fd[2];
@@ -359,10 +361,10 @@ static void an_event_for_a_predecessor_is_dropped(void **state)
     close_pair(fd);
 }
 
-// --- closing ---------------------------------------------------------------------------------------------------------
+// --- closing -------------------------------------------------------------------------
 
-// A number is registered while it is closed, before close(2): the kernel drops the watch, and the closer finds that
-// out.
+// A number is registered while it is closed, before close(2): the kernel drops the
+// watch, and the closer finds that out.
 static void what_registers_while_its_number_is_closed_is_woken(void **state)
 {
     struct wf_cell_node node;
@@ -374,7 +376,7 @@ static void what_registers_while_its_number_is_closed_is_woken(void **state)
     make_pair(fd);
     wf_closing_begin(fd[0]);
     assert_false(wf_source_forget(reactor, fd[0]));
-    assert_int_equal(enroll(fd[0], &s), 1); // whoever comes next must ask again
+    assert_int_equal(enroll(fd[0], &s), 1); // the next caller must ask again
     drain(s, WF_READ);
     wait_on(s, WF_READ, &node, &bell);
     assert_int_equal(close(fd[0]), 0);
@@ -388,7 +390,8 @@ static void what_registers_while_its_number_is_closed_is_woken(void **state)
     assert_int_equal(shut(fd[1]), 0);
 }
 
-// The successor comes while the closer is still in close(2), or has not looked yet: it is told apart.
+// The successor comes while the closer is still in close(2), or has not looked yet: it
+// is told apart.
 static void a_successor_of_a_number_that_is_being_closed_is_registered_anew(void **state)
 {
     struct wf_cell_node node[2];
@@ -462,7 +465,8 @@ static void registering_after_a_plain_close_begins_a_generation(void **state)
     close_pair(again);
 }
 
-// Somebody opens the next descriptor of a number, and is told of its end, while the last one's waiters are being woken.
+// A thread opens the next descriptor of a number, and is told of its end, while the
+// last one's waiters are being woken.
 struct successor {
     struct wf_waker waker; // of a waiter on the last one
     int number;
@@ -535,7 +539,7 @@ static void what_a_successor_is_told_is_not_overwritten(void **state)
     close_pair(fd);
 }
 
-// --- what is refused -------------------------------------------------------------------------------------------------
+// --- what is refused -----------------------------------------------------------------
 
 static void what_cannot_be_polled_is_refused(void **state)
 {
@@ -595,7 +599,8 @@ static void more_events_than_a_batch_take_more_turns(void **state)
         assert_int_equal(shut(fd[i]), 0);
 }
 
-// A number that epoll still knows: it was closed behind our back while a duplicate kept its file open.
+// A number that epoll still knows: it was closed behind our back while a duplicate kept
+// its file open.
 static void adding_what_is_in_the_set_changes_its_tag(void **state)
 {
     struct wf_epoll_batch batch;

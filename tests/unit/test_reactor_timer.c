@@ -1,5 +1,6 @@
-// Timers, without the reactor thread: the test is the worker that has borrowed the poll. By the manual clock, but for
-// the tests in which another thread sleeps in the poll.
+// Timers, without the reactor thread: the test is the worker that has borrowed the
+// poll. By the manual clock, except in the tests in which another thread sleeps in the
+// poll.
 #include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
@@ -185,7 +186,7 @@ static void more_timers_than_a_turn_takes_all_fire(void **state)
     for (int i = 0; i < MANY; i++)
         arm(&t[i], START - MS);
     assert_int_equal(turn(), MANY - 10);
-    assert_true(wf_timers_next(reactor) <= START); // nobody goes to sleep over the rest
+    assert_true(wf_timers_next(reactor) <= START); // no thread goes to sleep before the rest
     assert_int_equal(turn(), 10);
     assert_true(wf_timers_next(reactor) == WF_NEVER);
     assert_int_equal(bell_count(&bell), MANY);
@@ -224,7 +225,7 @@ static void who_sleeps_until_then_is_not_interrupted(void **state)
     struct wf_timer later, sooner, same;
 
     (void)state;
-    wf_store_seq_cst(&reactor->until, START + 5 * MS); // as if somebody slept
+    wf_store_seq_cst(&reactor->until, START + 5 * MS); // as if a worker slept
     arm(&later, START + 6 * MS);
     assert_int_equal(interrupts(), 0);
     arm(&sooner, START + 4 * MS);
@@ -269,7 +270,7 @@ static void a_time_out_that_never_comes_interrupts_once(void **state)
     assert_int_equal(interrupts(), 1);
 }
 
-// --- by hand ---------------------------------------------------------------------------------------------------------
+// --- by hand -------------------------------------------------------------------------
 
 static void by_hand_timers_fire_to_the_nanosecond(void **state)
 {
@@ -363,7 +364,7 @@ static void it_tells_whether_anybody_waits_for_a_descriptor(void **state)
     close(ends[1]);
 }
 
-// --- two threads -----------------------------------------------------------------------------------------------------
+// --- two threads ---------------------------------------------------------------------
 
 // Sleeps in the poll until the bell has rung `rounds` times.
 static void *sleeper(void *rounds)
@@ -373,15 +374,16 @@ static void *sleeper(void *rounds)
     return NULL;
 }
 
-// A few instructions more or less, so that one thread meets the other at different points.
+// A few instructions more or less, so that one thread meets the other at different
+// points.
 static void tarry(struct wf_test_rand *rand)
 {
     for (uint32_t turns = wf_test_below(rand, 30); turns > 0; turns--)
         ck_pr_stall();
 }
 
-// Each round hangs if the sleeper is not told. There is always another timer, so that it reads the clock on its way to
-// sleep: time enough for the armer to come between.
+// Each round hangs if the sleeper is not told. There is always another timer, so that
+// it reads the clock on its way to sleep: time enough for the armer to come between.
 static void a_timer_armed_while_the_poller_goes_to_sleep_is_not_slept_over(void **state)
 {
     uint32_t rounds = wf_test_rounds(60000);

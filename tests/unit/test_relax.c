@@ -1,5 +1,6 @@
-// Waits for what needs only a few instructions more: if they take longer, because a thread was preempted, whoever waits
-// yields a few times, and then sleeps. Yields and sleeps are counted, not timed.
+// Short waits: if such a wait takes longer than a few instructions, because a thread
+// was preempted, the waiter yields a few times, and then sleeps. The test counts yields
+// and sleeps, and does not time them.
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
@@ -45,7 +46,8 @@ long syscall(long number, ...)
     return -1;
 }
 
-// What is waited for, in each of the ways. `wait` is called by a thread of its own; `over` lets it end.
+// What is waited for, in each of the ways. `wait` is called by a thread of its own;
+// `over` lets it end.
 struct thing {
     struct wf_lock lock;
     struct wf_cell cell;

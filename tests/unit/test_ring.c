@@ -1,4 +1,5 @@
-// The run ring: single facts, then an owner and thieves who steal from each other, in rings of four slots.
+// The run ring: single facts, then owners that steal from each other, in rings of four
+// slots.
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -90,7 +91,7 @@ static void it_goes_on_where_the_slots_wrap(void **state)
     }
 }
 
-// --- an owner and thieves --------------------------------------------------------------------------------------------
+// --- an owner and thieves ------------------------------------------------------------
 
 enum { PLAYERS = 3 /* the first one pushes */, N_ITEMS = 100000 };
 
@@ -102,12 +103,13 @@ struct item {
 
 static struct wf_ring rings[PLAYERS];
 static struct item items[N_ITEMS];
-static _Atomic unsigned left; // A: tasks that nobody has taken
+static _Atomic unsigned left; // A: tasks not taken yet
 static _Atomic bool done;     // A: the owner plays no more
 static struct threads threads;
 static _Atomic unsigned stolen; // A: by all thieves
 
-// let_thieves_in is called by the owner now and then: while no thief gets a processor, there is nothing to test.
+// let_thieves_in is called by the owner now and then: while no thief gets a processor,
+// there is nothing to test.
 static void let_thieves_in(unsigned *seen)
 {
     unsigned now = wf_load_relaxed(&stolen); // relaxed: a hint
@@ -120,11 +122,12 @@ static void take(struct wf_task *task)
 {
     struct item *item = (struct item *)(void *)task;
     assert_true(item->payload == (unsigned)(item - items) + 1);
-    assert_int_equal(wf_fetch_add_relaxed(&item->taken, 1), 0); // relaxed: only a count; nobody has taken it before
+    assert_int_equal(wf_fetch_add_relaxed(&item->taken, 1), 0); // relaxed: only a count; it was not taken before
     wf_fetch_sub_seq_cst(&left, 1);
 }
 
-// Whoever has nothing steals from the next one; what it got it takes out one by one, while others steal from it.
+// A thread without tasks steals from the next one, and takes the stolen tasks out one
+// by one, while others steal from it.
 static void *be_thief(void *arg)
 {
     unsigned self = (unsigned)(uintptr_t)arg;
@@ -142,7 +145,8 @@ static void *be_thief(void *arg)
     return NULL;
 }
 
-// play pushes all items and pops some of them, until all are taken; what is lost is waited for in vain.
+// play pushes all items and pops some of them, until all are taken; what is lost is
+// waited for in vain.
 static void play(struct wf_test_rand *r, unsigned *seen)
 {
     struct wf_task *task;
@@ -162,7 +166,8 @@ static void play(struct wf_test_rand *r, unsigned *seen)
     }
 }
 
-// The game is repeated until enough has been stolen: how much is depends on who gets a processor when.
+// The game is repeated until enough has been stolen: how much depends on when each
+// thread gets a processor.
 static void *be_owner(void *arg)
 {
     struct wf_test_rand r = wf_test_rand(PLAYERS);

@@ -1,5 +1,5 @@
-// The scheduler by itself: no reactor, no timers, and nobody who calls wf_sched_watch, so that nothing repairs a wake
-// that was lost. Queues have four slots.
+// The scheduler by itself: no reactor, no timers, and no calls of wf_sched_watch, so
+// that nothing repairs a lost wake. Queues have four slots.
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -82,7 +82,7 @@ static void do_nothing(struct job *job)
     (void)job;
 }
 
-// --- [I1] with the real workers --------------------------------------------------------------------------------------
+// --- [I1] with the real workers ------------------------------------------------------
 
 static struct threads threads;
 static unsigned rounds;
@@ -114,7 +114,7 @@ static void a_task_from_outside_is_never_left_lying(void **state)
     }
 }
 
-// --- pinned tasks ----------------------------------------------------------------------------------------------------
+// --- pinned tasks --------------------------------------------------------------------
 
 enum { PINNED = 12 };
 
@@ -155,7 +155,8 @@ static void spawn_pinned(struct job *job)
     }
 }
 
-// All are woken at once, by a thread that is no worker, while the workers sleep; and each must come.
+// All are woken at once, by a thread that is not a worker, while the workers sleep;
+// each must wake up.
 static void a_pinned_task_is_woken_from_outside_and_stays_at_home(void **state)
 {
     struct bell done = { 0 };
@@ -183,7 +184,7 @@ static void a_pinned_task_is_woken_from_outside_and_stays_at_home(void **state)
     stop();
 }
 
-// --- full queues -----------------------------------------------------------------------------------------------------
+// --- full queues ---------------------------------------------------------------------
 
 static void yield_a_few_times(struct job *job)
 {
@@ -254,10 +255,11 @@ static void tasks_that_yield_make_equal_progress(void **state)
     stop();
 }
 
-// --- the next slot ---------------------------------------------------------------------------------------------------
+// --- the next slot -------------------------------------------------------------------
 
-// Two tasks that wake each other, and compute after the wake: so the one that was woken waits in the next slot, and the
-// watch, which looks very often here, finds its worker stuck, and sends thieves.
+// Two tasks that wake each other, and compute after the wake: so the one that was woken
+// waits in the next slot, and the watch, which looks very often here, finds its worker
+// stuck, and sends thieves.
 struct pair {
     struct player {
         struct pair *pair;              // fixed
@@ -288,7 +290,8 @@ static void play(struct job *job)
     struct wf_task *woken;
 
     wf_store_release(&self->task, &job->core);
-    // relaxed: the second may see it late, or early: the rounds before it are played in any case
+    // relaxed: the second may see it late, or early: the rounds before it are played in
+    // any case
     for (unsigned round = 0; round <= wf_load_relaxed(&self->pair->last); round++) {
         while (wf_load_acquire(&self->pair->turn) != 2 * round + self->number) {
             wf_park(&job->core, "the other's move", 0);
@@ -305,7 +308,8 @@ static void play(struct job *job)
     }
 }
 
-// watch ends the game when enough tasks have been stolen, from the next slot: nothing else is queued.
+// watch ends the game when enough tasks have been stolen, from the next slot: nothing
+// else is queued.
 static void *watch(void *ended)
 {
     struct wf_sched_stats stats = { 0 };
@@ -333,7 +337,7 @@ static void who_waits_in_the_next_slot_of_a_hog_is_taken_once(void **state)
         struct player *player = &pairs[i / 2].players[i % 2];
         player->pair = &pairs[i / 2];
         player->number = i % 2;
-        wf_store_relaxed(&pairs[i / 2].last, UINT32_MAX - 1u); // relaxed: nobody plays yet
+        wf_store_relaxed(&pairs[i / 2].last, UINT32_MAX - 1u); // relaxed: the game has not begun
         spawn(play, player, &bell);
     }
     bell_wait(&bell, 2 * PAIRS);
@@ -341,7 +345,7 @@ static void who_waits_in_the_next_slot_of_a_hog_is_taken_once(void **state)
     stop();
 }
 
-// --- long turns ------------------------------------------------------------------------------------------------------
+// --- long turns ----------------------------------------------------------------------
 
 struct worker_bee {
     _Atomic(struct wf_task *) task; // A: set by itself
@@ -390,7 +394,8 @@ static void toil(struct job *job)
     }
 }
 
-// begin_turn begins a bee's next one, with all workers asleep. Returns: how many wakes by workers it took.
+// begin_turn begins a bee's next one, with all workers asleep. Returns: how many wakes
+// by workers it took.
 static uint64_t begin_turn(struct worker_bee *bee, unsigned turn)
 {
     struct wf_sched_stats before, after;
@@ -426,7 +431,7 @@ static void a_task_whose_last_turn_was_long_makes_way_for_others(void **state)
     assert_int_equal(begin_turn(&bee, 1), 0);
     assert_true(bee.slice < WF_SLICE_LONG);
     while (!(wf_sched_watch(sched) & WF_WATCH_STUCK))
-        usleep(1000); // it computes meanwhile
+        usleep(1000); // it computes during this time
     bell_ring(&bee.go);
 
     assert_int_equal(begin_turn(&bee, 2), 1); // the other worker is sent to poll
@@ -451,7 +456,7 @@ static void a_task_whose_last_turn_was_long_makes_way_for_others(void **state)
     stop();
 }
 
-// --- the end ---------------------------------------------------------------------------------------------------------
+// --- the end -------------------------------------------------------------------------
 
 static void park_until_cancelled(struct job *job)
 {
@@ -495,7 +500,7 @@ static void a_drain_gives_up_at_its_deadline_and_may_be_called_again(void **stat
 
 struct told {
     unsigned starved, fed;
-    struct wf_stack *reserve; // which all who were starved had
+    struct wf_stack *reserve; // which all starved tasks had
 };
 
 static void tell_starved(struct job *job)
@@ -540,7 +545,8 @@ static void a_task_that_gets_no_stack_runs_on_the_reserve(void **state)
     assert_int_equal(told.fed, 2 * N);
 }
 
-// Wherever making or starting fails, nothing is left behind (the leak checkers look), and there is an error.
+// Wherever making or starting fails, nothing is left behind (the leak checkers look),
+// and there is an error.
 static void it_starts_or_says_why_not(void **state)
 {
     int err = 0;
@@ -560,7 +566,8 @@ static void it_starts_or_says_why_not(void **state)
             if (err)
                 wf_sched_free(sched);
         }
-        // For each worker a stack (of the first: and its slab), a stack for signals, a thread.
+        // For each worker a stack (of the first: and its slab), a stack for signals, a
+        // thread.
         assert_int_equal(err, at == 7 || at == 10 ? -EAGAIN : at <= 9 ? -ENOMEM : 0);
     } while (err);
     wf_mem_fail_at(0, false);

@@ -7,7 +7,8 @@
 #include "base/slice.h"
 #include "tests/support/harness.h"
 
-// What a thread of its own has seen: what is asked of the kernel is for one thread, and niceness does not come back.
+// What a thread of its own has seen: what is asked of the kernel is for one thread, and
+// niceness does not come back.
 struct trial {
     int nice, policy;                         // what it is to be
     bool became;                              // and has become, as to the policy

@@ -1,4 +1,5 @@
-// Stacks: sizes, guards, pools and the depot, memory given back, and the system saying no.
+// Stacks: sizes, guards, pools and the depot, memory given back, and the system saying
+// no.
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,7 +99,8 @@ static void neighbours_begin_in_different_cache_sets(void **state)
         wf_stack_give(&pool, &depot, stacks[i]);
 }
 
-// child_ends_by touches `at` in a child of fork.  Returns: the signal that ended it, 0 if it went well.
+// child_ends_by touches `at` in a child of fork.  Returns: the signal that ended it, 0
+// if it went well.
 static int signal_of_touching(char *at)
 {
     pid_t child = fork();
@@ -296,7 +298,7 @@ static void memory_that_nobody_has_used_for_long_goes_back_and_the_guard_stays(v
     assert_int_equal(count_cold(stacks), 0);
     for (int64_t now = 12; wf_depot_cool(&depot, now * second); now++) // some at a time
         assert_true(now < 12 + WAVE);
-    assert_in_range(count_cold(stacks), 1, WAVE - 2); // some stay, for who comes soon
+    assert_in_range(count_cold(stacks), 1, WAVE - 2); // some stay, for tasks that come soon
     for (int i = 0; i < WAVE; i++)
         expect_guard(stacks[i]);
 }
@@ -314,7 +316,8 @@ static void memory_that_is_used_meanwhile_stays(void **state)
     }
 }
 
-// Wherever the system says no, there is no stack, or one; later there is one again; and nothing leaks.
+// At each possible refusal by the system the pool returns a stack or none; later it
+// returns one again; and nothing leaks.
 static void without_memory_there_is_none_and_nothing_breaks(void **state)
 {
     bool taken = false;

@@ -1,4 +1,5 @@
-// What locks and the like are made of, without tasks: the queue, and the words that any thread may change.
+// What locks and the like are made of, without tasks: the queue, and the words that any
+// thread may change.
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
@@ -7,7 +8,7 @@
 #include "tests/support/tasks.h"
 #include "tests/support/threads.h"
 
-// --- the queue -------------------------------------------------------------------------------------------------------
+// --- the queue -----------------------------------------------------------------------
 
 enum { WAITERS = 4 };
 
@@ -104,7 +105,7 @@ static void one_in_the_middle_may_leave(void **state)
     wf_queue_unlock(&q);
 }
 
-// --- waiting in it ---------------------------------------------------------------------------------------------------
+// --- waiting in it -------------------------------------------------------------------
 
 static struct wf_queue line;
 
@@ -156,10 +157,10 @@ static void a_cancelled_waiter_leaves_unless_it_was_taken(void **state)
     assert_int_equal(run_tasks(leave_or_be_served, NULL), 0);
 }
 
-// --- between two steps -----------------------------------------------------------------------------------------------
+// --- between two steps ---------------------------------------------------------------
 //
-// Tasks that stand before the queue's lock, which the test holds: what they have read of the word may change before
-// they get it.
+// Tasks that stand before the queue's lock, which the test holds: what they have read
+// of the word may change before they get it.
 
 static struct {
     weft_rwlock lock;
@@ -183,7 +184,8 @@ static int read_until_told(void *arg)
     return err;
 }
 
-// look_around stays until the first reader has gone, and a while more, and sees nobody whom it must not see.
+// look_around stays until the first reader has gone, and for some time more, and checks
+// that no excluded task is inside.
 static void look_around(_Atomic int *in, _Atomic int *out)
 {
     wf_fetch_add_acq_rel(in, 1);                                 // acq_rel: so that the others see it
@@ -223,8 +225,9 @@ static weft_task *spawn_waiting(weft_fn *fn, const char *call)
     return t;
 }
 
-// The last reader gives the lock back while a writer leaves the queue, which lets in the reader behind it: then he is
-// not the last one any more, and must not hand the lock to the next writer.
+// The last reader gives the lock back while a writer leaves the queue, which lets in
+// the reader behind it: then the first reader is not the last one any more, and must
+// not hand the lock to the next writer.
 static int unlock_while_one_leaves(void *arg)
 {
     (void)arg;
@@ -279,7 +282,7 @@ static void a_lock_is_not_handed_over_by_who_is_not_the_last_any_more(void **sta
     weft_rwlock_destroy(&scene.lock);
 }
 
-// --- words, by threads -----------------------------------------------------------------------------------------------
+// --- words, by threads ---------------------------------------------------------------
 
 enum { THREADS = 4, PERMITS = 5 };
 
@@ -341,7 +344,7 @@ static void *see_it_done(void *arg)
         sched_yield();
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(written[i], 1);
-    memset(latch, 0xee, sizeof(*latch)); // nobody touches it any more
+    memset(latch, 0xee, sizeof(*latch)); // no other thread accesses it any more
     weft_event_set(&gone);
     return NULL;
 }

@@ -1,4 +1,5 @@
-// The task's word: one transition after the other, then a task and its waker on two threads.
+// The task's word: one transition after the other, then a task and its waker on two
+// threads.
 #include <pthread.h>
 #include <sched.h>
 
@@ -19,7 +20,7 @@ static void a_new_task_is_alive_and_its_submitter_has_it(void **state)
     (void)state;
     begin();
     assert_int_equal(wf_load_relaxed(&task.word), WF_TASK_ACTIVE | WF_TASK_LIVE);
-    assert_false(wf_task_note_wake(&task)); // so nobody else may queue it
+    assert_false(wf_task_note_wake(&task)); // so no other thread may queue it
 }
 
 static void without_a_wake_it_parks(void **state)
@@ -99,10 +100,11 @@ static void a_wake_after_the_end_queues_nothing_and_the_next_user_of_the_header_
     assert_true(wf_task_retire(&task));
 }
 
-// --- two threads -----------------------------------------------------------------------------------------------------
+// --- two threads ---------------------------------------------------------------------
 
-// The task's part is played by a thread that sleeps on `queue` while it is parked. The waker hands it one number after
-// the other, each in the same plain word, with a wake, and waits for the answer. Only the task's word orders the two.
+// The task's part is played by a thread that sleeps on `queue` while it is parked. The
+// waker hands it one number after the other, each in the same plain word, with a wake,
+// and waits for the answer. Only the task's word orders the two.
 static struct bell queue;
 static _Atomic unsigned answered; // A: how many numbers the task has read
 static unsigned number, saved;    // written by the waker; by the task, before it parks

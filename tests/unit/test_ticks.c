@@ -1,4 +1,5 @@
-// The arithmetic of tickers, on a clock that stands still: due times are chosen, not waited for.
+// The arithmetic of tickers, on a clock that stands still: due times are chosen, not
+// waited for.
 #include <errno.h>
 
 #include "base/clock.h"
@@ -89,7 +90,8 @@ static void a_skip_keeps_the_phase_and_drops_what_was_missed(void **state)
     assert_int_equal(in_time(&t, t.weft_due + 5 * PERIOD + 99), t.weft_due + 6 * PERIOD);
 }
 
-// Whatever the policy, and however late: a tick never lies behind the one before it, and what a policy promises holds.
+// Whatever the policy, and however late: a tick never lies behind the one before it,
+// and what a policy promises holds.
 static void any_lateness_keeps_the_promise(void **state)
 {
     struct wf_test_rand rand = wf_test_rand(1);

@@ -262,7 +262,8 @@ static void advancing_one_at_a_time_gives_the_same_as_at_once(void **state)
     }
 }
 
-// Between two calls of one advance, timers come and go, in the very slot that is being emptied too.
+// Between two calls of one advance, timers come and go, in the very slot that is being
+// emptied too.
 static void a_stopped_advance_leaves_a_wheel_that_can_be_used(void **state)
 {
     struct wf_wheel_node nodes[6], past, soon, far;
@@ -309,7 +310,7 @@ static void the_last_timer_of_a_slot_that_is_half_emptied_is_not_taken_for_the_n
     assert_int_equal(wf_wheel_next(&wheel), LEVEL(1) + 3 * TICK);
 }
 
-// --- to the nanosecond -----------------------------------------------------------------------------------------------
+// --- to the nanosecond ---------------------------------------------------------------
 
 static void the_earliest_deadline_is_told_to_the_nanosecond(void **state)
 {
@@ -472,7 +473,8 @@ static void following_next_makes_progress_and_misses_nothing(void **state)
     assert_true(steps <= allowed);
 }
 
-// Whoever walks a slot can fetch ahead of time what comes later in it, whether some in between are gone or not.
+// A walk of a slot can prefetch later nodes, whether some in between were removed or
+// not.
 static void a_timer_knows_one_that_comes_later_in_its_slot(void **state)
 {
     enum { N = 4 * WF_WHEEL_AHEAD };
@@ -527,7 +529,8 @@ struct model {
     int64_t now;
 };
 
-// round_up is the contract in other words than the wheel's own: the first tick at or after the deadline.
+// round_up is the contract in other words than the wheel's own: the first tick at or
+// after the deadline.
 static uint64_t round_up(int64_t deadline)
 {
     return deadline <= 0 ? 0 : ((uint64_t)deadline + TICK - 1) / TICK;
@@ -585,7 +588,8 @@ static void model_toggle(struct model *m, unsigned i, struct wf_test_rand *r)
         model_insert(m, i, r);
 }
 
-// Now and then it advances by a few timers at a time, with others coming and going in between.
+// Now and then it advances by a few timers at a time, with others coming and going in
+// between.
 static void model_advance(struct model *m, int64_t to, struct wf_test_rand *r)
 {
     unsigned most = wf_test_below(r, 3) ? ALL : 1 + wf_test_below(r, 5);

@@ -1,4 +1,5 @@
-// The waiter, and a scope's deadline: what happens between two steps that in programs follow each other at once.
+// The waiter, and a scope's deadline: what happens between two steps that in programs
+// follow each other at once.
 #include <errno.h>
 
 #include "tests/support/left.h"
@@ -47,7 +48,7 @@ static int end(weft_task *t)
     return (int)result;
 }
 
-// --- waiters ---------------------------------------------------------------------------------------------------------
+// --- waiters -------------------------------------------------------------------------
 
 static struct wf_lock lock;
 static struct wf_list queue;
@@ -138,11 +139,11 @@ static void a_waiter_whose_choice_is_made_is_passed_over(void **state)
     assert_int_equal(end(next), 1);
     assert_null(take());
     assert_false(weft_task_done(t));
-    wf_waiter_grant(w, 5); // by who has won the choice
+    wf_waiter_grant(w, 5); // by the winner of the choice
     assert_int_equal(end(t), 5);
 }
 
-// --- a scope's deadline ----------------------------------------------------------------------------------------------
+// --- a scope's deadline --------------------------------------------------------------
 
 static struct wf_scope *opened;
 static weft_future go_on = WEFT_FUTURE_INIT;

@@ -1,9 +1,12 @@
-// Stands in front of Concurrency Kit's <ck_pr.h> in ThreadSanitizer builds, and only there: first on the include path.
+// Stands in front of Concurrency Kit's <ck_pr.h> in ThreadSanitizer builds, and only
+// there: first on the include path.
 //
-// Concurrency Kit's operations are inline assembly, which ThreadSanitizer cannot see: correct programs are reported.
-// Its own way out, CK_USE_CC_BUILTINS, turns loads and stores into plain volatile accesses, which is worse. So here
-// loads acquire, stores release, and exchanges do both: the operations proper, in the compiler's words. The
-// double-width compare-and-swap, which the builtins lack, is added on x86-64 (it needs -mcx16, and from gcc -latomic).
+// Concurrency Kit's operations are inline assembly, which ThreadSanitizer cannot see:
+// correct programs are reported. Its own way out, CK_USE_CC_BUILTINS, turns loads and
+// stores into plain volatile accesses, which is worse. So here loads acquire, stores
+// release, and exchanges do both: the operations proper, in the compiler's words. The
+// double-width compare-and-swap, which the builtins lack, is added on x86-64 (it needs
+// -mcx16, and from gcc -latomic).
 #ifndef WF_TESTS_TSAN_CK_PR_H
 #define WF_TESTS_TSAN_CK_PR_H
 
@@ -72,8 +75,8 @@
 #define CK_F_PR_CAS_PTR_2
 #define CK_F_PR_CAS_PTR_2_VALUE
 
-// ck_pr_cas_ptr_2_value replaces the two words at `target` by those at `to` if they are those at `from`; what was there
-// goes to `found`.
+// ck_pr_cas_ptr_2_value replaces the two words at `target` by those at `to` if they are
+// those at `from`; what was there goes to `found`.
 static inline bool ck_pr_cas_ptr_2_value(void *target, void *from, void *to, void *found)
 {
     __extension__ typedef __int128 pair;
