@@ -170,8 +170,8 @@ WEFT_API WEFT_MUST_CHECK int weft_sem_try_acquire(weft_sem *s, size_t n);
 // Context: any thread. Never parks.
 WEFT_API void weft_sem_release(weft_sem *s, size_t n);
 
-// weft_sem_available tells how many permits are available now. While a task waits, that
-// is less than its request.
+// weft_sem_available tells how many permits are available now. While tasks wait, that
+// is less than the first one's request.
 // Context: any thread. Never parks.
 WEFT_API size_t weft_sem_available(const weft_sem *s);
 

@@ -25,7 +25,7 @@
 // When all tasks are parked it advances exactly to the next deadline; all tasks with
 // that deadline become ready together, in any order. Sleeping takes no real time. The
 // clock also advances if all ready tasks only yield for a few hundred turns each, or if
-// some task stays ready for 100 000 turns.
+// at no point in 100 000 turns all tasks are parked.
 //
 // Blocking calls (weft_blocking, and what uses it) begin when all tasks are parked, one
 // at a time, in an order from the seed. Time stands still until they end, so the run is
