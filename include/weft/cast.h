@@ -1,5 +1,5 @@
-// One to many: weft_broadcast, whose every receiver sees every message, and weft_watch,
-// which keeps the latest value.
+// One to many: weft_broadcast, in which each receiver gets each message, and
+// weft_watch, which keeps the latest value.
 //
 // Sending never blocks. A broadcast keeps as many of the latest messages as its
 // capacity; a receiver that falls further behind loses the older ones, and is told how

@@ -27,8 +27,8 @@ typedef struct weft_future {
 // Context: any thread, while no other thread uses it. Never parks.
 WEFT_API void weft_future_init(weft_future *f);
 
-// weft_future_complete sets the value and wakes all waiters. What the caller wrote
-// before is visible to them.
+// weft_future_complete sets the value and wakes all waiters. The caller's earlier
+// writes are visible to them.
 //
 // Returns: true; false if the future was completed before: the first one wins.
 // Context: any thread, also outside a runtime. Never parks.

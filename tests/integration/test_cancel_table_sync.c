@@ -393,7 +393,7 @@ static void once_follow(struct cancel_case *c)
     queue_behind(be_next, "once");
 }
 
-// arg: what the one that everybody waits for returns.
+// arg: the result of the fn for which the others wait.
 static void once_complete(struct cancel_case *c)
 {
     weft_future_complete(&outcome, *(const int *)c->row->arg);

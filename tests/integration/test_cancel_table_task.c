@@ -5,7 +5,7 @@
 #include "tests/support/cancel_table.h"
 #include "tests/support/tasks.h"
 
-// What all rows here work on: a call that was let through is one that has seen 7.
+// The object of all rows here: a call that was not cancelled has seen 7.
 enum { SEVEN = 7 };
 
 static weft_future gate;

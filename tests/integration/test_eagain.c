@@ -165,8 +165,7 @@ static void it_is_given_up_as_any_wait(void **state)
     assert_int_equal(run_tasks(end_sending, NULL), 0);
 }
 
-// Where the socket is connected, edges tell when there is room: no attempt is made in
-// vain.
+// On a connected socket, edges report room: no attempt fails.
 static int send_to_connected(void *arg)
 {
     struct call c;

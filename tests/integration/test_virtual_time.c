@@ -187,7 +187,7 @@ static int wait_with_deadlines(void *arg)
     assert_int_equal(elapsed(), WEFT_MS(10) - 1);
     assert_int_equal(weft_await_until(&f, &value, weft_after(WEFT_S(3600))), 0);
     assert_int_equal(value, 5);
-    assert_int_equal(elapsed(), WEFT_MS(10)); // the time-out that was not needed has moved nothing
+    assert_int_equal(elapsed(), WEFT_MS(10)); // the timeout that was not needed has not advanced the clock
     assert_int_equal(join(t), 0);
     assert_int_equal(weft_yield(), 0);
     assert_int_equal(elapsed(), WEFT_MS(10));

@@ -3,12 +3,12 @@
  * (reactor/source.c, runtime/io/ready.c).
  *
  * File 1 has the number; a closer closes it, as weft_close does; then file 2 gets the
- * number. One call reads from the number, from whenever, and ends with bytes or -EBADF;
- * another reads file 2 to its end. The peer of file 1 may send bytes; that of file 2
- * sends some, and closes, at once or when they have been read; it may begin only when
- * the first call waits on file 1 no more. A poller passes events on. Every step is one
- * sequentially consistent operation of the code, or one system call. When nothing can
- * move any more:
+ * number. One call reads from the number, beginning at any time, and ends with bytes or
+ * -EBADF; another reads file 2 to its end. The peer of file 1 may send bytes; that of
+ * file 2 sends some, and closes, at once or when they have been read; it may begin only
+ * when the first call no longer waits on file 1. A poller passes events on. Every step
+ * is one sequentially consistent operation of the code, or one system call. When
+ * nothing can move any more:
  *   - the first call has ended, and with -EBADF if it was parked when its registration
  *     ended;
  *   - the second has seen the end, and was never told -EBADF.

@@ -274,7 +274,8 @@ static void each_receiver_accounts_for_every_message(void **state)
 
 enum { FOLLOWERS = 6, CHANGES = 400 };
 
-// A value says its version, as far as its setter can know: at least so many were set.
+// A value contains its version, as far as its setter can know: at least that many were
+// set.
 struct value {
     uint64_t words[5];
 };

@@ -95,7 +95,7 @@ static int send_all(void *arg)
     return err;
 }
 
-// note books a message that was received. `last`: of each sender's, the one before.
+// note counts a received message. `last`: each sender's previous message.
 static void note(const struct message *m, uint32_t *last)
 {
     struct message whole = message_of(m->id);

@@ -1,6 +1,6 @@
-// Futures whose waiters leave while they are completed: by deadlines that are just
-// about to come, by cancels, by both; many waiters; several that want to complete. Each
-// future's memory is filled with rubbish as soon as it may be.
+// Futures whose waiters leave while they are completed: by deadlines that are about to
+// expire, by cancels, by both; with many waiters, and several completers. Each future's
+// memory is overwritten as soon as that is allowed.
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>

@@ -1,6 +1,6 @@
-// Everything at once, seeded: tasks that spawn, join, detach, cancel, yield, sleep and
-// await, started by threads of the host; first until all is done, then with the runtime
-// stopped in the middle. The books must balance.
+// All operations at once, seeded: tasks that spawn, join, detach, cancel, yield, sleep
+// and await, started by threads of the host; first until all have ended, then with the
+// runtime stopped in the middle. The counts must agree.
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>

@@ -74,7 +74,7 @@ static void note_got(int message)
     assert_int_equal(wf_fetch_add_relaxed(&now.got[message], 1), 0); // relaxed: a counter
 }
 
-// note books what a select of `n` cases has done: the case `i`.  Returns: 0; -EPIPE.
+// note counts the result of a select of `n` cases: the case `i`.  Returns: 0; -EPIPE.
 static int note(struct player *p, size_t n, int i)
 {
     int result = p->cases[i].result;

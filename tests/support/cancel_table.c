@@ -135,8 +135,8 @@ void cancel_await_parked(weft_task *t, const char *what)
         assert_int_equal(weft_sleep(WEFT_US(50)), 0);
 }
 
-// await_shown waits until the subject is parked in its call, or has left it: one that
-// waits for time may, on a machine that is slow.
+// await_shown waits until the subject is parked in its call, or has left it, as a wait
+// for time may on a slow machine.
 static void await_shown(struct subject *s, bool marked)
 {
     // acquire: from call

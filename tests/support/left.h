@@ -1,6 +1,6 @@
 // What a test leaves behind. A test that stands in its table as left_test(f) must leave
 // no thread, no descriptor and no mapping of the size of a slab of stacks;
-// LeakSanitizer sees to the rest.
+// LeakSanitizer checks the rest.
 #ifndef WF_TESTS_LEFT_H
 #define WF_TESTS_LEFT_H
 

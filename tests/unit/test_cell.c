@@ -536,7 +536,7 @@ static void run_threads(unsigned n, void *(*be_setter)(void *))
     pthread_barrier_destroy(&start);
 }
 
-// The waiters' books, added up; each must have been woken exactly as often as it was
+// The sum of the waiters' counts; each must have been woken exactly as often as it was
 // signalled.
 static struct waiter all_waiters(void)
 {

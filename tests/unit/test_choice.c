@@ -95,7 +95,7 @@ static void play(unsigned self, unsigned round)
         int err = WF_CHOICE_GONE;
         for (int tries = 0; tries < 3 && err == WF_CHOICE_GONE; tries++)
             err = wf_choice_win_both(&game.choice[self], self, &game.choice[other], LONE + self);
-        assert_false(wf_choice_open(&game.choice[err == WF_CHOICE_GONE ? other : self])); // for good
+        assert_false(wf_choice_open(&game.choice[err == WF_CHOICE_GONE ? other : self])); // permanently
         game.meant[self] = err;
     } else {
         unsigned victim = round % PLAYERS;

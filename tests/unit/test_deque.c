@@ -191,7 +191,7 @@ static void *be_owner(void *arg)
         left = N_ITEMS;
         memset(items, 0, sizeof(items));
         play(&r, &seen);
-        while (wf_load_seq_cst(&left) > 0) // what is lost is waited for in vain
+        while (wf_load_seq_cst(&left) > 0) // a lost task makes this wait hang
             sched_yield();
         for (unsigned i = 0; i < N_ITEMS; i++)
             assert_int_equal(wf_load_relaxed(&items[i].taken), 1);

@@ -181,7 +181,7 @@ static void *be_taker(void *arg)
     unsigned last[PUSHERS] = { 0 }, turns = 0;
 
     threads_ready(&threads);
-    while (wf_load_seq_cst(&left) > 0) { // what is lost is waited for in vain
+    while (wf_load_seq_cst(&left) > 0) { // a lost task makes this wait hang
         struct wf_task *out[SHARE];
         unsigned n = wf_injector_take(&q, out, 1 + wf_test_below(&r, SHARE));
         for (unsigned i = 0; i < n; i++)

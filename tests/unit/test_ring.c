@@ -104,7 +104,7 @@ struct item {
 static struct wf_ring rings[PLAYERS];
 static struct item items[N_ITEMS];
 static _Atomic unsigned left; // A: tasks not taken yet
-static _Atomic bool done;     // A: the owner plays no more
+static _Atomic bool done;     // A: the owner has finished
 static struct threads threads;
 static _Atomic unsigned stolen; // A: by all thieves
 
@@ -145,8 +145,8 @@ static void *be_thief(void *arg)
     return NULL;
 }
 
-// play pushes all items and pops some of them, until all are taken; what is lost is
-// waited for in vain.
+// play pushes all items and pops some of them, until all are taken; it hangs if one is
+// lost.
 static void play(struct wf_test_rand *r, unsigned *seen)
 {
     struct wf_task *task;

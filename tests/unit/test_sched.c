@@ -257,9 +257,9 @@ static void tasks_that_yield_make_equal_progress(void **state)
 
 // --- the next slot -------------------------------------------------------------------
 
-// Two tasks that wake each other, and compute after the wake: so the one that was woken
-// waits in the next slot, and the watch, which looks very often here, finds its worker
-// stuck, and sends thieves.
+// Two tasks that wake each other, and compute after the wake: so the woken one waits in
+// the next slot, and the monitor, which looks very often here, finds its worker stuck,
+// and lets thieves take it.
 struct pair {
     struct player {
         struct pair *pair;              // fixed
