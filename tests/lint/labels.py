@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""The labels of synchronising edges are a catalogue: one that code refers to ([D1]) is explained once at the head of a
-file ("//   D1  every store of tail ..."), every explained one is referred to, and docs/memory-model.md lists them all.
+"""The labels of synchronising edges are a catalogue: one that code refers to ([D1]) is
+explained once at the head of a file ("//   D1  every store of tail ..."), every
+explained one is referred to, and docs/memory-model.md lists them all.
 """
 import re
 

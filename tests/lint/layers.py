@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Arrows only point down. Each folder includes itself, and of the folders that its wf_module() line USES the facade.
+"""Arrows only point down. Each folder includes itself, and of the folders that its
+wf_module() line USES the facade.
 
-base has no facade: it is vocabulary, and all of it may be used. The folders of runtime/ share runtime/*.h, and
-runtime/net may use what runtime/io offers. timerwheel is a pure data structure, so of base it gets only what is pure.
-Programs, from examples to integration tests, see <weft.h> and nothing else; tests may use base's words besides. The
-adapters are to be copied into programs, so they include each other by name alone.
+base has no facade: it is vocabulary, and all of it may be used. The folders of runtime/
+share runtime/*.h, and runtime/net may use what runtime/io offers. timerwheel is a pure
+data structure, so of base it gets only what is pure. Programs, from examples to
+integration tests, see <weft.h> and nothing else; tests may use base's words besides.
+The adapters are to be copied into programs, so they include each other by name alone.
 """
 import re
 
@@ -53,7 +55,9 @@ def check_module(lint, path, at, folder, kind, name, uses):
 
 
 def check_program(lint, path, at, kind, name, uses):
-    """Tests of one structure may look inside; all other programs see the public headers and their own folder."""
+    """Tests of one structure may look inside; all other programs see the public headers
+    and their own folder.
+    """
     top = str(path).split("/")[0]
     inside = str(path).startswith(("tests/unit/", "tests/stress/", "tests/model/", "tests/support/", "tests/guard/",
                                    "bench/"))

@@ -1,4 +1,6 @@
-"""What the checks in this folder share: the tree, its C files, and how a finding is reported."""
+"""What the checks in this folder share: the tree, its C files, and how a finding is
+reported.
+"""
 import pathlib
 import re
 import sys
@@ -8,7 +10,9 @@ ALL = LAYERS + ("tests", "examples", "bench")
 
 
 class Lint:
-    """Collects findings about the tree at `root`; finish() prints them and ends the program."""
+    """Collects findings about the tree at `root`; finish() prints them and ends the
+    program.
+    """
 
     def __init__(self, root=None):
         self.root = pathlib.Path(root or sys.argv[1])
@@ -39,7 +43,9 @@ class Lint:
 
 
 def modules(root):
-    """The wf_module() lines of the build: {folder: folders whose facade it may include}."""
+    """The wf_module() lines of the build: {folder: folders whose facade it may
+    include}.
+    """
     found = {}
     for path in sorted(pathlib.Path(root).glob("*/CMakeLists.txt")):
         for call in re.findall(r"^wf_module\(([^)]*)\)", path.read_text(), re.M):

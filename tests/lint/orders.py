@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Every atomic operation says why its memory order suffices.
 
-Atomics are reached only through base/atomic.h. At each call, on its lines or within the three above, a comment names a
-labelled edge ([D1]) or the order it argues for.
+Atomics are reached only through base/atomic.h. At each call, on its lines or within the
+three above, a comment names a labelled edge ([D1]) or the order it argues for.
 """
 import re
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""docs/cancellation.md is complete: each public function stands either in its table of calls that may park, or in its
-list of those that do not; what the headers say of a function does not contradict that; and each call in the table has a
-row in tests/integration/test_cancel_table_*.c, which have no others.
+"""docs/cancellation.md is complete: each public function stands either in its table of
+calls that may park, or in its list of those that do not; what the headers say of a
+function does not contradict that; and each call in the table has a row in
+tests/integration/test_cancel_table_*.c, which have no others.
 """
 import re
 
@@ -16,7 +17,9 @@ REST = "## Calls that are not cancellation points"
 
 
 class Function:
-    """A public function, where it is declared, and what the comment right above it says."""
+    """A public function, where it is declared, and what the comment right above it
+    says.
+    """
 
     def __init__(self, path, line, comment):
         self.place = (path, line)

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Plants one violation at a time into a small tree, and requires that the check finds it, at its line, and no more."""
+"""Plants one violation at a time into a small tree, and requires that the check finds
+it, at its line, and no more.
+"""
 import pathlib
 import sys
 import tempfile

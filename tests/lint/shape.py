@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""The shape of the code: no function above 70 lines, no line above 120 columns, no tab, nothing left unfinished."""
+"""The shape of the code: no function above 70 lines, no line above 120 columns, no tab,
+nothing left unfinished.
+"""
 import re
 
 from lint import ALL, Lint
@@ -10,7 +12,9 @@ UNFINISHED = re.compile(r"\b(TO[D]O|FIX[M]E|X[X]X|HA[C]K)\b")
 
 
 def function_lengths(lines):
-    """Yields (line of the signature, length): in this style a body is `{` to `}`, both in the first column."""
+    """Yields (line of the signature, length): in this style a body is `{` to `}`, both
+    in the first column.
+    """
     start = None
     for at, line in enumerate(lines, 1):
         if line == "{":

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
-"""Every source file is built: a CMakeLists.txt, or a .cmake beside one, at or above it names it, with or without its
-suffix. bench/peers is built by bench/compare, each peer in its own way: peers.py names its files."""
+"""Every source file is built: a CMakeLists.txt, or a .cmake beside one, at or above it
+names it, with or without its suffix. bench/peers is built by bench/compare, each peer
+in its own way: peers.py names its files.
+"""
 import re
 
 from lint import ALL, Lint

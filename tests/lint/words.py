@@ -65,7 +65,7 @@ CLEAN = (
     "runtime/waiter.*",
     "tests/guard/ops.c",
     "tests/integration/*",
-    "tests/lint/words.py",
+    "tests/lint/*",
     "tests/model/*.pml",
     "tests/stress/*",
     "tests/support/*",
