@@ -1,5 +1,6 @@
 // weft: a multithreaded, work-stealing async runtime for C.
-// This header brings in the whole public interface; each of the headers below also compiles alone.
+// This header brings in the whole public interface; each of the headers below also
+// compiles alone.
 #ifndef WEFT_H
 #define WEFT_H
 

@@ -1,4 +1,5 @@
-// What every public header needs: linkage, visibility, and the types that several of them share.
+// What every public header needs: linkage, visibility, and the types that several of
+// them share.
 #ifndef WEFT_BASE_H
 #define WEFT_BASE_H
 
@@ -24,8 +25,9 @@
 
 WEFT_BEGIN_DECLS
 
-// WEFT_VERSION is 0xMMmmpp: major, minor, patch; of the header that the program was compiled with. weft_version is that
-// of the library it runs with.  Context: any thread. Never parks.
+// WEFT_VERSION is 0xMMmmpp: major, minor, patch, of the header that the program was
+// compiled with. weft_version returns that of the library that the program runs with.
+// Context: any thread. Never parks.
 #define WEFT_VERSION 0x000100
 WEFT_API unsigned weft_version(void);
 
@@ -35,7 +37,8 @@ typedef int64_t weft_time;
 // WEFT_NEVER is a deadline that does not come. A deadline in the past polls once.
 #define WEFT_NEVER INT64_MAX
 
-// weft_fn is a task's body. A result of 0 or more is a success, a negative one an error.
+// weft_fn is a task's body. A result of 0 or more is a success, a negative one an
+// error.
 typedef int weft_fn(void *arg);
 
 typedef struct weft_rt weft_rt;

@@ -1,4 +1,5 @@
-// The runtime: worker threads that run tasks, one reactor thread that owns epoll and the timers.
+// The runtime: worker threads that run tasks, one reactor thread that owns epoll and
+// the timers.
 #ifndef WEFT_RUNTIME_H
 #define WEFT_RUNTIME_H
 
@@ -6,9 +7,10 @@
 
 WEFT_BEGIN_DECLS
 
-// weft_config says how a runtime is built. Start from WEFT_CONFIG_INIT and set what you need: a field that is zero
-// takes its default, read from the environment where a variable is named. A variable whose value is not a number in
-// range is an error (WEFT_BAD_CONFIG) with one line on stderr that names it, never a silent default.
+// weft_config says how a runtime is built. Start from WEFT_CONFIG_INIT and set what you
+// need: a field that is zero takes its default, read from the environment where a
+// variable is named. A variable whose value is not a number in range is an error
+// (WEFT_BAD_CONFIG) with one line on stderr that names it, never a silent default.
 typedef struct weft_config {
     size_t size;       // sizeof(weft_config): lets the struct grow
     unsigned workers;  // 0: WEFT_WORKERS, else the CPUs this process may use (affinity mask, cgroup quota); at most 256
@@ -27,67 +29,84 @@ typedef struct weft_config {
 #define WEFT_CONFIG_INIT { .size = sizeof(weft_config) }
 #endif
 
-// Signals. To signals, weft's threads (workers, pool, reactor) are as any other threads of the program.
+// Signals. The kernel delivers signals to weft's threads (workers, pool, reactor) as to
+// any other threads of the program.
 //
-//   - They have the signal mask of the thread that calls weft_run or weft_rt_new. A program that takes signals by
-//     signalfd(2) or sigwait(3) blocks them there before, as before any other thread; in a task it is too late.
-//   - A handler of the program's may run on any of them, on a worker in the midst of any task: a profiler's, a crash
-//     reporter's. With SA_ONSTACK it has a stack of 64 KiB of its own there; without, it takes 1 to 12 KiB for the
-//     processor's registers, and its own frames, from the stack of the task. Of weft's calls it may make weft_rt_dump
-//     only; it may write to a pipe or an eventfd that a task reads. weft's calls do not return -EINTR, with or without
-//     SA_RESTART.
-//   - Children (fork, posix_spawn, popen, system) begin with that mask and with the program's own dispositions, whether
-//     a task or a job of weft_blocking starts them: Ctrl-C and SIGTERM end them, and so does SIGPIPE. Background jobs
-//     are stopped when they read their terminal.
+//   - They have the signal mask of the thread that calls weft_run or weft_rt_new. A
+//     program that takes signals by signalfd(2) or sigwait(3) blocks them in that
+//     thread before the call; in a task it is too late.
+//   - A handler of the program's (a profiler's, a crash reporter's) may run on any of
+//     them; on a worker, in the middle of any task. With SA_ONSTACK the handler has a
+//     stack of 64 KiB of its own there; without, it takes 1 to 12 KiB for the
+//     processor's registers, and its own frames, from the stack of the task. Of weft's
+//     calls a handler may make weft_rt_dump only; it may write to a pipe or an eventfd
+//     that a task reads. weft's calls do not return -EINTR, with or without SA_RESTART.
+//   - Children (fork, posix_spawn, popen, system) begin with that mask and with the
+//     program's own dispositions, whether a task or a job of weft_blocking starts them:
+//     Ctrl-C and SIGTERM end them, and so does SIGPIPE. Background jobs are stopped
+//     when they read their terminal.
 //
-// Three dispositions change while runtimes live, and go back to what they were with the last one:
+// Three dispositions change while runtimes live, and go back to what they were with the
+// last one:
 //
-//   - SIGPIPE, if it has the default action: then there is a handler, so that a write to a closed pipe by one of weft's
-//     threads returns -EPIPE and does nothing else. On other threads of the program, or sent by somebody, SIGPIPE does
-//     what it does without weft. If the program ignores it, or has a handler, so it stays.
-//   - SIGSEGV: there is a handler, which reports a task that overflows its stack. All else, signals that somebody sends
-//     included, it passes on to the handler that was there before, or to the default action.
-//   - SIGURG, while a descriptor in blocking mode is used on the blocking pool (weft/io.h): a timer of weft's sends it
-//     to that thread if the call takes longer than 10 ms, which ends the call. SIGURG that others send is passed on in
-//     the same way.
+//   - SIGPIPE, if it has the default action: weft installs a handler, so that a write
+//     to a closed pipe by one of weft's threads returns -EPIPE and does nothing else.
+//     On other threads of the program, or sent by a process, SIGPIPE does what it does
+//     without weft. If the program ignores it, or has a handler, that stays as it is.
+//   - SIGSEGV: weft installs a handler, which reports a task that overflows its stack.
+//     The handler passes all else, signals sent by a process included, on to the
+//     handler that was there before, or to the default action.
+//   - SIGURG, while a descriptor in blocking mode is used on the blocking pool
+//     (weft/io.h): a timer of weft's sends it to that thread if the call takes longer
+//     than 10 ms, which ends the call. SIGURG from other senders is passed on in the
+//     same way.
 //
-// What the program installs meanwhile takes the place of weft's handler, and stays. If that is the default action for
-// SIGPIPE, the next such write ends the program.
+// A handler or action that the program installs meanwhile takes the place of weft's
+// handler, and stays. If that is the default action for SIGPIPE, the next such write
+// ends the program.
 //
-// Other things that children inherit. A program that a task starts by posix_spawn, popen or system has, through
-// exec(2), the CPU of a pinned worker, timers without slack (PR_SET_TIMERSLACK of prctl(2)), and perhaps a longer or
-// shorter time slice. A child of fork, the pool's threads, and all children of theirs have what the thread had that
-// started the runtime. So with pin_workers programs are started in weft_blocking.
+// Other things that children inherit. A program that a task starts by posix_spawn,
+// popen or system has, through exec(2), the CPU of a pinned worker, timers without
+// slack (PR_SET_TIMERSLACK of prctl(2)), and perhaps a longer or shorter time slice. A
+// child of fork, the pool's threads, and all children of theirs have what the thread
+// that started the runtime had. So with pin_workers programs are started in
+// weft_blocking.
 //
-// mlockall(2) with MCL_FUTURE locks what a runtime maps: 64 MiB for stacks at a time, and 16 MiB for descriptors, and
-// all of it counts against RLIMIT_MEMLOCK (-ENOMEM if that is less, unless the program has CAP_IPC_LOCK). With
-// MCL_ONFAULT as well only what is touched becomes resident.
+// mlockall(2) with MCL_FUTURE locks what a runtime maps: 64 MiB for stacks at a time,
+// and 16 MiB for descriptors, and all of it counts against RLIMIT_MEMLOCK (-ENOMEM if
+// that is less, unless the program has CAP_IPC_LOCK). With MCL_ONFAULT as well only
+// what is touched becomes resident.
 
-// weft_run is a whole program: it starts a runtime, runs `fn(arg)` as a task, cancels what that left running, waits for
-// it (up to weft_config.stop_after after fn has returned), and stops. `cfg` may be NULL.
+// weft_run is a whole program: it starts a runtime, runs `fn(arg)` as a task, cancels
+// the tasks that are left when fn returns, waits for them (up to
+// weft_config.stop_after), and stops. `cfg` may be NULL.
 //
-// Returns: what fn returned, or a negative error if the runtime could not be built (WEFT_BAD_CONFIG: a bad setting;
-//          -ENOMEM; -EAGAIN: the system refused a thread; -EMFILE). Then fn has not run, which one line on stderr says.
-//          A program that has to tell these from fn's own errors uses weft_rt_new and weft_rt_block_on.
+// Returns: what fn returned, or a negative error if the runtime could not be built
+//          (WEFT_BAD_CONFIG: a bad setting; -ENOMEM; -EAGAIN: the system refused a
+//          thread; -EMFILE). Then fn has not run, and one line on stderr says so. A
+//          program that has to tell these errors from fn's own uses weft_rt_new and
+//          weft_rt_block_on.
 // Context: a thread that is not a worker. Blocks it.
 WEFT_API int weft_run(const weft_config *cfg, weft_fn *fn, void *arg);
 
-// weft_rt_new builds a runtime and starts its threads: weft_run taken apart, for embedding in a host program.
+// weft_rt_new builds a runtime and starts its threads, for embedding in a host program.
 //
-// C++: each task has its own exceptions (weft/task.h) if the C++ library, libstdc++ or libc++abi, is in the process
-// when the runtime is made: linked in, statically or not, or loaded by dlopen with RTLD_GLOBAL. A library that a
-// plug-in brings for itself (RTLD_LOCAL), or later, is not noticed: a host of C++ plug-ins is linked with it
-// (-Wl,--no-as-needed -lstdc++). If there are two, it is the one that weft was linked with, else the first that dlsym
-// finds.
+// C++: each task has its own exceptions (weft/task.h) if the C++ library, libstdc++ or
+// libc++abi, is in the process when the runtime is made: linked in, statically or not,
+// or loaded by dlopen with RTLD_GLOBAL. weft does not notice a library that a plug-in
+// brings for itself (RTLD_LOCAL), or that is loaded later: link a host of C++ plug-ins
+// with the library (-Wl,--no-as-needed -lstdc++). If there are two, weft uses the one
+// that it was linked with, else the first that dlsym finds.
 //
-// Returns: 0, and the runtime in *out; WEFT_BAD_CONFIG, -ENOMEM, -EAGAIN or -EMFILE as weft_run, with nothing left
-//          behind.
-// Context: any thread that is not a worker. A child of fork(2) may make runtimes of its own, whatever other threads of
-//          the parent's were at.
+// Returns: 0, and the runtime in *out; WEFT_BAD_CONFIG, -ENOMEM, -EAGAIN or -EMFILE as
+//          weft_run, with nothing left behind.
+// Context: any thread that is not a worker. A child of fork(2) may make runtimes of its
+//          own, whatever other threads of the parent were doing.
 // Owns:    the caller frees *out with weft_rt_free.
 WEFT_API WEFT_MUST_CHECK int weft_rt_new(weft_rt **out, const weft_config *cfg);
 
-// weft_rt_block_on runs `fn(arg)` as a task of `rt` and blocks the calling thread until it ends.
+// weft_rt_block_on runs `fn(arg)` as a task of `rt` and blocks the calling thread until
+// it ends.
 //
 // Returns: what fn returned; -ENOMEM; -ECANCELED once weft_rt_stop has begun.
 // Context: a thread that is not a worker of any runtime.
@@ -100,24 +119,31 @@ WEFT_API int weft_rt_block_on(weft_rt *rt, weft_fn *fn, void *arg);
 // Owns:    *out is given back by weft_join (from a task) or weft_detach.
 WEFT_API WEFT_MUST_CHECK int weft_rt_spawn(weft_rt *rt, weft_task **out, weft_fn *fn, void *arg);
 
-// weft_rt_stop refuses new tasks, cancels every task and waits until all have ended, then ends the threads. May be
-// called again, after a time-out as after success, and by any number of threads at once: each waits until the runtime
-// has stopped. Handles that were not joined stay valid until weft_rt_free.
+// weft_rt_stop refuses new tasks, cancels every task and waits until all have ended,
+// then ends the threads. May be called again, after a time-out as after success, and by
+// any number of threads at once: each waits until the runtime has stopped. Handles that
+// were not joined stay valid until weft_rt_free.
 //
-// Returns: 0; -ETIMEDOUT if at `deadline` (absolute; WEFT_NEVER waits without end) tasks remain, or another caller has
-//          not finished ending the threads. The program may exit then, without weft_rt_free.
-// Context: a thread that is not a worker, nor in a job of weft_blocking of this runtime. Blocks it.
+// Returns: 0; -ETIMEDOUT if at `deadline` (absolute; WEFT_NEVER waits without end)
+//          tasks remain, or another caller has not finished ending the threads. The
+//          program may exit then, without weft_rt_free.
+// Context: a thread that is not a worker, nor in a job of weft_blocking of this
+//          runtime. Blocks it.
 WEFT_API int weft_rt_stop(weft_rt *rt, weft_time deadline);
 
-// weft_rt_free stops the runtime if it still runs, waits until other threads have returned from weft_rt_stop, and
-// releases everything, task handles included. No call may begin after it has. NULL does nothing.
+// weft_rt_free stops the runtime if it still runs, waits until other threads have
+// returned from weft_rt_stop, and releases everything, task handles included. No call
+// on the runtime may begin after weft_rt_free has begun. NULL does nothing.
 //
-// If tasks remain after weft_config.stop_after, because a job of weft_blocking is stuck or a task does not return, the
-// runtime is left behind: tasks and threads that have not ended yet go on, cancelled as they are, and when the last of
-// them ends, a thread of weft's (weft-reaper) releases everything. Until then the program keeps what they use, and does
-// not unload weft; it may exit at any time. By default weft_rt_free waits however long that takes.
+// If tasks remain after weft_config.stop_after, because a job of weft_blocking is stuck
+// or a task does not return, the runtime is left behind: tasks and threads that have
+// not ended yet go on, cancelled as they are, and when the last of them ends, a thread
+// of weft's (weft-reaper) releases everything. Until then the program must keep what
+// they use, and must not unload weft; it may exit at any time. By default weft_rt_free
+// waits however long that takes.
 //
-// In a child of fork(2), where the threads do not exist, it only releases memory and descriptors.
+// In a child of fork(2), where the threads do not exist, it only releases memory and
+// descriptors.
 // Context: as weft_rt_stop.
 WEFT_API void weft_rt_free(weft_rt *rt);
 
@@ -125,8 +151,9 @@ WEFT_API void weft_rt_free(weft_rt *rt);
 // Context: any thread. Never parks.
 WEFT_API weft_rt *weft_rt_current(void);
 
-// weft_rt_dump writes one line for each living task to the descriptor `fd`: id, name, state, and what it waits for. For
-// debugging: the tasks go on running meanwhile, so each line is true by itself but they need not fit together.
+// weft_rt_dump writes one line for each living task to the descriptor `fd`: id, name,
+// state, and what it waits for. For debugging: the tasks go on running meanwhile, so
+// each line is true by itself but they need not fit together.
 // Context: any thread; also from a signal handler. Never parks; allocates nothing.
 WEFT_API void weft_rt_dump(weft_rt *rt, int fd);
 

@@ -1,38 +1,52 @@
-// Tasks: cheap stackful threads of control that the runtime's workers run and steal from each other.
+// Tasks: cheap stackful threads of control that the runtime's workers run and steal
+// from each other.
 //
-// A task may continue on another thread after any call that may park. So across such a call: do not keep the address
-// of a thread-local variable, and do not hold a pthread mutex.
+// A task may continue on another thread after any call that may park. So across such a
+// call: do not keep the address of a thread-local variable, and do not hold a pthread
+// mutex.
 //
-// A function that calls anything that may park must not name `errno`; right after a libc call has failed it calls
-// weft_errno(). (The compiler keeps the address of errno from one use to the next, so after a park `errno` can be that
-// of a thread that the task has left. That goes for assignments, too: what needs `errno = 0` first, as strtol does,
-// belongs in a function of its own that does not park and is not inlined. weft's calls return their errors.)
+// A function that calls anything that may park must not name `errno`; right after a
+// libc call has failed it calls weft_errno(). (The compiler keeps the address of errno
+// from one use to the next, so after a park `errno` can be that of a thread that the
+// task has left. That goes for assignments, too: what needs `errno = 0` first, as
+// strtol does, belongs in a function of its own that does not park and is not inlined.
+// weft's calls return their errors.)
 //
-// C++: an exception may be in flight across a park: a task may park in a catch block, or in a destructor that runs
-// while the stack is unwound; weft/runtime.h says which C++ libraries that covers. One that leaves the task's body ends
-// the program by std::terminate, after a line on stderr that names the task. weft/weft.hpp passes them on.
+// C++: an exception may be in flight across a park: a task may park in a catch block,
+// or in a destructor that runs while the stack is unwound; weft/runtime.h says which
+// C++ libraries that covers. An exception that leaves the task's body ends the program
+// by std::terminate, after a line on stderr that names the task. With weft/weft.hpp it
+// goes on to the joiner or the scope instead.
 //
-// A task keeps its floating-point environment as <fenv.h> sets it (rounding, exceptions). On x86-64 a mode that is set
-// by intrinsics alone (flushing denormals to zero) is the thread's, not the task's: set it before weft_run, for all.
+// A task keeps its floating-point environment as <fenv.h> sets it (rounding,
+// exceptions). On x86-64 a mode that is set by intrinsics alone (flushing denormals to
+// zero) is the thread's, not the task's: set it before weft_run, for all.
 //
-// fork(2) in a task: the child has only the calling thread. In the child the runtime is dead: exec or _exit is all that
-// may follow. A weft call that would park there stops with a message.
+// fork(2) in a task: the child has only the calling thread. In the child the runtime is
+// dead: exec or _exit is all that may follow. A weft call that would park there stops
+// with a message.
 //
-// pthread_exit in a task would end its worker: it stops the program with a message; a body ends by returning. exit(3)
-// is fine. pthread_cancel has no effect on weft's threads.
+// pthread_exit in a task would end its worker: it stops the program with a message; a
+// body ends by returning. exit(3) is fine. pthread_cancel has no effect on weft's
+// threads.
 //
-// A stack that overflows ends the program with a line on stderr that names the task. That is sure for frames of any
-// size in code that is compiled with -fstack-clash-protection, which weft.pc and the CMake package bring: it touches
-// each page on the way down. In code without it (libraries), it is for frames of up to 64 KiB, the guard below each
-// stack; a larger one may reach into another task's stack.
+// A stack that overflows ends the program with a line on stderr that names the task.
+// That holds for frames of any size in code that is compiled with
+// -fstack-clash-protection, which weft.pc and the CMake package bring: it touches each
+// page on the way down. In code without it (libraries), it holds for frames of up to 64
+// KiB, the guard below each stack; a larger frame may reach into another task's stack.
 //
-// SIGPIPE: a write to a closed pipe or socket returns -EPIPE, and the signal does nothing (weft/runtime.h, "Signals").
+// SIGPIPE: a write to a closed pipe or socket returns -EPIPE, and the signal does
+// nothing (weft/runtime.h, "Signals").
 //
-// What a thread has in the kernel or the C library is the worker's, not the task's: namespaces (setns, unshare),
-// landlock, seccomp, capabilities, setfsuid, uselocale, scheduling, the signal mask. Changed by a task, it stays with
-// that worker, so other tasks run with it, and this one goes on elsewhere without; `pinned` keeps the task there, but
-// not the others off. Work of this kind belongs on a thread of the program's own, made by pthread_create, that tells
-// its end by weft_future_complete; the task awaits the future. (uselocale may be used between two calls that park.)
+// A thread's state in the kernel or the C library belongs to the worker, not to the
+// task: namespaces (setns, unshare), landlock, seccomp, capabilities, setfsuid,
+// uselocale, scheduling, the signal mask. If a task changes it, the change stays with
+// that worker: other tasks run with it there, and this task may go on elsewhere without
+// it. `pinned` keeps the task on that worker, but does not keep other tasks off. Work
+// of this kind belongs on a thread of the program's own, made by pthread_create, that
+// completes a future (weft_future_complete) at its end; the task awaits the future.
+// (uselocale may be used between two calls that park.)
 #ifndef WEFT_TASK_H
 #define WEFT_TASK_H
 
@@ -40,19 +54,24 @@
 
 WEFT_BEGIN_DECLS
 
-// weft_spawn starts fn(arg) as a task of the calling task's runtime. The child runs when the caller parks, or when
-// another worker takes it. It is in no scope, even if the caller is: weft_scope_spawn, or weft_spawn_opts.scope, make
-// a child that a scope waits for. Its stack is allocated when it first runs.
+// weft_spawn starts fn(arg) as a task of the calling task's runtime. The child runs
+// when the caller parks, or when another worker takes it. It is in no scope, even if
+// the caller is: weft_scope_spawn, or weft_spawn_opts.scope, make a child that a scope
+// waits for. Its stack is allocated when it first runs.
 //
-// If there is none to be had by then, fn(arg) is called all the same, so that it frees what it was given: on a stack
-// that its worker keeps in reserve, of the runtime's size. There it cannot park: every call that may park returns
-// -ENOMEM at once, from the first to the last, behind a shield too; so do those that spawn; weft_cancelled() is true.
-// What never parks works as ever: weft_close, unlocking, weft_mutex_try_lock, weft_future_complete. A scope that it
-// opens has no children, so weft_scope_close returns at once (-ENOMEM, if nothing else has decided it).
+// If no stack can be allocated by then, fn(arg) is called all the same, so that it
+// frees what it was given: on a stack that its worker keeps in reserve, of the
+// runtime's size. There the task cannot park: every call that may park returns -ENOMEM
+// at once, from the first to the last, behind a shield too; so do those that spawn;
+// weft_cancelled() is true. Calls that never park work as usual: weft_close, unlocking,
+// weft_mutex_try_lock, weft_future_complete. A scope that it opens has no children, so
+// weft_scope_close returns at once (-ENOMEM, if nothing else has decided it).
 //
-// `out` == NULL detaches the task. `arg` is the caller's and must live as long as the task needs it.
+// `out` == NULL detaches the task. `arg` is the caller's and must live as long as the
+// task needs it.
 //
-// Returns: 0; -ENOMEM; -ECANCELED once weft_rt_stop has begun. What is returned says whether fn will be called.
+// Returns: 0; -ENOMEM; -ECANCELED once weft_rt_stop has begun. The result says whether
+//          fn will be called.
 // Context: task. Never parks.
 // Owns:    *out belongs to the caller until weft_join or weft_detach.
 WEFT_API WEFT_MUST_CHECK int weft_spawn(weft_task **out, weft_fn *fn, void *arg);
@@ -75,23 +94,27 @@ typedef struct weft_spawn_opts {
 #define WEFT_SPAWN_OPTS_INIT { .size = sizeof(weft_spawn_opts) }
 #endif
 
-// weft_spawn_with is weft_spawn with options. -EINVAL: an option out of range. -ENOMEM: also if there is no stack that
-// is larger than the runtime's.
+// weft_spawn_with is weft_spawn with options. -EINVAL: an option out of range. -ENOMEM:
+// also if there is no stack that is larger than the runtime's.
 WEFT_API WEFT_MUST_CHECK int weft_spawn_with(weft_task **out, const weft_spawn_opts *o, weft_fn *fn, void *arg);
 
-// weft_join waits until `t` has ended, stores what its body returned in *result (may be NULL), and frees the handle.
+// weft_join waits until `t` has ended, stores what its body returned in *result (may be
+// NULL), and frees the handle.
 //
-// Returns: 0; -ECANCELED, -ETIMEDOUT if the calling task was cancelled: then the handle is still the caller's.
+// Returns: 0; -ECANCELED, -ETIMEDOUT if the calling task was cancelled: then the handle
+//          is still the caller's.
 // Context: task. May park, so the caller may continue on another thread.
 // Cancel:  `t` goes on; join or detach it later.
 WEFT_API int weft_join(weft_task *t, int *result);
 
-// weft_detach gives the handle up; the task goes on and cleans up after itself. A task may detach its own handle.
+// weft_detach gives the handle up; the task goes on and cleans up after itself. A task
+// may detach its own handle.
 // Context: any thread. Never parks.
 WEFT_API void weft_detach(weft_task *t);
 
-// weft_task_cancel asks `t` to end: from now on each of its calls that may park returns -ECANCELED at once, and the one
-// that it is parked in does so unless it completes first. Cancelling twice, or a task that has ended, does nothing.
+// weft_task_cancel asks `t` to end: from now on each of its calls that may park returns
+// -ECANCELED at once, and the one that it is parked in does so unless it completes
+// first. Cancelling twice, or a task that has ended, does nothing.
 // Context: any thread that holds the handle, or the task itself. Never parks.
 WEFT_API void weft_task_cancel(weft_task *t);
 
@@ -99,36 +122,41 @@ WEFT_API void weft_task_cancel(weft_task *t);
 // Context: any thread that holds the handle. Never parks.
 WEFT_API bool weft_task_done(const weft_task *t);
 
-// weft_yield lets every task that is ready to run on this worker go first. N tasks that only yield make equal progress.
+// weft_yield lets every task that is ready to run on this worker go first. N tasks that
+// only yield make equal progress.
 //
 // Returns: 0; -ECANCELED, -ETIMEDOUT (without yielding).
 // Context: task. The caller may continue on another thread.
 WEFT_API int weft_yield(void);
 
-// weft_self is the calling task; NULL outside a task. The pointer is no new handle: do not join or detach it unless the
-// handle is yours.
+// weft_self is the calling task; NULL outside a task. The pointer is not a new handle:
+// do not join or detach it unless the handle is yours.
 // Context: any thread. Never parks.
 WEFT_API weft_task *weft_self(void);
 
 // weft_task_id is a number that no other task of the process has had.
-// Context: any thread that holds the handle, or the task itself; weft_task_name the same. Never parks.
+// Context: any thread that holds the handle, or the task itself; weft_task_name the
+//          same. Never parks.
 WEFT_API uint64_t weft_task_id(const weft_task *t);
 
 // weft_task_name is the name given at spawn, "" without one.
 WEFT_API const char *weft_task_name(const weft_task *t);
 
-// weft_cancelled tells whether the next call that may park would fail, because the task was cancelled or a scope it is
-// in was cut short: for loops that only compute, and for loops that try again after errors.
+// weft_cancelled tells whether the next call that may park would fail, because the task
+// was cancelled or a scope it is in was cancelled: for loops that only compute, and for
+// loops that try again after errors.
 // Context: task (false elsewhere). Never parks.
 WEFT_API bool weft_cancelled(void);
 
-// weft_errno is the errno of the thread that the caller runs on now: see the top of this header.
+// weft_errno is the errno of the thread that the caller runs on now: see the top of
+// this header.
 // Context: any thread, right after the libc call that has set it. Never parks.
 WEFT_API int weft_errno(void);
 
-// Task-local values, like pthread keys: a key holds one value for each task, NULL at first. When a task ends,
-// `destroy` (may be NULL) is called for each value that is not NULL, on the ending task, which may park in it; values
-// that a destructor sets are destroyed too, in up to four rounds.
+// Task-local values, like pthread keys: a key holds one value for each task, NULL at
+// first. When a task ends, `destroy` (may be NULL) is called for each value that is not
+// NULL, on the ending task, which may park in it; values that a destructor sets are
+// destroyed too, in up to four rounds.
 typedef unsigned weft_local;
 
 // weft_local_key makes a key; keys are never freed. -EAGAIN: all 128 are taken.
@@ -138,7 +166,8 @@ WEFT_API WEFT_MUST_CHECK int weft_local_key(weft_local *key, void (*destroy)(voi
 // weft_local_get is the calling task's value.  Context: task. Never parks.
 WEFT_API void *weft_local_get(weft_local key);
 
-// weft_local_set changes it. -ENOMEM (only the first set of a task, or of a larger key, allocates).
+// weft_local_set changes it. -ENOMEM (only the first set of a task, or of a larger key,
+// allocates).
 // Context: task. Never parks.
 WEFT_API WEFT_MUST_CHECK int weft_local_set(weft_local key, void *value);
 

@@ -1,4 +1,5 @@
-// weft for C++17: lambdas as tasks, scopes that close themselves, exceptions that go from a child to its scope.
+// weft for C++17: lambdas as tasks, scopes that close themselves, exceptions that go
+// from a child to its scope.
 //
 //     int n = weft::run([] {                                        // a whole program
 //         weft::task<int> count = weft::spawn([] { return 40; });   // a task with a result
@@ -10,12 +11,13 @@
 //         return count.join() + 2;                                  // the task's result, or what it has thrown
 //     });
 //
-// Everything of the C headers may be used beside this; weft::check(weft_read(fd, buffer, sizeof(buffer))) makes an
-// exception of an error that it returns.
+// Everything of the C headers may be used beside this; weft::check(weft_read(fd,
+// buffer, sizeof(buffer))) makes an exception of an error that it returns.
 //
-// A task may park in a catch block, and in a destructor that runs while the stack is unwound (weft/task.h). A lambda
-// that becomes a task is moved or copied into one allocation, with its result, and destroyed on its task when it has
-// returned. If there is no memory for it, std::bad_alloc is thrown and no task is made.
+// A task may park in a catch block, and in a destructor that runs while the stack is
+// unwound (weft/task.h). A lambda that becomes a task is moved or copied into one
+// allocation, with its result, and destroyed on its task when it has returned. If there
+// is no memory for it, std::bad_alloc is thrown and no task is made.
 #ifndef WEFT_WEFT_HPP
 #define WEFT_WEFT_HPP
 
@@ -30,8 +32,9 @@
 
 namespace weft {
 
-// weft::error is a negative result of a weft call, as an exception. what() is weft_strerror's text. The value of code()
-// is that of errno, if there is one: e.code() == std::errc::timed_out.
+// weft::error is a negative result of a weft call, as an exception. what() is
+// weft_strerror's text. The value of code() is that of errno, if there is one: e.code()
+// == std::errc::timed_out.
 class error : public std::system_error {
   public:
     explicit error(int result) : std::system_error(-result, std::generic_category()) {}
@@ -90,13 +93,15 @@ template <class F> struct frame {
     }
 };
 
-// A lambda that is a task, with its result. The task and its handle own it together: the last one frees it.
+// A lambda that is a task, with its result. The task and its handle own it together:
+// the last one frees it.
 template <class R> struct shared {
     outcome<R> end;
     std::atomic<int> owners{ 2 };
 
     virtual ~shared() = default;
-    // Throws: what the task has thrown, if its owner is the last one and nobody can ask for it any more.
+    // Throws: what the task has thrown, if its owner is the last one and no caller can
+    // ask for it any more.
     static void leave(shared *self, bool asked)
     {
         if (self->owners.fetch_sub(1, std::memory_order_acq_rel) > 1)
@@ -123,9 +128,11 @@ template <class F> struct spawned final : shared<result_of<F>> {
 };
 } // namespace detail
 
-// weft::run is weft_run: a whole program. weft::block_on is weft_rt_block_on, weft::blocking is weft_blocking. All
-// three wait until fn() has returned, and allocate nothing.
-// Returns: what fn has returned.  Throws: what it has thrown; weft::error if it was not run.
+// weft::run is weft_run: a whole program. weft::block_on is weft_rt_block_on,
+// weft::blocking is weft_blocking. All three wait until fn() has returned, and allocate
+// nothing.
+// Returns: what fn has returned.  Throws: what it has thrown; weft::error if it was not
+//          run.
 // Context: that of the C call. blocking may park, and is a cancellation point.
 template <class F> detail::result_of<F> run(F &&fn, const weft_config *cfg = nullptr)
 {
@@ -151,9 +158,10 @@ class shield {
     ~shield() { weft_shield_end(); }
 };
 
-// weft::task is the handle of a task: it can be moved, not copied. R is what the lambda returns. A handle that is
-// destroyed, or assigned to, before join or detach cancels its task and waits for its end, whatever becomes of the
-// caller in the meantime; the task's result, or exception, is dropped.
+// weft::task is the handle of a task: it can be moved, not copied. R is what the lambda
+// returns. A handle that is destroyed, or assigned to, before join or detach cancels
+// its task and waits for its end, whatever becomes of the caller in the meantime; the
+// task's result, or exception, is dropped.
 template <class R> class task {
     weft_task *handle = nullptr;
     detail::shared<R> *state = nullptr;
@@ -180,9 +188,11 @@ template <class R> class task {
     }
     ~task() { end(); }
 
-    // join waits until the task has ended, and gives the handle back.  Context: task. May park.
+    // join waits until the task has ended, and gives the handle back.  Context: task.
+    // May park.
     // Returns: what the lambda has returned.
-    // Throws:  what it has thrown. weft::error, and the handle is still the caller's, if the caller was cancelled.
+    // Throws:  what it has thrown. weft::error, and the handle is still the caller's,
+    //          if the caller was cancelled.
     R join()
     {
         int result;
@@ -192,7 +202,8 @@ template <class R> class task {
         detail::shared<R>::leave(state, true);
         return end.give(result);
     }
-    // detach gives the handle up. An exception that the task throws, or has thrown, ends the program.
+    // detach gives the handle up. An exception that the task throws, or has thrown,
+    // ends the program.
     void detach() noexcept
     {
         weft_detach(std::exchange(handle, nullptr));
@@ -200,12 +211,15 @@ template <class R> class task {
     }
     void cancel() noexcept { weft_task_cancel(handle); }
     bool done() const noexcept { return weft_task_done(handle); }
-    // get is the task for C calls, which must not give the handle back; nullptr after join, detach and a move.
+    // get is the task for C calls, which must not give the handle back; nullptr after
+    // join, detach and a move.
     weft_task *get() const noexcept { return handle; }
 };
 
-// weft::spawn starts fn() as a task of the calling task's runtime, in no scope.  Context: task. Never parks.
-// Throws:  weft::error: -ENOMEM; -ECANCELED once the runtime stops; -EINVAL: an option out of range.
+// weft::spawn starts fn() as a task of the calling task's runtime, in no scope.
+// Throws:  weft::error: -ENOMEM; -ECANCELED once the runtime stops; -EINVAL: an option
+//          out of range.
+// Context: task. Never parks.
 template <class F>
 [[nodiscard]] task<detail::result_of<F>> spawn(F &&fn, const weft_spawn_opts &opts = WEFT_SPAWN_OPTS_INIT)
 {
@@ -215,9 +229,10 @@ template <class F>
     return { handle, state.release() };
 }
 
-// weft::scope is a weft_scope that is open in its lifetime: children, a deadline and cancellation in one. The task that
-// makes it destroys it. Destroyed without join, because an exception passes or because nobody asks, it is cancelled,
-// waits for its children, and drops what they have returned or thrown.
+// weft::scope is a weft_scope that is open in its lifetime: children, a deadline and
+// cancellation in one. The task that makes it destroys it. Destroyed without join,
+// because an exception passes or because no code called it, it is cancelled, waits for
+// its children, and drops what they have returned or thrown.
 class scope {
     static constexpr int threw = -0x7fff0000; // what a child returns that has thrown: no other call does
     weft_scope own;
@@ -254,8 +269,9 @@ class scope {
             weft_scope_cancel(&own), (void)weft_scope_close(&own);
     }
 
-    // spawn starts fn() as a child. An int that it returns is its result for the scope's policy, below 0 an error; an
-    // exception is an error, too: in a scope that is WEFT_SCOPE_FAIL_FAST the first one cuts the scope short.
+    // spawn starts fn() as a child. An int that it returns is its result for the
+    // scope's policy, below 0 an error; an exception is an error, too: in a scope that
+    // is WEFT_SCOPE_FAIL_FAST the first one cancels the scope.
     // Throws:  weft::error as weft::spawn.
     // Context: the task that made the scope, or any that runs inside it. Never parks.
     template <class F> void spawn(F &&fn, weft_spawn_opts opts = WEFT_SPAWN_OPTS_INIT)
@@ -266,9 +282,12 @@ class scope {
         check(weft_spawn_with(nullptr, &opts, c->body, c.get()));
         (void)c.release();
     }
-    // join waits until all children have ended, and closes the scope.  Context: its maker, once. May park.
-    // Returns: what weft_scope_close does: 0, or the result of the child that has won a race.
-    // Throws:  what decided the scope: a child's exception, or weft::error for an error, a cancel or the deadline.
+    // join waits until all children have ended, and closes the scope.  Context: its
+    // maker, once. May park.
+    // Returns: what weft_scope_close does: 0, or the result of the child that has won a
+    //          race.
+    // Throws:  what decided the scope: a child's exception, or weft::error for an
+    //          error, a cancel or the deadline.
     int join()
     {
         open = false;
@@ -282,8 +301,9 @@ class scope {
     weft_scope *get() noexcept { return &own; }
 };
 
-// weft::mutex is a weft_mutex for std::lock_guard, std::unique_lock and their kin. lock() parks, and throws weft::error
-// if the task is cancelled: then it does not hold the mutex.
+// weft::mutex is a weft_mutex for std::lock_guard, std::unique_lock and their kin.
+// lock() parks, and throws weft::error if the task is cancelled: then it does not hold
+// the mutex.
 class mutex {
     weft_mutex own = WEFT_MUTEX_INIT;
 
