@@ -122,8 +122,8 @@ static inline bool wf_cell_awaited(const struct wf_cell *c)
 }
 
 // wf_cell_wanted tells whether a task may wait. It is true for certain if a node was
-// pushed before, and neither a setter nor its own waiter has taken it out. (A leaver may
-// have taken all nodes for a moment.)
+// pushed before, and neither a setter nor its own waiter has taken it out. (A leaver
+// may have taken all nodes for a moment.)
 static inline bool wf_cell_wanted(const struct wf_cell *c)
 {
     uintptr_t word = wf_load_relaxed(&c->word); // relaxed: a waiter that must be seen pushed before, by another edge

@@ -16,8 +16,9 @@ unsigned wf_cpus_quota(const char *root);
 // modulo how many there are. Best effort.
 void wf_cpus_pin(unsigned index);
 
-// wf_cpus_save notes the calling thread's mask (*out is NULL if the kernel does not tell), wf_cpus_take gives it to the
-// calling thread, best effort, wf_cpus_forget frees it; NULL does nothing.
+// wf_cpus_save notes the calling thread's mask (*out is NULL if the kernel does not
+// tell), wf_cpus_take gives it to the calling thread, best effort, wf_cpus_forget frees
+// it; NULL does nothing.
 // Returns: 0; -ENOMEM.
 struct wf_cpus_mask;
 WF_MUST_CHECK int wf_cpus_save(struct wf_cpus_mask **out);

@@ -23,8 +23,9 @@ static void give_back(struct wf_handler *h)
         sigaction(h->signal, &h->previous, NULL);
 }
 
-// in_child makes anew what another thread of the parent's may have been at. A handler that is installed stays so; the
-// next user asks the kernel whether it is. But what has the default action in the program should have it in its child.
+// in_child makes anew what another thread of the parent's may have been at. A handler
+// that is installed stays so; the next user asks the kernel whether it is. But what has
+// the default action in the program should have it in its child.
 static void in_child(void)
 {
     pthread_mutex_init(&lock, NULL);
@@ -45,8 +46,8 @@ static bool is_function(const struct sigaction *a)
     return a->sa_handler != SIG_DFL && a->sa_handler != SIG_IGN;
 }
 
-// install leaves a handler of the program's alone that covered this one when it had users before: that may pass signals
-// on to this one, which would pass them back.
+// install leaves a handler of the program's alone that covered this one when it had
+// users before: that may pass signals on to this one, which would pass them back.
 static void install(struct wf_handler *h)
 {
     struct sigaction action = { .sa_sigaction = h->fn, .sa_flags = SA_SIGINFO | SA_ONSTACK | h->flags };
@@ -85,9 +86,10 @@ void wf_handler_drop(struct wf_handler *h)
     pthread_mutex_unlock(&lock);
 }
 
-// --- Passing on ------------------------------------------------------------------------------------------------------
+// --- Passing on ----------------------------------------------------------------------
 
-// call calls the program's handler as the kernel would, but that it runs on the thread's alternate stack in any case.
+// call calls the program's handler as the kernel would, but that it runs on the
+// thread's alternate stack in any case.
 static void call(const struct sigaction *to, int sig, siginfo_t *info, void *context)
 {
     sigset_t own;

@@ -33,6 +33,6 @@ struct wf_keeper *wf_keeper_set(struct wf_keeper *k)
     if (!made)
         return NULL;
     struct wf_keeper *before = pthread_getspecific(key);
-    pthread_setspecific(key, k); // may fail for want of memory: then nobody is told
+    pthread_setspecific(key, k); // may fail for want of memory: then the keeper is not told
     return before;
 }

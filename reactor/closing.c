@@ -1,10 +1,12 @@
-// Numbers that are being closed, and numbers that must not be, yet. Both are for the whole process.
+// Numbers that are being closed, and numbers that must not be, yet. Both are for the
+// whole process.
 //
 // Closing: reactor/source.c has the protocol, and what the mark is for.
 //
-// Holding. A call that goes on with a descriptor, after others may have run, must not reach the number's successor.
-// That its generation is still the same it can see; but between that look and the system call another thread may close
-// the number and open it again. So the look and the system call are made under a hold:
+// Holding. A call that goes on with a descriptor, after others may have run, must not
+// reach the number's successor. That its generation is still the same it can see; but
+// between that look and the system call another thread may close the number and open it
+// again. So the look and the system call are made under a hold:
 //
 //      wf_hold_begin: the hold is counted, and in the list; then the look at the generation [G5]
 //      the system call
@@ -15,17 +17,21 @@
 //      closer takes one as well, which `closes`; it closes the file, with the number still taken (runtime/io/close.c);
 //      wf_hold_end
 //
-// By [G5] the hold sees that the generation is over, or the closer sees the hold. In the second case wf_hold_defer
-// takes the lock, under which the hold is in the list until it ends. While one that `closes` is there, no hold of the
-// number begins; when it ends it leaves that to another. So a number that is held means the same file, or nothing,
-// until the hold ends, unless somebody closes it by close(2), of which weft knows nothing. The closer never waits.
+// By [G5] the hold sees that the generation is over, or the closer sees the hold. In
+// the second case wf_hold_defer takes the lock, under which the hold is in the list
+// until it ends. While one that `closes` is there, no hold of the number begins; when
+// it ends it leaves that to another. So a number that is held means the same file, or
+// nothing, until the hold ends, unless other code closes it by close(2), of which weft
+// knows nothing. The closer never waits.
 //
-// That is for calls that began before weft_close. One that begins in between, after the generation has ended and before
-// close(2), is registered at once (runtime/io/ready.c, wf_ready_claim): the closer checks it, and ends its generation.
+// That is for calls that began before weft_close. One that begins in between, after the
+// generation has ended and before close(2), is registered at once (runtime/io/ready.c,
+// wf_ready_claim): the closer checks it, and ends its generation.
 //
 // Edges.
-//   G5  both seq_cst: wf_hold_begin counts the hold, then loads the generation; step and forget_unregistered
-//       (reactor/source.c) store the generation, then wf_hold_defer loads the count: one of the two sees the other
+//   G5  both seq_cst: wf_hold_begin counts the hold, then loads the generation; step
+//       and forget_unregistered (reactor/source.c) store the generation, then
+//       wf_hold_defer loads the count: one of the two sees the other
 #include <errno.h>
 
 #include "base/lock.h"
@@ -33,11 +39,12 @@
 
 enum { PLACES = 256 };
 
-// Numbers that are equal modulo PLACES share a place; that costs their calls a check while one of them is closed.
+// Numbers that are equal modulo PLACES share a place; that costs their calls a check
+// while one of them is closed.
 static struct place {
     _Alignas(WF_CACHE_LINE) struct wf_lock lock;
     unsigned closers;      // under lock
-    bool doubted;          // under lock: somebody registered one of these numbers while closers > 0
+    bool doubted;          // under lock: a task registered one of these numbers while closers > 0
     struct wf_hold *holds; // under lock
     _Atomic unsigned held; // A: how many those are; [G5]
 } places[PLACES];
@@ -55,7 +62,7 @@ static struct place *lock_place(int fd)
     return p;
 }
 
-// --- closing ---------------------------------------------------------------------------------------------------------
+// --- closing -------------------------------------------------------------------------
 
 void wf_closing_begin(int fd)
 {
@@ -93,9 +100,10 @@ bool wf_closing_now(int fd)
     return yes;
 }
 
-// --- holding ---------------------------------------------------------------------------------------------------------
+// --- holding -------------------------------------------------------------------------
 
-// holder finds the newest hold of the number: if any of them closes it, this one does.  Context: under the lock.
+// holder finds the newest hold of the number: if any of them closes it, this one does.
+// Context: under the lock.
 static struct wf_hold *holder(const struct place *p, int fd)
 {
     struct wf_hold *h = p->holds;
@@ -119,7 +127,7 @@ static void delist(struct place *p, const struct wf_hold *h)
     while (*at != h)
         at = &(*at)->next;
     *at = h->next;
-    wf_fetch_sub_relaxed(&p->held, 1u); // relaxed: who still sees it counted looks under the lock
+    wf_fetch_sub_relaxed(&p->held, 1u); // relaxed: a closer that still sees it counted looks under the lock
 }
 
 bool wf_hold_begin(struct wf_hold *h, int fd, const struct wf_source *s, uint32_t began)

@@ -60,8 +60,9 @@ static int watch(struct wf_epoll *e, int fd, uint32_t events, uint64_t tag)
     if (wf_fault())
         return -ENOMEM;
     int err = control(e, EPOLL_CTL_ADD, fd, events, tag);
-    // A number that was closed while a duplicate of its file lived on is still in the set when it refers to that file
-    // again. MOD reports what is ready now, as ADD does.
+    // A number that was closed while a duplicate of its file lived on is still in the
+    // set when it refers to that file again. MOD reports what is ready now, as ADD
+    // does.
     if (err == -EEXIST)
         err = control(e, EPOLL_CTL_MOD, fd, events, tag);
     return err == -EINVAL ? -ENOSPC : err; // it is in too many sets, or sets are nested too deep
@@ -136,7 +137,7 @@ static int wait_coarse(struct wf_epoll *e, int64_t timeout, struct wf_epoll_batc
 void wf_epoll_wait(struct wf_epoll *e, int64_t timeout, struct wf_epoll_batch *batch)
 {
     bool whole = timeout == 0 || timeout == INT64_MAX;  // epoll_wait can say it
-    bool fine = !whole && !wf_load_relaxed(&e->coarse); // relaxed: who does not know it yet finds it out, too
+    bool fine = !whole && !wf_load_relaxed(&e->coarse); // relaxed: a thread that does not know it yet finds it out, too
     int n = fine ? wait_fine(e, timeout, batch) : wait_coarse(e, timeout, batch);
 
     if (fine && n < 0 && n != -EINTR) {     // an old kernel, or a filter, which may say what it likes

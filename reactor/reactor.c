@@ -1,9 +1,11 @@
 // The reactor, put together: its life, and the poll as an idle source.
 //
-// The end, in order. The workers are gone (wf_sched_stop comes first): nobody borrows, nobody waits. wf_reactor_stop
-// sets `quit`, then wakes the thread wherever it sleeps, and joins it.
-// Threads that are not weft's may still arm, disarm and register; when they are done, too, wf_reactor_free frees. In a
-// child of fork, which has no reactor thread, wf_reactor_free comes without wf_reactor_stop.
+// The end, in order. The workers are gone (wf_sched_stop comes first): no worker
+// borrows the poll or waits. wf_reactor_stop sets `quit`, then wakes the thread
+// wherever it sleeps, and joins it.
+// Threads that are not weft's may still arm, disarm and register; when they are done,
+// too, wf_reactor_free frees. In a child of fork, which has no reactor thread,
+// wf_reactor_free comes without wf_reactor_stop.
 #include "reactor/reactor.h"
 
 #include <errno.h>

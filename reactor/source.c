@@ -1,12 +1,15 @@
 // Sources: what the reactor knows of each descriptor number.
 //
-// The table has a place for every number that an int can be: two million pointers to chunks of 1024 sources, 16 MiB of
-// address space of which only the pages that are used become memory. So there is no growing, no limit to check, and a
-// source found once stays where it is. A chunk takes 108 KiB, when the first of its numbers is registered.
+// The table has a place for every number that an int can be: two million pointers to
+// chunks of 1024 sources, 16 MiB of address space of which only the pages that are used
+// become memory. So there is no growing, no limit to check, and a source found once
+// stays where it is. A chunk takes 108 KiB, when the first of its numbers is
+// registered.
 //
-// A number is used again and again, for one descriptor after another; the generation tells them apart. It travels
-// through epoll, whole, beside the number, and an event that comes back with another generation than the source's was
-// meant for a predecessor.
+// A number is used again and again, for one descriptor after another; the generation
+// tells them apart. It travels through epoll, whole, beside the number, and an event
+// that comes back with another generation than the source's was meant for a
+// predecessor.
 //
 //      generation    even: not registered                          odd: registered
 //
@@ -15,85 +18,106 @@
 //                    leave: generation + 1, EPOLL_CTL_DEL, then cells SET
 //                 <----------------------------------------------------------------
 //
-// Both happen under the number's mutex, wakers and all, so what a generation sets its cells to comes before whatever
-// the next one sets them to. (A waker that is fired takes no such mutex.)
+// Both happen under the number's mutex, wakers and all, so what a generation sets its
+// cells to comes before whatever the next one sets them to. (A waker that is fired
+// takes no such mutex.)
 //
-// What a cell is set to is unique: the generation in the upper half, the number of the edge in the lower. So a reader
-// that got EAGAIN and clears what it saw clears nothing that came after: not the next edge, and not the SET that ends
-// or begins a generation. (A 27-bit count of edges could come round only while one reader stands between its two
-// instructions.) That is why every edge must change a cell that is SET already, a compare-and-swap each: what looks
-// like a needless one may be the edge that a writer, about to clear, is going to miss.
+// What a cell is set to is unique: the generation in the upper half, the number of the
+// edge in the lower. So a reader that got EAGAIN and clears what it saw clears nothing
+// that came after: not the next edge, and not the SET that ends or begins a generation.
+// (A 27-bit count of edges could come round only while one reader stands between its
+// two instructions.) That is why every edge must change a cell that is SET already, a
+// compare-and-swap each: what looks like a needless one may be the edge that a writer,
+// about to clear, is going to miss.
 //
-// Two threads may dispatch events of one source at a time, in another order than they happened in: a worker, and the
-// reactor thread (turn.c). Each edge sets the cell, to a value of its own, whatever the order. That an end lies behind
-// the bytes is no part of the value, which a later set could overwrite, but a mark of the source [G4].
+// Two threads may dispatch events of one source at a time, in another order than they
+// happened in: a worker, and the reactor thread (turn.c). Each edge sets the cell, to a
+// value of its own, whatever the order. That an end lies behind the bytes is not part
+// of the value, which a later set could overwrite, but a mark of the source [G4].
 //
-// The generation changes when epoll has taken the number, and not before: who has claimed it would take an attempt that
-// fails for the number's end. So an event may come before its generation. It is known by its tag, one above an even
-// generation, and counts: enter has set the cells, and taken the old marks away, before EPOLL_CTL_ADD.
+// The generation changes when epoll has taken the number, and not before: a call that
+// has claimed it would take an attempt that fails for the number's end. So an event may
+// come before its generation. It is known by its tag, one above an even generation, and
+// counts: enter has set the cells, and taken the old marks away, before EPOLL_CTL_ADD.
 //
-// An event that passes the check and is then overtaken by leave sets a cell of a later generation: a spurious
-// readiness, which costs the reader an EAGAIN. If it overwrites an edge of that generation the cell stays SET, and its
-// value changes: the edge is not lost. Nor is an event lost: the cells of a generation begin SET, and epoll reports at
+// An event that passes the check and is then overtaken by leave sets a cell of a later
+// generation: a spurious readiness, which costs the reader an EAGAIN. If it overwrites
+// an edge of that generation the cell stays SET, and its value changes: the edge is not
+// lost. Nor is an event lost: the cells of a generation begin SET, and epoll reports at
 // ADD what is ready by then.
 //
-// Who parks. A waiter pushes its node and then looks at the generation again [G3]: a leave that it does not see yet is
-// going to find the node. Without that look it might push into the cell of a successor, and wait for that one's edges.
+// Parking. A waiter pushes its node and then looks at the generation again [G3]: a
+// leave that it does not see yet is going to find the node. Without that look it might
+// push into the cell of a successor, and wait for that one's edges.
 //
-// Closing. weft_close of number n, by any thread, holds no lock across close(2), which may block for long (a socket
-// that lingers, a file on a network):
+// Closing. weft_close of number n, by any thread, holds no lock across close(2), which
+// may block for long (a socket that lingers, a file on a network):
 //
 //      wf_closing_begin: n is marked, in a table for the whole process
 //      wf_source_forget in each runtime: leave
 //      close(2): n means nothing from now on, or means a successor
-//      wf_closing_end: if meanwhile anybody registered n, in whatever runtime: wf_source_check in each; the mark goes
+//      wf_closing_end: if n was registered meanwhile, in whatever runtime: wf_source_check in each; the mark goes
 //
-// A call may register n between the two in the middle, and if that was before close(2), the kernel drops the watch
-// without a word. The call is not lost, as the following cases are all there are. Registering is one section under the
-// number's mutex: it looks at the mark, and then adds the number to epoll.
-//   - The section comes before forget's: forget ends the registration, and wakes whoever has parked by it.
-//   - It comes after, and finds the mark. It notes that it was there, which wf_closing_end sees, unless the note
-//     comes after wf_closing_end's look: but that is after close(2), so that what was added is a successor. Seeing the
-//     note, the closer checks: EPOLL_CTL_MOD tells whether what is registered is what the number means now; if not,
-//     leave.
-//   - It comes after, and finds no mark, because the closer is done: what was added is a successor.
-// The middle case leaves a registration that may be of a file that is gone until the closer checks, and a call on the
-// successor must not wait by it. Therefore registering what is registered checks as well, and wf_source_register
-// says that it found the mark: then the caller lets no later call skip wf_source_register (runtime/io/ready.c).
-// tests/model/source.pml has all of this.
+// A call may register n between the two in the middle, and if that was before close(2),
+// the kernel drops the watch without a word. The call is not lost, as the following
+// cases are all there are. Registering is one section under the number's mutex: it
+// looks at the mark, and then adds the number to epoll.
+//   - The section comes before forget's: forget ends the registration, and wakes the
+//     tasks that have parked by it.
+//   - It comes after, and finds the mark. It notes that it was there, which
+//     wf_closing_end sees, unless the note comes after wf_closing_end's look: but that
+//     is after close(2), so that what was added is a successor. Seeing the note, the
+//     closer checks: EPOLL_CTL_MOD tells whether what is registered is what the number
+//     means now; if not, leave.
+//   - It comes after, and finds no mark, because the closer is done: what was added is
+//     a successor.
+// The middle case leaves a registration that may be of a file that is gone until the
+// closer checks, and a call on the successor must not wait by it. Therefore registering
+// what is registered checks as well, and wf_source_register says that it found the
+// mark: then the caller lets no later call skip wf_source_register
+// (runtime/io/ready.c). tests/model/source.pml has all of this.
 //
-// A number that nobody has registered has no waiters in cells; but a call may have claimed it (wf_source_claim), to see
-// later whether it was closed meanwhile. Of such a number, too, wf_source_forget ends the generation, by two.
+// A number that is not registered has no waiters in cells; but a call may have claimed
+// it (wf_source_claim), to see later whether it was closed meanwhile. Of such a number,
+// too, wf_source_forget ends the generation, by two.
 //
-// Foreign closes. What others close by close(2), dup2 or fclose, epoll drops without a word, and the cells tell
-// nothing: an EMPTY one may be of a file that is gone. So before a task parks on a descriptor that weft has not made,
-// and when its node is in the cell, wf_source_confirm asks epoll, by EPOLL_CTL_MOD. ENOENT: the number means another
-// file; leave. Whoever has asked registers the number anew and goes on; others who are parked were confirmed when they
-// parked, so the number has changed since, and they get -EBADF. EPOLL_CTL_ADD would ask as well, by EEXIST; but it also
-// finds what an earlier generation has left in the set (a number closed while a duplicate lives, and then given its
-// file back, as a program does that redirects stdout for a while), with an old tag, whose events would be dropped.
+// Foreign closes. What others close by close(2), dup2 or fclose, epoll drops without a
+// word, and the cells tell nothing: an EMPTY one may be of a file that is gone. So
+// before a task parks on a descriptor that weft has not made, and when its node is in
+// the cell, wf_source_confirm asks epoll, by EPOLL_CTL_MOD. ENOENT: the number means
+// another file; leave. The call that asked registers the number anew and goes on; other
+// tasks that are parked were confirmed when they parked, so the number has changed
+// since, and they get -EBADF. EPOLL_CTL_ADD would ask as well, by EEXIST; but it also
+// finds what an earlier generation has left in the set (a number closed while a
+// duplicate lives, and then given its file back, as a program does that redirects
+// stdout for a while), with an old tag, whose events would be dropped.
 //
-// EPOLL_CTL_MOD also reports anew what is ready. A socket that is waited on for bytes is mostly ready for writing, and
-// to hear of it would cost a turn of the poll for each wait. So confirm asks for EPOLLOUT only while a task waits for
-// room: its node is in the cell when it takes the mutex, so each later confirm sees it there; and each later waiter
-// confirms again. A write cell of such a source may thus be EMPTY though there is room; nobody trusts it without
-// confirming (wf_source_is_own).
+// EPOLL_CTL_MOD also reports anew what is ready. A socket that is waited on for bytes
+// is mostly ready for writing, and to hear of it would cost a turn of the poll for each
+// wait. So confirm asks for EPOLLOUT only while a task waits for room: its node is in
+// the cell when it takes the mutex, so each later confirm sees it there; and each later
+// waiter confirms again. A write cell of such a source may thus be EMPTY though there
+// is room; no call trusts it without confirming (wf_source_is_own).
 //
-// What weft has made itself (accept, dial, listen) and closes by weft_close is trusted without a call: wf_source_fresh
-// marks the number; enter, under the mutex, makes that the mark of the registration; leave and forget take it away. If
-// others close such a descriptor the mark is false, and a call on the number's next descriptor may wait in vain, unless
-// weft has made that one, too: wf_source_fresh finds the remains and forgets them. Once that, or any check, has found
-// such a close, the mark is not given any more in this reactor.
+// What weft has made itself (accept, dial, listen) and closes by weft_close is trusted
+// without a call: wf_source_fresh marks the number; enter, under the mutex, makes that
+// the mark of the registration; leave and forget take it away. If others close such a
+// descriptor the mark is false, and a call on the number's next descriptor may wait in
+// vain, unless weft has made that one, too: wf_source_fresh finds the remains and
+// forgets them. Once that, or any check, has found such a close, the mark is not given
+// any more in this reactor.
 //
 // Edges.
 //   G1  new_chunk publishes a chunk (release) -> wf_source_get (acquire): its contents
-//   G2  enter stores the odd generation (seq_cst, which closing.c needs) -> wf_source_get, and who compares (acquire):
-//       the cells are set for it
-//   G3  leave stores the even generation (seq_cst, as G2), then sets the cells [C1] -> a waiter that is woken, finds
-//       the cell set, or pushes its node after that, sees that its generation is over
-//   G4  wf_source_event marks the source, then sets the cells [C1] -> a reader that finds such a cell set sees the
-//       mark; also if an event that was harvested before, by the other party, sets the cell again after that: each set
-//       is a read-modify-write, and carries the earlier release on
+//   G2  enter stores the odd generation (seq_cst, which closing.c needs) ->
+//       wf_source_get, and the callers that compare (acquire): the cells are set for it
+//   G3  leave stores the even generation (seq_cst, as G2), then sets the cells [C1] ->
+//       a waiter that is woken, finds the cell set, or pushes its node after that, sees
+//       that its generation is over
+//   G4  wf_source_event marks the source, then sets the cells [C1] -> a reader that
+//       finds such a cell set sees the mark; also if an event that was harvested
+//       before, by the other party, sets the cell again after that: each set is a
+//       read-modify-write, and carries the earlier release on
 #include "reactor/source.h"
 
 #include <errno.h>
@@ -163,9 +187,10 @@ __attribute__((cold, noinline)) static struct wf_source_chunk *await_chunk(struc
     return chunk;
 }
 
-// chunk_for finds the chunk of a number. If there is none, it makes one (`make`), or waits for a thread that is at it.
-// Returns: NULL for want of memory; or, without `make`: a thread that registers the number does so later, and sees
-// what the caller did before.
+// chunk_for finds the chunk of a number. If there is none, it makes one (`make`), or
+// waits for a thread that is at it.
+// Returns: NULL for want of memory; or, without `make`: a thread that registers the
+// number does so later, and sees what the caller did before.
 static inline struct wf_source_chunk *chunk_for(struct wf_sources *t, int fd, bool make)
 {
     struct wf_source_chunk *chunk = chunk_of(t, fd);
@@ -177,7 +202,7 @@ static pthread_mutex_t *lock_of(struct wf_source_chunk *chunk, int fd)
     return &chunk->locks[(unsigned)fd % CHUNK];
 }
 
-// --- registering -----------------------------------------------------------------------------------------------------
+// --- registering ---------------------------------------------------------------------
 
 static void set_all(struct wf_source *s, uintptr_t value)
 {
@@ -191,23 +216,24 @@ static bool is_registered(const struct wf_source *s)
     return wf_load_relaxed(&s->generation) % 2; // relaxed: changes only under the lock
 }
 
-// step begins the next generation, odd or even.  Context: under the lock of `s`, like all that follows.
+// step begins the next generation, odd or even.  Context: under the lock of `s`, like
+// all that follows.
 static uint32_t step(struct wf_source *s)
 {
     uint32_t generation = wf_load_relaxed(&s->generation) + 1; // relaxed: changes only under the lock
 
-    wf_store_seq_cst(&s->generation, generation); // [G2] for who finds it; [G3] before waiters are woken; [G5]
+    wf_store_seq_cst(&s->generation, generation); // [G2] for a call that finds it; [G3] before waiters are woken; [G5]
     return generation;
 }
 
 // unmark takes marks away.
 static void unmark(struct wf_source *s, uint32_t marks)
 {
-    if (wf_load_relaxed(&s->edges) & marks)      // relaxed, both: who must see them has the lock, or made the
+    if (wf_load_relaxed(&s->edges) & marks)      // relaxed, both: a party that must see them has the lock, or made the
         wf_fetch_and_relaxed(&s->edges, ~marks); // descriptor after the closer's close(2)
 }
 
-// leave ends the registration, and wakes who waits.
+// leave ends the registration, and wakes the waiters.
 static void leave(struct wf_reactor *r, struct wf_source *s)
 {
     uint32_t generation = step(s);
@@ -223,7 +249,7 @@ static int enter(struct wf_reactor *r, struct wf_source *s)
 {
     uint32_t generation = wf_load_relaxed(&s->generation) + 1; // relaxed: changes only under the lock
 
-    set_all(s, value_of(generation, 0)); // nobody waits: they are SET since it was left, or new
+    set_all(s, value_of(generation, 0)); // there are no waiters: they are SET since it was left, or new
     wf_store_relaxed(&s->kind, 0u);      // relaxed: published by the generation
     unmark(s, WF_EDGE_LAST | WF_EDGE_OWN);
     // relaxed, both: published by the generation
@@ -237,7 +263,7 @@ static int enter(struct wf_reactor *r, struct wf_source *s)
     return err;
 }
 
-// lose leaves a source whose file was closed by somebody else.
+// lose leaves a source whose file was closed by other code.
 static void lose(struct wf_reactor *r, struct wf_source *s)
 {
     if (wf_source_is_own(s))
@@ -245,7 +271,8 @@ static void lose(struct wf_reactor *r, struct wf_source *s)
     leave(r, s);
 }
 
-// ask asks epoll whether what is registered is what the number means now; if not, it leaves.
+// ask asks epoll whether what is registered is what the number means now; if not, it
+// leaves.
 // Returns: 0: it is; -ENOENT: the number means something else; -EBADF and the like.
 static int ask(struct wf_reactor *r, struct wf_source *s, bool writable)
 {
@@ -281,7 +308,7 @@ static void free_chunk(struct wf_source_chunk *chunk)
 
 void wf_sources_fini(struct wf_sources *t)
 {
-    struct wf_source_chunk *chunk = wf_load_relaxed(&t->newest); // relaxed: nobody else is left
+    struct wf_source_chunk *chunk = wf_load_relaxed(&t->newest); // relaxed: no other thread is left
 
     while (chunk) {
         struct wf_source_chunk *older = chunk->older;
@@ -354,8 +381,8 @@ void wf_source_fresh(struct wf_reactor *r, int fd)
             wf_store_relaxed(&r->sources.betrayed, true); // relaxed: from soon on
         wf_source_forget(r, fd);
     }
-    if (!(wf_load_relaxed(&s->edges) & WF_EDGE_FRESH))           // relaxed, both: nobody else knows the descriptor, and
-        wf_fetch_or_relaxed(&s->edges, (uint32_t)WF_EDGE_FRESH); // who is told of it is told by an edge of its own
+    if (!(wf_load_relaxed(&s->edges) & WF_EDGE_FRESH))           // relaxed, both: only this task knows the number, and
+        wf_fetch_or_relaxed(&s->edges, (uint32_t)WF_EDGE_FRESH); // it is told to others by an edge of its own
 }
 
 struct wf_source *wf_source_claim(struct wf_reactor *r, int fd, uint32_t *generation)

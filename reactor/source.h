@@ -16,21 +16,23 @@ struct wf_sources {
     _Atomic uint32_t registered;               // A: how many sources are
     _Atomic(struct wf_source_chunk *) newest;  // A: of all that were made
     _Atomic bool betrayed;                     // A: others have closed what weft had made: only ever becomes true
-    pthread_mutex_t making;                    // of whoever makes a chunk, and so writes these
+    pthread_mutex_t making;                    // of the thread that makes a chunk, and so writes these
 };
 
 // wf_sources_init makes an empty table.  Returns: 0; -ENOMEM.
 WF_MUST_CHECK int wf_sources_init(struct wf_sources *t);
 void wf_sources_fini(struct wf_sources *t);
 
-// wf_source_prefetch fetches what an event with this tag will touch into the cache: first the source, then who waits.
-// Context: whoever holds the lease.
+// wf_source_prefetch fetches what an event with this tag will touch into the cache:
+// first the source, then its newest waiter.
+// Context: the holder of the lease.
 void wf_source_prefetch(struct wf_reactor *r, uint64_t tag);
 void wf_source_prefetch_waiter(struct wf_reactor *r, uint64_t tag);
 
-// wf_source_event passes an event on to its source, unless the source has changed hands since. `last`: WF_EDGE_LAST.
+// wf_source_event passes an event on to its source, unless the source has changed hands
+// since. `last`: WF_EDGE_LAST.
 // Returns: whether it did, so that wakers may have fired.
-// Context: whoever holds the lease.
+// Context: the holder of the lease.
 bool wf_source_event(struct wf_reactor *r, uint64_t tag, bool readable, bool writable, bool last);
 
 #endif

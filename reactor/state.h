@@ -16,7 +16,7 @@ struct wf_tally {
     _Atomic uint64_t polls, events, expired;
 };
 
-// Who may touch what:
+// Which party may touch which field:
 //   I  fixed after wf_reactor_new or _start
 //   H  the worker that holds the lease writes; any thread reads (counters)
 //   R  the reactor thread writes; any thread reads (counters)
@@ -27,12 +27,13 @@ struct wf_reactor {
     struct wf_timers *timers;      // I: `wheels` of them; timer.c
     _Atomic int64_t *next;         // I: for each wheel, when it wants to be looked at; A: timer.c
     unsigned wheels;               // I
-    bool started;                  // of whoever starts and stops
-    pthread_t thread;              // of whoever starts and stops
+    bool started;                  // of the thread that starts and stops
+    pthread_t thread;              // of the thread that starts and stops
     struct wf_reactor_hooks hooks; // I
     char name[16];                 // I
 
-    // The sleep of the worker that holds the lease: turn.c. Read by each thread that arms the next timer of a wheel.
+    // The sleep of the worker that holds the lease: turn.c. Read by each thread that
+    // arms the next timer of a wheel.
     _Alignas(WF_CACHE_LINE) _Atomic int64_t until; // A
     _Atomic bool interrupted;                      // A
     _Atomic uint64_t interrupts;                   // A: a counter

@@ -1,5 +1,6 @@
-// A context: where a stack of calls was left, so that it can be gone on with. Made and switched in sched/arch/; here
-// are the hooks that tell the sanitizers about it (empty without them).
+// A context: where a stack of calls was left, so that it can be gone on with. Made and
+// switched in sched/arch/; here are the hooks that tell the sanitizers about it (empty
+// without them).
 #ifndef WF_SCHED_CONTEXT_H
 #define WF_SCHED_CONTEXT_H
 
@@ -20,23 +21,27 @@ struct wf_context {
 #endif
 };
 
-// wf_arch_init notes the floating-point modes that tasks begin with: the calling thread's. Before the first task.
+// wf_arch_init notes the floating-point modes that tasks begin with: the calling
+// thread's. Before the first task.
 void wf_arch_init(void);
 
-// wf_arch_switch saves the callee-saved registers and the floating-point control words on the stack, stores the stack
-// pointer in *save, and goes on where `load` was saved, where its wf_arch_switch returns `arg`.
+// wf_arch_switch saves the callee-saved registers and the floating-point control words
+// on the stack, stores the stack pointer in *save, and goes on where `load` was saved,
+// where its wf_arch_switch returns `arg`.
 void *wf_arch_switch(void **save, void *load, void *arg);
 
-// wf_arch_jump is how to get there: not by a call. The processor predicts returns by a stack of its own, on which a
-// call that never returns leaves an entry too many, and each return after the switch would be predicted wrong, on both
-// sides (measured: spawn and join 110 ns so, 79 by a jump). So the return address is pushed by hand.
+// wf_arch_jump is how to get there: not by a call. The processor predicts returns by a
+// stack of its own, on which a call that never returns leaves an entry too many, and
+// each return after the switch would be predicted wrong, on both sides (measured: spawn
+// and join 110 ns so, 79 by a jump). So the return address is pushed by hand.
 #if defined(WF_ARCH_UCONTEXT)
 #define wf_arch_jump wf_arch_switch
 #elif defined(__x86_64__)
 static inline void *wf_arch_jump(void **save, void *load, void *arg)
 {
     void *result;
-    // All that a call clobbers. Compiled with -mno-red-zone: the push must not hit locals.
+    // All that a call clobbers. Compiled with -mno-red-zone: the push must not hit
+    // locals.
     __asm__ volatile("leaq 1f(%%rip), %%rax\n\t"
                      "pushq %%rax\n\t"
                      "jmp wf_arch_switch\n"
@@ -66,8 +71,8 @@ static inline void *wf_arch_jump(void **save, void *load, void *arg)
 }
 #endif
 
-// wf_arch_make prepares the stack that ends below `top` so that a switch to the result calls entry(arg of the switch),
-// which must not return.
+// wf_arch_make prepares the stack that ends below `top` so that a switch to the result
+// calls entry(arg of the switch), which must not return.
 void *wf_arch_make(void *top, void (*entry)(void *arg));
 
 #if defined(WF_ASAN) || defined(WF_TSAN)
@@ -77,8 +82,8 @@ void wf_context_arrived(void);
 void wf_context_adopt(struct wf_context *c);
 #else
 
-// wf_context_switch leaves `from` for `to`. Returns, when somebody comes back to `from`: the `arg` he gave.
-// `dying`: nobody will come back.
+// wf_context_switch leaves `from` for `to`. Returns, when another switch comes back to
+// `from`: the `arg` of that switch. `dying`: no switch will come back.
 static inline void *wf_context_switch(struct wf_context *from, struct wf_context *to, void *arg, bool dying)
 {
     (void)dying;

@@ -220,7 +220,8 @@ void wf_draw_interrupt(struct wf_task *self)
 
 void wf_draw_run(struct wf_draw *d)
 {
-    // The caller may be in a C++ handler, or be unwinding: that is not for the tasks to see.
+    // The caller may be in a C++ handler, or be unwinding: that is not for the tasks to
+    // see.
     struct wf_exceptions *here = d->worker->cxx, callers = { 0 };
     bool has_any = wf_exceptions_any(here);
     struct wf_task *task;

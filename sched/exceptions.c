@@ -7,7 +7,8 @@
 
 typedef struct wf_exceptions *find_fn(void);
 
-// Weak, so that they are 0 where they are not: the one in a program without C++, the other in a static one.
+// Weak, so that they are 0 where they are not: the one in a program without C++, the
+// other in a static one.
 #pragma weak __cxa_get_globals
 #pragma weak dlsym
 find_fn __cxa_get_globals;

@@ -1,6 +1,7 @@
-// Stack overflows are reported by name: a task that runs into the guard below its stack gets one line on stderr, then
-// the signal's default action. The handler needs a stack of its own, one a worker; and a frame that is larger than the
-// guard must touch every page on its way down (-fstack-clash-protection), or it may jump over it.
+// Stack overflows are reported by name: a task that runs into the guard below its stack
+// gets one line on stderr, then the signal's default action. The handler needs a stack
+// of its own, one a worker; and a frame that is larger than the guard must touch every
+// page on its way down (-fstack-clash-protection), or it may jump over it.
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,15 +18,17 @@
 #define AT_MINSIGSTKSZ 51
 #endif
 
-// frame_size is what the kernel puts on a stack before a handler begins, at most: registers, AMX's included.
+// frame_size is what the kernel puts on a stack before a handler begins, at most:
+// registers, AMX's included.
 static size_t frame_size(void)
 {
     size_t size = getauxval(AT_MINSIGSTKSZ);
     return size > 4096 ? size : 4096; // 0: an old kernel does not tell
 }
 
-// As large as a task's usual stack: the program's own handlers may run there, too. One that needs more runs into a
-// guard below, and ends the program: two workers' stacks lie side by side.
+// As large as a task's usual stack: the program's own handlers may run there, too. One
+// that needs more runs into a guard below, and ends the program: two workers' stacks
+// lie side by side.
 static size_t signal_stack_size(void)
 {
     return ((size_t)64 << 10) + frame_size();
@@ -44,13 +47,14 @@ static void report(const struct wf_task *task)
                      (unsigned long long)task->id, *name ? " '" : "", name, *name ? "'" : "",
                      wf_stack_size(task->stack) >> 10);
     if (write(STDERR_FILENO, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1) < 0)
-        return; // there is nobody left to tell
+        return; // nothing is left to report to
 }
 
-// frame_below is where the stack was when the kernel found no room on it for the frame of some other signal, whose
-// handler does not ask for the alternate stack; NULL if it was not that. The kernel makes of it a SIGSEGV without an
-// address, and no instruction will cause it again. An access to what can be no address looks the same on x86-64, but
-// that it is a trap of its own.
+// frame_below is where the stack was when the kernel found no room on it for the frame
+// of some other signal, whose handler does not ask for the alternate stack; NULL if it
+// was not that. The kernel makes of it a SIGSEGV without an address, and no instruction
+// will cause it again. An access to what can be no address looks the same on x86-64,
+// but that it is a trap of its own.
 static const char *frame_below(const siginfo_t *info, const void *context)
 {
     const ucontext_t *u = context;
@@ -85,9 +89,11 @@ static void on_fault(int sig, siginfo_t *info, void *context);
 
 static struct wf_handler handler = { .signal = SIGSEGV, .fn = on_fault };
 
-// on_fault reports an overflow, and restores the default action: then the instruction faults again, or the signal that
-// is sent here comes, and that decides. The rest is not weft's: other faults, and signals that somebody has sent (their
-// code is not above 0).
+// on_fault reports an overflow, and restores the default action: then the instruction
+// faults again, or the signal that is sent here comes, and that decides. The rest is
+// not weft's: other faults, and signals that a process has sent (their code is not
+// above
+// 0).
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
     struct wf_task *task = wf_self();

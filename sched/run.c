@@ -1,24 +1,28 @@
-// What happens on a task's stack: choose the next task, switch to it; park, yield, wake, end.
+// What happens on a task's stack: choose the next task, switch to it; park, yield,
+// wake, end.
 //
-// A task that leaves switches straight to the next one, if the worker's own queues have one; only when they are dry
-// does it go by way of the worker's own stack (worker.c). Whoever runs next finishes what the one who left could not do
-// while he still stood on his stack: publish him as PARKED, queue him, or free his stack (wf_worker_arrive).
+// A task that leaves switches straight to the next one, if the worker's own queues have
+// one; only when they are dry does it go by way of the worker's own stack (worker.c).
+// The next task to run finishes what the task that left could not do while it still ran
+// on its stack: publish it as PARKED, queue it, or free its stack (wf_worker_arrive).
 //
 // The order of choice:
 //   next slot   the task just woken or spawned: its data is hot. At most WF_NEXT_RUNS in a row while others wait.
 //   deque       spawned, not begun, newest first: a tree of tasks is walked depth first
 //   ring        woken or yielded, oldest first
-// and every WF_FAIR_TICKS the ring before the others. While inbox or injector hold work, some of it every
-// WF_TURN_TICKS. The deque's oldest task gets a turn only by time (tend in worker.c): each such turn begins another
-// subtree, whose stacks live beside the present one's. By count, every 64 tasks, it made fib(32) carve 170 000 stacks
-// instead of 60.
+// and every WF_FAIR_TICKS the ring before the others. While inbox or injector hold
+// work, some of it every WF_TURN_TICKS. The deque's oldest task gets a turn only by
+// time (tend in worker.c): each such turn begins another subtree, whose stacks live
+// beside the present one's. By count, every 64 tasks, it made fib(32) carve 170 000
+// stacks instead of 60.
 //
-// What every switch runs through is inlined, or begins a cache line: a switch takes 11.0 ns wherever the linker puts
-// it, without that 11.2 to 12.4; with C++ in the program as much (sched/exceptions.h).
+// What every switch runs through is inlined, or begins a cache line: a switch takes
+// 11.0 ns wherever the linker puts it, without that 11.2 to 12.4; with C++ in the
+// program as much (sched/exceptions.h).
 //
 // Edges.
-//   N1  put_next's store or exchange (release) -> the exchange that takes the slot (acquire), owner's or thief's:
-//       header, and what was saved by [T2], are visible
+//   N1  put_next's store or exchange (release) -> the exchange that takes the slot
+//       (acquire), owner's or thief's: header, and what was saved by [T2], are visible
 #include "sched/worker.h"
 
 #include <errno.h>
@@ -26,7 +30,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 
-// --- Choosing --------------------------------------------------------------------------------------------------------
+// --- Choosing ------------------------------------------------------------------------
 
 static struct wf_task *take_next(struct wf_worker *w)
 {
@@ -59,14 +63,16 @@ struct wf_task *wf_worker_take_pinned(struct wf_worker *w)
     return wf_injector_take(&w->inbox, &task, 1) ? task : NULL;
 }
 
-// pick_in_turn gives those a turn whom the usual order could starve, or does not see.
+// pick_in_turn gives a turn to tasks that the usual order could starve, or does not
+// see.
 static struct wf_task *pick_in_turn(struct wf_worker *w, uint64_t ticks)
 {
     struct wf_task *task = NULL;
 
     if (ticks % WF_FAIR_TICKS == 0)
         task = wf_ring_pop(&w->ring, w->sched->cfg.workers == 1);
-    // relaxed: a hint; what is missed now is seen at a later tick, or before the worker sleeps
+    // relaxed: a hint; what is missed now is seen at a later tick, or before the worker
+    // sleeps
     if (!task && wf_load_relaxed(&w->inbox.tail))
         task = wf_worker_take_pinned(w);
     if (!task && wf_load_relaxed(&w->sched->injector.tail)) // relaxed: as above
@@ -74,9 +80,10 @@ static struct wf_task *pick_in_turn(struct wf_worker *w, uint64_t ticks)
     return task;
 }
 
-// look_ahead fetches what the tasks of the ring that come soon will touch first into the cache: with a thousand tasks
-// in turn neither headers nor stacks are in the nearest one. Headers are type-stable, so a task that is stolen
-// meanwhile does no harm, nor does a stack pointer that is not true any more.
+// look_ahead fetches what the tasks of the ring that come soon will touch first into
+// the cache: with a thousand tasks in turn neither headers nor stacks are in the
+// nearest one. Headers are type-stable, so a task that is stolen meanwhile does no
+// harm, nor does a stack pointer that is not true any more.
 static inline void look_ahead(const struct wf_worker *w)
 {
 #ifndef WF_TSAN // which takes the look at the stack pointer for a race
@@ -101,7 +108,7 @@ static inline bool may_run_next(struct wf_worker *w)
         return true;
     if (wf_ring_size(&w->ring) > 0 || wf_deque_size(&w->deque) > 0)
         return false;
-    w->next_runs = 0; // nobody did
+    w->next_runs = 0; // no other task did
     return true;
 }
 
@@ -125,7 +132,7 @@ WF_LINE_ALIGNED struct wf_task *wf_worker_pick(struct wf_worker *w)
     return task;
 }
 
-// --- Queueing --------------------------------------------------------------------------------------------------------
+// --- Queueing ------------------------------------------------------------------------
 
 static void inject(struct wf_sched *s, struct wf_task *task)
 {
@@ -167,13 +174,14 @@ static void push_deque(struct wf_worker *w, struct wf_task *task)
     wf_worker_hint(w);
 }
 
-// put_next makes `task` the next to run, if it is a woken one or nobody is; who was that before queues: begun tasks in
-// the ring, others in the deque. A new task finds the place taken and goes to the deque itself: that spares all but the
+// put_next makes `task` the next to run, if it is a woken one or there is no next task;
+// the task that was next before queues: begun tasks in the ring, others in the deque. A
+// new task finds the place taken and goes to the deque itself: that spares all but the
 // first of several children an exchange (fib32, two workers: 131 ms with, 113 without).
 static void put_next(struct wf_worker *w, struct wf_task *task)
 {
     if (!wf_load_relaxed(&w->next)) {     // relaxed: only the owner fills it
-        wf_store_release(&w->next, task); // [N1] wakes nobody: the owner is about to run it
+        wf_store_release(&w->next, task); // [N1] no worker is woken: the owner is about to run it
         return;
     }
     if (!wf_task_begun(task)) {
@@ -192,8 +200,9 @@ static void put_next(struct wf_worker *w, struct wf_task *task)
         wf_worker_hint(w);
 }
 
-// push_polled queues a task that the poll has woken: the first of a batch as the next to run, so that one event does
-// not wait for all tasks that have yielded; the others in order.
+// push_polled queues a task that the poll has woken: the first of a batch as the next
+// to run, so that one event does not wait for all tasks that have yielded; the others
+// in order.
 static void push_polled(struct wf_worker *w, struct wf_task *task)
 {
     if (wf_load_relaxed(&w->next)) // relaxed: only the owner fills it
@@ -202,7 +211,8 @@ static void push_polled(struct wf_worker *w, struct wf_task *task)
         wf_store_release(&w->next, task); // [N1]
 }
 
-// wake_home wakes the one worker that may run what is in its inbox. As [I1], with the inbox for the injector.
+// wake_home wakes the one worker that may run what is in its inbox. As [I1], with the
+// inbox for the injector.
 static void wake_home(struct wf_worker *home)
 {
     struct wf_sched *s = home->sched;
@@ -213,7 +223,8 @@ static void wake_home(struct wf_worker *home)
         wf_sched_notify(s);
 }
 
-// send_home queues a task on the one worker that may run it, `home`. `w` is the calling worker, NULL on other threads.
+// send_home queues a task on the one worker that may run it, `home`. `w` is the calling
+// worker, NULL on other threads.
 static void send_home(struct wf_worker *w, struct wf_worker *home, struct wf_task *task)
 {
     struct wf_chain chain = { 0 };
@@ -261,7 +272,7 @@ static void enqueue(struct wf_task *task)
     if (wf_unlikely(task->pinned && task->worker)) {
         send_home(w, task->worker, task);
 #ifdef WF_FAULTS
-    } else if (task->sched->scatter && task->worker) { // for tests: whoever wakes up does so on another worker
+    } else if (task->sched->scatter && task->worker) { // for tests: a woken task runs on another worker
         send_home(w, &task->sched->workers[(task->worker->index + 1) % task->sched->cfg.workers], task);
 #endif
     } else if (wf_unlikely(!w || w->sched != task->sched)) {
@@ -294,7 +305,7 @@ void wf_sched_submit(struct wf_task *task)
     enqueue(task);
 }
 
-// --- Switching -------------------------------------------------------------------------------------------------------
+// --- Switching -----------------------------------------------------------------------
 
 static void task_main(void *arg);
 static void reserve_main(void *arg);
@@ -334,8 +345,9 @@ int wf_worker_make_reserve(struct wf_worker *w)
     return w->reserve ? 0 : -ENOMEM;
 }
 
-// starve has a task that gets no stack run all the same, so that it can free what it was given. It runs to its end
-// without a park, so the reserve is free whenever the worker chooses its next task.
+// starve has a task that gets no stack run all the same, so that it can free what it
+// was given. It runs to its end without a park, so the reserve is free whenever the
+// worker chooses its next task.
 __attribute__((cold, noinline)) static void starve(struct wf_worker *w, struct wf_task *task)
 {
     wf_stack_show(w->reserve);
@@ -398,8 +410,8 @@ void wf_worker_make_way(struct wf_worker *w)
     wf_worker_hint(w);
 }
 
-// was_long tells whether the turn that ends now was long: the watch says so, or the clock, if it was the only one since
-// the worker looked around, or woke up.
+// was_long tells whether the turn that ends now was long: the watch says so, or the
+// clock, if it was the only one since the worker looked around, or woke up.
 static bool was_long(const struct wf_worker *w)
 {
     if (wf_load_relaxed(&w->overdue)) // relaxed: a hint
@@ -408,7 +420,8 @@ static bool was_long(const struct wf_worker *w)
     return wf_load_relaxed(&w->ticks) == w->pace.ticks + 1 && wf_now() - w->pace.looked >= WF_LONG_NS;
 }
 
-// note_turn remembers it if the running task, about to leave, did not let go of the worker for long.
+// note_turn remembers it if the running task, about to leave, did not let go of the
+// worker for long.
 WF_NOINLINE static void note_turn(struct wf_worker *w)
 {
     struct wf_task *task = w->thread->current;
@@ -420,7 +433,8 @@ WF_NOINLINE static void note_turn(struct wf_worker *w)
     }
 }
 
-// pick_in_time is wf_worker_pick, unless it is time to look around, on the worker's own stack: NULL.
+// pick_in_time is wf_worker_pick, unless it is time to look around, on the worker's own
+// stack: NULL.
 static struct wf_task *pick_in_time(struct wf_worker *w)
 {
     if (wf_likely(!wf_worker_is_due(w)))
@@ -439,7 +453,8 @@ __attribute__((always_inline)) static inline struct wf_task *next_ready(struct w
     return task;
 }
 
-// switch_away switches from the running task. Returns when it is resumed: the worker that it is on then.
+// switch_away switches from the running task. Returns when it is resumed: the worker
+// that it is on then.
 __attribute__((always_inline)) static inline struct wf_worker *switch_away(struct wf_worker *w, struct wf_task *task,
                                                                            enum wf_left how, struct wf_task *next)
 {
@@ -449,7 +464,8 @@ __attribute__((always_inline)) static inline struct wf_worker *switch_away(struc
     return wf_context_switch(&task->context, next ? &next->context : &w->loop, w, false);
 }
 
-// leave_with_exceptions is leave in a C++ handler, or while the task's stack is unwound.
+// leave_with_exceptions is leave in a C++ handler, or while the task's stack is
+// unwound.
 WF_NOINLINE static void leave_with_exceptions(struct wf_worker *w, struct wf_task *task, enum wf_left how,
                                               struct wf_task *next)
 {
@@ -460,7 +476,8 @@ WF_NOINLINE static void leave_with_exceptions(struct wf_worker *w, struct wf_tas
     wf_worker_arrive(w);
 }
 
-// leave switches away from the running task. Returns when it is resumed, perhaps on another worker.
+// leave switches away from the running task. Returns when it is resumed, perhaps on
+// another worker.
 __attribute__((always_inline)) static inline void leave(struct wf_worker *w, struct wf_task *task, enum wf_left how,
                                                         struct wf_task *next)
 {
@@ -488,7 +505,8 @@ WF_LINE_ALIGNED int wf_yield(struct wf_task *self)
 
     wf_debug_assert(!wf_task_starved(self));
     struct wf_task *next = next_ready(w);
-    // Alone: go on, unless it is time to look around, for the sake of those who are not queued here.
+    // Alone: go on, unless it is time to look around, for the sake of tasks that are
+    // not queued here.
     if (!next && !wf_worker_is_due(w) && !wf_load_relaxed(&w->sched->injector.tail)) { // relaxed: a hint
         w->turn.budget = WF_BUDGET;
         return 0;
@@ -514,10 +532,11 @@ unsigned wf_sched_worker_index(const struct wf_sched *s)
     return w && w->sched == s ? w->index : s->cfg.workers;
 }
 
-// --- A task's life ---------------------------------------------------------------------------------------------------
+// --- A task's life -------------------------------------------------------------------
 
-// end_task takes the stack off a task whose body has returned, and hands the header over. What the header was is gone
-// after that. Returns: the worker, which need not be the one that the body began on.
+// end_task takes the stack off a task whose body has returned, and hands the header
+// over. What the header was is gone after that. Returns: the worker, which need not be
+// the one that the body began on.
 __attribute__((always_inline)) static inline struct wf_worker *end_task(struct wf_task *task, struct wf_stack **stack)
 {
     struct wf_worker *w = task->worker;
@@ -537,7 +556,8 @@ __attribute__((always_inline)) static inline void run_body(struct wf_worker *w, 
     w->sched->cfg.run(task);
 }
 
-// task_main is what every stack runs: one task, and then, as long as the next one has no stack, that one too.
+// task_main is what every stack runs: one task, and then, as long as the next one has
+// no stack, that one too.
 static void task_main(void *arg)
 {
     struct wf_worker *w = arg;
@@ -567,8 +587,8 @@ static void task_main(void *arg)
     }
 }
 
-// reserve_main is what a reserve stack runs: one task. The next one, which may need it as well, is for the worker's own
-// stack to choose.
+// reserve_main is what a reserve stack runs: one task. The next one, which may need it
+// as well, is for the worker's own stack to choose.
 __attribute__((cold)) static void reserve_main(void *arg)
 {
     struct wf_worker *w = arg;

@@ -1,24 +1,28 @@
 // The scheduler as a whole: made, started, watched, drained, stopped.
 //
 // The end, in steps, and why nothing is left:
-//   1. wf_sched_drain sets `draining`. From then on wf_sched_task_new fails: a task that was being made is either
-//      counted before, and waited for, or its maker sees the flag ([S1]).
-//   2. It cancels every living task, again and again until all have ended: one that was born meanwhile, or whose header
-//      was being used again just then, is met by the next round.
-//   3. All have ended when the number of ends, read first, equals the number of tasks made, read after: each task that
-//      has ended was counted as made before, and a living one was made by another living one, or was counted in 1.
-//   4. wf_sched_stop sets `quitting` and wakes every worker: each finds its queues dry, as there are no tasks, and
-//      leaves. A wake that is still on its way finds an ended task. Only then may others (the reactor) stop that could
-//      fire wakers, and only after that
-//   5. wf_sched_free releases headers and stacks: nobody can reach them.
+//   1. wf_sched_drain sets `draining`. From then on wf_sched_task_new fails: a task
+//      that was being made is either counted before, and waited for, or its maker sees
+//      the flag ([S1]).
+//   2. It cancels every living task, again and again until all have ended: one that was
+//      born meanwhile, or whose header was being used again just then, is met by the
+//      next round.
+//   3. All have ended when the number of ends, read first, equals the number of tasks
+//      made, read after: each task that has ended was counted as made before, and a
+//      living one was made by another living one, or was counted in 1.
+//   4. wf_sched_stop sets `quitting` and wakes every worker: each finds its queues dry,
+//      as there are no tasks, and leaves. A wake that is still on its way finds an
+//      ended task. Only then may others (the reactor) stop that could fire wakers, and
+//      only after that
+//   5. wf_sched_free releases headers and stacks: no thread can reach them.
 //
 // Edges.
-//   S1  wf_sched_task_new counts (seq_cst), then loads `draining`; wf_sched_drain stores `draining`, then loads the
-//       counts (seq_cst): one of them sees the other
-//   S2  end_task's store of `ended` (release) -> wf_sched_living's load (acquire): what the task did is visible, the
-//       tasks it made among it
-//   S3  wf_worker_main's count of `arrived` (release) -> await_arrivals (acquire): the thread's `stat` is visible, and
-//       by the creation of the watch's thread to that
+//   S1  wf_sched_task_new counts (seq_cst), then loads `draining`; wf_sched_drain
+//       stores `draining`, then loads the counts (seq_cst): one of them sees the other
+//   S2  end_task's store of `ended` (release) -> wf_sched_living's load (acquire): what
+//       the task did is visible, the tasks it made among it
+//   S3  wf_worker_main's count of `arrived` (release) -> await_arrivals (acquire): the
+//       thread's `stat` is visible, and by the creation of the watch's thread to that
 #include "sched/sched.h"
 
 #include <errno.h>
@@ -46,7 +50,7 @@ _Static_assert(WF_WORKERS_MAX == WF_IDLE_WORDS * 64, "a bit for each worker");
 
 static _Atomic uint64_t ids; // task numbers given out in this process
 
-// --- Making ----------------------------------------------------------------------------------------------------------
+// --- Making --------------------------------------------------------------------------
 
 static void init_worker(struct wf_sched *s, unsigned index)
 {
@@ -57,7 +61,7 @@ static void init_worker(struct wf_sched *s, unsigned index)
     w->stat = -1;
 }
 
-// name_task is what wf_misuse asks who did it.
+// name_task tells wf_misuse which task did it.
 static void name_task(char *buf, size_t n)
 {
     struct wf_task *task = wf_self();
@@ -69,8 +73,9 @@ static void name_task(char *buf, size_t n)
         snprintf(buf, n, "task %llu: ", (unsigned long long)task->id);
 }
 
-// in_child: the child of a fork has the calling thread only. It is no worker any more: what would park there stops, as
-// it would outside a task. Nor should it have the slices, the CPU and the timers of one.
+// in_child: the child of a fork has the calling thread only. That thread is not a
+// worker any longer: what would park there stops, as it would outside a task. Nor
+// should it have the slices, the CPU and the timers of one.
 static void in_child(void)
 {
     const struct wf_worker *w = wf_thread_self()->worker;
@@ -148,7 +153,8 @@ static int start_worker(struct wf_worker *w)
     return -err;
 }
 
-// await_arrivals waits until every thread that was started has what it needs: no descriptor appears after that.
+// await_arrivals waits until every thread that was started has what it needs: no
+// descriptor appears after that.
 static void await_arrivals(struct wf_sched *s)
 {
     for (uint32_t seen; (seen = wf_load_acquire(&s->arrived)) < s->started;) // [S3]
@@ -167,7 +173,7 @@ int wf_sched_start(struct wf_sched *s)
     return err;
 }
 
-// --- Tasks -----------------------------------------------------------------------------------------------------------
+// --- Tasks ---------------------------------------------------------------------------
 
 static uint64_t new_id(struct wf_worker *w)
 {
@@ -252,7 +258,7 @@ void wf_sched_each(struct wf_sched *s, void (*fn)(struct wf_task *, void *), voi
     wf_headers_each(&s->headers, if_live, &each);
 }
 
-// --- The end ---------------------------------------------------------------------------------------------------------
+// --- The end -------------------------------------------------------------------------
 
 // 0 is final while draining (step 3).
 uint64_t wf_sched_living(struct wf_sched *s)
@@ -300,7 +306,7 @@ void wf_sched_stop(struct wf_sched *s)
     s->started = 0;
 }
 
-// --- Watching --------------------------------------------------------------------------------------------------------
+// --- Watching ------------------------------------------------------------------------
 
 static bool has_backlog(struct wf_worker *w)
 {
@@ -322,8 +328,9 @@ static int64_t cpu_time(const struct wf_worker *w)
     return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-// blocked tells whether the worker's thread waits in the kernel, as against for a processor. The kernel writes a whole
-// line to say that letter, so it is asked only about a worker that has not moved. A descriptor of -1 asks in vain.
+// blocked tells whether the worker's thread waits in the kernel, as against for a
+// processor. The kernel writes a whole line to say that letter, so it is asked only
+// about a worker that has not moved. A descriptor of -1 asks in vain.
 static bool blocked(const struct wf_worker *w)
 {
     char text[512];
@@ -334,9 +341,11 @@ static bool blocked(const struct wf_worker *w)
     return name_end && strlen(name_end) > 2 && name_end[2] != 'R';
 }
 
-// look tells how the worker has done since the last look, `elapsed` ns ago: WF_WATCH_STUCK, WF_WATCH_BRISK, or 0.
-// Stuck is one that has computed, or was blocked, in one task all the while. One that did not get the processor is not:
-// its work is no more urgent for being moved, and what others would poll for it would overtake the rest.
+// look tells how the worker has done since the last look, `elapsed` ns ago:
+// WF_WATCH_STUCK, WF_WATCH_BRISK, or 0. Stuck is one that has computed, or was blocked,
+// in one task all the while. A worker that did not get the processor is not: its work
+// is not more urgent for being moved, and what others would poll for it would overtake
+// the rest.
 static unsigned look(struct wf_sched *s, struct wf_worker *w, int64_t elapsed)
 {
     uint64_t ticks = wf_load_relaxed(&w->ticks); // relaxed: a hint
@@ -369,7 +378,7 @@ unsigned wf_sched_watch(struct wf_sched *s)
     s->watched = now;
     if (waiting)
         wf_sched_notify(s);
-    if (wf_idle_all_asleep(&s->idle)) // first: what was given back by who sleeps now is seen by wf_depot_cool
+    if (wf_idle_all_asleep(&s->idle)) // first: what a worker that sleeps now has given back is seen by wf_depot_cool
         seen |= WF_WATCH_ASLEEP;
     return seen | (wf_depot_cool(&s->depot, now) ? WF_WATCH_AGAIN : 0);
 }

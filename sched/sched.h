@@ -1,7 +1,7 @@
 // sched/: runs tasks on worker threads. It knows nothing of files, sockets or time.
 //
-// This is the facade, the only header of sched/ that other folders include. What runs on a task's stack and may park
-// is built from two verbs: wf_park and wf_task_wake.
+// This is the facade, the only header of sched/ that other folders include. What runs
+// on a task's stack and may park is built from two verbs: wf_park and wf_task_wake.
 #ifndef WF_SCHED_SCHED_H
 #define WF_SCHED_SCHED_H
 
@@ -32,14 +32,16 @@ struct wf_sched_config {
 
 #define WF_WORKERS_MAX 256
 
-// wf_sched_new makes a scheduler that does not run yet; wf_sched_start starts its threads.
+// wf_sched_new makes a scheduler that does not run yet; wf_sched_start starts its
+// threads.
 // Returns: 0; -ENOMEM; -EAGAIN if a thread is refused (then none is left running).
 WF_MUST_CHECK int wf_sched_new(struct wf_sched **out, const struct wf_sched_config *cfg);
 WF_MUST_CHECK int wf_sched_start(struct wf_sched *s);
 
-// wf_sched_drain refuses new tasks, cancels every task, and waits until all have ended: 0, or -ETIMEDOUT at `deadline`.
-// wf_sched_stop, after it, ends and joins the threads; wf_sched_free, once nobody watches any more, releases what is
-// left, headers included.
+// wf_sched_drain refuses new tasks, cancels every task, and waits until all have ended:
+// 0, or -ETIMEDOUT at `deadline`. wf_sched_stop, after it, ends and joins the threads;
+// wf_sched_free, once the watching thread has ended, releases what is left, headers
+// included.
 int wf_sched_drain(struct wf_sched *s, int64_t deadline);
 void wf_sched_stop(struct wf_sched *s);
 void wf_sched_free(struct wf_sched *s);
@@ -49,48 +51,55 @@ void wf_sched_abandon(struct wf_sched *s);
 
 unsigned wf_sched_workers(const struct wf_sched *s);
 
-// wf_sched_task_new takes a header from the pool; all its bytes past the struct wf_task are as its last user left them
-// (zero at first). The caller may change stack_class, pinned and name before wf_sched_submit.
+// wf_sched_task_new takes a header from the pool; all its bytes past the struct wf_task
+// are as its last user left them (zero at first). The caller may change stack_class,
+// pinned and name before wf_sched_submit.
 // Returns: NULL for want of memory, or once wf_sched_drain has begun (*err says which).
 // Context: any thread.
 WF_MUST_CHECK struct wf_task *wf_sched_task_new(struct wf_sched *s, int *err);
 
-// wf_sched_equip gives a new task its stack at once if it is to be larger than the usual one: where there is none for
-// it, the worker's reserve would not do.  Returns: 0; -ENOMEM: wf_sched_task_drop takes the task back.
+// wf_sched_equip gives a new task its stack at once if it is to be larger than the
+// usual one: where there is none for it, the worker's reserve would not do.  Returns:
+// 0; -ENOMEM: wf_sched_task_drop takes the task back.
 // Context: a worker of its scheduler; before wf_sched_submit.
 WF_MUST_CHECK int wf_sched_equip(struct wf_task *task);
 void wf_sched_task_drop(struct wf_task *task);
 
-// wf_sched_submit lets a new task run: by the calling worker (newest first), or by whichever takes it.
+// wf_sched_submit lets a new task run: by the calling worker (newest first), or by
+// whichever takes it.
 // Context: any thread.
 void wf_sched_submit(struct wf_task *task);
 
-// wf_sched_task_free gives the header of a task that has ended back to the pool.  Context: any thread.
+// wf_sched_task_free gives the header of a task that has ended back to the pool.
+// Context: any thread.
 void wf_sched_task_free(struct wf_task *task);
 
-// A task for which there is no stack runs all the same, on its worker's reserve (wf_task_starved): it must not park or
-// yield, nor spawn what it would have to wait for. It bears the mark of the cancelled.
+// A task for which there is no stack runs all the same, on its worker's reserve
+// (wf_task_starved): it must not park or yield, nor spawn what it would have to wait
+// for. It bears the mark of the cancelled.
 
-// wf_self is the task that runs on this thread, NULL outside of one. Its result stays right across a park; a worker's
-// would not, so none is handed out.
+// wf_self is the task that runs on this thread, NULL outside of one. Its result stays
+// right across a park; a worker's would not, so none is handed out.
 struct wf_task *wf_self(void);
 
-// wf_park parks the calling task, `self`, until wf_task_wake; it may also return without one. `what` and `on` say what
-// for, in dumps ("read fd 7": "read fd", 7).
+// wf_park parks the calling task, `self`, until wf_task_wake; it may also return
+// without one. `what` and `on` say what for, in dumps ("read fd 7": "read fd", 7).
 // Context: task; the caller may continue on another thread.
 void wf_park(struct wf_task *self, const char *what, intptr_t on);
 
-// wf_yield lets all that is ready on this worker run first. Returns: 0, so that it can end its caller: after a switch
-// each return is predicted wrong.
+// wf_yield lets all that is ready on this worker run first. Returns: 0, so that it can
+// end its caller: after a switch each return is predicted wrong.
 int wf_yield(struct wf_task *self);
 
-// The turn of the running task: what a worker begins with, and this much of it is for the task to touch.
+// The turn of the running task: what a worker begins with, and this much of it is for
+// the task to touch.
 struct wf_turn {
     unsigned budget; // what is left of it
     bool spent;      // of draw.c: a task has used its budget up, since it looked last
 };
 
-// wf_budget takes one unit of the running task's budget, for a call that did not have to wait.
+// wf_budget takes one unit of the running task's budget, for a call that did not have
+// to wait.
 // Returns: false when it is used up: the caller should wf_yield, which renews it.
 static inline bool wf_budget(struct wf_task *self)
 {
@@ -104,29 +113,34 @@ static inline bool wf_budget(struct wf_task *self)
     return false;
 }
 
-// wf_on_stack tells whether these bytes lie on the stack of the running task, `self`, in frames of its callers: then
-// they are memory, whatever happens to what the process has mapped.
+// wf_on_stack tells whether these bytes lie on the stack of the running task, `self`,
+// in frames of its callers: then they are memory, whatever happens to what the process
+// has mapped.
 bool wf_on_stack(const struct wf_task *self, const void *base, size_t n);
 
-// wf_random draws from the sequence of the worker that runs the calling task, `self`: for choices by lot.
+// wf_random draws from the sequence of the worker that runs the calling task, `self`:
+// for choices by lot.
 uint64_t wf_random(struct wf_task *self);
 
-// wf_task_wake makes a parked task runnable; a task that runs, or is queued, notes it and parks once less.
+// wf_task_wake makes a parked task runnable; a task that runs, or is queued, notes it
+// and parks once less.
 // Context: any thread. The `wake` of a task's waker.
 void wf_task_wake(void *task);
 
-// wf_task_cancel sets the task's cancel bit, for good, and wakes it.  Context: any thread.
+// wf_task_cancel sets the task's cancel bit, for good, and wakes it.  Context: any
+// thread.
 void wf_task_cancel(struct wf_task *task);
 
-// A thread that is no worker and fires many wakers collects them between begin and flush: they enter the injector as
-// one chain, with one wake for all.
+// A thread that is not a worker and fires many wakers collects them between begin and
+// flush: they enter the injector as one chain, with one wake for all.
 void wf_sched_batch_begin(struct wf_sched *s);
 void wf_sched_batch_flush(struct wf_sched *s);
 
-// --- by lot, for tests (draw.c) --------------------------------------------------------------------------------------
+// --- by lot, for tests (draw.c) ------------------------------------------------------
 
-// A scheduler of one worker that is not started: the calling thread runs its tasks, and a sequence that a seed fixes
-// says which of those that are ready is next, and when one that need not park yields all the same.
+// A scheduler of one worker that is not started: the calling thread runs its tasks, and
+// a sequence that a seed fixes says which of those that are ready is next, and when one
+// that need not park yields all the same.
 struct wf_draw;
 
 // What is called on the worker's own stack, between the turns of tasks.
@@ -137,30 +151,34 @@ struct wf_draw_hooks {
     void (*pass_time)(void *self); // for long all that is ready has done nothing but yield: let time pass
 };
 
-// wf_draw_new makes the calling thread the worker of `s`, until wf_draw_free.  Returns: 0; -ENOMEM.
+// wf_draw_new makes the calling thread the worker of `s`, until wf_draw_free.  Returns:
+// 0; -ENOMEM.
 WF_MUST_CHECK int wf_draw_new(struct wf_draw **out, struct wf_sched *s, const struct wf_draw_hooks *hooks);
 void wf_draw_free(struct wf_draw *d);
 
-// wf_draw_begin begins anew, no task being alive: by another seed, tasks counted from 1; handles that are left are
-// void.
+// wf_draw_begin begins anew, no task being alive: by another seed, tasks counted from
+// 1; handles that are left are void.
 // wf_draw_run, when a first task has been submitted, runs tasks until go_on says no.
 void wf_draw_begin(struct wf_draw *d, uint64_t seed);
 void wf_draw_run(struct wf_draw *d);
 
-// wf_draw_interrupt is called by the running task `self`, which bears the mark, where it might park: it may yield here.
-// In half of the runs all tasks bear it, for that; so it tells nothing of a task but that it is to look.
+// wf_draw_interrupt is called by the running task `self`, which bears the mark, where
+// it might park: it may yield here. In half of the runs all tasks bear it, for that; so
+// it tells nothing of a task but that it is to look.
 void wf_draw_interrupt(struct wf_task *self);
 
-// wf_draw_dismiss refuses new tasks and cancels every task, in the order of their birth.
+// wf_draw_dismiss refuses new tasks and cancels every task, in the order of their
+// birth.
 void wf_draw_dismiss(struct wf_draw *d);
 
 // wf_sched_living is how many tasks were made and have not ended.
 uint64_t wf_sched_living(struct wf_sched *s);
 
-// --- watching --------------------------------------------------------------------------------------------------------
+// --- watching ------------------------------------------------------------------------
 
-// wf_sched_watch is called now and then by one thread that is no worker (the reactor's), while the threads run. It
-// wakes a sleeping worker for work that waits behind a task that hogs its worker.
+// wf_sched_watch is called now and then by one thread that is not a worker (the
+// reactor's), while the threads run. It wakes a sleeping worker for work that waits
+// behind a task that hogs its worker.
 // Returns: a set of WF_WATCH_* flags.
 enum {
     WF_WATCH_ASLEEP = 1, // no worker is awake
@@ -170,13 +188,15 @@ enum {
 };
 unsigned wf_sched_watch(struct wf_sched *s);
 
-// wf_sched_worker_index is the calling worker's number, or `workers` on any other thread: where per-worker things live.
+// wf_sched_worker_index is the calling worker's number, or `workers` on any other
+// thread: where per-worker things live.
 unsigned wf_sched_worker_index(const struct wf_sched *s);
 
 // wf_sched_each calls fn for every header in use; tasks may begin and end meanwhile.
 void wf_sched_each(struct wf_sched *s, void (*fn)(struct wf_task *, void *), void *arg);
 
-// Counters, summed over the workers: for benchmarks, tests and dumps. Each is right, but not of one moment.
+// Counters, summed over the workers: for benchmarks, tests and dumps. Each is right,
+// but not of one moment.
 struct wf_sched_stats {
     uint64_t runs, steals, stolen, parks, wakes, polls, overflows;
 };

@@ -67,9 +67,10 @@ bool wf_stack_guards(const struct wf_stack *stack, const void *address)
     return at >= stack->base - WF_STACK_GUARD && at < stack->base;
 }
 
-// advice_makes_guards tries MADV_GUARD_INSTALL out. An older kernel says EINVAL, and so does a newer one of memory that
-// is locked; a filter of system calls says what it likes, success included; an emulator accepts any advice, and follows
-// none that it does not know.
+// advice_makes_guards tries MADV_GUARD_INSTALL out. An older kernel says EINVAL, and so
+// does a newer one of memory that is locked; a filter of system calls says what it
+// likes, success included; an emulator accepts any advice, and follows none that it
+// does not know.
 static bool advice_makes_guards(void)
 {
     char *at = mmap(NULL, page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -144,8 +145,8 @@ static struct wf_slab *slab_new(struct wf_depot *d, uint8_t size_class)
     return slab;
 }
 
-// guard makes what lies below the stack at `base` fault, and the stack accessible. Memory may be locked, or a filter
-// set, after advice_makes_guards.
+// guard makes what lies below the stack at `base` fault, and the stack accessible.
+// Memory may be locked, or a filter set, after advice_makes_guards.
 // Returns: 0; -ENOMEM when the process may have no more mappings.
 static int guard(struct wf_depot *d, const struct wf_slab *slab, char *base)
 {
@@ -165,7 +166,8 @@ static int guard(struct wf_depot *d, const struct wf_slab *slab, char *base)
     return err == 0 ? 0 : -errno;
 }
 
-// colour is how many bytes lower a stack begins than it could: up to 960, neighbours 512 apart.
+// colour is how many bytes lower a stack begins than it could: up to 960, neighbours
+// 512 apart.
 static size_t colour(unsigned i)
 {
     unsigned reversed = (i & 1) << 3 | (i & 2) << 1 | (i & 4) >> 1 | (i & 8) >> 3;
@@ -185,8 +187,8 @@ static int carve(struct wf_depot *d, struct wf_stack_pool *pool, struct wf_slab 
     stack->slab = slab;
     stack->base = base;
     stack->size_class = slab->size_class;
-    // Equal call depths of many tasks would meet in the same cache sets, and stores to one would hold up loads from
-    // another.
+    // Equal call depths of many tasks would meet in the same cache sets, and stores to
+    // one would hold up loads from another.
     stack->top = base + size - colour(slab->carved);
 #ifdef WF_TSAN
     stack->fiber = __tsan_create_fiber(0);
@@ -201,12 +203,14 @@ static int carve(struct wf_depot *d, struct wf_stack_pool *pool, struct wf_slab 
     return 0;
 }
 
-// refill makes up to `n` stacks ready in the depot's pool. Returns: false if not even one.
+// refill makes up to `n` stacks ready in the depot's pool. Returns: false if not even
+// one.
 static bool refill(struct wf_depot *d, struct wf_stack_pool *pool, uint8_t size_class, unsigned n)
 {
     struct wf_slab *slab = NULL;
 
-    // Only the newest slab of a class has room: stacks are carved from one slab at a time.
+    // Only the newest slab of a class has room: stacks are carved from one slab at a
+    // time.
     for (struct wf_list *at = d->slabs.prev; at != &d->slabs && !slab; at = at->prev) {
         struct wf_slab *s = wf_container_of(at, struct wf_slab, link);
         if (s->size_class == size_class)
@@ -268,8 +272,9 @@ static void depot_give(struct wf_depot *d, struct wf_stack_pool *from, uint8_t s
     pthread_mutex_unlock(&d->lock);
 }
 
-// give_back gives the memory of the stacks that are in the depot back, each row of neighbours by one call; their guards
-// survive that. If the system refuses, the memory stays: no harm.
+// give_back gives the memory of the stacks that are in the depot back, each row of
+// neighbours by one call; their guards survive that. If the system refuses, the memory
+// stays: no harm.
 static void give_back(struct wf_slab *slab)
 {
     for (unsigned i = 0, n; i < slab->carved; i += n + 1) {
@@ -281,7 +286,8 @@ static void give_back(struct wf_slab *slab)
     slab->cold = true;
 }
 
-// keeps tells whether `slab` is the first of its size that has something in the depot: that stays, for who comes soon.
+// keeps tells whether `slab` is the first of its size that has something in the depot:
+// that stays, for tasks that come soon.
 static bool keeps(const struct wf_slab *slab, uint32_t *kept)
 {
     uint32_t bit = 1u << (slab->size_class - WF_STACK_CLASS_MIN);
@@ -322,9 +328,10 @@ static bool cool_slabs(struct wf_depot *d, int64_t now)
     return more;
 }
 
-// relaxed: `warm` is a hint while others give. Who has given and gone to sleep has done so before its sleep was seen;
-// and if the caller sleeps already, since it was told nothing of a wake for one task (wf_worker_attend), who has given
-// tells it of the news.
+// relaxed: `warm` is a hint while others give. A worker that has given and gone to
+// sleep has given before its sleep was seen; and if the caller sleeps already, since it
+// was told nothing of a wake for one task (wf_worker_attend), the giver tells it of the
+// news.
 bool wf_depot_cool(struct wf_depot *d, int64_t now)
 {
     wf_store_relaxed(&d->news, false); // relaxed: before `warm` is read
@@ -369,8 +376,8 @@ void wf_stack_hide(struct wf_stack *stack)
 #endif
 
 #ifdef WF_TSAN
-// A task never returns from its first function, so each one leaves a few entries on its fiber's shadow stack of calls,
-// which has room for 65 536.
+// A task never returns from its first function, so each one leaves a few entries on its
+// fiber's shadow stack of calls, which has room for 65 536.
 static void renew_fiber(struct wf_stack *stack)
 {
     if (++stack->uses % 4096 != 0)

@@ -1,20 +1,26 @@
 // Stacks: carved from large reservations, a guard below each, pooled.
 //
-//   worker's pool  (no lock; the most recently used first)  <->  depot  (one for the scheduler, a mutex)  <-  slabs
+//   worker's pool  <->  depot  <-  slabs
 //
-// A slab is one mapping, without reserved memory and without huge pages (a huge page would make each stack cost 60
-// KiB). The memory of free stacks goes back to the system when their slab has not been used for two seconds: one
-// madvise for each row of neighbours. Not at once: what comes in waves would pay for each page in each wave (a million
-// tasks that sleep, again and again: 4.2 s of CPU time a round instead of 1.4).
+// A pool has no lock, and gives out the most recently used first. The depot is one for
+// the scheduler, under a mutex.
 //
-// The guard is 64 KiB of address space right below the stack: a frame of code without stack probes
-// (-fstack-clash-protection: an access to each page on the way down) that is no larger cannot reach past it. It costs
-// one entry of the page table a page, and no memory beside that.
+// A slab is one mapping, without reserved memory and without huge pages (a huge page
+// would make each stack cost 60 KiB). The memory of free stacks goes back to the system
+// when their slab has not been used for two seconds: one madvise for each row of
+// neighbours. Not at once: what comes in waves would pay for each page in each wave (a
+// million tasks that sleep, again and again: 4.2 s of CPU time a round instead of 1.4).
 //
-// It is made by MADV_GUARD_INSTALL (Linux 6.13: a million stacks stay one mapping) where that has been seen to work,
-// else by mprotect (two mappings a stack: vm.max_map_count of 65530 allows about 32 000 stacks; beyond, making one
-// fails, clearly). A slab that is made when this is known is not accessible but for its stacks, so that mlockall locks
-// the memory of those only.
+// The guard is 64 KiB of address space right below the stack: a frame of code without
+// stack probes (-fstack-clash-protection: an access to each page on the way down) that
+// is not larger cannot reach past it. It costs one entry of the page table a page, and
+// no memory beside that.
+//
+// It is made by MADV_GUARD_INSTALL (Linux 6.13: a million stacks stay one mapping)
+// where that has been seen to work, else by mprotect (two mappings a stack:
+// vm.max_map_count of 65530 allows about 32 000 stacks; beyond, making one fails,
+// clearly). A slab that is made when this is known is not accessible but for its
+// stacks, so that mlockall locks the memory of those only.
 #ifndef WF_SCHED_STACK_H
 #define WF_SCHED_STACK_H
 
@@ -33,7 +39,7 @@ enum {
 
 struct wf_slab;
 
-// O: whoever has the stack (a task, a pool, the depot under its lock)
+// O: the party that has the stack (a task, a pool, the depot under its lock)
 struct wf_stack {
     struct wf_stack *next; // O: in a pool or the depot
     struct wf_slab *slab;  // fixed
@@ -70,28 +76,33 @@ struct wf_depot {
 void wf_depot_init(struct wf_depot *d);
 void wf_depot_fini(struct wf_depot *d); // unmaps everything
 
-// wf_depot_cool gives the memory of stacks back that have not been used for long, some at a time.
+// wf_depot_cool gives the memory of stacks back that have not been used for long, some
+// at a time.
 // Returns: true if it should be called again.
 // Context: one thread, which calls it now and then; `now` is its clock.
 bool wf_depot_cool(struct wf_depot *d, int64_t now);
 
-// wf_depot_has_news tells whether wf_depot_cool, having said that it need not be called again, should be after all.
+// wf_depot_has_news tells whether wf_depot_cool, having said that it need not be called
+// again, should be after all.
 // Context: any thread.
 static inline bool wf_depot_has_news(const struct wf_depot *d)
 {
-    return wf_load_relaxed(&d->news); // relaxed: who has given asks afterwards himself
+    return wf_load_relaxed(&d->news); // relaxed: the giver asks afterwards itself
 }
 
-// wf_stack_refill moves stacks from the depot to `pool`, a worker's own, which is empty; it stays so when the system
-// has no memory, or no more mappings. wf_stack_spill moves half of them back.
+// wf_stack_refill moves stacks from the depot to `pool`, a worker's own, which is
+// empty; it stays so when the system has no memory, or no more mappings. wf_stack_spill
+// moves half of them back.
 void wf_stack_refill(struct wf_stack_pool *pool, struct wf_depot *d, uint8_t size_class);
 void wf_stack_spill(struct wf_stack_pool *pool, struct wf_depot *d, uint8_t size_class);
 
-// wf_stack_take_one takes a stack from the depot that is to be nobody's for now: wf_stack_show it before it is used.
+// wf_stack_take_one takes a stack from the depot that is in no party's use for now:
+// wf_stack_show it before it is used.
 // Returns: NULL if there is none, nor one to be made.
 WF_MUST_CHECK struct wf_stack *wf_stack_take_one(struct wf_depot *d, uint8_t size_class);
 
-// wf_stack_hide and _show: a stack in a pool is nobody's, tell the leak checker and the address checker.
+// wf_stack_hide and _show: a stack in a pool is not in use, tell the leak checker and
+// the address checker.
 #ifdef WF_ASAN
 void wf_stack_show(struct wf_stack *stack);
 void wf_stack_hide(struct wf_stack *stack);
@@ -106,7 +117,8 @@ static inline void wf_stack_hide(struct wf_stack *stack)
 }
 #endif
 
-// wf_stack_take takes a stack from `pool`. Returns: NULL if there is none, nor one to be made.
+// wf_stack_take takes a stack from `pool`. Returns: NULL if there is none, nor one to
+// be made.
 WF_MUST_CHECK static inline struct wf_stack *wf_stack_take(struct wf_stack_pool *pool, struct wf_depot *d,
                                                            uint8_t size_class)
 {
@@ -121,7 +133,7 @@ WF_MUST_CHECK static inline struct wf_stack *wf_stack_take(struct wf_stack_pool 
     return stack;
 }
 
-// wf_stack_give gives one back that nobody runs on. Large ones are costly to hoard.
+// wf_stack_give gives one back on which no task runs. Large ones are costly to hoard.
 static inline void wf_stack_give(struct wf_stack_pool *pool, struct wf_depot *d, struct wf_stack *stack)
 {
     wf_stack_hide(stack);
@@ -134,7 +146,8 @@ static inline void wf_stack_give(struct wf_stack_pool *pool, struct wf_depot *d,
 // wf_stack_context makes `c` a fresh context on `stack` that begins in `entry`.
 void wf_stack_context(struct wf_stack *stack, struct wf_context *c, void (*entry)(void *));
 
-// wf_stack_belongs makes `c` a context that runs on `stack` already: only the sanitizers need to be told.
+// wf_stack_belongs makes `c` a context that runs on `stack` already: only the
+// sanitizers need to be told.
 #ifdef WF_CONTEXT_HOOKED
 void wf_stack_belongs(const struct wf_stack *stack, struct wf_context *c);
 #else

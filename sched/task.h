@@ -1,4 +1,5 @@
-// The task as the scheduler sees it: a header, one atomic word, and a stack while it has one.
+// The task as the scheduler sees it: a header, one atomic word, and a stack while it
+// has one.
 //
 //   The word.
 //
@@ -11,23 +12,29 @@
 //
 //            ACTIVE + wf_task_wake = ACTIVE|WOKEN: noted; the next wf_task_consume_wake, or _retire, honours it.
 //
-//   ACTIVE means that exactly one queue or one worker has the task; PARKED (ACTIVE clear) that nobody has, and that its
-//   registers are saved. wf_task_retire runs in the context that was switched to, so whoever makes a task ACTIVE again
-//   may resume it at once. Waking twice may cost one wait that returns early: every wait checks its condition in a
-//   loop.
+//   ACTIVE means that exactly one queue or one worker has the task; PARKED (ACTIVE
+//   clear) that none has, and that its registers are saved. wf_task_retire runs in the
+//   context that was switched to, so a waker that makes a task ACTIVE again may resume
+//   it at once. Waking twice may cost one wait that returns early: every wait checks
+//   its condition in a loop.
 //
-//   Compared with a word that has RUNNING and QUEUED apart, this one needs no read-modify-write when a task is resumed
-//   or yields: a wake, a run and a park cost two, not three.
+//   Compared with a word that has RUNNING and QUEUED apart, this one needs no
+//   read-modify-write when a task is resumed or yields: a wake, a run and a park cost
+//   two, not three.
 //
-//   Headers are type-stable: pooled, and freed only with the scheduler. A wake that comes too late finds an ended task
-//   (ACTIVE: noted, nobody cares) or the header's next user (an early return).
+//   Headers are type-stable: pooled, and freed only with the scheduler. A wake that
+//   comes too late finds an ended task (ACTIVE: noted, without effect) or the header's
+//   next user (an early return).
 //
 // Edges.
-//   T1  wf_task_wake's compare-and-swap (release) -> wf_task_retire finding WOKEN, or wf_task_consume_wake (acquire):
-//       the task sees what its waker wrote. A wake that queues the task goes by the queue's own edge.
-//   T2  wf_task_retire's compare-and-swap (release) -> wf_task_wake's (acquire): the saved registers, and all that the
-//       task wrote, are visible to the worker that resumes it (the queue passes it on)
-//   T3  wf_task_mark's or (release) -> wf_task_cancelled (acquire): why it was cancelled
+//   T1  wf_task_wake's compare-and-swap (release) -> wf_task_retire finding WOKEN, or
+//       wf_task_consume_wake (acquire): the task sees what its waker wrote. A wake that
+//       queues the task goes by the queue's own edge.
+//   T2  wf_task_retire's compare-and-swap (release) -> wf_task_wake's (acquire): the
+//       saved registers, and all that the task wrote, are visible to the worker that
+//       resumes it (the queue passes it on)
+//   T3  wf_task_mark's or (release) -> wf_task_cancelled (acquire): why it was
+//       cancelled
 #ifndef WF_SCHED_TASK_H
 #define WF_SCHED_TASK_H
 
@@ -44,11 +51,12 @@ enum {
     WF_TASK_CANCEL = 4,   // it, or a scope it is in, was cancelled: look closer. Cleared by the task itself
     WF_TASK_LIVE = 8,     // from submit to end
     WF_TASK_DOOMED = 16,  // wf_task_cancel: the task itself was; for good
-    WF_TASK_LONG = 32,    // its last turn was long: so may be the next one. Of whoever has the task
+    WF_TASK_LONG = 32,    // its last turn was long: so may be the next one. Of the party that has the task
     WF_TASK_STARVED = 64, // it got no stack of its own, and runs on its worker's reserve: it must not park; for good
 };
 
-// I: fixed at spawn; T: whoever has the task (its queue, its worker, itself); A: atomic
+// I: fixed at spawn; T: the party that has the task (its queue, its worker, itself); A:
+// atomic
 struct wf_task {
     _Atomic uint32_t word;          // A
     uint8_t stack_class;            // I: log2 of the stack's size
@@ -73,13 +81,16 @@ enum {
     WF_STACK_CLASSES = WF_STACK_CLASS_MAX - WF_STACK_CLASS_MIN + 1,
 };
 
-// wf_stack_class is the class of the smallest stack of at least `size` bytes. Returns: -1 if there is none.
+// wf_stack_class is the class of the smallest stack of at least `size` bytes. Returns:
+// -1 if there is none.
 int wf_stack_class(size_t size);
 
-// wf_task_begin makes the word of a new task: ACTIVE, not yet visible to anybody.
+// wf_task_begin makes the word of a new task: ACTIVE, not yet visible to any other
+// thread.
 static inline void wf_task_begin(struct wf_task *t)
 {
-    // release: wf_sched_each, which finds LIVE, finds the header filled; who takes it from a queue, by the queue's edge
+    // release: wf_sched_each, which finds LIVE, finds the header filled; a worker that
+    // takes it from a queue, by the queue's edge
     wf_store_release(&t->word, WF_TASK_ACTIVE | WF_TASK_LIVE);
 }
 
@@ -89,7 +100,8 @@ static inline void wf_task_end(struct wf_task *t)
     wf_store_relaxed(&t->word, WF_TASK_ACTIVE); // relaxed: only dumps look; stale wakes may be lost
 }
 
-// wf_task_consume_wake: called by the running task before it parks. Returns: true if a wake was noted: do not park.
+// wf_task_consume_wake: called by the running task before it parks. Returns: true if a
+// wake was noted: do not park.
 static inline bool wf_task_consume_wake(struct wf_task *t)
 {
     if (!(wf_load_relaxed(&t->word) & WF_TASK_WOKEN)) // relaxed: wf_task_retire looks again
@@ -98,8 +110,9 @@ static inline bool wf_task_consume_wake(struct wf_task *t)
     return true;
 }
 
-// wf_task_retire: called after the switch away from a task that parks. Returns: true if it is PARKED now; false if a
-// wake was noted: the task is still ACTIVE and the caller must queue it.
+// wf_task_retire: called after the switch away from a task that parks. Returns: true if
+// it is PARKED now; false if a wake was noted: the task is still ACTIVE and the caller
+// must queue it.
 static inline bool wf_task_retire(struct wf_task *t)
 {
     uint32_t word = wf_load_relaxed(&t->word); // relaxed: the compare-and-swap confirms it
@@ -111,22 +124,24 @@ static inline bool wf_task_retire(struct wf_task *t)
     return !(word & WF_TASK_WOKEN);
 }
 
-// wf_task_note_wake: the word's part of wf_task_wake. Returns: true if the task was PARKED: the caller must queue it.
+// wf_task_note_wake: the word's part of wf_task_wake. Returns: true if the task was
+// PARKED: the caller must queue it.
 static inline bool wf_task_note_wake(struct wf_task *t)
 {
     uint32_t word = wf_load_relaxed(&t->word); // relaxed: the compare-and-swap confirms it
     uint32_t add;
 
-    // Even if WOKEN is set already: the release must reach the task ([T1]), or it could consume the earlier wake,
-    // miss what this waker wrote, and park for good.
+    // Even if WOKEN is set already: the release must reach the task ([T1]), or it could
+    // consume the earlier wake, miss what this waker wrote, and park for good.
     do {
         add = word & WF_TASK_ACTIVE ? WF_TASK_WOKEN : WF_TASK_ACTIVE;
     } while (!wf_cas_acq_rel(&t->word, &word, word | add)); // [T1] [T2]
     return !(word & WF_TASK_ACTIVE);
 }
 
-// wf_task_mark tells a task to look whether it was cancelled, when it looks next: wake it after that. wf_task_unmark
-// takes that back: called by the running task, which then looks itself.
+// wf_task_mark tells a task to look whether it was cancelled, when it looks next: wake
+// it after that. wf_task_unmark takes that back: called by the running task, which then
+// looks itself.
 static inline void wf_task_mark(struct wf_task *t)
 {
     wf_fetch_or_acq_rel(&t->word, (uint32_t)WF_TASK_CANCEL); // [T3]
@@ -142,8 +157,9 @@ static inline bool wf_task_cancelled(const struct wf_task *t)
     return wf_load_acquire(&t->word) & WF_TASK_CANCEL; // [T3]
 }
 
-// wf_task_note_long remembers that the running task has computed for long in this turn. wf_task_was_long tells whether
-// the one that is about to run did so in its last turn, and forgets it: one bit, as the simplest branch predictor.
+// wf_task_note_long remembers that the running task has computed for long in this turn.
+// wf_task_was_long tells whether the one that is about to run did so in its last turn,
+// and forgets it: one bit, as the simplest branch predictor.
 static inline void wf_task_note_long(struct wf_task *t)
 {
     wf_fetch_or_relaxed(&t->word, (uint32_t)WF_TASK_LONG); // relaxed: the task's own bit, moved with it by [T2]
@@ -157,8 +173,8 @@ static inline bool wf_task_was_long(struct wf_task *t)
     return true;
 }
 
-// wf_task_starve marks a task that is about to begin on the reserve stack, as a cancel would. wf_task_starved tells
-// whether it is one.
+// wf_task_starve marks a task that is about to begin on the reserve stack, as a cancel
+// would. wf_task_starved tells whether it is one.
 static inline void wf_task_starve(struct wf_task *t)
 {
     wf_fetch_or_acq_rel(&t->word, (uint32_t)(WF_TASK_CANCEL | WF_TASK_STARVED)); // [T3]

@@ -13,6 +13,6 @@ WF_NOINLINE struct wf_task *wf_self(void)
 WF_NOINLINE struct wf_thread *wf_thread_self(void)
 {
     struct wf_thread *p = &self;
-    __asm__ volatile("" : "+r"(p) : : "memory"); // who can tell what p is now?
+    __asm__ volatile("" : "+r"(p) : : "memory"); // the compiler cannot know what p is now
     return p;
 }

@@ -1,7 +1,10 @@
 // The worker: one thread that runs tasks. What follows is shared by the files of it:
-//   run.c     what happens on a task's stack: choose the next task, switch to it, park, yield, wake, end
-//   worker.c  what happens on the worker's own stack, when there is no next task: search, poll, sleep
-//   look.c    what a busy worker does there now and then: look around, for those who are not in its queues
+//   run.c     what happens on a task's stack: choose the next task, switch to it, park,
+//             yield, wake, end
+//   worker.c  what happens on the worker's own stack, when there is no next task:
+//             search, poll, sleep
+//   look.c    what a busy worker does there now and then: look around, for tasks that
+//             are not in its queues
 //   steal.c   taking other workers' tasks, for both
 //   draw.c    that, in a test on one thread: each choice is drawn by lot
 #ifndef WF_SCHED_WORKER_H
@@ -25,7 +28,8 @@
 #include "sched/stack.h"
 #include "sched/thread.h"
 
-// How a task left the worker, told to whoever runs next, who finishes it: only then are its registers saved.
+// How a task left the worker, told to the next one to run, which finishes it: only then
+// are its registers saved.
 enum wf_left { WF_LEFT_NOTHING, WF_LEFT_PARKED, WF_LEFT_YIELDED, WF_LEFT_ENDED, WF_LEFT_RESERVE };
 
 enum {
@@ -68,9 +72,9 @@ struct wf_worker {
     struct wf_sched *sched;        // fixed
     unsigned index;                // fixed
     struct wf_thread *thread;      // fixed: the thread's own words; `current` in it is the task that runs
-    struct wf_task *left;          // O: who left last, for wf_worker_arrive
+    struct wf_task *left;          // O: the task that left last, for wf_worker_arrive
     enum wf_left how;              // O: and how
-    struct wf_stack *dead;         // O: the stack of a task that has ended, until nobody runs on it
+    struct wf_stack *dead;         // O: the stack of a task that has ended, until no code runs on it
     struct wf_stack *reserve;      // fixed: for a task that gets none
     bool draws;                    // fixed: by lot (draw.c)
     unsigned next_runs;            // O: tasks run in a row from the next slot
@@ -125,34 +129,38 @@ struct wf_sched {
     _Alignas(WF_NO_SHARING) _Atomic int32_t ways;             // A: how many workers make way: a hint
     _Atomic bool draining;                                    // A: no new tasks
     _Atomic bool quitting;                                    // A: workers leave when they are dry
-    _Alignas(WF_NO_SHARING) _Atomic uint64_t spawned_outside; // A: by threads that are no workers
+    _Alignas(WF_NO_SHARING) _Atomic uint64_t spawned_outside; // A: by threads that are not workers
     _Atomic uint32_t drained;                                 // A: bumped by ends of tasks while draining; a futex
 };
 
 // wf_worker_main is the body of a worker's thread.
 void *wf_worker_main(void *arg);
 
-// wf_worker_keeper stops the program, naming the task, should a worker's thread end before its time.
+// wf_worker_keeper stops the program, naming the task, should a worker's thread end
+// before its time.
 extern struct wf_keeper wf_worker_keeper;
 
-// wf_worker_pick chooses the next task from the worker's own queues. NULL: they are empty.
+// wf_worker_pick chooses the next task from the worker's own queues. NULL: they are
+// empty.
 struct wf_task *wf_worker_pick(struct wf_worker *w);
 
-// wf_worker_take_share takes a batch from the injector: the first to run, the others into the ring, where they can be
-// stolen. wf_worker_take_pinned takes one from the inbox; no more, because in the ring it could be stolen.
-// NULL: there is nothing, or another worker is taking.
+// wf_worker_take_share takes a batch from the injector: the first to run, the others
+// into the ring, where they can be stolen. wf_worker_take_pinned takes one from the
+// inbox; no more, because in the ring it could be stolen. NULL: there is nothing, or
+// another worker is taking.
 struct wf_task *wf_worker_take_share(struct wf_worker *w);
 struct wf_task *wf_worker_take_pinned(struct wf_worker *w);
 
-// wf_worker_idle waits, in the poll if it can have it, until there may be something to do.
+// wf_worker_idle waits, in the poll if it can have it, until there may be something to
+// do.
 void wf_worker_idle(struct wf_worker *w);
 
-// wf_worker_poll polls without waiting, if the poll is to be had. The first task that it wakes is the next to run, if
-// none is that already; the others queue in the ring.
+// wf_worker_poll polls without waiting, if the poll is to be had. The first task that
+// it wakes is the next to run, if none is that already; the others queue in the ring.
 void wf_worker_poll(struct wf_worker *w);
 
-// wf_worker_is_due tells whether it is time to look around, wf_worker_look_around does so: look.c. It returns a task
-// that is to run now, in most cases NULL.
+// wf_worker_is_due tells whether it is time to look around, wf_worker_look_around does
+// so: look.c. It returns a task that is to run now, in most cases NULL.
 // wf_worker_set_out begins to count turns anew, when the worker has slept.
 static inline bool wf_worker_is_due(const struct wf_worker *w)
 {
@@ -162,56 +170,65 @@ static inline bool wf_worker_is_due(const struct wf_worker *w)
 struct wf_task *wf_worker_look_around(struct wf_worker *w);
 void wf_worker_set_out(struct wf_worker *w);
 
-// wf_worker_steal takes tasks of another worker for one whose queues are dry; it visits all others once, from a random
-// one on. wf_worker_visit takes a share from one other worker if that one's queues are longer, or its task does not
-// end.
+// wf_worker_steal takes tasks of another worker for one whose queues are dry; it visits
+// all others once, from a random one on. wf_worker_visit takes a share from one other
+// worker if that one's queues are longer, or its task does not end.
 // Returns: one of the tasks taken, which is not queued; NULL if there are none.
 struct wf_task *wf_worker_steal(struct wf_worker *w);
 struct wf_task *wf_worker_visit(struct wf_worker *w);
 
-// wf_worker_ready gives a task that has not begun its stack; if there is none, the worker's reserve. The caller then
-// switches to the task before it does anything else.
+// wf_worker_ready gives a task that has not begun its stack; if there is none, the
+// worker's reserve. The caller then switches to the task before it does anything else.
 void wf_worker_ready(struct wf_worker *w, struct wf_task *task);
 
-// wf_worker_make_reserve makes the reserve stack of a worker that does not run yet.  Returns: 0; -ENOMEM.
+// wf_worker_make_reserve makes the reserve stack of a worker that does not run yet.
+// Returns: 0; -ENOMEM.
 WF_MUST_CHECK int wf_worker_make_reserve(struct wf_worker *w);
 
-// wf_worker_arrive finishes what the one who left the worker last could not do himself. First thing after each switch.
+// wf_worker_arrive finishes what the task that left the worker last could not do
+// itself. First thing after each switch.
 void wf_worker_arrive(struct wf_worker *w);
 
-// wf_worker_attend tells the owner of the poll that this worker is awake again: it may be asleep without bound. It is
-// due when something waits behind the task that runs, and not before: most that wake up run one task and sleep again,
-// and to wake another thread first would delay that task (from a thread outside that completes a future to the task
-// that awaits it: 16.4 us, and 8.3 without; Tokio's 12.8).
+// wf_worker_attend tells the owner of the poll that this worker is awake again: it may
+// be asleep without bound. It is due when something waits behind the task that runs,
+// and not before: most that wake up run one task and sleep again, and to wake another
+// thread first would delay that task (from a thread outside that completes a future to
+// the task that awaits it: 16.4 us, and 8.3 without; Tokio's 12.8).
 void wf_worker_attend(struct wf_worker *w);
 
-// wf_worker_hint wakes a sleeping worker for work in this one's own queues, if there is one and nobody searches.
+// wf_worker_hint wakes a sleeping worker for work in this one's own queues, if there is
+// one and no worker searches.
 void wf_worker_hint(struct wf_worker *w);
 
 // wf_sched_notify does so for work in the injector, and cannot miss (idle.h, [I1]).
 void wf_sched_notify(struct wf_sched *s);
 
-// wf_sched_notify_poller is the same for the thread that waits in epoll behind the worker that polls: it wakes that one
-// if it sleeps. Then the worker comes back in front of the thread, where it should be (reactor/turn.c).
+// wf_sched_notify_poller is the same for the thread that waits in epoll behind the
+// worker that polls: it wakes that one if it sleeps. Then the worker comes back in
+// front of the thread, where it should be (reactor/turn.c).
 void wf_sched_notify_poller(struct wf_sched *s);
 
-// wf_sched_wake_worker wakes the sleeper that wf_idle_wake_one or wf_idle_wake has chosen.
+// wf_sched_wake_worker wakes the sleeper that wf_idle_wake_one or wf_idle_wake has
+// chosen.
 void wf_sched_wake_worker(struct wf_sched *s, int worker);
 
-// wf_worker_make_way is called when a task is to run that computed for long in its last turn, and is expected to do so
-// again. A sleeping worker is woken to wait in the poll meanwhile: else the first event would go by way of the reactor
-// thread. And a thread that wakes up on this CPU is to have it at once, above all the one that polls: slices are asked
-// for, the longest by the worker that makes way, the shortest by one that falls asleep meanwhile. Both are given back
-// when a task leaves and it is time to look around: after a long turn, at its end.
-// (Measured when the reactor thread only ticked, a neighbour that computes 20 ms at a time, medians of 9 to 11 rounds:
-// p99 of the others 0.72 ms without all that, 0.15 with; p99.9 1.6 ms and 0.6; 1.6 without the short slices, 2.0
-// without any.)
+// wf_worker_make_way is called when a task is to run that computed for long in its last
+// turn, and is expected to do so again. A sleeping worker is woken to wait in the poll
+// meanwhile: else the first event would go by way of the reactor thread. And a thread
+// that wakes up on this CPU is to have it at once, above all the one that polls: slices
+// are asked for, the longest by the worker that makes way, the shortest by one that
+// falls asleep meanwhile. Both are given back when a task leaves and it is time to look
+// around: after a long turn, at its end.
+// (Measured when the reactor thread only ticked, a neighbour that computes 20 ms at a
+// time, medians of 9 to 11 rounds: p99 of the others 0.72 ms without all that, 0.15
+// with; p99.9 1.6 ms and 0.6; 1.6 without the short slices, 2.0 without any.)
 void wf_worker_make_way(struct wf_worker *w);
 
 // wf_worker_ask_for asks the kernel for slices for the calling worker's thread.
 void wf_worker_ask_for(struct wf_worker *w, uint64_t slice);
 
-// wf_worker_begin_turn notes that `task` (NULL: none, the worker's own stack) is what runs now.
+// wf_worker_begin_turn notes that `task` (NULL: none, the worker's own stack) is what
+// runs now.
 static inline void wf_worker_begin_turn(struct wf_worker *w, struct wf_task *task)
 {
     w->thread->current = task;
@@ -223,9 +240,10 @@ static inline void wf_worker_begin_turn(struct wf_worker *w, struct wf_task *tas
         wf_worker_make_way(w);
 }
 
-// Stack overflows are reported by name (overflow.c). wf_overflow_install prepares a worker for that (-ENOMEM),
-// wf_overflow_enter and _leave do its thread's part, wf_overflow_remove undoes the rest. wf_overflow_abandon is
-// wf_overflow_remove in a child of fork, for a worker of the parent's.
+// Stack overflows are reported by name (overflow.c). wf_overflow_install prepares a
+// worker for that (-ENOMEM), wf_overflow_enter and _leave do its thread's part,
+// wf_overflow_remove undoes the rest. wf_overflow_abandon is wf_overflow_remove in a
+// child of fork, for a worker of the parent's.
 WF_MUST_CHECK int wf_overflow_install(struct wf_worker *w);
 void wf_overflow_enter(struct wf_worker *w);
 void wf_overflow_leave(struct wf_worker *w);

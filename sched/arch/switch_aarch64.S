@@ -1,5 +1,6 @@
-// void *wf_arch_switch(void **save, void *load, void *arg): see sched/context.h.
-// Saves x19 to x30 and d8 to d15 (the callee-saved ones), and FPCR, which is only written if it differs.
+// void *wf_arch_switch(void **save, void *load, void *arg): see sched/context.h. Saves
+// x19 to x30 and d8 to d15 (the callee-saved ones), and FPCR, which is only written if
+// it differs.
 #include "sched/arch/frame.h"
 
         .text
@@ -47,8 +48,9 @@ wf_arch_switch:
         .cfi_endproc
         .size wf_arch_switch, . - wf_arch_switch
 
-// The trampoline: the argument is in x0, the entry in x19. An undefined return address ends every backtrace here.
-// An exception that nobody catches comes as far as this frame, whose personality names the task.
+// The trampoline: the argument is in x0, the entry in x19. An undefined return address
+// ends every backtrace here. An uncaught exception comes as far as this frame, whose
+// personality names the task.
         .globl wf_arch_enter
         .hidden wf_arch_enter
         .hidden wf_exceptions_escape

@@ -1,4 +1,5 @@
-// The portable fallback over ucontext(3): correct, and some fifty times slower (each switch makes two system calls).
+// The portable fallback over ucontext(3): correct, and some fifty times slower (each
+// switch makes two system calls).
 #include <stdint.h>
 #include <ucontext.h>
 
@@ -30,7 +31,7 @@ static void enter(unsigned high, unsigned low)
 {
     struct saved *s = (struct saved *)(((uintptr_t)high << 16 << 16) | low);
 #ifndef __arm__                                                      // which has no such tables
-    __asm__ volatile(".cfi_personality 0x1b, wf_exceptions_escape"); // who names the task that an exception leaves
+    __asm__ volatile(".cfi_personality 0x1b, wf_exceptions_escape"); // names the task that an exception leaves
 #endif
     s->entry(s->arg);
     __builtin_trap(); // it does not return; nor is the call a jump, which would take this frame off the stack
@@ -38,7 +39,8 @@ static void enter(unsigned high, unsigned low)
 
 void *wf_arch_make(void *top, void (*entry)(void *arg))
 {
-    // The stack's other end is not known here, and makecontext only needs the upper one: it is told 4 KiB below it.
+    // The stack's other end is not known here, and makecontext only needs the upper
+    // one: it is told 4 KiB below it.
     struct saved *s = (struct saved *)(((uintptr_t)top - sizeof(struct saved)) & ~(uintptr_t)63);
     uintptr_t at = (uintptr_t)s;
 

@@ -1,13 +1,15 @@
 // void *wf_arch_switch(void **save, void *load, void *arg): see sched/context.h.
 //
-// Ends in an indirect jump, not in `ret`: the return-stack predictor would guess wrong every time (measured 5.9 ns
-// against 24 for a round trip).
+// Ends in an indirect jump, not in `ret`: the return-stack predictor would guess wrong
+// every time (measured 5.9 ns against 24 for a round trip).
 //
-// The floating-point control words are callee-saved in the ABI, but MXCSR is slow to read (measured on an AMD EPYC: 7.5
-// ns for a switch that reads it, 3.4 for one that does not). <fenv.h> always changes the x87 control word with it,
-// which is quick to read: so that one is the witness. As long as both sides have it as the process began, MXCSR is left
-// alone; else both words are saved and loaded. What this does not see is a task that sets MXCSR alone, by an intrinsic
-// (to flush denormals to zero): weft/task.h says so.
+// The floating-point control words are callee-saved in the ABI, but MXCSR is slow to
+// read (measured on an AMD EPYC: 7.5 ns for a switch that reads it, 3.4 for one that
+// does not). <fenv.h> always changes the x87 control word with it, which is quick to
+// read: so that one is the witness. As long as both sides have it as the process began,
+// MXCSR is left alone; else both words are saved and loaded. What this does not see is
+// a task that sets MXCSR alone, by an intrinsic (to flush denormals to zero):
+// weft/task.h says so.
 #include "sched/arch/frame.h"
 
         .text
@@ -70,9 +72,10 @@ wf_arch_switch:
         .cfi_endproc
         .size wf_arch_switch, . - wf_arch_switch
 
-// The trampoline: the first switch to a stack jumps here with the argument in rax and the entry in r12.
-// There is no caller: an undefined return address ends every backtrace here. An exception that nobody catches comes as
-// far as this frame, whose personality names the task.
+// The trampoline: the first switch to a stack jumps here with the argument in rax and
+// the entry in r12. There is no caller: an undefined return address ends every
+// backtrace here. An uncaught exception comes as far as this frame, whose personality
+// names the task.
         .globl wf_arch_enter
         .hidden wf_arch_enter
         .hidden wf_exceptions_escape
