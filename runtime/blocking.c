@@ -1,31 +1,39 @@
-// The blocking pool is a plain one: a mutex, a condition variable, a queue. Whoever comes here is about to spend a
-// thread and perhaps a disk access, so a lock costs nothing that shows.
+// The blocking pool is a plain one: a mutex, a condition variable, a queue. A task that
+// comes here is about to spend a thread and perhaps a disk access, so a lock costs
+// nothing that shows.
 //
-//   A job and its place in the queue live on the stack of the task that waits for it: only a thread needs memory.
+//   A job and its place in the queue live on the stack of the task that waits for it:
+//   only a thread needs memory.
 //
 //        wf_pool_run             a thread takes it           fn returns
 //     ----------------> QUEUED --------------------> BEGUN --------------> (done is set: the task's again)
 //                         |
 //                         +---- the task is cancelled ----> (taken out: the task's again, fn never runs)
 //
-//   In a test run (weft/test.h) there is a state before: HELD, until wf_pool_release makes it QUEUED.
+//   In a test run (weft/test.h) there is a state before: HELD, until wf_pool_release
+//   makes it QUEUED.
 //
-//   QUEUED turns BEGUN under the lock, so a cancelled task knows which of the two it was. A job that has begun may not
-//   be left alone: it works on the task's memory. So the task waits for it, whatever happens.
+//   QUEUED turns BEGUN under the lock, so a cancelled task knows which of the two it
+//   was. A job that has begun may not be left alone: it works on the task's memory. So
+//   the task waits for it, whatever happens.
 //
-//   What fn wrote, and its result, are visible to the task by the edge of the cell `done`. After setting it the thread
-//   does not touch the job again.
+//   What fn wrote, and its result, are visible to the task by the edge of the cell
+//   `done`. After setting it the thread does not touch the job again.
 //
-//   A job that does not return, because it ends its thread, would leave its task waiting: the thread's keeper stops the
-//   program. So would one that waits for the runtime's end, or that returns in a child of fork.
+//   A job that does not return, because it ends its thread, would leave its task
+//   waiting: the thread's keeper stops the program. So would one that waits for the
+//   runtime's end, or that returns in a child of fork.
 //
-//   Threads. A submitter makes one if more jobs are queued than threads are idle. A job may wait for tasks, which may
-//   need the pool: while it does (`waiting`), its thread does not count against `max`, and another one takes its place.
-//   When it goes on there may be one too many: the next one to end a job leaves. Should the system refuse a thread in
-//   place of the last one that does not wait, what is queued fails: nobody would come for it.
+//   Threads. A submitter makes one if more jobs are queued than threads are idle. A job
+//   may wait for tasks, which may need the pool: while it does (`waiting`), its thread
+//   does not count against `max`, and another one takes its place. When it goes on
+//   there may be one too many: the next one to end a job leaves. Should the system
+//   refuse a thread in place of the last one that does not wait, what is queued fails:
+//   no thread would come for it.
 //
-//   A thread that has been idle for ten seconds leaves: it puts its handle in `leaver`, having taken out the one that
-//   is there, and joins that. So at any time at most one thread is ended and not yet joined, and wf_pool_stop joins it.
+//   A thread that has been idle for ten seconds leaves: it puts its handle in `leaver`,
+//   having taken out the one that is there, and joins that. So at any time at most one
+//   thread is ended and not yet joined, and wf_pool_stop joins it.
 #include "runtime/blocking.h"
 
 #include <errno.h>
@@ -81,7 +89,7 @@ struct wf_pool {
     _Atomic unsigned asking;        // A: tasks in wf_pool_run: a count
 };
 
-// --- the threads -----------------------------------------------------------------------------------------------------
+// --- the threads ---------------------------------------------------------------------
 
 // What a thread of a pool has of its own; all zero on others.
 struct pool_thread {
@@ -128,7 +136,8 @@ void wf_pool_in_child(void)
     *this_thread() = (struct pool_thread){ 0 };
 }
 
-// is_full tells whether there are so many threads as there may be, not counting those that wait for tasks.
+// is_full tells whether there are so many threads as there may be, not counting those
+// that wait for tasks.
 static bool is_full(const struct wf_pool *p)
 {
     return p->threads - p->waiting >= p->max;
@@ -162,8 +171,8 @@ static struct job *take(struct wf_pool *p)
     return take_first(p);
 }
 
-// leave ends the calling thread's part in the pool. Not counted among `threads` any more, it gets no job; but it needs
-// the pool until it has joined its predecessor.
+// leave ends the calling thread's part in the pool. Not counted among `threads` any
+// more, it gets no job; but it needs the pool until it has joined its predecessor.
 static void leave(struct wf_pool *p)
 {
     bool join = p->has_leaver;
@@ -231,7 +240,8 @@ static int start(struct wf_pool *p)
     return 0;
 }
 
-// fail ends a job that cannot begin, with `err`. Nobody else has it, and its task cannot withdraw it.
+// fail ends a job that cannot begin, with `err`. No other thread has it, and its task
+// cannot withdraw it.
 static void fail(struct job *job, int err)
 {
     job->begun = true;
@@ -239,7 +249,7 @@ static void fail(struct job *job, int err)
     wf_cell_set(&job->done, 0, false);
 }
 
-// --- threads that wait for tasks -------------------------------------------------------------------------------------
+// --- threads that wait for tasks -----------------------------------------------------
 
 void wf_pool_wait_begin(void)
 {
@@ -268,10 +278,11 @@ void wf_pool_wait_end(void)
     pthread_mutex_unlock(&p->lock);
 }
 
-// --- the tasks -------------------------------------------------------------------------------------------------------
+// --- the tasks -----------------------------------------------------------------------
 
-// enqueue queues a job. Returns: 0; -EAGAIN if there is no thread, and none to be had.  Context: under the lock, though
-// to make a thread takes some microseconds: else a job could rely on a thread that is refused just then.
+// enqueue queues a job. Returns: 0; -EAGAIN if there is no thread, and none to be had.
+// Context: under the lock, though to make a thread takes some microseconds: else a job
+// could rely on a thread that is refused just then.
 static int enqueue(struct wf_pool *p, struct job *job)
 {
     int err = 0;
@@ -359,7 +370,7 @@ int wf_pool_run(struct wf_pool *p, weft_fn *fn, void *arg, const char *call)
     return wf_pool_run_while(p, fn, arg, call, NULL);
 }
 
-// --- test runs -------------------------------------------------------------------------------------------------------
+// --- test runs -----------------------------------------------------------------------
 
 void wf_pool_hold(struct wf_pool *p)
 {
@@ -390,7 +401,7 @@ void wf_pool_release(struct wf_pool *p, unsigned number)
 
 unsigned wf_pool_asking(const struct wf_pool *p)
 {
-    return wf_load_relaxed(&p->asking); // relaxed: for the thread of all who ask
+    return wf_load_relaxed(&p->asking); // relaxed: for the thread that runs all the asking tasks
 }
 
 int weft_blocking(weft_fn *fn, void *arg)
@@ -399,7 +410,7 @@ int weft_blocking(weft_fn *fn, void *arg)
     return err < 0 ? err : wf_pool_run(wf_rt_current()->blocking, fn, arg, "weft_blocking");
 }
 
-// --- the pool --------------------------------------------------------------------------------------------------------
+// --- the pool ------------------------------------------------------------------------
 
 int wf_pool_new(struct wf_pool **out, unsigned max, const struct wf_origin *origin)
 {

@@ -1,4 +1,5 @@
-// The blocking pool: threads for calls that block a thread, made on demand, gone when idle.
+// The blocking pool: threads for calls that block a thread, made on demand, gone when
+// idle.
 #ifndef WF_RUNTIME_BLOCKING_H
 #define WF_RUNTIME_BLOCKING_H
 
@@ -10,11 +11,13 @@ struct wf_cell;
 struct wf_origin;
 struct wf_pool;
 
-// wf_pool_new makes a pool of up to `max` threads, which take what `origin` had; none is started yet.
+// wf_pool_new makes a pool of up to `max` threads, which take what `origin` had; none
+// is started yet.
 // Returns: 0; -ENOMEM.
 WF_MUST_CHECK int wf_pool_new(struct wf_pool **out, unsigned max, const struct wf_origin *origin);
 
-// wf_pool_stop ends the threads, and waits until they are gone. Nobody may be in wf_pool_run, nor come there again.
+// wf_pool_stop ends the threads, and waits until they are gone. No task may be in
+// wf_pool_run, nor come there again.
 // Context: a thread that may block, one at a time.
 void wf_pool_stop(struct wf_pool *p);
 
@@ -24,33 +27,39 @@ void wf_pool_free(struct wf_pool *p);
 // wf_pool_abandon is wf_pool_free in a child of fork, where the threads do not exist.
 void wf_pool_abandon(struct wf_pool *p);
 
-// wf_pool_run runs fn(arg) on a thread of the pool and parks the calling task until it returns. `call` names the wait
-// in dumps.
-// Returns: what fn returned; -ECANCELED if the task was cancelled before fn had begun, which then never runs; -EAGAIN
-//          if the pool has no thread and the system refuses one.
+// wf_pool_run runs fn(arg) on a thread of the pool and parks the calling task until it
+// returns. `call` names the wait in dumps.
+// Returns: what fn returned; -ECANCELED if the task was cancelled before fn had begun,
+//          which then never runs; -EAGAIN if the pool has no thread and the system
+//          refuses one.
 // Context: task, after wf_wait_begin; it may continue on another thread.
 int wf_pool_run(struct wf_pool *p, weft_fn *fn, void *arg, const char *call);
 
-// wf_pool_run_while is the same for a task that may lose interest: await(done, arg) waits until the cell is set, and
-// returns 0, or something less to withdraw the job as a cancel does.
-// Returns: what fn returned; what `await` returned, if fn had not begun; -EAGAIN as above.
+// wf_pool_run_while is the same for a task that may lose interest: await(done, arg)
+// waits until the cell is set, and returns 0, or something less to withdraw the job as
+// a cancel does.
+// Returns: what fn returned; what `await` returned, if fn had not begun; -EAGAIN as
+// above.
 int wf_pool_run_while(struct wf_pool *p, weft_fn *fn, void *arg, const char *call,
                       int (*await)(struct wf_cell *done, void *arg));
 
-// wf_pool_not_here stops a job of the pool that makes a call (`call` names it) which would wait for the job's end.
+// wf_pool_not_here stops a job of the pool that makes a call (`call` names it) which
+// would wait for the job's end.
 // Context: any thread.
 void wf_pool_not_here(const struct wf_pool *p, const char *call);
 
-// wf_pool_wait_begin: the calling thread is about to wait for tasks, on which more jobs may depend. If it is a pool's,
-// it does not count as one of its threads until wf_pool_wait_end. Context: any thread that is not a worker.
+// wf_pool_wait_begin: the calling thread is about to wait for tasks, on which more jobs
+// may depend. If it is a pool's, it does not count as one of its threads until
+// wf_pool_wait_end. Context: any thread that is not a worker.
 void wf_pool_wait_begin(void);
 void wf_pool_wait_end(void);
 
 // wf_pool_in_child: the child of a fork is none of a pool's threads.
 void wf_pool_in_child(void);
 
-// For a test run, whose tasks are all of one thread, the one that calls these. wf_pool_hold, first of all, lets no job
-// begin by itself; wf_pool_held is how many wait for that; wf_pool_release lets one begin, from 0, the oldest.
+// For a test run, whose tasks are all of one thread, the one that calls these.
+// wf_pool_hold, first of all, lets no job begin by itself; wf_pool_held is how many
+// wait for that; wf_pool_release lets one begin, from 0, the oldest.
 void wf_pool_hold(struct wf_pool *p);
 unsigned wf_pool_held(struct wf_pool *p);
 void wf_pool_release(struct wf_pool *p, unsigned number);

@@ -12,10 +12,10 @@
 //   - WF_TASK_DOOMED of a task: set by weft_task_cancel, permanently;
 //   - the clock, which ends a shield's grace.
 // A task that runs on the reserve stack (WF_TASK_STARVED) is cancelled from its first
-// call to its last, shield or not: it cannot park. It has no children, because it cannot
-// wait for them. Once cancelled, any other task stays cancelled until it closes the scope
-// that caused it. The first cancelled level on the way up decides; a shield hides all
-// levels outside it.
+// call to its last, shield or not: it cannot park. It has no children, because it
+// cannot wait for them. Once cancelled, any other task stays cancelled until it closes
+// the scope that caused it. The first cancelled level on the way up decides; a shield
+// hides all levels outside it.
 //
 // The mark in the task word (wf_task_mark) makes a task walk up; without the mark a
 // call costs one load. The canceller sets `cut` or DOOMED first, then marks and wakes

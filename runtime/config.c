@@ -53,7 +53,7 @@ static int choose(const char *field, const char *name, uint64_t given, uint64_t 
     return complain(field, text, min, max);
 }
 
-// --- The machine -----------------------------------------------------------------------------------------------------
+// --- The machine ---------------------------------------------------------------------
 
 static unsigned default_workers(void)
 {

@@ -1,28 +1,33 @@
 // A runtime: the two engines, plugged together, and what starts and stops them.
 //
 // The end, in steps (weft_rt_stop), and why nothing is left:
-//   1. wf_sched_drain: no new tasks; every task is cancelled; all end. Descriptors and timers wake their tasks to the
-//      last, because the reactor still runs.
-//   2. wf_sched_stop: the workers leave, and with them all who could borrow the poll or arm a timer.
-//   3. wf_reactor_stop: the reactor stops last; there is no waiter left whom it could wake.
+//   1. wf_sched_drain: no new tasks; every task is cancelled; all end. Descriptors and
+//      timers wake their tasks to the last, because the reactor still runs.
+//   2. wf_sched_stop: the workers leave, and with them all parties that could borrow
+//      the poll or arm a timer.
+//   3. wf_reactor_stop: the reactor stops last; there is no waiter left that it could
+//      wake.
 //   4. wf_pool_stop: no task waits for a job, so there is none; its threads leave.
 // and weft_rt_free releases the memory.
 //
-// If the end may not take that long (weft_config.stop_after), weft_rt_free leaves all of it to a thread of its own, the
-// reaper, which goes on with these steps: what a stuck job or task uses stays until that ends.
+// If the end may not take that long (weft_config.stop_after), weft_rt_free leaves all
+// of it to a thread of its own, the reaper, which goes on with these steps: what a
+// stuck job or task uses stays until that ends.
 //
-// Any number of threads may stop one runtime at once. Each drains by itself, up to its own deadline: a drain only reads
-// counts and cancels tasks, and once it has found that all have ended, that stays so. Steps 2 to 4 are for one of them:
+// Any number of threads may stop one runtime at once. Each drains by itself, up to its
+// own deadline: a drain only reads counts and cancels tasks, and once it has found that
+// all have ended, that stays so. Steps 2 to 4 are for one of them:
 //
 //        RUNNING -------------> ENDING -------------> ENDED      the others wait for ENDED, each up to its deadline
 //               the first whose       it is done
 //               drain succeeds
 //
-// A stopper may still be about to wake a worker (for a task that it has cancelled) or asleep when another one has seen
-// ENDED. It then touches nothing but memory and the eventfd of the poll; weft_rt_free waits until all have returned.
+// A stopper may still be about to wake a worker (for a task that it has cancelled) or
+// asleep when another one has seen ENDED. It then touches nothing but memory and the
+// eventfd of the poll; weft_rt_free waits until all have returned.
 //
-// Edge F1: ENDED, and a stopper's counting itself out (release) -> the look at them (acquire): the threads are gone,
-// and nobody is in weft_rt_stop any more.
+// Edge F1: ENDED, and a stopper's counting itself out (release) -> the look at them
+// (acquire): the threads are gone, and no thread is in weft_rt_stop any longer.
 #include "runtime/runtime.h"
 
 #include <errno.h>
@@ -47,7 +52,8 @@ static _Atomic unsigned forks;                              // children born bet
 
 const struct weft_rt *wf_forked_in;
 
-// in_child is registered before the scheduler's, so wf_self still tells who forked.
+// in_child is registered before the scheduler's, so wf_self still tells which task
+// forked.
 static void in_child(void)
 {
     if (wf_self())
@@ -57,7 +63,7 @@ static void in_child(void)
     pthread_cond_init(&unvisited, NULL);
     all = NULL;
     wf_pool_in_child();
-    wf_clock_use(NULL); // nobody moves another one here
+    wf_clock_use(NULL); // no test moves another one here
     wf_closing_reset();
 }
 
@@ -89,8 +95,9 @@ static void delist(struct weft_rt *rt)
     pthread_mutex_unlock(&lock);
 }
 
-// visit calls `fn` for each runtime, and not under the lock of the list: epoll may ask a file that takes its time. What
-// is visited stays in the list meanwhile. What is leaving it has no tasks any more.
+// visit calls `fn` for each runtime, and not under the lock of the list: epoll may ask
+// a file that takes its time. What is visited stays in the list meanwhile. What is
+// leaving it has no tasks any more.
 static void visit(bool (*fn)(struct wf_reactor *, int), int fd)
 {
     pthread_mutex_lock(&lock);
@@ -123,7 +130,7 @@ void wf_rt_check_fd(int fd)
     visit(wf_source_check, fd);
 }
 
-// --- Making ----------------------------------------------------------------------------------------------------------
+// --- Making --------------------------------------------------------------------------
 
 static void batch_begin(void *sched)
 {
@@ -161,7 +168,8 @@ static int new_sched(struct weft_rt *rt, const weft_config *cfg, const struct wf
     return wf_sched_new(&rt->sched, &sched);
 }
 
-// start_threads starts the workers first: the reactor's thread looks at them as soon as it runs.
+// start_threads starts the workers first: the reactor's thread looks at them as soon as
+// it runs.
 static int start_threads(struct weft_rt *rt, const weft_config *cfg)
 {
     struct wf_reactor_hooks hooks = { rt->sched, batch_begin, batch_flush, watch };
@@ -251,14 +259,15 @@ int weft_rt_new(weft_rt **out, const weft_config *cfg)
     return err;
 }
 
-// --- Using -----------------------------------------------------------------------------------------------------------
+// --- Using ---------------------------------------------------------------------------
 
 static bool is_inherited(const weft_rt *rt)
 {
     return rt->forks != wf_load_relaxed(&forks); // relaxed: changes only in a child
 }
 
-// not_inherited stops a child of fork that would wait for threads which it does not have.
+// not_inherited stops a child of fork that would wait for threads which it does not
+// have.
 static void not_inherited(const weft_rt *rt, const char *call)
 {
     if (is_inherited(rt))
@@ -295,7 +304,7 @@ weft_rt *weft_rt_current(void)
     return wf_self() ? wf_rt_current() : NULL;
 }
 
-// --- Ending ----------------------------------------------------------------------------------------------------------
+// --- Ending --------------------------------------------------------------------------
 
 enum { RUNNING, ENDING, ENDED }; // of weft_rt.end
 
@@ -303,7 +312,7 @@ enum { RUNNING, ENDING, ENDED }; // of weft_rt.end
 static void end_threads(weft_rt *rt)
 {
     wf_sched_stop(rt->sched);
-    delist(rt); // before the reactor ends: nobody finds it any more
+    delist(rt); // before the reactor ends: no thread finds it any longer
     wf_reactor_stop(rt->reactor);
     wf_pool_stop(rt->blocking);
     if (rt->started)
@@ -330,7 +339,8 @@ static int stop(weft_rt *rt, weft_time deadline)
 
     if (err)
         return err;
-    // relaxed: who wins has drained, and needs nothing of the others; who loses waits for [F1]
+    // relaxed: the winner has drained, and needs nothing of the others; a loser waits
+    // for [F1]
     if (!wf_cas_relaxed(&rt->end, &seen, ENDING))
         return await_end(rt, deadline);
     end_threads(rt);
@@ -350,7 +360,8 @@ int weft_rt_stop(weft_rt *rt, weft_time deadline)
     return err;
 }
 
-// await_stoppers waits until all others have returned from weft_rt_stop, which they are about to.
+// await_stoppers waits until all others have returned from weft_rt_stop, which they are
+// about to.
 static void await_stoppers(weft_rt *rt)
 {
     unsigned turns = 0;
@@ -359,7 +370,8 @@ static void await_stoppers(weft_rt *rt)
         wf_relax(&turns);
 }
 
-// abandon releases what a child of fork has inherited: there are no threads to stop here.
+// abandon releases what a child of fork has inherited: there are no threads to stop
+// here.
 static void abandon(weft_rt *rt)
 {
     wf_reactor_free(rt->reactor);
@@ -387,7 +399,8 @@ static void *reap(void *rt)
     return NULL;
 }
 
-// leave_behind has the runtime end by itself, whenever that is. Without a thread to see to that, it stays for good.
+// leave_behind has the runtime end by itself, whenever that is. Without a thread to see
+// to that, it stays for good.
 static void leave_behind(weft_rt *rt)
 {
     pthread_t reaper;

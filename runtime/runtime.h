@@ -1,4 +1,5 @@
-// What the files of runtime/ share: the runtime, assembled from the two engines, and the task that users see.
+// What the files of runtime/ share: the runtime, assembled from the two engines, and
+// the task that users see.
 #ifndef WF_RUNTIME_RUNTIME_H
 #define WF_RUNTIME_RUNTIME_H
 
@@ -45,7 +46,8 @@ struct wf_life {
     void **locals;          // NULL until the first weft_local_set; locals[0] is their number
 };
 
-// T: the task itself (its spawner before, its joiner after); H: who has the handle; A: atomic
+// T: the task itself (its spawner before, its joiner after); H: the holder of the
+// handle; A: atomic
 struct weft_task {
     struct wf_task core; // the scheduler's part; first
     weft_future done;    // A: completes with the result
@@ -76,25 +78,29 @@ static inline struct weft_rt *wf_rt_current(void)
     return wf_weft_task(wf_self())->rt;
 }
 
-// wf_forked_in is NULL but in a child of fork that a task has made: there it is the task's runtime.
+// wf_forked_in is NULL but in a child of fork that a task has made: there it is the
+// task's runtime.
 extern const struct weft_rt *wf_forked_in;
 
-// wf_rt_make makes a runtime whose threads do not run yet, by a configuration that wf_config_read has filled in; a dry
-// worker turns to `idle`, NULL: to the reactor. weft_rt_free ends it.
+// wf_rt_make makes a runtime whose threads do not run yet, by a configuration that
+// wf_config_read has filled in; a dry worker turns to `idle`, NULL: to the reactor.
+// weft_rt_free ends it.
 // Returns: 0; -ENOMEM; -EMFILE and the like.
 WF_MUST_CHECK int wf_rt_make(weft_rt **out, const weft_config *full, const struct wf_idle_source *idle);
 
-// wf_rt_forget_fd takes `fd` out of every runtime's reactor, and wakes who waits on it there.
-// wf_rt_check_fd does so where what is registered is not what the number means now.  Context: any thread.
+// wf_rt_forget_fd takes `fd` out of every runtime's reactor, and wakes the tasks that
+// wait on it there. wf_rt_check_fd does so where what is registered is not what the
+// number means now.  Context: any thread.
 void wf_rt_forget_fd(int fd);
 void wf_rt_check_fd(int fd);
 
-// The two calls of the scheduler into runtime/task.c: `run` and `ended` of its configuration.
+// The two calls of the scheduler into runtime/task.c: `run` and `ended` of its
+// configuration.
 int wf_task_body(struct wf_task *core);
 void wf_task_ended(struct wf_task *core);
 
-// wf_task_spawn makes and submits a task of `rt`, in the scope `home` unless that is NULL. `out` NULL: detached. `opts`
-// may be NULL; its scope is not looked at.
+// wf_task_spawn makes and submits a task of `rt`, in the scope `home` unless that is
+// NULL. `out` NULL: detached. `opts` may be NULL; its scope is not looked at.
 // Not for a task that is starved: it could not wait for what it has spawned.
 WF_MUST_CHECK int wf_task_spawn(struct weft_rt *rt, struct weft_task **out, const weft_spawn_opts *opts,
                                 struct wf_scope *home, weft_fn *fn, void *arg);
@@ -102,7 +108,8 @@ WF_MUST_CHECK int wf_task_spawn(struct weft_rt *rt, struct weft_task **out, cons
 // wf_locals_destroy runs the destructors of the ending task's values, on it.
 void wf_locals_destroy(struct weft_task *task);
 
-// wf_config_read fills in the defaults: what the environment says, then what the machine says.
+// wf_config_read fills in the defaults: what the environment says, then what the
+// machine says.
 // Returns: 0; -EINVAL, having said on stderr which setting is wrong.
 WF_MUST_CHECK int wf_config_read(weft_config *out, const weft_config *given);
 

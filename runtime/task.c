@@ -1,10 +1,14 @@
-// Tasks as the program sees them: a header of the scheduler's, with a body, a future for its end, and a handle.
+// Tasks as the program sees them: a header of the scheduler's, with a body, a future
+// for its end, and a handle.
 //
-// Who frees the header? It is the program's as long as there is a handle, and its task's as long as it runs.
+// When is the header freed? It is the program's as long as there is a handle, and its
+// task's as long as it runs.
 //   - born detached (there never was a handle): wf_task_ended frees it;
-//   - joined: the joiner does, once the future is set: that is the last the ended task does with its header;
-//   - detached later: weft_detach adds a waiter to the future, the reaper, whose waker frees the header; if the future
-//     is set already, weft_detach frees it itself. The future decides which, once.
+//   - joined: the joiner does, once the future is set: that is the last the ended task
+//     does with its header;
+//   - detached later: weft_detach adds a waiter to the future, the reaper, whose waker
+//     frees the header; if the future is set already, weft_detach frees it itself. The
+//     future decides which, once.
 #include <errno.h>
 #include <weft/task.h>
 
@@ -15,8 +19,8 @@
 
 enum { HANDLE_GIVEN_BACK, HANDLE_HELD, HANDLE_NEVER_WAS };
 
-// untidy is called when a body has returned and left something behind. What destructors of values do is inside the
-// task's scopes still.
+// untidy is called when a body has returned and left something behind. What destructors
+// of values do is inside the task's scopes still.
 static void untidy(struct weft_task *task, const struct wf_level *outside)
 {
     if (task->life.inner != outside)
@@ -111,7 +115,7 @@ int wf_task_spawn(struct weft_rt *rt, struct weft_task **out, const weft_spawn_o
     wf_debug_assert(task->core.shields == 0); // as its last user left it, or it would not have ended
     if (wf_unlikely(home != NULL))
         wf_scope_expect(home);
-    wf_store_relaxed(&task->core.handle, out ? HANDLE_HELD : HANDLE_NEVER_WAS); // relaxed: nobody else has it yet
+    wf_store_relaxed(&task->core.handle, out ? HANDLE_HELD : HANDLE_NEVER_WAS); // relaxed: no other thread has it yet
     if (out)
         *out = task; // before it can run: a task may look at its own handle there
     wf_sched_submit(core);
@@ -143,8 +147,9 @@ int weft_spawn_with(weft_task **out, const weft_spawn_opts *o, weft_fn *fn, void
     return wf_task_spawn(wf_weft_task(self)->rt, out, o, home, fn, arg);
 }
 
-// take_handle stops who gives a handle back twice, one after the other or while the first still waits, or one that
-// never was his. It cannot see it once the header is used again. relaxed: two that race for a handle are wrong both.
+// take_handle stops a caller that gives a handle back twice, one after the other or
+// while the first call still waits, or one that it never had. It cannot see it once the
+// header is used again. relaxed: two that race for a handle are wrong both.
 static void take_handle(weft_task *t, const char *call)
 {
     if (wf_unlikely(wf_load_relaxed(&t->core.handle) != HANDLE_HELD))

@@ -56,7 +56,7 @@ bool wf_wait_leave(struct wf_task *task, struct wf_cell *c, struct wf_cell_node 
     return true;
 }
 
-// --- Cells -----------------------------------------------------------------------------------------------------------
+// --- Cells ---------------------------------------------------------------------------
 
 enum { CELLS_MAX = 2 };
 
@@ -89,7 +89,8 @@ static bool any_chosen(const struct wait *w)
     return false;
 }
 
-// leave takes the nodes out of their cells; those that a setter has got hold of are waited for.
+// leave takes the nodes out of their cells; those that a setter has got hold of are
+// waited for.
 // Returns: true if a cell was set.
 static bool leave(struct wait *w, const char *what, intptr_t on)
 {
@@ -100,7 +101,8 @@ static bool leave(struct wait *w, const char *what, intptr_t on)
     return set;
 }
 
-// park_until waits for a signal, the timer, or a cancel. Returns: why: 0, -ETIMEDOUT or -ECANCELED.
+// park_until waits for a signal, the timer, or a cancel. Returns: why: 0, -ETIMEDOUT or
+// -ECANCELED.
 static int park_until(struct wait *w, const char *what, intptr_t on)
 {
     int err = 0;
@@ -162,7 +164,7 @@ void wf_wait_shielded(struct wf_cell *c, const char *what)
     wf_wait_let_go(&node);
 }
 
-// --- Time ------------------------------------------------------------------------------------------------------------
+// --- Time ----------------------------------------------------------------------------
 
 int wf_wait_sleep(weft_time deadline)
 {
@@ -185,7 +187,7 @@ int wf_wait_sleep(weft_time deadline)
     return over ? 0 : err;
 }
 
-// --- Foreign threads -------------------------------------------------------------------------------------------------
+// --- Foreign threads -----------------------------------------------------------------
 
 static void wake_thread(void *parker)
 {
@@ -193,7 +195,8 @@ static void wake_thread(void *parker)
     (void)wf_parker_wake(parker);
 }
 
-// sleep_until_chosen waits for `node`, which the caller has pushed.  Returns: 0; -ETIMEDOUT, having taken it out again.
+// sleep_until_chosen waits for `node`, which the caller has pushed.  Returns: 0;
+// -ETIMEDOUT, having taken it out again.
 static int sleep_until_chosen(struct wf_cell *c, struct wf_cell_node *node, struct wf_parker *parker,
                               weft_time deadline)
 {

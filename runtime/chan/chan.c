@@ -369,7 +369,7 @@ int weft_chan_try_recv(weft_chan *c, void *elem)
 
 // --- Select --------------------------------------------------------------------------
 
-// `somebody` tells whether a waiter of the queue could be granted.
+// Whether a waiter of the queue could be granted.
 static bool somebody(weft_chan *c, const struct wf_list *queue)
 {
     bool found = false;

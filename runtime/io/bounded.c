@@ -11,11 +11,13 @@
 
 enum { BOUND_MS = 10, TURNS = 64 };
 
-// weft's own threads take turns, from poll(2) to the end of the call, lest they take from each other what was announced
-// to all. Numbers that are equal modulo TURNS share a turn.
+// weft's own threads take turns, from poll(2) to the end of the call, lest they take
+// from each other what was announced to all. Numbers that are equal modulo TURNS share
+// a turn.
 static pthread_mutex_t turns[TURNS];
 
-// make_turns: in a child of fork, anew: another thread of the parent's may have had one.
+// make_turns: in a child of fork, anew: another thread of the parent's may have had
+// one.
 static void make_turns(void)
 {
     for (int i = 0; i < TURNS; i++)
@@ -50,7 +52,8 @@ static int make_timer(timer_t *out)
     return timer_create(CLOCK_MONOTONIC, &event, out);
 }
 
-// call_timed: the timer fires again and again, for it may have fired before the call had begun.
+// call_timed: the timer fires again and again, for it may have fired before the call
+// had begun.
 static ssize_t call_timed(timer_t timer, int fd, wf_ready_try *call, void *args)
 {
     struct timespec bound = wf_timespec(WEFT_MS(BOUND_MS));

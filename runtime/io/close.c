@@ -24,8 +24,9 @@ static int close_number(int fd)
     return err;
 }
 
-// A number that is held is covered by a descriptor that means no file: that closes the file, and system calls that
-// others are in end on it, but one that has yet to begin says EBADF; and nobody is given the number.
+// A number that is held is covered by a descriptor that means no file: that closes the
+// file, and system calls that others are in end on it, but one that has yet to begin
+// says EBADF; and the number is not handed out.
 //
 // sys_cover returns false if there is no descriptor to be had for it.
 WF_NOINLINE static bool sys_cover(int fd)
@@ -39,7 +40,8 @@ WF_NOINLINE static bool sys_cover(int fd)
     return covered;
 }
 
-// sys_is_cover: a program that wants just this number may have put a file there by dup2 already.
+// sys_is_cover: a program that wants just this number may have put a file there by dup2
+// already.
 WF_NOINLINE static bool sys_is_cover(int fd)
 {
     int flags = fcntl(fd, F_GETFL);
@@ -67,8 +69,9 @@ __attribute__((cold, noinline)) static int close_later(struct wf_hold *hold, int
     return 0;
 }
 
-// In every runtime: the host program may have more than one. close(2) may take its time, so nothing is held meanwhile;
-// why nobody is lost all the same says reactor/source.c.
+// In every runtime: the host program may have more than one. close(2) may take its
+// time, so nothing is held meanwhile; reactor/source.c says why no waiter is lost all
+// the same.
 int weft_close(int fd)
 {
     struct wf_hold hold;

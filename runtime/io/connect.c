@@ -1,15 +1,17 @@
-// How connections begin: accept and connect. Neither has a MSG_DONTWAIT; O_NONBLOCK is of the open file description,
-// which for a listener is often shared with other processes. What weft has made has the flag. The rest stays as it is:
+// How connections begin: accept and connect. Neither has a MSG_DONTWAIT; O_NONBLOCK is
+// of the open file description, which for a listener is often shared with other
+// processes. What weft has made has the flag. The rest stays as it is:
 //   - A listener in blocking mode is asked by poll(2), and then accepted from on the blocking pool, for a bounded time
 //     (bounded.h), since another process may take the connection first. One that has the flag is accepted from at once;
 //     each accept looks first whether it still has it: one cheap call beside one that makes a socket. One that was ever
 //     found without is not believed again. (So a call blocks the worker only if the flag is taken away for the first
 //     time between the two, and in the same moment the connection, too.)
-//   - A socket in blocking mode that is to be connected gets the flag for the time of connect(2), which starts an
-//     attempt and returns. On the pool it would hold a thread for minutes, out of reach of a cancel. Nobody can notice
-//     the flag but by asking for it: a socket that is not connected has nothing else to wait for, and a second
-//     weft_connect at the same time waits for the first to put the flag back. (It blocks only if somebody else takes
-//     the flag away in that moment.)
+//   - A socket in blocking mode that is to be connected gets the flag for the time of
+//     connect(2), which starts an attempt and returns. On the pool it would hold a
+//     thread for minutes, out of reach of a cancel. Other code can notice the flag only
+//     by asking for it: a socket that is not connected has nothing else to wait for,
+//     and a second weft_connect at the same time waits for the first to put the flag
+//     back. (It blocks only if other code takes the flag away in that moment.)
 #include "runtime/io/connect.h"
 
 #include <fcntl.h>
@@ -24,14 +26,15 @@
 #include "runtime/io/bounded.h"
 #include "runtime/io/ready.h"
 
-// --- accept ----------------------------------------------------------------------------------------------------------
+// --- accept --------------------------------------------------------------------------
 
 struct peer {
     struct sockaddr *sa;
     socklen_t *len;
 };
 
-// Errors of a connection that failed while it waited, which accept(2) passes on. The next one may be well.
+// Errors of a connection that failed while it waited, which accept(2) passes on. The
+// next one may be well.
 static bool is_peers_fault(ssize_t err)
 {
     return err == -ECONNABORTED || err == -EPROTO || err == -ENETDOWN || err == -ENOPROTOOPT || err == -EHOSTDOWN ||
@@ -44,7 +47,8 @@ WF_NOINLINE static ssize_t sys_accept(int fd, void *args)
     return wf_result(accept4(fd, peer->sa, peer->len, SOCK_NONBLOCK | SOCK_CLOEXEC));
 }
 
-// sys_listens tells whether accept(2) may block: not if what it is called for is no listener.
+// sys_listens tells whether accept(2) may block: not if what it is called for is not a
+// listener.
 WF_NOINLINE static bool sys_listens(int fd)
 {
     int yes = 0;
@@ -107,7 +111,7 @@ int weft_accept(int fd, struct sockaddr *sa, socklen_t *len)
     return (int)got;
 }
 
-// --- connect ---------------------------------------------------------------------------------------------------------
+// --- connect -------------------------------------------------------------------------
 
 typedef int connect_fn(int fd, const struct sockaddr *sa, socklen_t len);
 
@@ -123,8 +127,8 @@ static void set_nonblock(int fd, bool on)
         fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
 }
 
-// A flag that is lent is not taken for the socket's own by a second call, which would take its time. Numbers that are
-// equal modulo LENDERS share a lock.
+// A flag that is lent is not taken for the socket's own by a second call, which would
+// take its time. Numbers that are equal modulo LENDERS share a lock.
 enum { LENDERS = 64 };
 
 static struct wf_lock lending[LENDERS];
@@ -139,8 +143,8 @@ static void watch_forks(void)
     pthread_atfork(NULL, NULL, in_child);
 }
 
-// connect_by is connect(2) of a socket in blocking mode. By a duplicate: the number may be closed meanwhile, and mean
-// another socket, when the flag is taken back.
+// connect_by is connect(2) of a socket in blocking mode. By a duplicate: the number may
+// be closed meanwhile, and mean another socket, when the flag is taken back.
 static int connect_by(int same, const struct sockaddr *sa, socklen_t len)
 {
     if (same < 0)
@@ -167,7 +171,8 @@ WF_NOINLINE static int sys_connect_any(int fd, const struct sockaddr *sa, sockle
     return err;
 }
 
-// sys_connected asks how an attempt went. Readiness alone does not tell: a socket is registered as ready.
+// sys_connected asks how an attempt went. Readiness alone does not tell: a socket is
+// registered as ready.
 WF_NOINLINE static ssize_t sys_connected(int fd, void *args)
 {
     struct pollfd p = { .fd = fd, .events = POLLOUT };
@@ -195,8 +200,9 @@ static ssize_t knock_once(int fd, void *args)
     return to->call(fd, to->sa, to->len);
 }
 
-// knock is connect(2) of a Unix socket whose listener has no room: it says EAGAIN, and nothing tells when there is some
-// again. Meanwhile the socket is registered, so that weft_close reaches this call.
+// knock is connect(2) of a Unix socket whose listener has no room: it says EAGAIN, and
+// nothing tells when there is some again. Meanwhile the socket is registered, so that
+// weft_close reaches this call.
 static int knock(struct wf_ready *r, connect_fn *call, const struct sockaddr *sa, socklen_t len)
 {
     struct target to = { call, sa, len };
@@ -222,7 +228,8 @@ static int begin(struct wf_ready *r, connect_fn *call, const struct sockaddr *sa
     return err == -EALREADY || err == -EINTR ? -EINPROGRESS : err;
 }
 
-// run makes a connection with what was opened as `r`, after which it goes on with that only.
+// run makes a connection with what was opened as `r`, after which it goes on with that
+// only.
 static int run(struct wf_ready *r, connect_fn *how, const struct sockaddr *sa, socklen_t len)
 {
     r->asks = 0; // sys_connected does

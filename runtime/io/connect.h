@@ -4,7 +4,8 @@
 
 #include <sys/socket.h>
 
-// wf_connect is weft_connect for a descriptor that has O_NONBLOCK; `call` names the wait in dumps.
+// wf_connect is weft_connect for a descriptor that has O_NONBLOCK; `call` names the
+// wait in dumps.
 int wf_connect(int fd, const struct sockaddr *sa, socklen_t len, const char *call);
 
 #endif

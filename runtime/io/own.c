@@ -83,7 +83,7 @@ WF_NOINLINE ssize_t wf_own_move(int fd, short events, const struct iovec *v, int
     if (has_hung_up(fd, &m))
         return move(fd, &m);
     int own = open_own(fd, events);
-    if (own < 0) // ENXIO: a FIFO that nobody reads
+    if (own < 0) // ENXIO: a FIFO without a reader
         return errno == ENXIO && events == POLLOUT && !m.terminal ? -EPIPE : result;
     if (is_same(own, &m))
         result = move(has_hung_up(fd, &m) ? fd : own, &m);

@@ -1,18 +1,26 @@
-// weft_poll: waiting for readiness itself. poll(2) says what is ready, the cells say when to ask again.
+// weft_poll: waiting for readiness itself. poll(2) says what is ready, the cells say
+// when to ask again.
 //
-// The cells belong to all calls on the descriptor: one that is cleared must really be drained, or a reader would wait
-// for bytes that are there. So weft_poll asks poll(2) for everything that makes a direction ready, and
-//   - if nothing of it holds, clears the cell (if it still is as before poll(2)), and waits for it;
-//   - if something holds, but not what the caller wants (it waits for POLLRDHUP, say, while bytes lie unread), the cell
-//     stays, and there is no edge to wait for. Then it makes an epoll set of its own with just the events wanted, and
-//     waits for that. Rare, but libraries do it: POLLPRI alone is how files in /sys and /proc report changes.
+// The cells belong to all calls on the descriptor: one that is cleared must really be
+// drained, or a reader would wait for bytes that are there. So weft_poll asks poll(2)
+// for everything that makes a direction ready, and
+//   - if nothing of it holds, clears the cell (if it still is as before poll(2)), and
+//     waits for it;
+//   - if something holds, but not what the caller wants (it waits for POLLRDHUP, say,
+//     while bytes lie unread), the cell stays, and there is no edge to wait for. Then
+//     it makes an epoll set of its own with just the events wanted, and waits for that.
+//     Rare, but libraries do it: POLLPRI alone is how files in /sys and /proc report
+//     changes.
 //
-// A task that waits for POLLIN alone, reads what is there and waits again, asks poll(2) only the first time, if weft
-// has made the descriptor: that the direction is drained the cell knows, and what ends the wait the edge says. On
-// others' descriptors each park is confirmed by an EPOLL_CTL_MOD (wf_ready_confirm), which may report the same bytes a
-// second time, perhaps after they have been read. There an edge is a reason to ask poll(2), and no answer.
+// A task that waits for POLLIN alone, reads what is there and waits again, asks poll(2)
+// only the first time, if weft has made the descriptor: that the direction is drained
+// the cell knows, and what ends the wait the edge says. On others' descriptors each
+// park is confirmed by an EPOLL_CTL_MOD (wf_ready_confirm), which may report the same
+// bytes a second time, perhaps after they have been read. There an edge is a reason to
+// ask poll(2), and no answer.
 //
-// A select waits in the same way, but with nodes of its own that wake it: it joins, and looks again when it is woken.
+// A select waits in the same way, but with nodes of its own that wake it: it joins, and
+// looks again when it is woken.
 #include "runtime/io/poll.h"
 
 #include <poll.h>
@@ -54,8 +62,9 @@ static int look(struct ask *a)
     return sys_poll(a->r.fd, a->all);
 }
 
-// clear empties the cells that were set when they were looked at. Returns: false if one has changed since, or the
-// descriptor was closed: what poll(2) said may be of another one then.
+// clear empties the cells that were set when they were looked at. Returns: false if one
+// has changed since, or the descriptor was closed: what poll(2) said may be of another
+// one then.
 static bool clear(const struct wf_ready *r, struct wf_cell *const *cells, const uintptr_t *seen, int n)
 {
     if (wf_ready_same(r) < 0)
@@ -66,16 +75,17 @@ static bool clear(const struct wf_ready *r, struct wf_cell *const *cells, const 
     return true;
 }
 
-// directions is everything that makes the same directions ready as the events do. For events of none: an error or a
-// hang-up makes either direction ready, so one is enough.
+// directions is everything that makes the same directions ready as the events do. For
+// events of none: an error or a hang-up makes either direction ready, so one is enough.
 static short directions(short events)
 {
     return (short)((events & IN || !(events & OUT) ? IN : 0) | (events & OUT ? OUT : 0));
 }
 
-// --- nodes -----------------------------------------------------------------------------------------------------------
+// --- nodes ---------------------------------------------------------------------------
 
-// pull takes the first `n` nodes out of their cells.  Returns: whether any of them was chosen.
+// pull takes the first `n` nodes out of their cells.  Returns: whether any of them was
+// chosen.
 static bool pull(struct wf_poll *p, const struct wf_ready *r, struct wf_cell *const *cells, int n)
 {
     bool set = false;
@@ -86,7 +96,8 @@ static bool pull(struct wf_poll *p, const struct wf_ready *r, struct wf_cell *co
 }
 
 // push enters the cells, all of them.
-// Returns: false if one of them is set, or the descriptor was closed (reactor/source.c, G3): then none.
+// Returns: false if one of them is set, or the descriptor was closed (reactor/source.c,
+// G3): then none.
 static bool push(struct wf_poll *p, struct wf_ready *r, struct wf_cell *const *cells, int n)
 {
     int i = 0;
@@ -107,7 +118,8 @@ static bool chosen(const struct wf_poll *p, int n)
     return wf_cell_chosen(&p->nodes[0]) || (n > 1 && wf_cell_chosen(&p->nodes[1]));
 }
 
-// await parks until one of the cells is set.  Returns: 0: look again; -ECANCELED; -EBADF.
+// await parks until one of the cells is set.  Returns: 0: look again; -ECANCELED;
+// -EBADF.
 static int await(struct wf_ready *r, struct wf_cell *const *cells, int n)
 {
     struct wf_poll p; // its nodes
@@ -123,16 +135,17 @@ static int await(struct wf_ready *r, struct wf_cell *const *cells, int n)
     return err < 0 ? err : wf_ready_same(r);
 }
 
-// --- weft_poll -------------------------------------------------------------------------------------------------------
+// --- weft_poll -----------------------------------------------------------------------
 
-// wait_cells waits for the next edge of a descriptor of which nothing is ready. Returns: 0: look again.
+// wait_cells waits for the next edge of a descriptor of which nothing is ready.
+// Returns: 0: look again.
 static int wait_cells(struct ask *a)
 {
     return clear(&a->r, a->cells, a->seen, a->n) ? await(&a->r, a->cells, a->n) : wf_ready_same(&a->r);
 }
 
-// look_alone asks poll(2) for the events alone, having noted what the cells say: that of `set`, and that of the end of
-// the descriptor.  Returns: what is ready; -EBADF.
+// look_alone asks poll(2) for the events alone, having noted what the cells say: that
+// of `set`, and that of the end of the descriptor.  Returns: what is ready; -EBADF.
 static int look_alone(const struct ask *a, const struct wf_ready *set, struct wf_cell *cells[2], uintptr_t seen[2])
 {
     cells[0] = &set->source->ready[WF_READ];
@@ -143,7 +156,8 @@ static int look_alone(const struct ask *a, const struct wf_ready *set, struct wf
     return err < 0 ? err : sys_poll(a->r.fd, a->events);
 }
 
-// wait_set waits for the events alone, by an epoll set that nobody else uses, or for the end of the descriptor.
+// wait_set waits for the events alone, by an epoll set that no other task uses, or for
+// the end of the descriptor.
 static int wait_set(struct ask *a, struct wf_ready *set)
 {
     struct wf_cell *cells[2];
@@ -179,7 +193,8 @@ static int wait_apart(struct ask *a)
     return result;
 }
 
-// attach registers the descriptor, in the mode in which it is. Returns: 1 if it cannot be waited for.
+// attach registers the descriptor, in the mode in which it is. Returns: 1 if it cannot
+// be waited for.
 static int attach(struct ask *a)
 {
     if (!a->r.source || a->r.kind == WF_KIND_UNKNOWN) {
@@ -196,14 +211,16 @@ static int attach(struct ask *a)
     return 0;
 }
 
-// poll_file is for what cannot be waited for: it is always ready for what poll(2) says, never for more.
+// poll_file is for what cannot be waited for: it is always ready for what poll(2) says,
+// never for more.
 static int poll_file(const struct ask *a)
 {
     int ready = sys_poll(a->r.fd, a->events);
     return ready != 0 ? ready : -EPERM;
 }
 
-// drained tells whether the cells say that nothing is ready, so that poll(2) need not be asked.
+// drained tells whether the cells say that nothing is ready, so that poll(2) need not
+// be asked.
 static bool drained(struct ask *a)
 {
     for (int i = 0; i < a->n; i++)
@@ -212,8 +229,9 @@ static bool drained(struct ask *a)
     return true;
 }
 
-// told is what the edge that ended a wait for POLLIN alone says by itself: bytes, if it is not about an end, an error
-// or urgent data, nor late news of the number's last descriptor, nor perhaps a repeated one.
+// told is what the edge that ended a wait for POLLIN alone says by itself: bytes, if it
+// is not about an end, an error or urgent data, nor late news of the number's last
+// descriptor, nor perhaps a repeated one.
 static int told(const struct ask *a)
 {
     bool exact = a->r.parked && a->events == POLLIN && wf_source_is_own(a->r.source);
@@ -258,7 +276,7 @@ int weft_poll(int fd, short events)
     return ready;
 }
 
-// --- For a select ----------------------------------------------------------------------------------------------------
+// --- For a select --------------------------------------------------------------------
 
 int wf_poll_look(int fd, short events)
 {

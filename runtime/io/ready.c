@@ -16,10 +16,11 @@ static bool is_other(enum wf_kind kind)
     return kind == WF_KIND_OTHER || kind == WF_KIND_OTHER_BLOCKS;
 }
 
-// --- waiting ---------------------------------------------------------------------------------------------------------
+// --- waiting -------------------------------------------------------------------------
 
-// park waits for the next edge. Whoever pushes into the cell of a later generation would wait for that one's edges: so
-// it looks at the generation once it has pushed (reactor/source.c, G3).
+// park waits for the next edge. A task that pushes into the cell of a later generation
+// would wait for that one's edges: so it looks at the generation once it has pushed
+// (reactor/source.c, G3).
 static int park(struct wf_ready *r, struct wf_cell *cell)
 {
     struct wf_cell_node node;
@@ -97,7 +98,8 @@ int wf_ready_back_off(struct wf_ready *r)
     return pause ? wf_ready_pause(r, wf_after(wf_now(), WEFT_MS(pause))) : 0;
 }
 
-// refused tells whether a socket that said EAGAIN is ready all the same, and if so sleeps.
+// refused tells whether a socket that said EAGAIN is ready all the same, and if so
+// sleeps.
 // Returns: 0: it is not, wait for it; 1: try again; -EADDRNOTAVAIL; as wf_ready_pause.
 __attribute__((cold, noinline)) static int refused(struct wf_ready *r)
 {
@@ -111,7 +113,8 @@ __attribute__((cold, noinline)) static int refused(struct wf_ready *r)
     return err < 0 ? err : 1;
 }
 
-// note_drained empties the cell of a direction that a system call has found drained, unless it was set anew.
+// note_drained empties the cell of a direction that a system call has found drained,
+// unless it was set anew.
 // Returns: 0; 1: it is not drained, try again; errors.
 static int note_drained(struct wf_ready *r, struct wf_cell *cell)
 {
@@ -157,21 +160,23 @@ void wf_ready_short(struct wf_ready *r)
         wf_cell_clear(&r->source->ready[r->direction], r->edge);
 }
 
-// --- registering -----------------------------------------------------------------------------------------------------
+// --- registering ---------------------------------------------------------------------
 
 WF_NOINLINE static int sys_is_tcp(int fd)
 {
     int on;
     socklen_t len = sizeof(on);
 
-    // Only a TCP socket knows this option. What else speaks the protocol (raw sockets) does not.
+    // Only a TCP socket knows this option. What else speaks the protocol (raw sockets)
+    // does not.
     if (getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &len) == 0)
         return 1;
     return errno == ENOTSOCK || errno == EBADF ? -errno : 0;
 }
 
-// enroll registers the descriptor. While its number is being closed nothing is remembered of it: each call registers,
-// before it waits, and so finds out whether what is registered is what the number means by then (reactor/source.c).
+// enroll registers the descriptor. While its number is being closed nothing is
+// remembered of it: each call registers, before it waits, and so finds out whether what
+// is registered is what the number means by then (reactor/source.c).
 static int enroll(struct wf_ready *r)
 {
     struct wf_source *s;
@@ -220,7 +225,7 @@ void wf_ready_fresh(int fd)
         wf_source_fresh(rt->reactor, fd);
 }
 
-// --- calls of many steps ---------------------------------------------------------------------------------------------
+// --- calls of many steps -------------------------------------------------------------
 
 int wf_ready_claim(struct wf_ready *r)
 {
@@ -236,8 +241,9 @@ int wf_ready_claim(struct wf_ready *r)
     return err == -EPERM || err == -ENOTSOCK ? 0 : err;
 }
 
-// doubts tells whether the call does not know that what is registered is what the number meant when it began: it was
-// registered then, by others' leave, and the call has neither parked nor registered it.
+// doubts tells whether the call does not know that what is registered is what the
+// number meant when it began: it was registered then, by others' leave, and the call
+// has neither parked nor registered it.
 static bool doubts(const struct wf_ready *r)
 {
     return r->source && !wf_source_is_own(r->source) && !r->parked && !r->claimed;
@@ -278,7 +284,8 @@ int wf_ready_again(struct wf_ready *r)
     return err;
 }
 
-// still tells whether the number means what it did when the call began, as far as can be told.  Context: it is held.
+// still tells whether the number means what it did when the call began, as far as can
+// be told.  Context: it is held.
 static bool still(struct wf_ready *r)
 {
     return !r->source || wf_source_is_own(r->source) || wf_ready_confirm_foreign(r) == 0;
@@ -298,9 +305,10 @@ ssize_t wf_ready_hold(struct wf_ready *r, wf_ready_try *try, void *args)
     return result;
 }
 
-// --- what is no socket -----------------------------------------------------------------------------------------------
+// --- what is not a socket ---------------------------------------------------------------
 
-// sys_is_stored tells of what epoll does not poll, or calls ready when it is not: what lies on a disk.
+// sys_is_stored tells of what epoll does not poll, or calls ready when it is not: what
+// lies on a disk.
 WF_NOINLINE static int sys_is_stored(int fd)
 {
     struct stat st;
@@ -309,7 +317,8 @@ WF_NOINLINE static int sys_is_stored(int fd)
     return S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode);
 }
 
-// adopt registers a descriptor that is no socket. Returns: 0; 1 if it cannot be waited for.
+// adopt registers a descriptor that is not a socket. Returns: 0; 1 if it cannot be
+// waited for.
 static int adopt(struct wf_ready *r)
 {
     if (is_other(r->kind))
@@ -320,9 +329,10 @@ static int adopt(struct wf_ready *r)
     return err == -EPERM ? 1 : err;
 }
 
-// A call that a thread of the pool makes. By then the number may mean another file: if weft_close did it, the
-// generation tells, and while the hold lasts it cannot. If others did it, there is no more than the file's identity to
-// go by: two that have the same are the same file at least.
+// A call that a thread of the pool makes. By then the number may mean another file: if
+// weft_close did it, the generation tells, and while the hold lasts it cannot. If
+// others did it, there is no more than the file's identity to go by: two that have the
+// same are the same file at least.
 struct job {
     struct wf_ready *r;
     wf_ready_try *
@@ -366,8 +376,9 @@ static int run_job(void *arg)
     return 0;
 }
 
-// await_job waits until the job is done, or the number is closed by weft_close. (If another call clears the cell for
-// itself in the same moment, the close is seen when the job's turn comes.)
+// await_job waits until the job is done, or the number is closed by weft_close. (If
+// another call clears the cell for itself in the same moment, the close is seen when
+// the job's turn comes.)
 // Returns: 0: it is done; -EBADF; -ECANCELED.
 static int await_job(struct wf_cell *done, void *arg)
 {
@@ -386,7 +397,8 @@ static int await_job(struct wf_cell *done, void *arg)
     return err;
 }
 
-// claim notes what the job's file is: what is registered, or else what the number means.
+// claim notes what the job's file is: what is registered, or else what the number
+// means.
 static int claim(struct wf_ready *r)
 {
     if (r->claimed)
@@ -400,7 +412,8 @@ static int claim(struct wf_ready *r)
 }
 
 // run_in_pool makes the call on a thread of the pool.
-// Returns: what it says; `refused` if there is no thread, and none to be had; -EBADF; -ECANCELED.
+// Returns: what it says; `refused` if there is no thread, and none to be had; -EBADF;
+// -ECANCELED.
 static ssize_t run_in_pool(struct wf_ready *r, wf_ready_try *try, void *args, ssize_t refused)
 {
     struct job job = { .r = r, .try = try, .args = args, .result = refused };
@@ -451,7 +464,8 @@ ssize_t wf_ready_calls(struct wf_ready *r, const struct wf_file_calls *calls, vo
     }
 }
 
-// run_unpolled: nothing tells when a device that cannot be polled, and was opened with O_NONBLOCK, has something.
+// run_unpolled: nothing tells when a device that cannot be polled, and was opened with
+// O_NONBLOCK, has something.
 static ssize_t run_unpolled(struct wf_ready *r, wf_ready_try *try, void *args)
 {
     for (weft_time pause = WEFT_MS(1);; pause = pause < WEFT_MS(64) ? 2 * pause : pause) {
@@ -466,8 +480,10 @@ static ssize_t run_unpolled(struct wf_ready *r, wf_ready_try *try, void *args)
     }
 }
 
-// store makes the call one for the blocking pool. What cannot be polled cannot be registered: if something is, others
-// have closed it, and whoever waits on it is woken.  Returns: 0; -EBADF.
+// store makes the call one for the blocking pool. What cannot be polled cannot be
+// registered: if something is, others have closed it, and the tasks that wait on it are
+// woken.
+// Returns: 0; -EBADF.
 static int store(struct wf_ready *r)
 {
     if (!r->source)

@@ -1,6 +1,8 @@
-// Readiness: how a call on a descriptor waits for its turn. Only runtime/io looks at the reactor's sources.
+// Readiness: how a call on a descriptor waits for its turn. Only runtime/io looks at
+// the reactor's sources.
 //
-// Every call in io.h is the same loop around a different system call, which does not block:
+// Every call in io.h is the same loop around a different system call, which does not
+// block:
 //
 //      wf_ready_open ----> look at the direction's cell
 //                            |  ready, or not registered       |  not ready
@@ -11,46 +13,58 @@
 //      wf_ready_short (was it less    wf_ready_wait: register it, or clear the cell and park ----> look again
 //      than asked for?), and return
 //
-// A descriptor is registered at its first EAGAIN (a listener, at its first accept), so one that never has to wait never
-// costs an epoll call. From then on the cell says in advance whether a system call can succeed: one that found the
-// direction drained clears it, and the next call parks without asking the kernel. That makes two system calls a message
-// of a steady echo.
+// A descriptor is registered at its first EAGAIN (a listener, at its first accept), so
+// one that never has to wait never costs an epoll call. From then on the cell says in
+// advance whether a system call can succeed: one that found the direction drained
+// clears it, and the next call parks without asking the kernel. That makes two system
+// calls a message of a steady echo.
 //
-// Clearing. A call reads the cell's word, makes the system call, sees that the number has not been closed meanwhile (so
-// that the system call was made on the descriptor of this generation), and clears the cell only if the word has not
-// changed: an edge that came in between has another count, and is not lost, nor is the end of the generation.
+// Clearing. A call reads the cell's word, makes the system call, sees that the number
+// has not been closed meanwhile (so that the system call was made on the descriptor of
+// this generation), and clears the cell only if the word has not changed: an edge that
+// came in between has another count, and is not lost, nor is the end of the generation.
 //   - EAGAIN of a read proves that the direction is drained.
-//   - EAGAIN of a send does only if poll(2) says the same. A message may be refused though the socket has room: by a
-//     Unix socket because its receiver has none, by any socket for want of a local port, or of the system's memory. No
-//     edge tells when to try again; a refused datagram may even make one by itself. Such a call sleeps, longer each
-//     time. So does a peek that has seen all there is (SO_PEEK_OFF), while others may read it.
-//   - A read of fewer bytes than asked for proves it on TCP, if all of the buffer is sure to be memory: an
-//     edge-triggered epoll reports everything that comes later. Not on datagram sockets (a short read is a short
-//     message), Unix sockets (a read stops at passed descriptors), pipes (at a packet of O_DIRECT); not after MSG_PEEK
-//     and its like; not if an end of stream, an error or urgent data lies behind those bytes (WF_EDGE_LAST), for its
-//     edge may have come with them; nor with kernel TLS, where a read stops at records that are no data: these calls
-//     are not for such a socket.
+//   - EAGAIN of a send does only if poll(2) says the same. A message may be refused
+//     though the socket has room: by a Unix socket because its receiver has none, by
+//     any socket for want of a local port, or of the system's memory. No edge tells
+//     when to try again; a refused datagram may even make one by itself. Such a call
+//     sleeps, longer each time. So does a peek that has seen all there is
+//     (SO_PEEK_OFF), while others may read it.
+//   - A read of fewer bytes than asked for proves it on TCP, if all of the buffer is
+//     sure to be memory: an edge-triggered epoll reports everything that comes later.
+//     Not on datagram sockets (a short read is a short message), Unix sockets (a read
+//     stops at passed descriptors), pipes (at a packet of O_DIRECT); not after MSG_PEEK
+//     and its like; not if an end of stream, an error or urgent data lies behind those
+//     bytes (WF_EDGE_LAST), for its edge may have come with them; nor with kernel TLS,
+//     where a read stops at records that are not data: these calls are not for such a
+//     socket.
 //     Of a buffer that is not all memory the kernel fills some, whole segments of what was sent, and reports those: the
 //     rest stays unread, and no edge will come. Which memory a process has others can change, by truncating a file that
 //     is mapped. Sure is the stack of the task; and a page of which the kernel has just written a part. A read into
 //     anything else makes one more system call, which says EAGAIN.
-//   - A write of fewer bytes than asked for proves it on TCP if poll(2) says the same: the memory may be to blame
-//     there, too. It is no call for each message, but one for each time that the peer is slower.
-//   - The end of the stream (0) clears nothing: it can be read for ever.
+//   - A write of fewer bytes than asked for proves it on TCP if poll(2) says the same:
+//     the memory may be to blame there, too. That is not a call for each message, but
+//     one for each time that the peer is slower.
+//   - The end of the stream (0) clears nothing: it can be read any number of times.
 //
-// Which descriptor. A call is for what the number means when it begins. Until it has parked, or moved a byte, nobody
-// can tell what that was, if others close the number at the same time; so it begins anew with what the number means now
-// (wf_ready_anew). After that it goes on with the same descriptor only, or ends with -EBADF:
-//   - Each wait ends when the generation does. Before a task parks on what weft has not made, wf_ready_confirm asks
-//     epoll whether the number still means what is registered (reactor/source.c).
-//   - A call of many steps looks at the generation before each further system call, under a hold (wf_hold_begin), so
-//     that weft_close cannot come in between; and asks epoll if weft has not made the descriptor. If it was not
-//     registered, the call has claimed the number when it began (wf_ready_claim).
-//   - A job for the blocking pool makes its system call under a hold, and looks by fstat(2) whether others have put
-//     another file in the place of the one that the call was for.
+// Which descriptor. A call is for what the number means when it begins. Until it has
+// parked, or moved a byte, it is not known what that was, if others close the number at
+// the same time; so it begins anew with what the number means now (wf_ready_anew).
+// After that it goes on with the same descriptor only, or ends with -EBADF:
+//   - Each wait ends when the generation does. Before a task parks on what weft has not
+//     made, wf_ready_confirm asks epoll whether the number still means what is
+//     registered (reactor/source.c).
+//   - A call of many steps looks at the generation before each further system call,
+//     under a hold (wf_hold_begin), so that weft_close cannot come in between; and asks
+//     epoll if weft has not made the descriptor. If it was not registered, the call has
+//     claimed the number when it began (wf_ready_claim).
+//   - A job for the blocking pool makes its system call under a hold, and looks by
+//     fstat(2) whether others have put another file in the place of the one that the
+//     call was for.
 //
-// `errno` belongs to a thread, and a task changes threads when it parks: so each system call sits in a function of its
-// own that is not inlined (WF_NOINLINE, wf_result) and returns -errno.
+// `errno` belongs to a thread, and a task changes threads when it parks: so each system
+// call sits in a function of its own that is not inlined (WF_NOINLINE, wf_result) and
+// returns -errno.
 #ifndef WF_RUNTIME_IO_READY_H
 #define WF_RUNTIME_IO_READY_H
 
@@ -72,8 +86,9 @@ enum wf_kind {
     WF_KIND_TCP,      // and a short read or write means drained
     WF_KIND_LISTENER, // a socket to accept from
     WF_KIND_OTHER,    // no socket
-    // A listener, or no socket, that was found in blocking mode where it could block: whatever its mode is now, it is
-    // not believed again, for there is somebody who changes it.
+    // A listener, or what is not a socket, that was found in blocking mode where it
+    // could block: whatever its mode is now, it is not believed again, for other code
+    // changes it.
     WF_KIND_LISTENER_BLOCKS,
     WF_KIND_OTHER_BLOCKS,
 };
@@ -85,7 +100,7 @@ static inline bool wf_kind_blocks(enum wf_kind kind)
 
 // One call on one direction of a descriptor.
 struct wf_ready {
-    struct wf_task *self;     // who calls
+    struct wf_task *self;     // the caller
     struct wf_source *source; // NULL: not registered
     uint32_t generation;      // the source's when the call began
     enum wf_kind kind;
@@ -104,7 +119,8 @@ struct wf_ready {
     struct wf_source *slot; // where that is
 };
 
-// wf_ready_try is one system call: what it returned, or -errno. -EAGAIN: wait and try again.
+// wf_ready_try is one system call: what it returned, or -errno. -EAGAIN: wait and try
+// again.
 typedef ssize_t wf_ready_try(int fd, void *args);
 
 // What a system call says besides, where wf_ready_calls makes it.
@@ -118,7 +134,8 @@ static inline ssize_t wf_result(ssize_t result)
     return result < 0 ? -errno : result;
 }
 
-// wf_kind_of reads what is known of this generation. A word of an older one may be found, from a call that was late.
+// wf_kind_of reads what is known of this generation. A word of an older one may be
+// found, from a call that was late.
 static inline enum wf_kind wf_kind_of(struct wf_source *s, uint32_t generation)
 {
     uint32_t word = wf_load_relaxed(&s->kind); // relaxed: nothing hangs on it but itself
@@ -153,16 +170,19 @@ static inline int wf_ready_open(struct wf_ready *r, int fd, enum wf_direction di
     return err;
 }
 
-// wf_ready_same tells whether the descriptor is still the one that the call was made for. Returns: 0; -EBADF.
+// wf_ready_same tells whether the descriptor is still the one that the call was made
+// for. Returns: 0; -EBADF.
 static inline int wf_ready_same(const struct wf_ready *r)
 {
-    // acquire: pairs with the reactor's new generation, which it makes before it wakes those who wait
+    // acquire: pairs with the reactor's new generation, which it makes before it wakes
+    // the waiters
     return wf_load_acquire(&r->source->generation) == r->generation ? 0 : -EBADF;
 }
 
 // wf_ready_wait is for a call that got EAGAIN, or found the cell empty.
-// Returns: 0: look again; -ECANCELED; -EBADF if the descriptor was closed; what wf_source_register returns;
-//          WF_READY_OTHER: look again, but what was no socket may be one by now.
+// Returns: 0: look again; -ECANCELED; -EBADF if the descriptor was closed; what
+//          wf_source_register returns; WF_READY_OTHER: look again, but what was not a
+//          socket may be one by now.
 #define WF_READY_OTHER (-ERESTART)
 int wf_ready_wait(struct wf_ready *r);
 
@@ -174,15 +194,18 @@ static inline int wf_ready_confirm(struct wf_ready *r)
     return wf_likely(wf_source_is_own(r->source)) ? wf_ready_same(r) : wf_ready_confirm_foreign(r);
 }
 
-// wf_ready_anew is for a call whose generation is over. Returns: true: it begins again, with what the number means
-// now, of which nothing is known; false: it is too late for that: -EBADF.
+// wf_ready_anew is for a call whose generation is over. Returns: true: it begins again,
+// with what the number means now, of which nothing is known; false: it is too late for
+// that: -EBADF.
 bool wf_ready_anew(struct wf_ready *r);
 
-// wf_ready_claim notes what the number means, for a call of many steps whose descriptor is not registered.
-// wf_ready_fix: from now on the call goes on with what it began with only. (If others have closed the registered file,
-// and the call has moved something but not waited, it may have begun with the next one as well as with that one: it
-// goes on with the next one.) wf_ready_again does that, too, and begins a further step.
-// Returns: 0; -ENOMEM; -EBADF; of _again also -ECANCELED; what wf_source_register returns.
+// wf_ready_claim notes what the number means, for a call of many steps whose descriptor
+// is not registered. wf_ready_fix: from now on the call goes on with what it began with
+// only. (If others have closed the registered file, and the call has moved something
+// but not waited, it may have begun with the next one as well as with that one: it goes
+// on with the next one.) wf_ready_again does that, too, and begins a further step.
+// Returns: 0; -ENOMEM; -EBADF; of _again also -ECANCELED; what wf_source_register
+// returns.
 int wf_ready_claim(struct wf_ready *r);
 int wf_ready_fix(struct wf_ready *r);
 int wf_ready_again(struct wf_ready *r);
@@ -194,15 +217,17 @@ static inline int wf_ready_open_all(struct wf_ready *r, int fd, enum wf_directio
     return wf_likely(r->source != NULL) || err < 0 ? err : wf_ready_claim(r);
 }
 
-// wf_ready_hold makes a system call on the descriptor that the call began with, or none: -EBADF.  Context: claimed.
+// wf_ready_hold makes a system call on the descriptor that the call began with, or
+// none: -EBADF.  Context: claimed.
 ssize_t wf_ready_hold(struct wf_ready *r, wf_ready_try *try, void *args);
 
-// wf_ready_pause sleeps until `deadline`, or until the descriptor is closed. What others have closed it finds at the
-// end.
+// wf_ready_pause sleeps until `deadline`, or until the descriptor is closed. What
+// others have closed it finds at the end.
 // Returns: 0; -EBADF; -ECANCELED.  Context: it is registered.
 int wf_ready_pause(struct wf_ready *r, weft_time deadline);
 
-// wf_ready_back_off sleeps for longer than the last time, in this call; not at all the first time.
+// wf_ready_back_off sleeps for longer than the last time, in this call; not at all the
+// first time.
 // Returns: as wf_ready_pause.
 int wf_ready_back_off(struct wf_ready *r);
 
@@ -218,7 +243,8 @@ static inline bool wf_ready_look(struct wf_ready *r)
     return r->edge != 0;
 }
 
-// wf_ready_holds tells whether a read that begins to fill these bytes cannot stop for want of memory.
+// wf_ready_holds tells whether a read that begins to fill these bytes cannot stop for
+// want of memory.
 static inline bool wf_ready_holds(const struct wf_ready *r, const void *base, size_t n)
 {
     enum { PAGE = 4096 }; // at least
@@ -233,8 +259,9 @@ static inline ssize_t wf_ready_call(struct wf_ready *r, wf_ready_try *try, void 
         (r->fd, args) : wf_ready_hold(r, try, args);
 }
 
-// wf_ready_run is the loop. `full`: what a call that does not drain the direction returns; 0 if one cannot tell.
-// `into`: the buffer of so many bytes that a read fills; NULL: none, or one of which that need not be asked.
+// wf_ready_run is the loop. `full`: what a call that does not drain the direction
+// returns; 0 if one cannot tell. `into`: the buffer of so many bytes that a read fills;
+// NULL: none, or one of which that need not be asked.
 __attribute__((always_inline)) static inline ssize_t wf_ready_run(struct wf_ready *r, wf_ready_try *try, void *args,
                                                                   const void *into, size_t full)
 {
@@ -252,18 +279,21 @@ __attribute__((always_inline)) static inline ssize_t wf_ready_run(struct wf_read
     return result;
 }
 
-// wf_ready_attach registers the descriptor, and finds out its kind by what it is then. wf_ready_remember is for who
-// finds that out by itself, after registering: nothing that was known of the number before need be true any more.
-// wf_ready_attach_as is both, for a kind that any descriptor may have.
-// Returns: 0; -EPERM if it cannot be polled; -ENOTSOCK (_attach: it is registered all the same); what else
-//          wf_source_register returns; -EBADF if it is closed meanwhile.
+// wf_ready_attach registers the descriptor, and finds out its kind by what it is then.
+// wf_ready_remember is for a call that finds that out by itself, after registering:
+// nothing that was known of the number before need be true any more. wf_ready_attach_as
+// is both, for a kind that any descriptor may have.
+// Returns: 0; -EPERM if it cannot be polled; -ENOTSOCK (_attach: it is registered all
+//          the same); what else wf_source_register returns; -EBADF if it is closed
+//          meanwhile.
 int wf_ready_attach(struct wf_ready *r);
 int wf_ready_attach_as(struct wf_ready *r, enum wf_kind kind);
 int wf_ready_remember(struct wf_ready *r, enum wf_kind kind);
 
-// wf_ready_calls is wf_ready_run for calls that have no flag which keeps them from blocking: `try`, which does not
-// block, or, once that has said WF_TRY_POOL, `bounded` on the blocking pool, which does not block for long.
-// wf_ready_file is the same for what is no socket, and for what cannot be polled: `block` on the blocking pool.
+// wf_ready_calls is wf_ready_run for calls that have no flag which keeps them from
+// blocking: `try`, which does not block, or, once that has said WF_TRY_POOL, `bounded`
+// on the blocking pool, which does not block for long. wf_ready_file is the same for
+// what is not a socket, and for what cannot be polled: `block` on the blocking pool.
 struct wf_file_calls {
     wf_ready_try *
     try
@@ -273,7 +303,8 @@ struct wf_file_calls {
 ssize_t wf_ready_calls(struct wf_ready *r, const struct wf_file_calls *calls, void *args);
 ssize_t wf_ready_file(struct wf_ready *r, const struct wf_file_calls *calls, void *args);
 
-// wf_poll_now is poll(2) of one descriptor, without waiting.  Returns: its revents; -errno.
+// wf_poll_now is poll(2) of one descriptor, without waiting.  Returns: its revents;
+// -errno.
 int wf_poll_now(int fd, short events);
 
 // wf_ready_once is for a call that shall not park: the system call as it is.
@@ -286,7 +317,8 @@ static inline ssize_t wf_ready_once(int fd, wf_ready_try *try, void *args)
     return result;
 }
 
-// wf_ready_fresh is told of every descriptor that the kernel has just made for weft (wf_source_fresh).
+// wf_ready_fresh is told of every descriptor that the kernel has just made for weft
+// (wf_source_fresh).
 // Context: any thread.
 void wf_ready_fresh(int fd);
 

@@ -52,7 +52,8 @@ WF_NOINLINE static bool sys_is_stream(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
 }
 
-// Does recv return at once with these flags? The error queue and urgent data are never waited for.
+// Does recv return at once with these flags? The error queue and urgent data are never
+// waited for.
 static bool recv_at_once(int flags)
 {
     return flags & (MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB);
@@ -83,7 +84,8 @@ static ssize_t recv_some(int fd, struct packet *p, const char *call)
     return recv_step(&r, p);
 }
 
-// recv_all does what MSG_WAITALL asks for, which MSG_DONTWAIT takes away from the kernel.
+// recv_all does what MSG_WAITALL asks for, which MSG_DONTWAIT takes away from the
+// kernel.
 static ssize_t recv_all(int fd, void *buf, size_t n, int flags)
 {
     struct wf_ready r;
@@ -118,8 +120,9 @@ ssize_t weft_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *s
     return recv_some(fd, &p, "weft_recvfrom");
 }
 
-// The first bytes on a socket that opens fast (MSG_FASTOPEN, TCP_FASTOPEN_CONNECT) are not taken if it has no cookie of
-// its peer: a connection is being made, and then they are sent as any others.
+// The first bytes on a socket that opens fast (MSG_FASTOPEN, TCP_FASTOPEN_CONNECT) are
+// not taken if it has no cookie of its peer: a connection is being made, and then they
+// are sent as any others.
 static ssize_t send_again(struct wf_ready *r, struct packet *p)
 {
     p->flags &= ~MSG_FASTOPEN;

@@ -1,18 +1,22 @@
 // Reading and writing bytes, on whatever a descriptor may be.
 //
-// A descriptor is taken for a socket until recv or send says ENOTSOCK: then the socket calls with MSG_DONTWAIT and
-// MSG_NOSIGNAL, which need no O_NONBLOCK and raise no SIGPIPE, give way to read and write (wf_ready_file). A descriptor
-// that is registered remembers what it is.
+// A descriptor is taken for a socket until recv or send says ENOTSOCK: then the socket
+// calls with MSG_DONTWAIT and MSG_NOSIGNAL, which need no O_NONBLOCK and raise no
+// SIGPIPE, give way to read and write (wf_ready_file). A descriptor that is registered
+// remembers what it is.
 //
-// O_NONBLOCK is of the open file description, which others may share: other processes, the rest of the program. Neither
-// is it set here, nor is it relied on where that can be helped, for somebody may take it away. Instead,
-//   - RWF_NOWAIT is of the call, but not all files take it (pipes do since Linux 6.5, terminals and FIFOs do not);
+// O_NONBLOCK is of the open file description, which others may share: other processes,
+// the rest of the program. Neither is it set here, nor is it relied on where that can
+// be helped, for other code may take it away. Instead,
+//   - RWF_NOWAIT is of the call, but not all files take it (pipes do since Linux 6.5,
+//     terminals and FIFOs do not);
 //   - for those poll(2) must say that there is something; then a terminal, a FIFO or a pipe is used through a
 //     description of one's own (own.h);
-//   - what is left (the master of a pseudo-terminal, inotify, an eventfd that is written to) is used as it is while it
-//     has the flag, and from the first time on that it has not, on the blocking pool, for a bounded time (bounded.h). A
-//     call blocks the worker only if the flag is taken away for the first time between two system calls, and in the
-//     same moment somebody takes what was there.
+//   - what is left (the master of a pseudo-terminal, inotify, an eventfd that is
+//     written to) is used as it is while it has the flag, and from the first time on
+//     that it has not, on the blocking pool, for a bounded time (bounded.h). A call
+//     blocks the worker only if the flag is taken away for the first time between two
+//     system calls, and in the same moment other code takes what was there.
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
@@ -37,15 +41,17 @@ struct vec {
     int n;
 };
 
-// The two that every message comes through go without the C library, and so without errno.
+// The two that every message comes through go without the C library, and so without
+// errno.
 static inline ssize_t sys_recv(int fd, void *args)
 {
     struct span *s = args;
     return wf_syscall_retry(SYS_recvfrom, fd, (long)s->base, (long)s->n, MSG_DONTWAIT, 0, 0);
 }
 
-// sys_send: EINPROGRESS is the answer to the first bytes on a socket that opens fast (TCP_FASTOPEN_CONNECT) but has no
-// cookie of its peer. None was taken: a connection is being made first, and to be waited for.
+// sys_send: EINPROGRESS is the answer to the first bytes on a socket that opens fast
+// (TCP_FASTOPEN_CONNECT) but has no cookie of its peer. None was taken: a connection is
+// being made first, and to be waited for.
 static inline ssize_t sys_send(int fd, void *args)
 {
     struct span *s = args;
@@ -86,8 +92,9 @@ WF_NOINLINE static ssize_t sys_writev(int fd, void *args)
     return wf_result(TEMP_FAILURE_RETRY(writev(fd, v->v, v->n)));
 }
 
-// move_now is preadv2 or pwritev2 where the file is, without waiting.  Returns: 1 in *refused if that is not to be had:
-// an error that may have another cause as well comes again from the call that is made instead.
+// move_now is preadv2 or pwritev2 where the file is, without waiting.  Returns: 1 in
+// *refused if that is not to be had: an error that may have another cause as well comes
+// again from the call that is made instead.
 static ssize_t move_now(long number, int fd, const struct vec *v, bool *refused)
 {
     ssize_t result = wf_syscall_retry(number, fd, (long)v->v, v->n, -1, -1, RWF_NOWAIT);
@@ -106,7 +113,8 @@ WF_NOINLINE static ssize_t move_some(int fd, short events, const struct vec *v, 
     ssize_t result = wf_own_move(fd, events, v->v, v->n);
     if (result == WF_TRY_POOL && fcntl(fd, F_GETFL) & O_NONBLOCK)
         result = as_it_is(fd, (void *)v);
-    // No edge will come if somebody else was at it just then, or what there is room for is too little.
+    // No edge will come if another reader or writer was at it just then, or what there
+    // is room for is too little.
     return result == -EAGAIN && wf_poll_now(fd, events) > 0 ? WF_TRY_LATER : result;
 }
 
@@ -149,8 +157,8 @@ static ssize_t sys_writev_bounded(int fd, void *args)
 static const struct wf_file_calls reading = { sys_readv_now, sys_readv_bounded, sys_readv };
 static const struct wf_file_calls writing = { sys_writev_now, sys_writev_bounded, sys_writev };
 
-// run is one call: on a socket, or else on a file, where `v` says the same as `args`. The arguments are known where it
-// is inlined.
+// run is one call: on a socket, or else on a file, where `v` says the same as `args`.
+// The arguments are known where it is inlined.
 __attribute__((always_inline)) static inline ssize_t run(struct wf_ready *r, wf_ready_try *socket, void *args,
                                                          const struct wf_file_calls *file, struct vec v,
                                                          const void *into, size_t full)
@@ -168,7 +176,8 @@ __attribute__((always_inline)) static inline ssize_t run(struct wf_ready *r, wf_
     return result;
 }
 
-// read_some is one step of reading, write_some one of writing: inline, so that fewer calls return (base/syscall.h).
+// read_some is one step of reading, write_some one of writing: inline, so that fewer
+// calls return (base/syscall.h).
 __attribute__((always_inline)) static inline ssize_t read_some(struct wf_ready *r, void *buf, size_t n)
 {
     struct span span = { buf, n };
@@ -196,8 +205,8 @@ ssize_t weft_read(int fd, void *buf, size_t n)
     return read_some(&r, buf, n);
 }
 
-// write_nothing: an empty write succeeds even where there is no room, except of a datagram. writev of nothing to a file
-// comes not so far as to wait.
+// write_nothing: an empty write succeeds even where there is no room, except of a
+// datagram. writev of nothing to a file comes not so far as to wait.
 static ssize_t write_nothing(int fd, const void *buf)
 {
     struct iovec one = { (void *)buf, 0 };
@@ -272,7 +281,8 @@ ssize_t weft_writev(int fd, const struct iovec *v, int n)
     return run(&r, sys_send_vec, &vec, &writing, vec, NULL, (size_t)full);
 }
 
-// read_rest and write_rest are the further steps, of calls that one step was not enough for; `moved`: by the first.
+// read_rest and write_rest are the further steps, of calls that one step was not enough
+// for; `moved`: by the first.
 __attribute__((cold, noinline)) static ssize_t read_rest(struct wf_ready *r, char *buf, size_t n, ssize_t moved,
                                                          size_t *at)
 {

@@ -7,9 +7,10 @@
 #include <string.h>
 #include <weft/error.h>
 
-// --- from text -------------------------------------------------------------------------------------------------------
+// --- from text -----------------------------------------------------------------------
 
-// parse_number reads a whole string of decimal digits. Returns: -1 if it is none, or above `max`.
+// parse_number reads a whole string of decimal digits. Returns: -1 if it is none, or
+// above `max`.
 static long parse_number(const char *text, long max)
 {
     long value = 0;
@@ -77,7 +78,8 @@ static int parse_in6(struct wf_addr *out, char *host, in_port_t port)
     return err;
 }
 
-// is_name tells whether a host that is no IPv4 address could be a name: one that ends in a number could not (RFC 3696).
+// is_name tells whether a host that is not an IPv4 address could be a name: one that
+// ends in a number could not (RFC 3696).
 static bool is_name(const char *host)
 {
     const char *label = strrchr(host, '.');
@@ -163,7 +165,7 @@ int wf_addr_parse_unix(struct wf_addr *out, const char *path)
     return 0;
 }
 
-// --- to text ---------------------------------------------------------------------------------------------------------
+// --- to text -------------------------------------------------------------------------
 
 static int format_in4(in_addr_t host, in_port_t port, char *buf, size_t n)
 {
@@ -189,7 +191,8 @@ static int format_in6(const struct sockaddr_in6 *a, char *buf, size_t n)
     return snprintf(buf, n, "[%s%%%u]:%u", text, a->sin6_scope_id, ntohs(a->sin6_port));
 }
 
-// format_unix: an abstract name may contain any byte, 0 too, which shows as @ like the 0 that it begins with.
+// format_unix: an abstract name may contain any byte, 0 too, which shows as @ like the
+// 0 that it begins with.
 static int format_unix(const struct wf_addr *a, char *buf, size_t n)
 {
     const char *path = a->un.sun_path;

@@ -41,9 +41,10 @@ static int dial_once(const struct wf_addr *a)
     return wf_socket_give_up(fd, err);
 }
 
-// dial_again: where nobody listens on a port that the system hands out, it may hand out that one for the dial itself,
-// and TCP then connects the socket to itself ("simultaneous open"). That is no connection to a server, and keeps the
-// server from its port.
+// dial_again: where there is no listener on a port that the system hands out, it may
+// hand out that one for the dial itself, and TCP then connects the socket to itself
+// ("simultaneous open"). That is not a connection to a server, and keeps the server
+// from its port.
 __attribute__((cold, noinline)) static int dial_again(int fd, const struct wf_addr *a)
 {
     enum { ATTEMPTS = 2 }; // as Go's

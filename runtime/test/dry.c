@@ -1,17 +1,18 @@
 // What happens in a test run when the worker is dry:
 //
 //      all are parked
-//        |  a descriptor is ready, or a timer due ----------------------------------> somebody is ready
-//        |  a blocking call is asked for: let one begin, and wait for it -----------> somebody is ready
-//        |  weft_test_config.outside: wait for that --------------------------------> somebody is ready
-//        |  there is a timer: the clock jumps to its deadline ----------------------> somebody is ready
-//        |  somebody waits for a descriptor: wait, too -----------------------------> somebody is ready
+//        |  a descriptor is ready, or a timer due ----------------------------------> a task is ready
+//        |  a blocking call is asked for: let one begin, and wait for it -----------> a task is ready
+//        |  weft_test_config.outside: wait for that --------------------------------> a task is ready
+//        |  there is a timer: the clock jumps to its deadline ----------------------> a task is ready
+//        |  a task waits for a descriptor: wait, too -------------------------------> a task is ready
 //        v
 //      stuck: report the deadlock, cancel all --------------------------------------> all are ready, to end
 //
-// Blocking calls begin here only, one at a time, and the seed says which: so it does not matter how long they take, and
-// the run is the same each time. But one may itself wait for another, or for what only time can bring: after
-// BLOCKED_MAX in which nothing has happened another one begins, or time moves on.
+// Blocking calls begin here only, one at a time, and the seed says which: so it does
+// not matter how long they take, and the run is the same each time. But one may itself
+// wait for another, or for what only time can bring: after BLOCKED_MAX in which nothing
+// has happened another one begins, or time moves on.
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,7 +50,8 @@ static unsigned calls_begun(const struct wf_test *t)
     return wf_pool_asking(t->rt->blocking) - wf_pool_held(t->rt->blocking);
 }
 
-// begin_call lets a blocking call begin, if one is asked for. Returns: false if none is.
+// begin_call lets a blocking call begin, if one is asked for. Returns: false if none
+// is.
 static bool begin_call(struct wf_test *t)
 {
     unsigned held = wf_pool_held(t->rt->blocking);
@@ -99,8 +101,9 @@ static bool wait_outside(struct wf_test *t)
     return wf_reactor_wait(t->rt->reactor, wait) > 0 || wf_now_real() - begun < wait; // it may have been interrupted
 }
 
-// unmark takes the mark off a parked task that is not cancelled (wf_draw_interrupt), for the dump. One that another
-// thread has spawned just now has not begun: it has no levels to look at yet.
+// unmark takes the mark off a parked task that is not cancelled (wf_draw_interrupt),
+// for the dump. One that another thread has spawned just now has not begun: it has no
+// levels to look at yet.
 static void unmark(struct wf_task *task, void *arg)
 {
     (void)arg;
@@ -116,7 +119,7 @@ static void report(struct wf_test *t, const char *what)
                      (now - WEFT_TEST_START) / WEFT_S(1), (int)((now - WEFT_TEST_START) % WEFT_S(1)));
 
     if (write(STDERR_FILENO, line, (size_t)n) < 0)
-        return; // nobody reads it
+        return; // it has no reader
     wf_sched_each(t->rt->sched, unmark, NULL);
     weft_rt_dump(t->rt, STDERR_FILENO);
 }
@@ -127,8 +130,9 @@ void wf_test_dismiss(struct wf_test *t)
     wf_draw_dismiss(t->draw);
 }
 
-// stuck is when nobody can be woken any more. But a thread that we know nothing of may have done so just now: it has
-// pushed the task before this poll, or will interrupt it. So the first time, look again.
+// stuck is when no task can be woken any more. But a thread that we know nothing of may
+// have done so just now: it has pushed the task before this poll, or will interrupt it.
+// So the first time, look again.
 static void stuck(struct wf_test *t)
 {
     if (t->stuck != t->turns + 1) {
@@ -148,7 +152,8 @@ static void stuck(struct wf_test *t)
     wf_test_dismiss(t);
 }
 
-// poll is the idle source's: called when nothing is ready; with a `wait` of 0 if something is, so that it may not wait.
+// poll is the idle source's: called when nothing is ready; with a `wait` of 0 if
+// something is, so that it may not wait.
 static unsigned poll(void *self, int64_t wait)
 {
     struct wf_test *t = self;

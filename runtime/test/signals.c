@@ -1,4 +1,5 @@
-// Signals in a test run: SIGABRT, so that a failed assertion tells the seed that it failed under, and SIGPIPE.
+// Signals in a test run: SIGABRT, so that a failed assertion tells the seed that it
+// failed under, and SIGPIPE.
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,7 +16,7 @@ void wf_test_name_seed(const char *what, uint64_t seed)
                      what, seed, seed);
 
     if (write(STDERR_FILENO, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1) < 0)
-        return; // nobody reads it
+        return; // it has no reader
 }
 
 static void on_abort(int sig, siginfo_t *info, void *context);

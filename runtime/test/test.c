@@ -1,6 +1,7 @@
-// The end of a run is that of a runtime (runtime.c), in small: when the first task has ended, or all are stuck (dry.c),
-// the rest are cancelled, and the run is over when all have ended. Then no timer is armed and nobody waits, so the next
-// run begins with the same runtime; only the clock is put back.
+// The end of a run is that of a runtime (runtime.c), in small: when the first task has
+// ended, or all are stuck (dry.c), the rest are cancelled, and the run is over when all
+// have ended. Then no timer is armed and no task waits, so the next run begins with the
+// same runtime; only the clock is put back.
 #include "runtime/test/test.h"
 
 #include <errno.h>
@@ -13,8 +14,8 @@
 #include "base/rand.h"
 #include "runtime/blocking.h"
 
-// Tasks of a test never leave their thread; but a task of another runtime that asks gets whatever thread it is on. So
-// no address is kept, and nothing here is inlined.
+// Tasks of a test never leave their thread; but a task of another runtime that asks
+// gets whatever thread it is on. So no address is kept, and nothing here is inlined.
 static _Thread_local struct wf_test_thread of_this_thread;
 
 WF_NOINLINE struct wf_test_thread *wf_test_thread(void)
@@ -24,7 +25,7 @@ WF_NOINLINE struct wf_test_thread *wf_test_thread(void)
     return p;
 }
 
-// --- Between turns ---------------------------------------------------------------------------------------------------
+// --- Between turns -------------------------------------------------------------------
 
 static bool go_on(void *self)
 {
@@ -54,7 +55,7 @@ static void drawn(void *self, struct wf_task *task, unsigned number, unsigned of
         t->cfg.turn(t->cfg.turn_arg, (const weft_task *)task);
 }
 
-// --- Runs ------------------------------------------------------------------------------------------------------------
+// --- Runs ----------------------------------------------------------------------------
 
 static int make(struct wf_test *t)
 {
@@ -142,10 +143,10 @@ static int run_all(const weft_test_config *cfg, uint64_t first, unsigned n, bool
     return result;
 }
 
-// --- What the program calls ------------------------------------------------------------------------------------------
+// --- What the program calls ----------------------------------------------------------
 
-// check reads the settings. Returns: 0, with the seed of the environment, or 0; WEFT_BAD_CONFIG, having said which is
-// wrong.
+// check reads the settings. Returns: 0, with the seed of the environment, or 0;
+// WEFT_BAD_CONFIG, having said which is wrong.
 static int check(weft_test_config *cfg, const weft_test_config *given, uint64_t *seed)
 {
     static const weft_test_config none = WEFT_TEST_CONFIG_INIT;

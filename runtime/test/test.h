@@ -1,5 +1,6 @@
-// A test run: a runtime without threads. The calling thread is its worker, by lot (sched/draw.c), and its clock is
-// moved by hand. What the files of runtime/test/ share.
+// A test run: a runtime without threads. The calling thread is its worker, by lot
+// (sched/draw.c), and its clock is moved by hand. What the files of runtime/test/
+// share.
 #ifndef WF_RUNTIME_TEST_TEST_H
 #define WF_RUNTIME_TEST_TEST_H
 
@@ -23,7 +24,7 @@ struct wf_test {
     uint64_t calls;     // for the order of blocking calls
     uint64_t turns;     // so far
     uint64_t dismissed; // `turns` when all were cancelled last, plus 1; 0: they were not
-    uint64_t stuck;     // `turns` when nothing was found that could wake anybody, plus 1
+    uint64_t stuck;     // `turns` when nothing was found that could wake a task, plus 1
     bool deadlock;
 };
 
@@ -39,17 +40,20 @@ struct wf_test_thread *wf_test_thread(void);
 // wf_test_idle_source is what the worker turns to when it is dry.
 struct wf_idle_source wf_test_idle_source(struct wf_test *t);
 
-// wf_test_pass_time is called when what is ready has done nothing but yield for long.  `self`: a struct wf_test.
+// wf_test_pass_time is called when what is ready has done nothing but yield for long.
+// `self`: a struct wf_test.
 void wf_test_pass_time(void *self);
 
 // wf_test_dismiss lets no new task begin, and cancels all.
 void wf_test_dismiss(struct wf_test *t);
 
-// wf_test_name_seed says on stderr what happened, and how to run it again. Also in a signal handler.
+// wf_test_name_seed says on stderr what happened, and how to run it again. Also in a
+// signal handler.
 void wf_test_name_seed(const char *what, uint64_t seed);
 
-// wf_test_signals_begin names the seed should the program abort, and spares the thread SIGPIPE, as weft's own threads;
-// wf_test_signals_end ends both. Returns: what wf_test_signals_end wants to be told.
+// wf_test_signals_begin names the seed should the program abort, and spares the thread
+// SIGPIPE, as weft's own threads; wf_test_signals_end ends both. Returns: what
+// wf_test_signals_end wants to be told.
 bool wf_test_signals_begin(void);
 void wf_test_signals_end(bool spared);
 
