@@ -1,6 +1,7 @@
-// A chat server: what a client says, all hear. A client is two tasks in a scope: one writes what it hears, the other
-// reads what it says, and when one ends, so does the other. Between the clients lies a broadcast. It waits for nobody;
-// a client that is too slow is told how much it has missed. SIGTERM ends it all.
+// A chat server: what a client says, all hear. A client is two tasks in a scope: one
+// writes what it hears, the other reads what it says, and when one ends, so does the
+// other. Between the clients lies a broadcast. It does not wait for its receivers; a
+// client that is too slow is told how much it has missed. SIGTERM ends it all.
 //
 //   chat_server 127.0.0.1:7000           and then, in several windows: nc 127.0.0.1 7000
 #include <errno.h>
@@ -9,7 +10,7 @@
 #include <string.h>
 #include <weft.h>
 
-enum { LINE = 256, KEPT = 64 /* lines, for those who are slow */ };
+enum { LINE = 256, KEPT = 64 /* lines, for slow clients */ };
 
 static weft_broadcast *room;
 static int listener;
@@ -55,7 +56,7 @@ static int serve(void *arg)
     weft_scope scope;
 
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ 16384 }, sizeof(int)); // what it has not read shall wait in the room
-    weft_scope_open(&scope, WEFT_SCOPE_FAIL_FAST);                       // if hear fails, speak is cut short
+    weft_scope_open(&scope, WEFT_SCOPE_FAIL_FAST);                       // if hear fails, speak is cancelled
     if (weft_scope_spawn(&scope, hear, arg) == 0)
         speak(fd); // until the client hangs up
     weft_scope_cancel(&scope);

@@ -1,8 +1,10 @@
-// An echo server: a task for each connection, which reads and writes as if it had a thread of its own.
+// An echo server: a task for each connection, which reads and writes as if it had a
+// thread of its own.
 //
 //   echo_server --listen 127.0.0.1:7000 --workers 2
 //
-// SIGINT and SIGTERM end it: it stops accepting, gives the connections some time to finish, and cancels the rest.
+// SIGINT and SIGTERM end it: it stops accepting, gives the connections some time to
+// finish, and cancels the rest.
 #include <argp.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -27,9 +29,10 @@ static struct {
     atomic_long open;    // connections, and one for the server itself
 } server = { .listen = "127.0.0.1:7000", .grace = WEFT_S(5), .stop = WEFT_FUTURE_INIT, .drained = WEFT_FUTURE_INIT };
 
-// --- a connection ----------------------------------------------------------------------------------------------------
+// --- a connection --------------------------------------------------------------------
 
-// echo sends back what comes. Returns: 0 at the end of the stream; an error; 1 once a read has filled the buffer.
+// echo sends back what comes. Returns: 0 at the end of the stream; an error; 1 once a
+// read has filled the buffer.
 static int echo(int fd, char *buf, size_t size)
 {
     ssize_t n;
@@ -42,8 +45,8 @@ static int echo(int fd, char *buf, size_t size)
     return (int)n;
 }
 
-// echo_much has a buffer that is worth its system calls. In a function of its own, so that only connections with much
-// to say get the memory for it.
+// echo_much has a buffer that is worth its system calls. In a function of its own, so
+// that only connections with much to say get the memory for it.
 __attribute__((noinline)) static int echo_much(int fd)
 {
     char buf[16384];
@@ -54,9 +57,10 @@ __attribute__((noinline)) static int echo_much(int fd)
     return more;
 }
 
-// A task's stack is memory only where it has been touched. With the small buffer, all that an idle connection touches
-// is the topmost page: 4 KiB for the page, and that is the price of a connection. (Put echo_much's buffer here and it
-// is five pages, because the compiler probes each page of a large frame, so as not to jump over the guard.)
+// A task's stack is memory only where it has been touched. With the small buffer, all
+// that an idle connection touches is the topmost page: 4 KiB for the page, and that is
+// the price of a connection. (Put echo_much's buffer here and it is five pages, because
+// the compiler probes each page of a large frame, so as not to jump over the guard.)
 static int serve(void *arg)
 {
     int fd = (int)(intptr_t)arg;
@@ -70,7 +74,7 @@ static int serve(void *arg)
     return 0;
 }
 
-// --- the server ------------------------------------------------------------------------------------------------------
+// --- the server ----------------------------------------------------------------------
 
 static void start(int fd)
 {
@@ -84,8 +88,9 @@ static void start(int fd)
     weft_close(fd);
 }
 
-// accept_all ends when the listener is closed. Any other error is of the moment (no descriptors or no memory are left,
-// most likely), and the clients still wait: so does the server, a little, and goes on.
+// accept_all ends when the listener is closed. Any other error is of the moment (no
+// descriptors or no memory are left, most likely), and the clients still wait: so does
+// the server, a little, and goes on.
 static int accept_all(void *arg)
 {
     bool said = false;
@@ -148,7 +153,7 @@ static int run(void *arg)
     return 0;
 }
 
-// --- the process -----------------------------------------------------------------------------------------------------
+// --- the process ---------------------------------------------------------------------
 
 static long number(const char *text, long max, struct argp_state *state, const char *option)
 {
@@ -193,7 +198,8 @@ static void raise_descriptor_limit(void)
     }
 }
 
-// take_signals blocks the signals in every thread to come: they are read from the descriptor instead.
+// take_signals blocks the signals in every thread to come: they are read from the
+// descriptor instead.
 static int take_signals(void)
 {
     sigset_t set;

@@ -1,8 +1,9 @@
-// Fan-out: counts the lines of many files at the same time, in no more time than it is given. The first file that
-// cannot be read ends it, and so does the deadline. In a shell where <(...) is a pipe from a command:
+// Fan-out: counts the lines of many files at the same time, in no more time than it is
+// given. The first file that cannot be read ends it, and so does the deadline. In a
+// shell where <(...) is a pipe from a command:
 //
 //   fan_out 1000 /etc/passwd <(seq 20000)       both are counted
-//   fan_out 1000 <(sleep 9) /no/such/file       fails at once: the first error wins, and nobody waits nine seconds
+//   fan_out 1000 <(sleep 9) /no/such/file       fails at once: the first error wins, without waiting nine seconds
 //   fan_out 1000 <(sleep 9) /etc/passwd         fails after 1000 ms, wherever a task is waiting then
 #include <errno.h>
 #include <fcntl.h>
@@ -28,8 +29,9 @@ static int count_lines(int fd, long *lines)
     return (int)n;
 }
 
-// A child of the scope. It may use what is on its parent's stack, because it cannot outlive the scope. What it returns
-// is what the scope goes by; that it ends early when its scope is cut short takes no more than passing errors on.
+// A child of the scope. It may use what is on its parent's stack, because it cannot
+// outlive the scope. What it returns is what the scope goes by; that it ends early when
+// its scope is cancelled takes no more than passing errors on.
 static int count(void *arg)
 {
     struct unit *unit = arg;
@@ -42,7 +44,8 @@ static int count(void *arg)
     return unit->err;
 }
 
-// fan_out starts everything and waits for everything.  Returns: 0; the first error; -ETIMEDOUT.
+// fan_out starts everything and waits for everything.  Returns: 0; the first error;
+// -ETIMEDOUT.
 static int fan_out(struct unit *units, int n, weft_time limit)
 {
     weft_scope scope;

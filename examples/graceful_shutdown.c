@@ -1,6 +1,7 @@
-// Graceful shutdown. This server counts the bytes that a client sends, and tells the sum when the client has finished.
-// SIGTERM (or Ctrl-C) ends it well: there are no new clients, those who are there have a period of grace, and who is
-// still at it then is told how far it got, so that it can go on elsewhere.
+// Graceful shutdown. This server counts the bytes that a client sends, and tells the
+// sum when the client has finished. SIGTERM (or Ctrl-C) ends it well: there are no new
+// clients, the present ones have a period of grace, and a client that is not done by
+// then is told how far it got, so that it can go on elsewhere.
 //
 //   graceful_shutdown 127.0.0.1:7000 5000               (milliseconds of grace), and beside it:
 //   head -c 1000000 /dev/zero | nc -N 127.0.0.1 7000
@@ -15,14 +16,15 @@
 static int listener, signals;
 static weft_time grace;
 
-// The last word is said behind a shield, for then the scope's deadline may have passed. After that it waits for the
-// client to hang up: to close while bytes come in would reset the connection, and the last word with it.
+// The last word is said behind a shield, for then the scope's deadline may have passed.
+// After that it waits for the client to hang up: to close while bytes come in would
+// reset the connection, and the last word with it.
 static void last_word(int fd, size_t bytes)
 {
     char text[128];
 
     int n = snprintf(text, sizeof(text), "%zu bytes%s\n", bytes, weft_cancelled() ? ", and now I must go" : "");
-    weft_shield_begin(WEFT_S(1)); // for a second at most: nobody shall hold up the end
+    weft_shield_begin(WEFT_S(1)); // for a second at most: no client shall hold up the end
     if (weft_write_all(fd, text, (size_t)n, NULL) == 0 && shutdown(fd, SHUT_WR) == 0)
         while (weft_read(fd, text, sizeof(text)) > 0)
             ;
@@ -43,7 +45,8 @@ static int serve(void *arg)
     return weft_close(fd);
 }
 
-// accept_all ends when the listener is closed, or the grace is over: who tries again must look whether he may.
+// accept_all ends when the listener is closed, or the grace is over: a task that tries
+// again must look whether it may.
 static int accept_all(void *scope)
 {
     for (;;) {
@@ -51,13 +54,14 @@ static int accept_all(void *scope)
         if (fd == -EBADF || (fd < 0 && weft_cancelled()))
             return 0;
         if (fd < 0)
-            weft_sleep(WEFT_MS(10)); // no descriptors or no memory are left: not for ever
+            weft_sleep(WEFT_MS(10)); // no descriptors or no memory are left: only for a while
         else if (weft_scope_spawn(scope, serve, (void *)(intptr_t)fd) < 0)
             weft_close(fd);
     }
 }
 
-// run is the whole life of the server. It stops accepting first, so that the scope has an end.
+// run is the whole life of the server. It stops accepting first, so that the scope has
+// an end.
 static int run(void *arg)
 {
     struct signalfd_siginfo signal;

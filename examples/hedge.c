@@ -1,5 +1,6 @@
-// Hedged requests: who has not been answered soon asks a second server as well, and takes the answer that comes first.
-// So a server that stumbles once in a while costs ten milliseconds now and then, in place of seconds.
+// Hedged requests: a task that gets no answer soon asks a second server as well, and
+// takes the answer that comes first. So a server that stumbles once in a while costs
+// ten milliseconds now and then, in place of seconds.
 //
 // Here both servers are at home, and A leaves every third request without an answer.
 #include <stdio.h>

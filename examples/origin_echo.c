@@ -1,5 +1,6 @@
-// Where weft comes from: somebody asked how asyncio works underneath. An event loop of one's own would be an echo
-// server whose tasks hand the loop their socket and "read" or "write", and get control back when it is ready:
+// Where weft comes from: the question how asyncio works underneath. An event loop of
+// one's own would be an echo server whose tasks hand the loop their socket and "read"
+// or "write", and get control back when it is ready:
 //
 //     def handle(sock):                    # a generator is a task
 //         while True:
@@ -8,9 +9,11 @@
 //             yield sock, "write"
 //             sock.sendall(data)
 //
-// That is all of it. In asyncio the pair goes to loop.add_reader, a Future stands for "ready", and the Task resumes
-// the generator when it completes. Here a task has a stack, so `yield` is a function, callable at any depth: weft_poll.
-// The future is a word of the descriptor's, the reactor completes it, and any thread may resume the task.
+// That is all of it. In asyncio the pair goes to loop.add_reader, a Future stands for
+// "ready", and the Task resumes the generator when it completes. Here a task has a
+// stack, so `yield` is a function, callable at any depth: weft_poll. The future is a
+// word of the descriptor's, the reactor completes it, and any thread may resume the
+// task.
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>

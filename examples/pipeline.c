@@ -1,5 +1,6 @@
-// A pipeline: count up | square, several at a time | add up. Channels with little room join the stages, and a stage
-// that is too fast waits for the next one: however many numbers go through, few are on the way at once.
+// A pipeline: count up | square, several at a time | add up. Channels with little room
+// join the stages, and a stage that is too fast waits for the next one: however many
+// numbers go through, few are on the way at once.
 //
 //   pipeline 1000000
 #include <errno.h>
@@ -47,7 +48,8 @@ static int square(void *arg)
     return err == -EPIPE ? 0 : err; // closed and drained: the work is done
 }
 
-// square_all is a stage of several tasks. Once its scope is closed they have ended, and no square follows.
+// square_all is a stage of several tasks. Once its scope is closed they have ended, and
+// no square follows.
 static int square_all(void *arg)
 {
     weft_scope squarers;

@@ -1,7 +1,9 @@
-// A rate limiter: a semaphore is the bucket, whose permits a ticker refills and calls take. There may be a burst of
-// calls, as many as the bucket holds; in the long run there is one a tick.
+// A rate limiter: a semaphore is the bucket, whose permits a ticker refills and calls
+// take. There may be a burst of calls, as many as the bucket holds; in the long run
+// there is one a tick.
 //
-// Every third caller gives up when it has waited 40 ms. That costs nobody a permit: at the end the books balance.
+// Every third caller gives up when it has waited 40 ms. That costs no other caller a
+// permit: at the end the books balance.
 #include <stdatomic.h>
 #include <stdio.h>
 #include <weft.h>
@@ -23,7 +25,7 @@ static int refill(void *arg)
     int err = weft_ticker_init(&ticker, PERIOD, WEFT_TICK_BURST); // a tick that comes late does not count for less
     while (err == 0 && (err = weft_ticker_wait(&ticker)) == 0) {
         if (weft_sem_available(&bucket) == BURST)
-            continue; // full; and nobody else adds to it
+            continue; // full; and no other task adds to it
         weft_sem_release(&bucket, 1);
         added++;
     }

@@ -1,5 +1,6 @@
-// Sorts its arguments by sleeping: a task for each number, which waits that many milliseconds and then prints it.
-// A joke as an algorithm, but it shows what a task and a timer cost: ./sleep_sort $(seq 20000 | shuf) is no problem.
+// Sorts its arguments by sleeping: a task for each number, which waits that many
+// milliseconds and then prints it. A joke as an algorithm, but it shows what a task and
+// a timer cost: ./sleep_sort $(seq 20000 | shuf) works.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,8 @@ static int print_when_due(void *arg)
     return err;
 }
 
-// The tasks are many, so their handles live on the heap. Joining them in any order waits for all of them.
+// The tasks are many, so their handles live on the heap. Joining them in any order
+// waits for all of them.
 static int sort(void *arg)
 {
     char **number = arg;

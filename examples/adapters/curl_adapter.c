@@ -21,7 +21,8 @@ static int place_of(const struct web *web, curl_socket_t fd)
     return at;
 }
 
-// on_socket is told what libcurl waits for on `fd` from now on. A socket that it waits for no more it may close.
+// on_socket is told what libcurl waits for on `fd` from now on. A socket that it waits
+// for no more it may close.
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *unused)
 {
     struct web *web = arg;
@@ -50,7 +51,8 @@ int web_open(struct web *web)
     curl_multi_setopt(web->multi, CURLMOPT_SOCKETDATA, web);
     curl_multi_setopt(web->multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl_multi_setopt(web->multi, CURLMOPT_TIMERDATA, web);
-    // a connection may have three sockets at first: two addresses, which race, and the look-up's
+    // a connection may have three sockets at first: two addresses, which race, and the
+    // look-up's
     curl_multi_setopt(web->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, WEB_SOCKETS / 3L);
     return 0;
 }
@@ -61,7 +63,8 @@ static int to_curl(int ready)
            (ready & (POLLERR | POLLHUP) ? CURL_CSELECT_ERR : 0);
 }
 
-// wait_next parks until libcurl has something to do: `what`, on the socket `fd`; or its timer has run out.
+// wait_next parks until libcurl has something to do: `what`, on the socket `fd`; or its
+// timer has run out.
 static int wait_next(struct web *web, curl_socket_t *fd, int *what)
 {
     weft_case cases[WEB_SOCKETS + 1];

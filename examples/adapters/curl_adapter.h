@@ -1,5 +1,5 @@
-// libcurl from tasks: a multi handle is one task's, with any number of transfers, and weft_select waits for its sockets
-// and its timer.
+// libcurl from tasks: a multi handle is one task's, with any number of transfers, and
+// weft_select waits for its sockets and its timer.
 //
 //     struct web web;
 //     int err = web_open(&web);
@@ -10,9 +10,11 @@
 //     ... curl_multi_info_read(web.multi, ...) says how each of them went ...
 //     web_close(&web);                                       // after curl_multi_remove_handle of each
 //
-// Connections are kept for the transfers to come until web_close. A call that was cancelled leaves transfers half done:
-// remove their handles, which closes their connections, and go on or close. Callbacks run inside libcurl and may not
-// park. libcurl looks names up on a thread of its own. Call curl_global_init before weft_run, and set CURLOPT_NOSIGNAL.
+// Connections are kept for the transfers to come until web_close. A call that was
+// cancelled leaves transfers half done: remove their handles, which closes their
+// connections, and go on or close. Callbacks run inside libcurl and may not park.
+// libcurl looks names up on a thread of its own. Call curl_global_init before weft_run,
+// and set CURLOPT_NOSIGNAL.
 #ifndef ADAPTER_CURL_H
 #define ADAPTER_CURL_H
 
@@ -33,7 +35,8 @@ struct web {
 // web_open makes the multi handle. web_close must follow, unless it fails: -ENOMEM.
 int web_open(struct web *web);
 
-// web_perform returns when all transfers that were added are over.  Returns: 0; -EIO; an error of weft_select.
+// web_perform returns when all transfers that were added are over.  Returns: 0; -EIO;
+// an error of weft_select.
 int web_perform(struct web *web);
 
 void web_close(struct web *web);

@@ -23,7 +23,8 @@ int kafka_open(struct kafka *k, rd_kafka_type_t type, rd_kafka_conf_t *conf, cha
     return 0;
 }
 
-// An event that comes after the look into the queue has rung the bell: the read does not park.
+// An event that comes after the look into the queue has rung the bell: the read does
+// not park.
 int kafka_next(struct kafka *k, rd_kafka_event_t **out)
 {
     uint64_t rung;

@@ -26,7 +26,8 @@ int pq_open(PGconn **out, const char *conninfo)
     return PQsetnonblocking(conn, 1) == 0 ? 0 : -ENOMEM;
 }
 
-// wait_for parks until the connection is ready for one of `events`, and takes in what has come.
+// wait_for parks until the connection is ready for one of `events`, and takes in what
+// has come.
 static int wait_for(PGconn *conn, short events)
 {
     int ready = weft_poll(PQsocket(conn), events);
@@ -36,7 +37,8 @@ static int wait_for(PGconn *conn, short events)
     return ready & ~POLLOUT && !PQconsumeInput(conn) ? -ECONNRESET : 0;
 }
 
-// send_all waits for both directions: a server whose answer is not read may stop reading the query.
+// send_all waits for both directions: a server whose answer is not read may stop
+// reading the query.
 static int send_all(PGconn *conn)
 {
     int more, err = 0;

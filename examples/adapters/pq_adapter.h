@@ -1,4 +1,5 @@
-// PostgreSQL from tasks: libpq's own non-blocking interface, and weft_poll wherever it says that it would wait.
+// PostgreSQL from tasks: libpq's own non-blocking interface, and weft_poll wherever it
+// says that it would wait.
 //
 //     PGconn *conn;
 //     PGresult *result = NULL;
@@ -11,21 +12,24 @@
 //     PQclear(result);
 //     PQfinish(conn);
 //
-// A connection is one task's at a time. When a call has failed or was cancelled, the connection is somewhere in the
-// middle of its protocol: PQfinish is all that may follow. The server goes on with the query until it notices that.
+// A connection is one task's at a time. When a call has failed or was cancelled, the
+// connection is somewhere in the middle of its protocol: PQfinish is all that may
+// follow. The server goes on with the query until it notices that.
 #ifndef ADAPTER_PQ_H
 #define ADAPTER_PQ_H
 
 #include <libpq-fe.h>
 
-// pq_open connects. PQfinish(*out) must follow, whatever it returns. Give a hostaddr: a host's name would be looked up,
-// which blocks the thread.
+// pq_open connects. PQfinish(*out) must follow, whatever it returns. Give a hostaddr: a
+// host's name would be looked up, which blocks the thread.
 //
-// Returns: 0; -ECONNREFUSED, and PQerrorMessage(*out) says why; -ENOMEM; an error of weft_poll.
+// Returns: 0; -ECONNREFUSED, and PQerrorMessage(*out) says why; -ENOMEM; an error of
+// weft_poll.
 int pq_open(PGconn **out, const char *conninfo);
 
-// pq_query runs `sql` with `n` text arguments, $1 to $n in it. PQclear(*out) must follow, whatever it returns. An error
-// in the query is a result, too: see PQresultStatus.
+// pq_query runs `sql` with `n` text arguments, $1 to $n in it. PQclear(*out) must
+// follow, whatever it returns. An error in the query is a result, too: see
+// PQresultStatus.
 //
 // Returns: 0; -ECONNRESET, and PQerrorMessage(conn) says why; an error of weft_poll.
 int pq_query(PGconn *conn, const char *sql, int n, const char *const *args, PGresult **out);

@@ -10,7 +10,8 @@ struct job {
     void *arg;
 };
 
-// NOMUTEX: one task at a time uses the connection. That its calls come from different threads SQLite allows.
+// NOMUTEX: one task at a time uses the connection. That its calls come from different
+// threads SQLite allows.
 static int open_job(void *arg)
 {
     struct job *job = arg;

@@ -3,8 +3,8 @@
 #include <poll.h>
 #include <weft.h>
 
-// park waits for what libuv waits for between turns: its epoll descriptor, which is readable when something inside is
-// ready, and the time until its next timer.
+// park waits for what libuv waits for between turns: its epoll descriptor, which is
+// readable when something inside is ready, and the time until its next timer.
 static int park(const uv_loop_t *loop)
 {
     int ms = uv_backend_timeout(loop); // -1: there is no timer
