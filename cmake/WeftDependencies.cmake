@@ -1,5 +1,5 @@
-# What weft needs from others: POSIX threads, and the headers of Concurrency Kit. Nothing of its library: programs that
-# use weft need no Concurrency Kit at all.
+# What weft needs from others: POSIX threads, and the headers of Concurrency Kit.
+# Nothing of its library: programs that use weft need no Concurrency Kit at all.
 find_package(PkgConfig REQUIRED)
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
@@ -8,9 +8,10 @@ pkg_check_modules(CK REQUIRED ck)
 pkg_get_variable(ck_headers ck includedir)
 add_library(weft_ck INTERFACE)
 
-# Debian's headers are right for every processor but for one file, ck_md.h, which describes the processor they were
-# packaged for. A cross build gets a copy of them in which it says what is safe everywhere: relaxed memory order, no SSE,
-# no knowledge of address bits.
+# Debian's headers are right for every processor but for one file, ck_md.h, which
+# describes the processor they were packaged for. A cross build gets a copy of them in
+# which it says what is safe everywhere: relaxed memory order, no SSE, no knowledge of
+# address bits.
 if(CMAKE_CROSSCOMPILING)
     set(ck_copy ${PROJECT_BINARY_DIR}/ck)
     file(GLOB ck_files ${ck_headers}/ck_*.h)

@@ -1,4 +1,5 @@
-# weft_flags: how every file of this project is compiled. Programs that use the library get one flag of it: weft_probes.
+# weft_flags: how every file of this project is compiled. Programs that use the library
+# get one flag of it: weft_probes.
 add_library(weft_flags INTERFACE)
 
 set(CMAKE_C_STANDARD 11)
@@ -7,9 +8,10 @@ set(CMAKE_C_EXTENSIONS OFF)
 target_compile_definitions(weft_flags INTERFACE _GNU_SOURCE)
 target_include_directories(weft_flags INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/include)
 
-# weft_probes: what programs are to be compiled with, too. A frame larger than the guard below a task's stack must not
-# reach past it: its function touches each page on the way down. Compilers that lack it, or would warn of it, are left
-# out: clang has it since 11, for aarch64 since 18.
+# weft_probes: what programs are to be compiled with, too. A frame larger than the guard
+# below a task's stack must not reach past it: its function touches each page on the way
+# down. Compilers that lack it, or would warn of it, are left out: clang has it since
+# 11, for aarch64 since 18.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
     set(probes_clang 11)
 else()
@@ -50,7 +52,8 @@ if(WEFT_SANITIZE STREQUAL "address")
     set(sanitize -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 elseif(WEFT_SANITIZE STREQUAL "thread")
     set(sanitize -fsanitize=thread -fno-omit-frame-pointer)
-    # Concurrency Kit is inline assembly, which ThreadSanitizer cannot see: the ck_pr.h in this folder makes it visible.
+    # Concurrency Kit is inline assembly, which ThreadSanitizer cannot see: the ck_pr.h
+    # in this folder makes it visible.
     target_include_directories(weft_flags BEFORE INTERFACE ${PROJECT_SOURCE_DIR}/tests/support/tsan)
     if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
         list(APPEND flags -mcx16)

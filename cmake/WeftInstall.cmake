@@ -1,5 +1,5 @@
-# cmake --install: headers, both libraries, weft.pc for pkg-config, and a package for find_package(weft CONFIG), which
-# gives weft::weft (shared) and weft::static.
+# cmake --install: headers, both libraries, weft.pc for pkg-config, and a package for
+# find_package(weft CONFIG), which gives weft::weft (shared) and weft::static.
 include(CMakePackageConfigHelpers)
 
 set_target_properties(weft PROPERTIES EXPORT_NAME weft)

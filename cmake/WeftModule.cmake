@@ -2,8 +2,9 @@
 
 # wf_module(name SOURCES file... [USES module...])
 #
-# A folder of the library: its sources, and the folders whose facade header it may include (tests/lint/layers.py reads
-# these lines and holds every #include against them).
+# A folder of the library: its sources, and the folders whose facade header it may
+# include (tests/lint/layers.py reads these lines and holds every #include against
+# them).
 function(wf_module name)
     cmake_parse_arguments(arg "" "" "SOURCES;USES" ${ARGN})
     list(TRANSFORM arg_SOURCES PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
@@ -12,8 +13,9 @@ endfunction()
 
 # wf_objects(target [DEFINES def...])
 #
-# All modules, compiled. Position-independent also for the static library, so that it may end up in somebody's plug-in:
-# with hidden visibility and the linker's relaxations that costs nothing.
+# All modules, compiled. Position-independent also for the static library, so that it
+# may end up in a plug-in: with hidden visibility and the linker's relaxations that
+# costs nothing.
 function(wf_objects target)
     cmake_parse_arguments(arg "" "" "DEFINES" ${ARGN})
     get_property(sources GLOBAL PROPERTY WF_SOURCES)

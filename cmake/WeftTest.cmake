@@ -1,16 +1,20 @@
-# wf_test(group/name [TIMEOUT seconds] [FULL] [NATIVE] [WORKERS n...] [SOURCES file...] [LIBS lib...])
+# wf_test(group/name [TIMEOUT seconds] [FULL] [NATIVE] [WORKERS n...] [SOURCES file...]
+# [LIBS lib...])
 #
-# A test program, tests/<group>/<name>.c or .cpp, on tests/support/harness.h; ctest knows it by its group's label. One
-# in C++ is left out where there is no C++ compiler.
+# A test program, tests/<group>/<name>.c or .cpp, on tests/support/harness.h; ctest
+# knows it by its group's label. One in C++ is left out where there is no C++ compiler.
 #
-#   unit           one structure at a time, on the library compiled with queues of 4 slots and fault injection
+#   unit           one structure at a time, on the library compiled with queues of 4
+#                  slots and fault injection
 #   integration    the public interface, and
-#   stress         many threads, seeded: both run on the library as it is shipped, with each number of WORKERS
-#                  (1, 2 and 8), and once more on 4-slot queues, where every wake takes a task to another worker
+#   stress         many threads, seeded: both run on the library as it is shipped, with
+#                  each number of WORKERS (1, 2 and 8), and once more on 4-slot queues,
+#                  where every wake takes a task to another worker
 #
-# FULL: not part of `scripts/test --quick`. NATIVE: not under an emulator or valgrind. TIMEOUT: how long it may take on a
-# quiet machine, ten times what it does take. A busy machine gets WEFT_TEST_PATIENCE times that: the bound is there to
-# end a hang, and no test fails because others have the CPUs.
+# FULL: not part of `scripts/test --quick`. NATIVE: not under an emulator or valgrind.
+# TIMEOUT: how long it may take on a quiet machine, ten times what it does take. A busy
+# machine gets WEFT_TEST_PATIENCE times that: the bound is there to end a hang, and no
+# test fails because others have the CPUs.
 set(WEFT_TEST_PATIENCE 5)
 
 function(wf_test test)

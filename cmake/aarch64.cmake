@@ -1,4 +1,5 @@
-# A toolchain file: cross compilation for 64-bit Arm Linux with Debian's compiler; programs run under qemu.
+# A toolchain file: cross compilation for 64-bit Arm Linux with Debian's compiler;
+# programs run under qemu.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)

@@ -1,5 +1,5 @@
-// C++ exceptions in tasks, by the C interface alone: a task may park in a handler, and in a destructor that runs while
-// the stack is unwound, and go on on another thread.
+// C++ exceptions in tasks, by the C interface alone: a task may park in a handler, and
+// in a destructor that runs while the stack is unwound, and go on on another thread.
 #include "tests/support/cxx.h"
 
 #include <cstdio>
@@ -36,7 +36,7 @@ void park(struct wf_test_rand *r)
 
 std::string a_name(struct wf_test_rand *r, const char *kind)
 {
-    char text[64]; // too long for the string's own place, so that AddressSanitizer sees who frees it
+    char text[64]; // too long for the string's own place, so that AddressSanitizer sees where it is freed
     snprintf(text, sizeof(text), "the %s exception of task %llu, number %u", kind,
              static_cast<unsigned long long>(weft_task_id(weft_self())), wf_test_below(r, 1000000));
     return text;
@@ -61,7 +61,7 @@ std::string say(const std::exception_ptr &e)
     }
 }
 
-// --- what a task does ------------------------------------------------------------------------------------------------
+// --- what a task does ----------------------------------------------------------------
 
 void park_in_a_handler(struct wf_test_rand *r)
 {
@@ -130,7 +130,8 @@ void park_while_unwinding(struct wf_test_rand *r)
     assert_int_equal(std::uncaught_exceptions(), 0);
 }
 
-// Rethrown from a handler that has parked, through frames whose destructors park, to a handler farther out.
+// Rethrown from a handler that has parked, through frames whose destructors park, to a
+// handler farther out.
 void rethrow_after_a_park(struct wf_test_rand *r)
 {
     std::string name = a_name(r, "rethrown");
@@ -148,7 +149,7 @@ void rethrow_after_a_park(struct wf_test_rand *r)
     }
 }
 
-// A task that throws nothing finds nothing, whoever ran on the thread before it.
+// A task that throws nothing finds nothing, whichever task ran on the thread before it.
 void find_nothing(struct wf_test_rand *r)
 {
     assert_true(!std::current_exception());
@@ -163,7 +164,8 @@ struct one {
     long moves;
 };
 
-// live does all of it, again and again. In a handler it counts how often it comes back on another thread.
+// live does all of it, again and again. In a handler it counts how often it comes back
+// on another thread.
 int live(void *arg)
 {
     static void (*const ways[])(struct wf_test_rand *) = { park_in_a_handler, park_in_nested_handlers,
@@ -202,7 +204,7 @@ long live_all(unsigned rounds, unsigned tasks)
     return moves;
 }
 
-// --- tests -----------------------------------------------------------------------------------------------------------
+// --- tests ---------------------------------------------------------------------------
 
 void each_task_has_its_own_exceptions(void **)
 {
@@ -226,8 +228,8 @@ void a_test_run_in_a_handler_leaves_it_alone(void **)
     assert_true(!std::current_exception());
 }
 
-// The state is the task's in the midst of a `throw` on which a C function of the runtime lies: a child's destructor,
-// called by the task-local values' destruction.
+// The state is the task's in the midst of a `throw` on which a C function of the
+// runtime lies: a child's destructor, called by the task-local values' destruction.
 void a_handler_that_parks_in_a_destructor_of_a_local_value(void **)
 {
     in_runtime([] {

@@ -1,4 +1,5 @@
-// weft/weft.hpp: lambdas as tasks, scopes, exceptions that go from a child to its scope.
+// weft/weft.hpp: lambdas as tasks, scopes, exceptions that go from a child to its
+// scope.
 #include "tests/support/cxx.h"
 
 #include <atomic>
@@ -15,7 +16,8 @@
 
 #include "base/compiler.h"
 
-// How often the program has allocated by `new`; under clang's sanitizers, which have their own, not at all.
+// How often the program has allocated by `new`; under clang's sanitizers, which have
+// their own, not at all.
 static std::atomic<long> allocated{ 0 };
 
 #if defined(__clang__) && (defined(WF_ASAN) || defined(WF_TSAN))
@@ -65,7 +67,8 @@ template <class F> int error_of(F fn)
     throw std::runtime_error(why);
 }
 
-// wait_until waits for what another task does, without sleeping in the hope that it has.
+// wait_until waits for what another task does, without sleeping in the hope that it
+// has.
 template <class F> void wait_until(F happened)
 {
     weft::shield uncut;
@@ -73,7 +76,7 @@ template <class F> void wait_until(F happened)
         weft::check(weft_sleep(WEFT_US(50)));
 }
 
-// --- errors ----------------------------------------------------------------------------------------------------------
+// --- errors --------------------------------------------------------------------------
 
 void an_error_is_what_the_call_returned(void **)
 {
@@ -87,7 +90,7 @@ void an_error_is_what_the_call_returned(void **)
     assert_int_equal(error_of([] { weft::check(-EPIPE); }), -EPIPE);
 }
 
-// --- run, block_on, blocking -----------------------------------------------------------------------------------------
+// --- run, block_on, blocking ---------------------------------------------------------
 
 void run_returns_what_the_lambda_does(void **)
 {
@@ -119,7 +122,7 @@ void block_on_and_blocking_do_so_too(void **)
     weft_rt_free(rt);
 }
 
-// --- tasks -----------------------------------------------------------------------------------------------------------
+// --- tasks ---------------------------------------------------------------------------
 
 // A thing that cannot be copied, and counts how many there are.
 struct thing {
@@ -236,7 +239,7 @@ void a_detached_task_that_throws_ends_the_program(void **)
     expect_said(said, "nobody asks");
 }
 
-// --- scopes ----------------------------------------------------------------------------------------------------------
+// --- scopes --------------------------------------------------------------------------
 
 void a_scope_waits_for_its_children(void **)
 {
@@ -256,7 +259,8 @@ void a_scope_waits_for_its_children(void **)
     assert_int_equal(thing::alive.load(), 0);
 }
 
-// Under many seeds: the others fail because they are cancelled, and none of their errors hides the first one.
+// Under many seeds: the others fail because they are cancelled, and none of their
+// errors hides the first one.
 void the_first_exception_cancels_the_scope(void **)
 {
     under_seeds(300, [] {
@@ -333,7 +337,8 @@ void the_policies_are_those_of_c(void **)
     });
 }
 
-// The scope waits in a destructor while the stack is unwound, and other tasks throw and catch meanwhile.
+// The scope waits in a destructor while the stack is unwound, and other tasks throw and
+// catch meanwhile.
 void an_exception_passes_through_a_scope(void **)
 {
     auto body = [] {
@@ -380,7 +385,7 @@ void scopes_nest_and_pass_exceptions_out(void **)
     });
 }
 
-// --- the rest --------------------------------------------------------------------------------------------------------
+// --- the rest ------------------------------------------------------------------------
 
 void a_mutex_fits_the_standard_guards(void **)
 {

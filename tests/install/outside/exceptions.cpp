@@ -1,5 +1,5 @@
-// Two tasks that park in their handlers in turn: a program (with -DPROGRAM), or a plug-in for host.c. The result is 42
-// if each task has its own exception.
+// Two tasks that park in their handlers in turn: a program (with -DPROGRAM), or a
+// plug-in for host.c. The result is 42 if each task has its own exception.
 #include <exception>
 #include <string>
 #include <weft.h>
