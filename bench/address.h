@@ -9,7 +9,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-// parse_address reads a numeric HOST:PORT, or [HOST]:PORT.  Returns: the address's length; 0 if `text` is none.
+// parse_address reads a numeric HOST:PORT, or [HOST]:PORT.  Returns: the address's
+// length; 0 if `text` is none.
 static inline socklen_t parse_address(const char *text, struct sockaddr_storage *addr)
 {
     const struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM };

@@ -19,7 +19,8 @@ struct arg {
     double min, max;
 };
 
-// parse_number reads a number that ends where `text` ends; it prints and exits on anything else.
+// parse_number reads a number that ends where `text` ends; it prints and exits on
+// anything else.
 static inline double parse_number(struct argp_state *state, const char *name, const char *text, const struct arg *a)
 {
     char *end;
@@ -30,7 +31,8 @@ static inline double parse_number(struct argp_state *state, const char *name, co
     return value;
 }
 
-// args_store is a parser of argp's, but for the tables, which end with a key of 0: each of `args` has an option.
+// args_store is a parser of argp's, but for the tables, which end with a key of 0: each
+// of `args` has an option.
 static inline error_t args_store(const struct argp_option *options, const struct arg *args, int key, const char *text,
                                  struct argp_state *state)
 {

@@ -1,6 +1,6 @@
-// What the neighbours of an echo server have done (--neighbours): a counter each, in a file that the server and the
-// load generator map. So the load generator reads what was done within its measured time, and the server does nothing
-// for it but count.
+// What the neighbours of an echo server have done (--neighbours): a counter each, in a
+// file that the server and the load generator map. So the load generator reads what was
+// done within its measured time, and the server does nothing for it but count.
 //
 // Each counter has one writer, its neighbour; a reader may find it a moment old.
 #ifndef BENCH_ECHO_COUNTERS_H
@@ -21,7 +21,8 @@ struct counters {
     size_t count;
 };
 
-// counters_make makes the file, or maps memory without one if `path` is NULL; counters_open maps one that was made.
+// counters_make makes the file, or maps memory without one if `path` is NULL;
+// counters_open maps one that was made.
 // Returns: 0; a negative errno value.
 int counters_make(struct counters *c, const char *path, size_t count);
 int counters_open(struct counters *c, const char *path);

@@ -23,9 +23,11 @@ enum {
     BURST_PAUSE_MS = 50, // the server sees the connections of the last burst end
 };
 
-// How long nothing may come back before the run is given up. A stalled server is slow; this is dead.
+// How long nothing may come back before the run is given up. A stalled server is slow;
+// this is dead.
 static const int64_t silence_max_ns = 10 * S;
-// No further burst is begun after this: a server that answers slowly has shown it by then.
+// No further burst is begun after this: a server that answers slowly has shown it by
+// then.
 static const int64_t bursts_max_ns = 3 * S;
 
 static volatile sig_atomic_t interrupted;
@@ -57,7 +59,7 @@ static unsigned slots_all(const struct load *l)
     return connections_all(l) + l->opt->burst;
 }
 
-// --- setting up ------------------------------------------------------------------------------------------------------
+// --- setting up ----------------------------------------------------------------------
 
 static int make_room(struct load *l)
 {
@@ -110,13 +112,16 @@ static void set_policy(int policy, int priority)
     (void)sched_setscheduler(0, policy, &param); // without the right to it: as it is
 }
 
-// behave chooses how this thread competes for a CPU, so that it measures the server and not the kernel's choice.
+// behave chooses how this thread competes for a CPU, so that it measures the server and
+// not the kernel's choice.
 //
-// With --rate it is an instrument that must send on time, whatever the server does with the CPUs: first in, first out.
+// With --rate it is an instrument that must send on time, whatever the server does with
+// the CPUs: first in, first out.
 //
-// In a closed loop on one CPU, which it shares with the server, it must not preempt the server in the middle of a batch
-// when a reply wakes it. If it does, whoever of the two is a little faster sleeps in between and interrupts the other,
-// whose messages cost up to a half more: one would measure that.
+// In a closed loop on one CPU, which it shares with the server, it must not preempt the
+// server in the middle of a batch when a reply wakes it. If it does, the faster of the
+// two sleeps in between and interrupts the other, whose messages cost up to a half
+// more: one would measure that.
 static void behave(const struct options *opt)
 {
     cpu_set_t mine;
@@ -159,7 +164,7 @@ void load_fini(struct load *l)
     free(l->in);
 }
 
-// --- one round of events ---------------------------------------------------------------------------------------------
+// --- one round of events -------------------------------------------------------------
 
 static int wait_events(struct load *l, struct epoll_event *events, int64_t timeout_ns)
 {
@@ -197,7 +202,7 @@ static int check_alive(struct load *l, int64_t now)
     return 0;
 }
 
-// --- phases ----------------------------------------------------------------------------------------------------------
+// --- phases --------------------------------------------------------------------------
 
 static int sample_memory(struct load *l, int moment)
 {
@@ -317,7 +322,8 @@ static int end_measure(struct load *l)
     return sample_usage(l, 1) < 0 ? -1 : sample_memory(l, 2);
 }
 
-// send_due lets go what is due by now; in the end what was due before the end, even if its time passed unnoticed.
+// send_due lets go what is due by now; in the end what was due before the end, even if
+// its time passed unnoticed.
 static int send_due(struct load *l, int64_t now)
 {
     if (l->opt->rate == 0)
@@ -357,8 +363,9 @@ static int64_t next_deadline(const struct load *l, int64_t now)
     return next;
 }
 
-// settle lets the server accept what is connected before the first message. Else, on one CPU, it starts with a backlog
-// that a closed loop never works off: the client sleeps, and each reply wakes it to preempt the server.
+// settle lets the server accept what is connected before the first message. Else, on
+// one CPU, it starts with a backlog that a closed loop never works off: the client
+// sleeps, and each reply wakes it to preempt the server.
 static void settle(void)
 {
     pause_ms(200);

@@ -1,14 +1,17 @@
-// A run of the load generator: its connections, its clock and its counts. One thread does everything.
+// A run of the load generator: its connections, its clock and its counts. One thread
+// does everything.
 //
 //    CONNECT -------> WARMUP -------> MEASURE -------> DRAIN -------> DONE
 //             all said       warmup_s         seconds        every reply
 //             hello          are over         are over       is there
 //
-// Bursts, if asked for, are between CONNECT and WARMUP: many connections at once, a message on each, all closed again.
+// Bursts, if asked for, are between CONNECT and WARMUP: many connections at once, a
+// message on each, all closed again.
 //
-// In CONNECT each connection, idle ones too, sends one message and gets it back, a few hundred connections at a time:
-// so the server has really accepted them all before the clock starts. In DRAIN nothing new is sent, but what is still
-// on its way must come back: a lost reply is an error.
+// In CONNECT each connection, idle ones too, sends one message and gets it back, a few
+// hundred connections at a time: so the server has really accepted them all before the
+// clock starts. In DRAIN nothing new is sent, but what is still on its way must come
+// back: a lost reply is an error.
 #ifndef BENCH_ECHO_LOAD_H
 #define BENCH_ECHO_LOAD_H
 
@@ -78,8 +81,8 @@ struct load {
     char error[256]; // "": none so far
 };
 
-// load_init sets a run up, load_run carries it out. Both return 0, or -1 with the reason in `error`; load_fini may
-// follow either.
+// load_init sets a run up, load_run carries it out. Both return 0, or -1 with the
+// reason in `error`; load_fini may follow either.
 int load_init(struct load *l, const struct options *opt);
 int load_run(struct load *l);
 void load_fini(struct load *l);
@@ -97,7 +100,8 @@ int conn_due(struct load *l, struct conn *c, int64_t now);   // one message more
 int conn_event(struct load *l, struct conn *c, uint32_t events);
 int64_t turn_due(const struct load *l, uint64_t turn); // when the turn-th message is due, with --rate
 
-// report_print sorts the latencies, and writes the run as one JSON object to stdout.  Returns: 0; -1 out of memory.
+// report_print sorts the latencies, and writes the run as one JSON object to stdout.
+// Returns: 0; -1 out of memory.
 int report_print(struct load *l);
 
 static inline int64_t clock_ns(void)

@@ -16,7 +16,8 @@ struct neighbour {
 
 static weft_mutex shared = WEFT_MUTEX_INIT;
 
-// must ends the program if a call failed: what was measured beside a neighbour that stands still would mean nothing.
+// must ends the program if a call failed: what was measured beside a neighbour that
+// stands still would mean nothing.
 static void must(int err)
 {
     if (err < 0) {
@@ -25,7 +26,7 @@ static void must(int err)
     }
 }
 
-// --- what they do, again and again: one round is one count -----------------------------------------------------------
+// --- what they do, again and again: one round is one count ---------------------------
 
 static bool count(const struct neighbour *n)
 {
@@ -107,7 +108,7 @@ static int compute(void *arg)
     return 0;
 }
 
-// --- starting them ---------------------------------------------------------------------------------------------------
+// --- starting them -------------------------------------------------------------------
 
 static const struct {
     const char *name;

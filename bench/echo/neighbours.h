@@ -1,4 +1,5 @@
-// The neighbours of weft's echo server: tasks that are always ready, or soon ready again.
+// The neighbours of weft's echo server: tasks that are always ready, or soon ready
+// again.
 #ifndef BENCH_ECHO_NEIGHBOURS_H
 #define BENCH_ECHO_NEIGHBOURS_H
 

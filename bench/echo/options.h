@@ -29,7 +29,8 @@ struct options {
     const char *counters; // what the server's neighbours count in; NULL: there are none
 };
 
-// options_parse fills `opt` from the command line. It prints and exits by itself on --help and on what it cannot read.
+// options_parse fills `opt` from the command line. It prints and exits by itself on
+// --help and on what it cannot read.
 void options_parse(struct options *opt, int argc, char **argv);
 
 #endif

@@ -37,8 +37,8 @@ static cJSON *describe_samples(const struct samples *s)
     return o;
 }
 
-// The curve for a plot: pairs of a percentile and the latency below which so many per cent lie, closer and closer to
-// 100: ten points for each further nine.
+// The curve for a plot: pairs of a percentile and the latency below which so many per
+// cent lie, closer and closer to 100: ten points for each further nine.
 static cJSON *describe_curve(const struct samples *s)
 {
     cJSON *curve = cJSON_CreateArray();

@@ -1,5 +1,5 @@
-// Latencies, each one kept: percentiles are exact then, and the sorting and interpolating is the GNU Scientific
-// Library's.
+// Latencies, each one kept: percentiles are exact then, and the sorting and
+// interpolating is the GNU Scientific Library's.
 #ifndef BENCH_ECHO_SAMPLES_H
 #define BENCH_ECHO_SAMPLES_H
 

@@ -1,5 +1,5 @@
-// What the echo servers of the benchmark have in common: their command line, the listening socket of those that make it
-// themselves, and work that keeps a CPU busy.
+// What the echo servers of the benchmark have in common: their command line, the
+// listening socket of those that make it themselves, and work that keeps a CPU busy.
 #ifndef BENCH_ECHO_SERVER_H
 #define BENCH_ECHO_SERVER_H
 
@@ -10,7 +10,7 @@
 enum {
     SERVER_BUFFER = 4096, // for one read, the same on every server: a page, as programs tend to take
     STALL_PERIOD_MS = 50, // --stall: so often ...
-    STALL_MS = 20,        // ... somebody computes for so long without a pause
+    STALL_MS = 20,        // ... one task or thread computes for so long without a pause
     HOG_MS = 1,           // --hog: everybody computes for so long at a time
     NEIGHBOURS_MAX = 1000,
     NEIGHBOUR_SLEEP_US = 100, // --neighbours=sleep: each sleeps for so long, again and again
@@ -30,17 +30,20 @@ struct server_options {
     const char *counters; // the file where they count, or NULL
 };
 
-// server_options_parse reads the command line and raises the descriptor limit as far as it goes. It prints and exits by
-// itself on --help and on what it cannot read.
+// server_options_parse reads the command line and raises the descriptor limit as far as
+// it goes. It prints and exits by itself on --help and on what it cannot read.
 void server_options_parse(struct server_options *opt, const char *doc, int argc, char **argv);
 
-// server_address reads a numeric HOST:PORT, or [HOST]:PORT; it prints and exits if `text` is none. Returns: its length.
+// server_address reads a numeric HOST:PORT, or [HOST]:PORT; it prints and exits if
+// `text` is none. Returns: its length.
 socklen_t server_address(const char *text, struct sockaddr_storage *addr);
 
-// server_listen makes a socket that listens there; `flags`: SOCK_NONBLOCK, or 0. It prints and exits if it cannot.
+// server_listen makes a socket that listens there; `flags`: SOCK_NONBLOCK, or 0. It
+// prints and exits if it cannot.
 int server_listen(const char *text, int flags);
 
-// server_announce says on stdout where `listener` listens; who started the server waits for that line.
+// server_announce says on stdout where `listener` listens; the program that started the
+// server waits for that line.
 void server_announce(int listener);
 
 // server_cpus is the number of CPUs that this process may run on.

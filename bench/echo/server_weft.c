@@ -1,4 +1,5 @@
-// echo-weft: weft's echo server for the benchmark: a task for each connection, written as straight-line code.
+// echo-weft: weft's echo server for the benchmark: a task for each connection, written
+// as straight-line code.
 #include "bench/echo/neighbours.h"
 #include "bench/echo/server.h"
 
@@ -27,8 +28,9 @@ static int serve(void *arg)
     return weft_close(fd);
 }
 
-// serve_waiting is the same for who has many idle connections: it waits first, and holds a buffer only while there
-// is something to echo. So an idle connection costs one page of its stack instead of two.
+// serve_waiting is the same for a server of many idle connections: it waits first, and
+// holds a buffer only while there is something to echo. So an idle connection costs one
+// page of its stack instead of two.
 static int serve_waiting(void *arg)
 {
     int fd = (int)(intptr_t)arg;
@@ -43,7 +45,8 @@ static int serve_waiting(void *arg)
     return weft_close(fd);
 }
 
-// stall is the bad neighbour: woken by its own timer, it computes for long without parking.
+// stall is the bad neighbour: woken by its own timer, it computes for long without
+// parking.
 static int stall(void *arg)
 {
     (void)arg;
@@ -59,7 +62,7 @@ static int stall(void *arg)
     }
 }
 
-// hog computes for ever, but yields in between.
+// hog computes all the time, but yields in between.
 static int hog(void *arg)
 {
     (void)arg;

@@ -1,10 +1,12 @@
 // The bytes that a connection sends, and so must get back.
 //
-// Every connection reads one and the same ring of noise, from a start of its own: byte p of connection c is
-// noise[(start(c) + p) % STREAM_PERIOD]. So what is expected at any place follows from the connection and the position
-// alone, consecutive messages lie behind each other in memory (one send and one memcmp do for any number of them), and
-// nothing is copied or made up while the clock runs. The period is a prime: no message size divides it, so consecutive
-// messages differ, and connections in step never show the same bytes. It fits in a second-level cache.
+// Every connection reads one and the same ring of noise, from a start of its own: byte
+// p of connection c is noise[(start(c) + p) % STREAM_PERIOD]. So what is expected at
+// any place follows from the connection and the position alone, consecutive messages
+// lie behind each other in memory (one send and one memcmp do for any number of them),
+// and nothing is copied or made up while the clock runs. The period is a prime: no
+// message size divides it, so consecutive messages differ, and connections in step
+// never show the same bytes. It fits in a second-level cache.
 #ifndef BENCH_ECHO_STREAM_H
 #define BENCH_ECHO_STREAM_H
 
@@ -42,7 +44,8 @@ static inline void stream_fini(struct stream *s)
     free(s->noise);
 }
 
-// stream_at is where the bytes from `position` on stand, of the connection that was the `serial`-th to be made.
+// stream_at is where the bytes from `position` on stand, of the connection that was the
+// `serial`-th to be made.
 static inline const unsigned char *stream_at(const struct stream *s, uint64_t serial, uint64_t position)
 {
     return s->noise + (serial * 40503 + position) % STREAM_PERIOD;

@@ -13,7 +13,8 @@
 
 #define TRACEFS "/sys/kernel/tracing"
 
-// What an echo server calls; what the kernel at hand does not know is left out, "total" has them all.
+// What an echo server calls; what the kernel at hand does not know is left out, "total"
+// has them all.
 static const struct {
     const char *name;
     const char *event;
@@ -32,7 +33,8 @@ static const struct {
 };
 _Static_assert(sizeof(kinds) / sizeof(kinds[0]) <= SYSCALL_KINDS, "room for every kind");
 
-// Not every machine has the trace file system mounted. Mount it for this process alone: the machine stays as it is.
+// Not every machine has the trace file system mounted. Mount it for this process alone:
+// the machine stays as it is.
 static int find_tracefs(void)
 {
     if (access(TRACEFS "/events", R_OK) == 0)

@@ -31,7 +31,8 @@ int target_init(struct target *t, const char *text, unsigned connections)
     t->len = parse_address(text, &t->addr);
     if (t->len == 0)
         return -EINVAL;
-    // The kernel's search for a free port becomes slow long before the last one is taken: use three quarters of them.
+    // The kernel's search for a free port becomes slow long before the last one is
+    // taken: use three quarters of them.
     unsigned comfortable = ephemeral_ports() / 4 * 3;
     t->per_source = 0;
     if (connections <= comfortable)
@@ -42,7 +43,8 @@ int target_init(struct target *t, const char *text, unsigned connections)
     return 0;
 }
 
-// bind_source takes one of 127.0.0.2, 127.0.0.3, ...; the port is chosen by connect, which knows both ends.
+// bind_source takes one of 127.0.0.2, 127.0.0.3, ...; the port is chosen by connect,
+// which knows both ends.
 static int bind_source(const struct target *t, int fd, unsigned index)
 {
     struct sockaddr_in source = {

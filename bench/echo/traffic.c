@@ -30,7 +30,8 @@ static void allow(struct load *l, struct conn *c, int64_t now)
     l->pending++;
 }
 
-// send_allowed sends what is allowed and fits into the window. What the socket does not take now, EPOLLOUT brings here.
+// send_allowed sends what is allowed and fits into the window. What the socket does not
+// take now, EPOLLOUT brings here.
 static int send_allowed(struct load *l, struct conn *c)
 {
     size_t size = l->opt->size;
@@ -74,7 +75,8 @@ static int conn_reopen(struct load *l, struct conn *c)
     return l->phase < PHASE_DRAIN ? conn_open(l, (unsigned)(c - l->conns)) : 0;
 }
 
-// conn_start begins the traffic proper. The sockets that have said hello are all quiet now.
+// conn_start begins the traffic proper. The sockets that have said hello are all quiet
+// now.
 int conn_start(struct load *l, struct conn *c, int64_t now)
 {
     if (l->opt->churn)
@@ -100,8 +102,8 @@ int conn_due(struct load *l, struct conn *c, int64_t now)
     return send_allowed(l, c);
 }
 
-// With --rate it is the due time that decides whether a message counts: those that were due in the measured time and
-// came back after it are the slowest ones.
+// With --rate it is the due time that decides whether a message counts: those that were
+// due in the measured time and came back after it are the slowest ones.
 static void record_by_due_time(struct load *l, const struct conn *c, uint64_t message, int64_t now)
 {
     if (message == 0)
@@ -136,7 +138,8 @@ static int check(struct load *l, const struct conn *c, size_t n)
                      (unsigned long long)(c->received + i), l->in[i], expected[i]);
 }
 
-// replied takes account of the messages that are back in full, and goes on to the next ones.
+// replied takes account of the messages that are back in full, and goes on to the next
+// ones.
 static int replied(struct load *l, struct conn *c, int64_t now)
 {
     uint64_t back = c->received / l->opt->size;
@@ -158,8 +161,8 @@ static int replied(struct load *l, struct conn *c, int64_t now)
     return send_allowed(l, c);
 }
 
-// receive reads what is there. A read that did not fill the buffer has emptied the socket, and the next byte raises
-// a new edge: no second call is needed to see that.
+// receive reads what is there. A read that did not fill the buffer has emptied the
+// socket, and the next byte raises a new edge: no second call is needed to see that.
 static int receive(struct load *l, struct conn *c)
 {
     for (;;) {

@@ -9,8 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
-// The process's own CPU clock counts in nanoseconds and keeps what ended threads have used. /proc/PID/stat counts in
-// ticks of 10 ms, /proc/PID/schedstat only the main thread.
+// The process's own CPU clock counts in nanoseconds and keeps what ended threads have
+// used. /proc/PID/stat counts in ticks of 10 ms, /proc/PID/schedstat only the main
+// thread.
 static int read_cpu_clock(pid_t pid, int64_t *ns)
 {
     clockid_t clock;

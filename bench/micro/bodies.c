@@ -15,7 +15,7 @@ int micro_empty(void *arg)
     return 0;
 }
 
-// --- tasks -----------------------------------------------------------------------------------------------------------
+// --- tasks ---------------------------------------------------------------------------
 
 static int yield_often(void *arg)
 {
@@ -72,7 +72,8 @@ static int spawn_next(void *arg)
     return 0;
 }
 
-// The chain is never freed: the task that completes `end` may still be at it when the caller goes on.
+// The chain is never freed: the task that completes `end` may still be at it when the
+// caller goes on.
 weft_time micro_spawn_chain(long n, long parties)
 {
     struct chain *c = malloc(sizeof(*c));
@@ -88,8 +89,8 @@ weft_time micro_spawn_chain(long n, long parties)
     return took;
 }
 
-// fib(n) spawns fib(n - 1), and computes fib(n - 2) itself, by a plain call that spawns in its turn: one spawn a call
-// above 1.
+// fib(n) spawns fib(n - 1), and computes fib(n - 2) itself, by a plain call that spawns
+// in its turn: one spawn a call above 1.
 static int fork_fib(void *arg)
 {
     const intptr_t n = (intptr_t)arg;
@@ -119,7 +120,7 @@ weft_time micro_fib(long n, long parties)
     return weft_now() - start;
 }
 
-// --- channels --------------------------------------------------------------------------------------------------------
+// --- channels ------------------------------------------------------------------------
 
 struct pair {
     weft_chan *there, *back;
@@ -176,7 +177,7 @@ weft_time micro_pingpong(long n, long parties)
     return took;
 }
 
-// --- scopes ----------------------------------------------------------------------------------------------------------
+// --- scopes --------------------------------------------------------------------------
 
 weft_time micro_deadline(long n, long parties)
 {

@@ -1,5 +1,5 @@
-// What tasks do in the micro benchmarks, which time it, and in tests/guard/ops.c, which counts its instructions: so a
-// check in a loop here is at most a comparison with zero.
+// What tasks do in the micro benchmarks, which time it, and in tests/guard/ops.c, which
+// counts its instructions: so a check in a loop here is at most a comparison with zero.
 #ifndef WEFT_BENCH_MICRO_BODIES_H
 #define WEFT_BENCH_MICRO_BODIES_H
 

@@ -1,5 +1,6 @@
-// What lies below the public interface: the bare switch of contexts, and arming and cancelling timers, which the public
-// interface does only as part of a wait. The only file of the benchmarks that includes internal headers.
+// What lies below the public interface: the bare switch of contexts, and arming and
+// cancelling timers, which the public interface does only as part of a wait. The only
+// file of the benchmarks that includes internal headers.
 #include <errno.h>
 #include <stdlib.h>
 
@@ -7,9 +8,11 @@
 #include "runtime/runtime.h"
 #include "sched/stack.h"
 
-// switch_bare: two contexts on one thread, one of them on a task's stack; each does nothing but hand over to the other.
-// That is what the scheduler pays to go from one task to the next once it knows the next: registers saved and loaded,
-// stacks exchanged. No queue, no choice, no task word. The figure is of one way: half a round trip.
+// switch_bare: two contexts on one thread, one of them on a task's stack; each does
+// nothing but hand over to the other. That is what the scheduler pays to go from one
+// task to the next once it knows the next: registers saved and loaded, stacks
+// exchanged. No queue, no choice, no task word. The figure is of one way: half a round
+// trip.
 enum { ROUND_TRIPS = 10 * MICRO_MILLION };
 
 static struct wf_context here, there;
@@ -46,8 +49,8 @@ void micro_switch_bare(struct micro *m)
     wf_depot_fini(&depot);
 }
 
-// timer_bare: arm a timer for about an hour from now, disarm it, as a wait with a deadline does that ends before it.
-// Reading the clock is not part of it.
+// timer_bare: arm a timer for about an hour from now, disarm it, as a wait with a
+// deadline does that ends before it. Reading the clock is not part of it.
 weft_time micro_timer_bare(long n, long parties)
 {
     struct weft_rt *rt = weft_rt_current();

@@ -1,4 +1,5 @@
-// weft-bench: the micro benchmarks. One line a result: name, value and unit, with tabs between; or JSON.
+// weft-bench: the micro benchmarks. One line a result: name, value and unit, with tabs
+// between; or JSON.
 #include <cjson/cJSON.h>
 #include <sched.h>
 #include <signal.h>
@@ -61,7 +62,7 @@ struct options {
     cJSON *json; // the array of results; NULL: as text
 };
 
-// --- names -----------------------------------------------------------------------------------------------------------
+// --- names ---------------------------------------------------------------------------
 
 static const char *line_name(char buf[LINE_NAME_MAX], int bench, int line)
 {
@@ -78,7 +79,8 @@ static void list_names(FILE *to)
     }
 }
 
-// choose selects each line whose name is `wanted`, or begins so, or whose benchmark is named so; NULL: all lines.
+// choose selects each line whose name is `wanted`, or begins so, or whose benchmark is
+// named so; NULL: all lines.
 // Returns: whether there are any.
 static bool choose(struct options *o, const char *wanted, bool beginning)
 {
@@ -95,16 +97,17 @@ static bool choose(struct options *o, const char *wanted, bool beginning)
     return any;
 }
 
-// A name is a benchmark's ("skynet": all its lines), or a line's ("skynet.rss"), or else the beginning of several
-// ("timer"); so "yield_1" is not "yield_1000" too.
+// A name is a benchmark's ("skynet": all its lines), or a line's ("skynet.rss"), or
+// else the beginning of several ("timer"); so "yield_1" is not "yield_1000" too.
 static bool choose_name(struct options *o, const char *wanted)
 {
     return choose(o, wanted, false) || choose(o, wanted, true);
 }
 
-// --- running ---------------------------------------------------------------------------------------------------------
+// --- running -------------------------------------------------------------------------
 
-// measure runs one benchmark in a process of its own; its results come back in `m`, which is shared with it.
+// measure runs one benchmark in a process of its own; its results come back in `m`,
+// which is shared with it.
 // Returns: whether it ended well.
 static bool measure(struct micro *m)
 {
@@ -114,7 +117,7 @@ static bool measure(struct micro *m)
     const pid_t child = fork();
 
     if (child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL); // who stops weft-bench stops what it runs
+        prctl(PR_SET_PDEATHSIG, SIGKILL); // a signal that stops weft-bench stops what it runs
         micro_run(m);
         _exit(0);
     }
@@ -187,7 +190,7 @@ static int run(const struct options *o)
     return fflush(stdout) == 0 && ok ? 0 : 1;
 }
 
-// --- the command line ------------------------------------------------------------------------------------------------
+// --- the command line ----------------------------------------------------------------
 
 enum { KEY_JSON = 256, KEY_LIST, KEY_REPS };
 

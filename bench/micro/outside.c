@@ -1,4 +1,5 @@
-// A thread that is not of weft: spawning, and completing what tasks wait for. And what tasks weigh that wait.
+// A thread that is not of weft: spawning, and completing what tasks wait for. And what
+// tasks weigh that wait.
 #include "bench/micro/micro.h"
 
 #include <stdlib.h>
@@ -44,7 +45,7 @@ void micro_spawn_outside(struct micro *m)
     free(handles);
 }
 
-// --- one that waits --------------------------------------------------------------------------------------------------
+// --- one that waits ------------------------------------------------------------------
 
 // A task that waits: it says that it is there, and waits for `go`.
 struct waiter {
@@ -62,7 +63,8 @@ static int wait_once(void *arg)
     return 0;
 }
 
-// idle_task: memory once used stays with the runtime, so only the first million tells; no repetitions.
+// idle_task: memory once used stays with the runtime, so only the first million tells;
+// no repetitions.
 int micro_idle_task(void *arg)
 {
     struct micro *m = arg;
@@ -101,7 +103,8 @@ static int wait_each(void *arg)
     return 0;
 }
 
-// wake_each completes one future after the other, with a pause before each, from this thread, which is not weft's.
+// wake_each completes one future after the other, with a pause before each, from this
+// thread, which is not weft's.
 static void wake_each(struct micro *m, weft_rt *rt, useconds_t pause_us)
 {
     const size_t n = (size_t)m->reps * WAKES;
@@ -142,7 +145,8 @@ static int yield_until(void *arg)
     return 0;
 }
 
-// The workers are busy with tasks that only yield: enough of them for every worker to have some.
+// The workers are busy with tasks that only yield: enough of them for every worker to
+// have some.
 void micro_wake_busy(struct micro *m)
 {
     weft_rt *rt = micro_rt(m);

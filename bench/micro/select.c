@@ -3,8 +3,8 @@
 
 enum { CASES_MAX = 64 };
 
-// The channels are filled before, and drained after the clock is read: it runs only while there are so many selects in
-// a row that none of them can find a channel empty.
+// The channels are filled before, and drained after the clock is read: it runs only
+// while there are so many selects in a row that none of them can find a channel empty.
 struct bank {
     int cases, in_a_row;
     weft_chan *chans[CASES_MAX];

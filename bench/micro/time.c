@@ -1,4 +1,5 @@
-// Sleeping and deadlines: a million sleeps at once, how late one is, and timers on every worker.
+// Sleeping and deadlines: a million sleeps at once, how late one is, and timers on
+// every worker.
 #include "bench/micro/micro.h"
 
 #include <sched.h>
@@ -47,10 +48,11 @@ int micro_sleep_1m(void *arg)
     return 0;
 }
 
-// --- timer_cancel_all ------------------------------------------------------------------------------------------------
+// --- timer_cancel_all ----------------------------------------------------------------
 
-// The same as timer_cancel on every worker at once. As none of the tasks parks before all have begun, each has a worker
-// for itself. The figure is the time that one timer takes on one worker: as alone, if they do not disturb each other.
+// The same as timer_cancel on every worker at once. As none of the tasks parks before
+// all have begun, each has a worker for itself. The figure is the time that one timer
+// takes on one worker: as alone, if they do not disturb each other.
 struct member {
     struct member *all;
     unsigned size; // of the crowd
@@ -89,7 +91,7 @@ double micro_timer_cancel_all(struct micro *m)
     return (double)sum / n / MICRO_MILLION;
 }
 
-// --- timer_late ------------------------------------------------------------------------------------------------------
+// --- timer_late ----------------------------------------------------------------------
 
 enum { SLEEPS = 1000 };
 

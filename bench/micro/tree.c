@@ -1,4 +1,5 @@
-// skynet: a tree of tasks, ten below each, a million leaves, whose numbers are summed up on the way back.
+// skynet: a tree of tasks, ten below each, a million leaves, whose numbers are summed
+// up on the way back.
 #include "bench/micro/micro.h"
 
 enum { FAN_OUT = 10 };

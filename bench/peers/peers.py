@@ -1,4 +1,5 @@
-"""Who takes part in the comparison: what each is and needs, how it is built and run, from the repository's root."""
+"""The participants of the comparison: what each is and needs, how it is built and run,
+from the repository's root."""
 import dataclasses
 import shlex
 import subprocess
@@ -12,7 +13,8 @@ CC_CXX = "c++ -std=c++20 -O3 -DNDEBUG -I."
 
 @dataclasses.dataclass(frozen=True)
 class Need:
-    """`check` is a shell command that succeeds if it is there; `get` the command that gets it (Debian, as root)."""
+    """`check` is a shell command that succeeds if it is there; `get` the command that
+    gets it (Debian, as root)."""
     check: str
     get: str
 
@@ -43,7 +45,8 @@ class Peer:
 
 
 def newer(command, least):
-    """A check that the first version number which `command` prints is at least so high."""
+    """A check that the first version number which `command` prints is at least so
+    high."""
     return f"printf '{least}\\n%s\\n' \"$({command} | grep -o '[0-9][0-9.]*' | head -n 1)\" | sort -CV"
 
 
@@ -62,8 +65,8 @@ def library(name, package):
     return Need(f"pkg-config --exists {name}", f"apt-get install {package}")
 
 
-# Asio of Boost 1.81 or later. Where the system's is older, the header files of a newer one are unpacked, not installed:
-# Debian's packages of two versions exclude each other.
+# Asio of Boost 1.81 or later. Where the system's is older, the header files of a newer
+# one are unpacked, not installed: Debian's packages of two versions exclude each other.
 BOOST_HERE = f"-isystem {OUT}/asio/boost/usr/include"
 BOOST = Need(f"printf '#include <boost/asio.hpp>\n#if BOOST_VERSION < 108100\n#error\n#endif\n' | "
              f"c++ -x c++ -E {BOOST_HERE} -",

@@ -1,4 +1,4 @@
-"""Builds the participants, and finds out who is missing. Nothing is installed."""
+"""Builds the participants, and finds out which are missing. Nothing is installed."""
 import functools
 import pathlib
 import subprocess
@@ -23,7 +23,8 @@ def shell(command, log):
 
 @functools.cache
 def build_all(commands, name, label):
-    """Why it does not build, or nothing. What several participants share is built once."""
+    """Why it does not build, or nothing. What several participants share is built
+    once."""
     say(f"building {label}")
     log = LOG / f"compare-{name}.log"
     log.write_text("")
@@ -50,7 +51,8 @@ def programs_missing(peer):
 
 
 def gather(peers, building):
-    """Those that can run, and {name: why not} of the others. `building`: build them first."""
+    """Those that can run, and {name: why not} of the others. `building`: build them
+    first."""
     able, absent = [], {}
     LOG.mkdir(parents=True, exist_ok=True)
     for peer in peers:

@@ -1,10 +1,12 @@
-"""What one run does: a load on an echo server, or a micro benchmark; and what a command is asked to run in all."""
+"""What one run does: a load on an echo server, or a micro benchmark; and what a command
+is asked to run in all."""
 import dataclasses
 
 from bench.pipeline import machine
 
-# How server and client share the machine. On two CPUs a client and two workers are three busy threads, so the free
-# figures depend on the kernel's scheduler as well: the pinned ones stand beside them.
+# How server and client share the machine. On two CPUs a client and two workers are
+# three busy threads, so the free figures depend on the kernel's scheduler as well: the
+# pinned ones stand beside them.
 REGIMES = {
     "one": "server and client on one CPU, 1 worker",
     "own": "server and client on a CPU each, 1 worker",
@@ -12,7 +14,8 @@ REGIMES = {
     "all": "server and client free on all CPUs",
 }
 
-# Kind of neighbour: what each does, again and again. With KIND:N a server has N of them.
+# Kind of neighbour: what each does, again and again. With KIND:N a server has N of
+# them.
 NEIGHBOURS = {
     "chat": "a pair of tasks sends a word to and fro through two channels of one place",
     "yield": "a task yields",
@@ -21,7 +24,8 @@ NEIGHBOURS = {
     "mutex": "a task locks the one mutex of all, yields, unlocks it",
     "compute": "a task computes 10 us, then yields",
 }
-# A byte each 2 ms on one connection: so deep that each is sent when it is due, whatever has come back.
+# A byte each 2 ms on one connection: so deep that each is sent when it is due, whatever
+# has come back.
 PING = {"connections": 1, "size": 1, "rate": 500, "depth": 1024}
 BURST = 100
 
@@ -49,7 +53,8 @@ class Case:
 
     @property
     def name(self):
-        """Says what is run, and nothing about why: cases of two experiments with one name are run once."""
+        """Says what is run, and nothing about why: cases of two experiments with one
+        name are run once."""
         words = [self.regime, f"w{self.workers}", f"c{self.connections}"]
         words += [f"{self.size}B"] if self.size != 64 else []
         words += [f"deep{self.depth}"] if self.depth > 1 else []
@@ -108,7 +113,8 @@ class Plan:
 
 
 def mixed(scope, **more):
-    """`scope.mixed`: of each case the neighbours, and how many workers the server has."""
+    """`scope.mixed`: of each case the neighbours, and how many workers the server
+    has."""
     return [Case("mixed", "free", workers, **PING, neighbours=neighbours, burst=BURST, bursts=scope.bursts,
                  seconds=scope.mixed_s, warmup=scope.warmup, **more) for neighbours, workers in scope.mixed]
 

@@ -20,7 +20,8 @@ def per_message(kind):
 
 
 def added_kib(moment):
-    """Resident memory and page tables that a connection adds, from before the first one to a moment."""
+    """Resident memory and page tables that a connection adds, from before the first one
+    to a moment."""
     def figure(result):
         before, after = dig(result, "memory", "before"), dig(result, "memory", moment)
         count = result.get("idle", 0) + result.get("connections", 0)

@@ -6,7 +6,8 @@ from bench.pipeline.results import median
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """One figure of a goal. `against`: whose; empty for a figure that stands for itself."""
+    """One figure of a goal. `against`: whose; empty for a figure that stands for
+    itself."""
     where: str
     against: str
     value: float
@@ -62,9 +63,11 @@ class Goal:
 
 
 def compared(results, case, figure, among, wanted, where, at_least=False, who="weft"):
-    """[the figure of `who` over the best of `among`], or [] if that was not measured."""
+    """[that participant's figure over the best of `among`], or [] if that was not
+    measured."""
     best = results.best(case, figure, among)
-    # a goal with "at most" is about costs: of what is the better the more there is, the cost is the inverse
+    # a goal with "at most" is about costs: of what is the better the more there is, the
+    # cost is the inverse
     inverse = not at_least and results.more_is_better(case, figure)
     ratio = best and results.ratio(case, figure, who, best, inverse)
     if not ratio:
@@ -73,6 +76,7 @@ def compared(results, case, figure, among, wanted, where, at_least=False, who="w
 
 
 def absolute(results, case, figure, wanted, where, scale=1, **more):
-    """[weft's figure itself, which must not be more], or [] if that was not measured."""
+    """[weft's figure itself, which must not be more], or [] if that was not
+    measured."""
     values = [value / scale for value in results.by_round(case, "weft", figure).values()]
     return [Point(where, "", median(values), min(values), max(values), wanted, False, **more)] if values else []

@@ -1,4 +1,5 @@
-"""What the benchmark runs on: CPUs to use, limits to keep, and a description for the report."""
+"""What the benchmark runs on: CPUs to use, limits to keep, and a description for the
+report."""
 import os
 import pathlib
 import platform
@@ -22,7 +23,8 @@ def field(path, name, default=""):
 
 
 def siblings(cpu):
-    """The CPUs that share a core with `cpu`, as the kernel writes them: the same text for the same core."""
+    """The CPUs that share a core with `cpu`, as the kernel writes them: the same text
+    for the same core."""
     return read(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") or str(cpu)
 
 
@@ -31,7 +33,8 @@ def usable_cpus():
 
 
 def two_cpus():
-    """Two CPUs on different cores if there are such, else any two, else the only one."""
+    """Two CPUs on different cores if there are such, else any two, else the only
+    one."""
     cpus = usable_cpus()
     elsewhere = [cpu for cpu in cpus if siblings(cpu) != siblings(cpus[0])]
     return [cpus[0], elsewhere[0]] if elsewhere else cpus[:2]
@@ -51,7 +54,8 @@ def compiler():
 
 
 def mitigations():
-    """The names of the processor bugs that the kernel works around: they decide what a system call costs."""
+    """The names of the processor bugs that the kernel works around: they decide what a
+    system call costs."""
     bugs = sorted(pathlib.Path("/sys/devices/system/cpu/vulnerabilities").glob("*"))
     return [bug.name for bug in bugs if read(bug).startswith("Mitigation")]
 

@@ -1,4 +1,5 @@
-"""What the pages of the reports look like. A page is one HTML file that needs nothing else."""
+"""What the pages of the reports look like. A page is one HTML file that needs nothing
+else."""
 import html
 import importlib
 import time
@@ -19,7 +20,8 @@ svg.plot { max-width: 100%; height: auto; }
 
 
 def text_table(rows, left, classes=lambda row, i: ""):
-    """A table of rows of text, the head first; columns from `left` on are numbers. `classes`: of a cell."""
+    """A table of rows of text, the head first; columns from `left` on are numbers.
+    `classes`: of a cell."""
     def cell(tag, row, i):
         names = " ".join(filter(None, ["" if i < left else "n", classes(row, i) if tag == "td" else ""]))
         return f'<{tag} class="{names}">{html.escape(row[i])}</{tag}>'
@@ -29,7 +31,8 @@ def text_table(rows, left, classes=lambda row, i: ""):
 
 
 def circumstances(data, how_much):
-    """When and where the runs of results.json were made, as a sentence or two of HTML."""
+    """When and where the runs of results.json were made, as a sentence or two of
+    HTML."""
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(data["began"]))
     about = html.escape(machine.sentence(data["machine"]))
     workarounds = html.escape(", ".join(data["machine"]["mitigations"]) or "none")
@@ -37,7 +40,8 @@ def circumstances(data, how_much):
 
 
 def plot_parts(module, results):
-    """The plots of a module, (title, remark, svg) each; a remark instead if there can be none."""
+    """The plots of a module, (title, remark, svg) each; a remark instead if there can
+    be none."""
     try:
         found = importlib.import_module(module).all_plots(results)
     except ImportError:

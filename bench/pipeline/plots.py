@@ -1,4 +1,5 @@
-"""The kinds of plots that reports have, each as one piece of SVG; None if there are no figures. Needs matplotlib."""
+"""The kinds of plots that reports have, each as one piece of SVG; None if there are no
+figures. Needs matplotlib."""
 from bench.pipeline.results import median, plain
 from bench.pipeline.svg import counts_axis, curve_points, nines, plt, svg
 from bench.pipeline.text import number
@@ -36,7 +37,8 @@ def style(who):
 
 
 def legend(fig, axes, results, columns=6):
-    """One for all panels, below them: a participant once, however many panels it is in."""
+    """One for all panels, below them: a participant once, however many panels it is
+    in."""
     having = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels())}
     found = {label: having[label] for who in results.who() if (label := results.label(who)) in having}
     below = (0.12 + 0.19 * -(-len(found) // columns)) / fig.get_figheight()
@@ -45,7 +47,8 @@ def legend(fig, axes, results, columns=6):
 
 
 def panels(count, height, columns=2, **more):
-    """A figure with `count` panels in rows; panels that are not needed are not shown."""
+    """A figure with `count` panels in rows; panels that are not needed are not
+    shown."""
     rows = -(-count // columns)
     fig, axes = plt.subplots(rows, columns, figsize=(WIDTH, height * rows + 0.6), squeeze=False, **more)
     axes = list(axes.flat)
@@ -57,7 +60,8 @@ def panels(count, height, columns=2, **more):
 # --- over connections ------------------------------------------------------------------------------------------------
 
 def grids(results, least=2):
-    """[(regime, size, [(connections, case)])] of the plain echo, where there are so many numbers of connections."""
+    """[(regime, size, [(connections, case)])] of the plain echo, where there are so
+    many numbers of connections."""
     found = []
     for regime in REGIME_TITLES:
         for size in sorted({case.get("size", 0) for case in results.cases.values()}):
@@ -69,7 +73,8 @@ def grids(results, least=2):
 
 
 def with_spread(axis, results, points, who, figure, scale=1):
-    """For each (x, case) the median, all as a line; the smallest and the largest round as bars."""
+    """For each (x, case) the median, all as a line; the smallest and the largest round
+    as bars."""
     found = [(x, [v / scale for v in values.values()]) for x, name in points
              if (values := results.by_round(name, who, figure))]
     if found:
@@ -106,7 +111,8 @@ def by_connections(results, figure, scale, label, logarithmic=False):
 # --- percentiles -----------------------------------------------------------------------------------------------------
 
 def curves(results, found, marks=None):
-    """A panel for each (title, case): latency over percentile. `marks`: of a title the points to stay below."""
+    """A panel for each (title, case): latency over percentile. `marks`: of a title the
+    points to stay below."""
     if not found:
         return None
     columns = 2 if len(found) in (2, 4) else 3
@@ -134,7 +140,8 @@ def closed_loop(results, least=2):
 # --- bars ------------------------------------------------------------------------------------------------------------
 
 def bars(axis, results, found, rows, words=number):
-    """Horizontal ones, the first on top, with room for so many rows. `found`: [(who, value, low, high)]"""
+    """Horizontal ones, the first on top, with room for so many rows. `found`: [(name,
+    value, low, high)]"""
     for y, (who, value, low, high) in enumerate(found):
         floor = results.kind(who) == "floor"
         axis.barh(y, value, color="white" if floor else look(who)[0], edgecolor=look(who)[0],
@@ -152,7 +159,7 @@ def bars(axis, results, found, rows, words=number):
 
 
 def ranked(results, name, figure, kinds=("weft", "variant", "peer", "floor")):
-    """[(who, median, smallest, largest)], the best first."""
+    """[(name, median, smallest, largest)], the best first."""
     found = []
     for who in results.who(kinds):
         values = results.by_round(name, who, figure).values()
@@ -162,7 +169,8 @@ def ranked(results, name, figure, kinds=("weft", "variant", "peer", "floor")):
 
 
 def bar_panels(results, found, height=0.5, line=None):
-    """A panel for each (title, bars, words) that has bars; `line`: where a line is across them."""
+    """A panel for each (title, bars, words) that has bars; `line`: where a line is
+    across them."""
     found = [panel for panel in found if panel[1]]
     if not found:
         return None
@@ -179,7 +187,8 @@ def bar_panels(results, found, height=0.5, line=None):
 # --- beside one of them ----------------------------------------------------------------------------------------------
 
 def beside(results, found, kinds=("peer",), base="weft"):
-    """A row for each (words, case, figure): how good each participant is, with `base` = 1, on a logarithmic axis."""
+    """A row for each (words, case, figure): how good each participant is, with `base` =
+    1, on a logarithmic axis."""
     if not found:
         return None
     fig, axis = plt.subplots(figsize=(WIDTH, 1.3 + 0.25 * len(found)))

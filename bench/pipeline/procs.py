@@ -25,7 +25,8 @@ class NoCounter(Exception):
 
 
 def prepare_child(cpus):
-    """What a child does before it becomes the program: dies with its parent, keeps to its CPUs, has descriptors."""
+    """What a child does before it becomes the program: dies with its parent, keeps to
+    its CPUs, has descriptors."""
     def prepare():
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         os.sched_setaffinity(0, cpus)
@@ -85,7 +86,8 @@ class Server:
 
 
 def run_child(command, cpus, limit_s):
-    """Runs a program to its end. It is killed if it takes too long, with all that it holds."""
+    """Runs a program to its end. It is killed if it takes too long, with all that it
+    holds."""
     try:
         return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit_s,
                               preexec_fn=prepare_child(cpus))
@@ -148,7 +150,8 @@ def server_command(command, case):
 
 @contextlib.contextmanager
 def counters(case):
-    """What names the file in which the neighbours count, for server and load; nothing for a case without neighbours."""
+    """What names the file in which the neighbours count, for server and load; nothing
+    for a case without neighbours."""
     if not case.neighbours:
         yield []
         return
@@ -158,7 +161,8 @@ def counters(case):
 
 
 def run_case(loader, command, case, placement, patience_s=120):
-    """Starts a server, loads it as `case` says, stops it. `command`: the server's, without options of the case."""
+    """Starts a server, loads it as `case` says, stops it. `command`: the server's,
+    without options of the case."""
     server_cpus, client_cpus = placement
     with counters(case) as counting, Server(server_command(command, case) + counting, server_cpus) as server:
         args = [*case.load_args(), f"--server-pid={server.process.pid}", *counting]
@@ -197,7 +201,8 @@ def run_straced(loader, command, case, placement, seconds):
 
 
 def count_by_strace(loader, command, case, placement):
-    """{name: calls} and messages of the steady state: a long run less a short one, so that setting up cancels out."""
+    """{name: calls} and messages of the steady state: a long run less a short one, so
+    that setting up cancels out."""
     short, few = run_straced(loader, command, case, placement, 0.3)
     long, many = run_straced(loader, command, case, placement, 2.0)
     calls = {name: long[name] - short.get(name, 0) for name in long}

@@ -1,4 +1,5 @@
-"""The runs as figures: medians, and ratios of medians with their spread over the rounds."""
+"""The runs as figures: medians, and ratios of medians with their spread over the
+rounds."""
 import dataclasses
 
 from bench.pipeline.figures import FIGURES, median
@@ -8,7 +9,8 @@ MORE_IS_BETTER = {"rate", "per_cpu", "neighbours", "Mmsg/s"}      # figures and 
 
 @dataclasses.dataclass(frozen=True)
 class Ratio:
-    """Of two medians; `low` and `high` are the smallest and the largest ratio that one round gave."""
+    """Of two medians; `low` and `high` are the smallest and the largest ratio that one
+    round gave."""
     value: float
     low: float
     high: float
@@ -29,7 +31,7 @@ class Results:
     def __init__(self, data):
         self.data = data
         self.cases, self.found = {}, {}
-        gone = {(f["case"], f["who"]) for f in data["failures"]}    # who failed once has no figures in that case
+        gone = {(f["case"], f["who"]) for f in data["failures"]}    # one failure: no figures in that case
         for run in data["runs"]:
             name, who = run["case"]["name"], run.get("who") or run["server"]
             self.cases.setdefault(name, run["case"])
@@ -37,7 +39,8 @@ class Results:
                 self.found.setdefault((name, who), {})[run["round"]] = run["result"]
 
     def workers(self, regime):
-        """How many workers the cases of a regime have, unless they are about the number of workers."""
+        """How many workers the cases of a regime have, unless they are about the number
+        of workers."""
         return 1 if regime in ("one", "own") else self.data["workers"]
 
     def who(self, kinds=("weft", "variant", "peer", "floor")):
@@ -55,7 +58,8 @@ class Results:
         return self.found.get((case, who), {})
 
     def by_round(self, case, who, figure):
-        """{round: value}. A figure is one of an echo run, or a line of a micro benchmark."""
+        """{round: value}. A figure is one of an echo run, or a line of a micro
+        benchmark."""
         def value(result):
             if "bench" in self.cases[case]:
                 return result.get(figure, {}).get("value")
@@ -76,7 +80,8 @@ class Results:
         return (self.unit(case, figure) if "bench" in self.cases[case] else figure) in MORE_IS_BETTER
 
     def ratio(self, case, figure, above, below, inverse=False):
-        """The figure of `above` over that of `below`, or the other way round; None if one of them has none."""
+        """The figure of `above` over that of `below`, or the other way round; None if
+        one of them has none."""
         if inverse:
             above, below = below, above
         return divide(self.by_round(case, above, figure), self.by_round(case, below, figure))
@@ -87,7 +92,8 @@ class Results:
         return divide(a, b) if self.more_is_better(one, figure) else divide(b, a)
 
     def goodness(self, case, figure, who, base="weft"):
-        """How good it is, with weft (or another) = 1: above 1 is better, whatever the figure counts."""
+        """How good it is, with weft (or another) = 1: above 1 is better, whatever the
+        figure counts."""
         return self.ratio(case, figure, who, base, inverse=not self.more_is_better(case, figure))
 
     def best(self, case, figure, among):

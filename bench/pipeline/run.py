@@ -1,4 +1,5 @@
-"""What both commands do: plan, run, report. A suite (bench/suites) says what, with whom, and what is shown of it."""
+"""What both commands do: plan, run, report. A suite (bench/suites) says what, of which
+participants, and what is shown."""
 import argparse
 import json
 import os

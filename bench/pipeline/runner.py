@@ -1,4 +1,5 @@
-"""Runs the experiments one after the other, each round after round, in each round all participants in turn."""
+"""Runs the experiments one after the other, each round after round, in each round all
+participants in turn."""
 import dataclasses
 import json
 import subprocess
@@ -45,8 +46,8 @@ def in_turn(participants, first):
 
 
 class Runner:
-    """`able`: the participants. `who` is their key in the entries of the runs. If `strict`, who fails ends it all; else
-    it is left out of that case, and after failing again and again of all others."""
+    """`able`: the participants. If `strict`, a failure ends it all; else the one that
+    failed is left out of that case, and after failing again and again of all others."""
 
     def __init__(self, plan, able, loader, who="who", strict=False):
         self.plan, self.able, self.loader, self.who, self.strict = plan, able, loader, who, strict
@@ -55,7 +56,7 @@ class Runner:
         if plan.workers > 2:
             self.where["free"] = self.where["all"]
         self.runs, self.failures, self.remarks = [], [], []
-        self.failed, self.in_a_row = set(), {}      # (case, who); {(who, program): failures}
+        self.failed, self.in_a_row = set(), {}      # (case, name); {(name, program): failures}
         self.has = {peer.name: self.list_micro(peer) for peer in able}
 
     def list_micro(self, peer):
@@ -129,7 +130,8 @@ class Runner:
                     self.progress.step(case.estimate_s(), f"{case.name}  {peer.label}  {outcome(result)}")
 
     def possible(self, cases):
-        """Those that the limit of open files allows, and that have not been run already."""
+        """Those that the limit of open files allows, and that have not been run
+        already."""
         limit, done, found = machine.descriptor_limit(), {run["case"]["name"] for run in self.runs}, {}
         for case in cases:
             if case.descriptors > limit:
@@ -140,7 +142,8 @@ class Runner:
         return list(found.values())
 
     def at_rate(self, case):
-        """[the case, with a rate that is half of what the best peer reaches here and now], or []"""
+        """[the case, with a rate that is half of what the best peer reaches here and
+        now], or []"""
         peak, able = self.plan.peak, {p.name: p for p in self.able}
         self.run_cases(self.possible([peak]), self.plan.rounds["echo"])
         found = Results(self.data())
@@ -175,7 +178,8 @@ class Runner:
         return [case for case in unique.values() for _ in self.participants(case) * rounds[case]]
 
     def run(self, save):
-        """`save` is called after each experiment. Returns whether it came to its end."""
+        """`save` is called after each experiment. Returns whether it came to its
+        end."""
         steps = self.steps()
         estimate_s = sum(case.estimate_s() for case in steps)
         say(f"{len(steps)} runs, about {estimate_s:.0f} s" + (f" ({estimate_s / 60:.0f} minutes)" * (estimate_s > 90)))

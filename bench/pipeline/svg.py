@@ -13,7 +13,8 @@ plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "weft", "font.famil
 
 
 def svg(figure):
-    """The figure as an <svg> element, with ids of its own, so that several fit in one page."""
+    """The figure as an <svg> element, with ids of its own, so that several fit in one
+    page."""
     out = io.StringIO()
     figure.savefig(out, format="svg", metadata={"Date": None})
     plt.close(figure)
@@ -27,7 +28,8 @@ svg.count = 0
 
 
 def curve_points(runs):
-    """Latency by percentile, of the run with the median p99, as points for an axis that counts nines."""
+    """Latency by percentile, of the run with the median p99, as points for an axis that
+    counts nines."""
     runs = sorted((r for r in runs if r["latency_us"]["count"]), key=lambda r: r["latency_us"]["p99"])
     if not runs:
         return []

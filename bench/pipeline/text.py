@@ -52,7 +52,8 @@ def split_head(rows):
 
 
 def align(rows, left):
-    """Columns as wide as their widest cell; the first `left` ones flush left. A cell of the head may have lines."""
+    """Columns as wide as their widest cell; the first `left` ones flush left. A cell of
+    the head may have lines."""
     rows = split_head(rows)
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:

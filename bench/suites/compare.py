@@ -1,4 +1,5 @@
-"""Compares weft with what its users would pick instead: builds all that can be built, runs it in turn, and reports."""
+"""Compares weft with what its users would pick instead: builds all that can be built,
+runs it in turn, and reports."""
 import dataclasses
 import sys
 
@@ -30,7 +31,8 @@ def parse_args():
 
 
 def participants(args):
-    """weft takes part in any case, and in `light`, which is about its cost, the floor that is built along with it."""
+    """weft takes part in any case, and in `light`, which is about its cost, the floor
+    that is built along with it."""
     found = [p for p in peers.ALL if p.name in args.peers or p.kind in ("weft", "variant")]
     floors = [dataclasses.replace(p, only=("light",)) for p in peers.ALL
               if p.name not in args.peers and p.kind == "floor" and p.name in compare_plan.IN_LIGHT]

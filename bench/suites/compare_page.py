@@ -31,9 +31,9 @@ buffer size, TCP_NODELAY and number of workers. The load comes from a process of
 every byte. <i>Closed loop</i>: a connection sends its next message when one has come back. <i>At a rate</i>:
 a latency counts from when its message was due, so a server that stands still cannot hide it.</li>
 <li><b>CPU us/msg</b> is the CPU time of all threads of the server, kernel included, for a message. Nine tenths of it
-are the kernel's, and nobody can save those; the floors show how many.</li>
-<li><b>Floors</b> are no runtimes: the least that a program can do to echo, a bare loop a thread. They are no peers, and
-"the best peer" is never one of them.</li>
+are the kernel's, and no runtime can save those; the floors show how many.</li>
+<li><b>Floors</b> are not runtimes, but the least that a program can do to echo, a bare loop a thread. They are not
+peers, and "the best peer" is never one of them.</li>
 <li><b>Regimes.</b> <i>one</i>: {one}; it shows most clearly what a message costs. <i>free</i>: server and client free
 on {cpus} CPUs, {workers} workers; with more busy threads than CPUs the kernel's scheduler has a say.</li>
 <li><b>mixed</b>: the server's workers have neighbours of the connections to run, too, which are always ready.
@@ -42,7 +42,7 @@ on {cpus} CPUs, {workers} workers; with more busy threads than CPUs the kernel's
 counts its round trips, and has two tasks.<details><summary>What a neighbour does</summary>{neighbours}</details></li>
 <li><b>light</b>: what a message costs a server that is idle most of the time; <i>ping</i> is the load of mixed.</li>
 <li><b>Micro benchmarks</b> measure one thing each, by the same shape and counts in every language; each is run in a
-process of its own. Who has no such shape is not in that row.<details><summary>What each does</summary>
+process of its own. A participant without that shape is not in that row.<details><summary>What each does</summary>
 {micro}</details></li>
 </ul>
 """

@@ -1,4 +1,5 @@
-"""What bench/compare measures: cases, each run by every participant in turn, round after round."""
+"""What bench/compare measures: cases, each run by every participant in turn, round
+after round."""
 import dataclasses
 
 from bench.pipeline.case import NEIGHBOURS, Case, Micro, Plan, light, mixed
@@ -43,7 +44,8 @@ MICRO = {
     "wake_idle": "a thread completes a future, the task that waits reads the clock; the workers sleep",
     "wake_busy": "the same while the workers are busy with others",
 }
-# Experiments that are not everybody's: those whose servers have neighbours; a floor has no tasks.
+# Experiments that are not everybody's: those whose servers have neighbours; a floor has
+# no tasks.
 WITH_NEIGHBOURS = ("weft", "tokio", "go")
 IN_LIGHT = (*WITH_NEIGHBOURS, "epoll")
 TREES = ("skynet", "fib32")
@@ -84,7 +86,8 @@ SCOPES = {
 
 
 def echo(scope, regime, size, connections):
-    """Ten thousand connections need longer to come to rest, and to be served often enough for a percentile."""
+    """Ten thousand connections need longer to come to rest, and to be served often
+    enough for a percentile."""
     longer = 2 if connections > 5000 else 1
     return Case("echo", regime, WORKERS[regime], connections, size, seconds=scope.seconds * longer,
                 warmup=scope.warmup * longer)

@@ -20,7 +20,8 @@ def best_first(results, experiment, figures):
 
 
 def scaled(results, names, figure):
-    """(workers, [(who, how many times as good with more workers)]) of cases that differ in workers only."""
+    """(workers, [(name, how many times as good with more workers)]) of cases that
+    differ in workers only."""
     by_workers = {results.cases[name]["workers"]: name for name in names}
     more = max(by_workers, default=1)
     if more == 1 or 1 not in by_workers:

@@ -1,4 +1,5 @@
-"""The echo benchmark: runs weft and a bare epoll loop a thread on the same load, in turn, and compares."""
+"""The echo benchmark: runs weft and a bare epoll loop a thread on the same load, in
+turn, and compares."""
 import dataclasses
 import pathlib
 import sys

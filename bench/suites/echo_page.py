@@ -1,4 +1,5 @@
-"""What the echo benchmark shows: all figures, and what the project set itself as targets; as text, and as a page."""
+"""What the echo benchmark shows: all figures, and what the project set itself as
+targets; as text, and as a page."""
 import html
 
 from bench.pipeline.case import REGIMES

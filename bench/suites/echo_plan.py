@@ -1,4 +1,5 @@
-"""What scripts/echo-bench measures: cases, each of which is run on every server, in turn, for several rounds."""
+"""What scripts/echo-bench measures: cases, each of which is run on every server, in
+turn, for several rounds."""
 import dataclasses
 
 from bench.pipeline.case import NEIGHBOURS, Case, Plan, light, mixed
@@ -70,7 +71,8 @@ def cases(scope, cpus):
     short, quiet = {"seconds": scope.seconds}, {"rate": 2000, "seconds": scope.latency_s / 2}
     stall = {"rate": 2000, "server_args": ("--stall",), "seconds": scope.latency_s}
     asleep = {"server_args": (f"--timers={scope.timers}",), "seconds": scope.latency_s, "warmup": 1.0}
-    # on two CPUs "all" is "free": then the case at two workers is one that is run anyway
+    # on two CPUs "all" is "free": then the case at two workers is one that is run
+    # anyway
     every = "free" if cpus == 2 else "all"
     return {
         "one": [Case("one", "one", 1, count, **short) for count in scope.connections],
@@ -98,7 +100,8 @@ def rounds_of(experiment, rounds):
 
 
 def plan(scope, args, cpus):
-    """Without the cases that a machine of so many CPUs cannot do, or none of the wanted servers."""
+    """Without the cases that a machine of so many CPUs cannot do, or none of the wanted
+    servers."""
     found = {}
     for name, planned in cases(scope, cpus).items():
         if name in (args.only or scope.experiments):

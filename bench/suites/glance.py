@@ -1,4 +1,5 @@
-"""The comparison at a glance: one line for each kind of figure, one column for each participant, weft = 1."""
+"""The comparison at a glance: one line for each kind of figure, one column for each
+participant, weft = 1."""
 import statistics
 
 from bench.pipeline.results import plain
@@ -51,7 +52,8 @@ def kinds(results):
 
 
 def mean(results, points, who):
-    """The geometric mean of how good it is at the points, of those at which it has a figure."""
+    """The geometric mean of how good it is at the points, of those at which it has a
+    figure."""
     ratios = [r.value for name, figure in points if (r := results.goodness(name, figure, who)) and r.value > 0]
     return statistics.geometric_mean(ratios) if ratios else None
 

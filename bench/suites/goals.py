@@ -1,4 +1,5 @@
-"""What weft must reach beside its peers: ratios of medians in one run, weft over the best peer (floors apart)."""
+"""What weft must reach beside its peers: ratios of medians in one run, weft over the
+best peer (floors apart)."""
 from statistics import geometric_mean
 
 from bench.pipeline.goal import Goal, Point, absolute, compared
@@ -29,7 +30,8 @@ def of_experiment(results, experiment, figures, among, wanted, **more):
 
 
 def paired(results, name, figure, among):
-    """(the best of `among`, [(weft's figure, the best one's) of each round that both have])"""
+    """(the best of `among`, [(weft's figure, the best one's) of each round that both
+    have])"""
     best = results.best(name, figure, among)
     ours, others = (results.by_round(name, who, figure) if who else {} for who in ("weft", best))
     return best, {at: (ours[at], others[at]) for at in sorted(ours.keys() & others.keys())}

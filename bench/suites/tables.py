@@ -50,7 +50,8 @@ def times_weft(results, name, figure, who):
 
 
 def belongs(results, experiment, case):
-    """Whether a case is shown there: a plain echo may have been run for one experiment, and belong to another, too."""
+    """Whether a case is shown there: a plain echo may have been run for one experiment,
+    and belong to another, too."""
     if "bench" in case or not all(case[key] == value for key, value in PLAIN.items()):
         return case["experiment"] == experiment
     if experiment == "scaling":
@@ -131,7 +132,8 @@ def micro_order(results, name):
 
 
 def sections(results):
-    """(title, rows, columns flush left) for each experiment that was run; the head is the first row."""
+    """(title, rows, columns flush left) for each experiment that was run; the head is
+    the first row."""
     for experiment, title in EXPERIMENTS.items():
         names = [name for name, case in results.cases.items() if belongs(results, experiment, case)]
         if not names or experiment == "scaling" and len(names) < 2:
@@ -189,7 +191,7 @@ def summary(found):
 
 
 def absences(data):
-    """Who was left out of what, and why, one line each."""
+    """The participants that were left out, of what, and why, one line each."""
     for name, why in data["absent"].items():
         yield f"{name}: {why}"
     for f in data["failures"]:

@@ -1,10 +1,12 @@
-// echo-asio: the echo server of the benchmark on Boost.Asio: a coroutine for each connection.
+// echo-asio: the echo server of the benchmark on Boost.Asio: a coroutine for each
+// connection.
 //
-// Of the two usual forms for several threads, one io_context that all run, or one for each, this is the second, which
-// is the quicker: a connection stays with its thread, so there is no strand and no lock that anyone waits for, and the
-// concurrency hint 1 lets Asio queue handlers without waking others. Every thread accepts on a listener of its own;
-// SO_REUSEPORT lets the kernel deal out the connections, by a hash: with few of them the threads may get very different
-// shares, which is what this form costs.
+// Of the two usual forms for several threads, one io_context that all run, or one for
+// each, this is the second, which is the quicker: a connection stays with its thread,
+// so there is no strand and no lock that anyone waits for, and the concurrency hint 1
+// lets Asio queue handlers without waking others. Every thread accepts on a listener of
+// its own; SO_REUSEPORT lets the kernel deal out the connections, by a hash: with few
+// of them the threads may get very different shares, which is what this form costs.
 #include <array>
 #include <boost/asio.hpp>
 #include <chrono>
@@ -30,7 +32,8 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using boost::system::error_code;
 
-// The executor is named instead of any_io_executor: what is known when compiling need not be looked up at run time.
+// The executor is named instead of any_io_executor: what is known when compiling need
+// not be looked up at run time.
 using executor = asio::io_context::executor_type;
 template <typename T = void>
 using task = asio::awaitable<T, executor>;
@@ -40,13 +43,13 @@ using timer = asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_t
                                          executor>;
 using reuse_port = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
 
-// Results as tuples, not exceptions: every connection ends with an error. What is `deferred` is awaited without a
-// coroutine frame of its own for each operation.
+// Results as tuples, not exceptions: every connection ends with an error. What is
+// `deferred` is awaited without a coroutine frame of its own for each operation.
 constexpr auto quietly = asio::as_tuple(asio::deferred);
 
 constexpr int backlog = 65535;
 
-// --- coroutines ------------------------------------------------------------------------------------------------------
+// --- coroutines ----------------------------------------------------------------------
 
 static task<> serve(tcp_socket socket)
 {
@@ -63,7 +66,8 @@ static task<> serve(tcp_socket socket)
     }
 }
 
-// accept_all throws when it is out of descriptors, say: what was measured from here on would mean nothing.
+// accept_all throws when it is out of descriptors, say: what was measured from here on
+// would mean nothing.
 static task<> accept_all(tcp_acceptor &acceptor)
 {
     for (;;) {
@@ -72,7 +76,8 @@ static task<> accept_all(tcp_acceptor &acceptor)
     }
 }
 
-// stall goes by the clock, not by when it was last served; moments that have passed meanwhile are left out.
+// stall goes by the clock, not by when it was last served; moments that have passed
+// meanwhile are left out.
 static task<> stall(executor ex)
 {
     const auto period = std::chrono::milliseconds(STALL_PERIOD_MS);
@@ -94,7 +99,7 @@ static task<> hog(executor ex)
     }
 }
 
-// --- threads ---------------------------------------------------------------------------------------------------------
+// --- threads -------------------------------------------------------------------------
 
 [[noreturn]] static void die(const boost::system::system_error &e)
 {

@@ -1,14 +1,17 @@
-// echo-epoll: the floor that weft is measured against: a bare edge-triggered epoll loop a thread, and nothing else.
+// echo-epoll: the floor that weft is measured against: a bare edge-triggered epoll loop
+// a thread, and nothing else.
 //
-// Thread 0 accepts, and gives the connections to the threads in turn. SO_REUSEPORT would spread them by a hash: of 16
-// connections one thread of two may get 11, and the figure would depend on luck. In turn, the load is as even as it can
-// be, which is the best a loop per thread can do.
+// Thread 0 accepts, and gives the connections to the threads in turn. SO_REUSEPORT
+// would spread them by a hash: of 16 connections one thread of two may get 11, and the
+// figure would depend on luck. In turn, the load is as even as it can be, which is the
+// best a loop per thread can do.
 //
-// A connection is registered once, IN|OUT|RDHUP, edge-triggered, and stays with its thread. A read that did not fill
-// the buffer has emptied the socket, and later bytes raise a new edge: so there is no second read to see EAGAIN (with
-// --drain there is, for comparison). An end of stream that was there already shows as RDHUP in the event; then reading
-// goes on until it is reached. What a peer does not take is kept aside, and nothing more is read from it until that is
-// gone.
+// A connection is registered once, IN|OUT|RDHUP, edge-triggered, and stays with its
+// thread. A read that did not fill the buffer has emptied the socket, and later bytes
+// raise a new edge: so there is no second read to see EAGAIN (with --drain there is,
+// for comparison). An end of stream that was there already shows as RDHUP in the event;
+// then reading goes on until it is reached. What a peer does not take is kept aside,
+// and nothing more is read from it until that is gone.
 #include "bench/echo/server.h"
 
 #include <errno.h>
@@ -35,7 +38,7 @@ struct loop {
     const struct server_options *opt;
     struct loop *all;
     unsigned count;
-    unsigned turn; // loop 0 only: who gets the next connection
+    unsigned turn; // loop 0 only: the loop that gets the next connection
     int listener;  // loop 0 only, else -1; so is the next
     int stall;     // timerfd, or -1
     int epoll;
@@ -49,7 +52,7 @@ __attribute__((noreturn)) static void die(const char *what)
     exit(1);
 }
 
-// --- connections -----------------------------------------------------------------------------------------------------
+// --- connections ---------------------------------------------------------------------
 
 static void drop(struct conn *c)
 {
@@ -83,7 +86,8 @@ static int flush(struct conn *c)
     return 0;
 }
 
-// echo writes `n` bytes back.  Returns: 0 all gone; -EAGAIN if some had to be kept; another error.
+// echo writes `n` bytes back.  Returns: 0 all gone; -EAGAIN if some had to be kept;
+// another error.
 static int echo(struct conn *c, const char *bytes, size_t n)
 {
     ssize_t m = send(c->fd, bytes, n, MSG_NOSIGNAL);
@@ -96,7 +100,8 @@ static int echo(struct conn *c, const char *bytes, size_t n)
     return err ? err : flush(c); // tried until EAGAIN: only then is there an edge to come
 }
 
-// serve handles one event.  Returns: 0, or -EAGAIN, if the connection goes on; another error, or -ENODATA, at its end.
+// serve handles one event.  Returns: 0, or -EAGAIN, if the connection goes on; another
+// error, or -ENODATA, at its end.
 static int serve(struct loop *l, struct conn *c, uint32_t events)
 {
     bool until_empty = l->opt->drain || c->kept || (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
@@ -145,7 +150,7 @@ static void accept_all(struct loop *l)
     }
 }
 
-// --- loops -----------------------------------------------------------------------------------------------------------
+// --- loops ---------------------------------------------------------------------------
 
 static void handle(struct loop *l, const struct epoll_event *ev)
 {
@@ -196,7 +201,7 @@ static int start_stalls(void)
     return fd;
 }
 
-// --- the threads -----------------------------------------------------------------------------------------------------
+// --- the threads ---------------------------------------------------------------------
 
 static void start(struct loop *loops, unsigned count, const struct server_options *opt)
 {

@@ -1,11 +1,14 @@
 // echo-libuv: the echo server of the benchmark on libuv: a loop a thread.
 //
-// A loop of libuv belongs to one thread, so several threads are several loops, each with a listener of its own on the
-// same port. SO_REUSEPORT lets the kernel deal out the connections, by a hash: with few of them the loops may get very
-// different shares, which is what this form costs. uv_tcp_bind has no flag for it before libuv 1.49, hence setsockopt.
+// A loop of libuv belongs to one thread, so several threads are several loops, each
+// with a listener of its own on the same port. SO_REUSEPORT lets the kernel deal out
+// the connections, by a hash: with few of them the loops may get very different shares,
+// which is what this form costs. uv_tcp_bind has no flag for it before libuv 1.49,
+// hence setsockopt.
 //
-// Bytes are written as Node.js does it: uv_try_write first, which allocates nothing, and uv_write for what the peer
-// did not take. Until that is gone nothing more is read from it. All connections of a loop read into the same buffer.
+// Bytes are written as Node.js does it: uv_try_write first, which allocates nothing,
+// and uv_write for what the peer did not take. Until that is gone nothing more is read
+// from it. All connections of a loop read into the same buffer.
 #include "bench/echo/server.h"
 
 #include <errno.h>
@@ -46,7 +49,7 @@ static void check(const char *what, int err)
         die(what, err);
 }
 
-// --- connections -----------------------------------------------------------------------------------------------------
+// --- connections ---------------------------------------------------------------------
 
 static void free_handle(uv_handle_t *handle)
 {
@@ -111,8 +114,8 @@ static void on_read(uv_stream_t *conn, ssize_t n, const uv_buf_t *buf)
         drop(conn);
 }
 
-// on_connection does not learn of it when descriptors run out: libuv then accepts with one kept in reserve, and closes,
-// so that it is the client who notices.
+// on_connection does not learn of it when descriptors run out: libuv then accepts with
+// one kept in reserve, and closes, so that the client notices.
 static void on_connection(uv_stream_t *listener, int status)
 {
     check("accepting", status); // what was measured from here on would mean nothing
@@ -126,9 +129,10 @@ static void on_connection(uv_stream_t *listener, int status)
         drop((uv_stream_t *)conn);
 }
 
-// --- bad neighbours --------------------------------------------------------------------------------------------------
+// --- bad neighbours ------------------------------------------------------------------
 
-// on_stall goes by the clock, not by when it was last served; moments that have passed meanwhile are left out.
+// on_stall goes by the clock, not by when it was last served; moments that have passed
+// meanwhile are left out.
 static void on_stall(uv_timer_t *timer)
 {
     struct loop *l = timer->data;
@@ -149,7 +153,8 @@ static void start_stall(struct loop *l)
     check("uv_timer_start", uv_timer_start(&l->stall, on_stall, STALL_PERIOD_MS, 0));
 }
 
-// on_hog is called once each turn, and the turns do not wait for anything as long as there is an idle handle.
+// on_hog is called once each turn, and the turns do not wait for anything as long as
+// there is an idle handle.
 static void on_hog(uv_idle_t *idle)
 {
     (void)idle;
@@ -162,7 +167,7 @@ static void start_hog(struct loop *l)
     check("uv_idle_start", uv_idle_start(&l->hog, on_hog));
 }
 
-// --- listeners and loops ---------------------------------------------------------------------------------------------
+// --- listeners and loops -------------------------------------------------------------
 
 static int descriptor(const struct loop *l)
 {
@@ -171,7 +176,8 @@ static int descriptor(const struct loop *l)
     return fd;
 }
 
-// listen_on puts the address that it got into `addr`, so that the next one takes the same port.
+// listen_on puts the address that it got into `addr`, so that the next one takes the
+// same port.
 static void listen_on(struct loop *l, struct sockaddr_storage *addr)
 {
     int on = 1;

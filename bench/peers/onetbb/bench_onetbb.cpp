@@ -1,14 +1,18 @@
-// bench-onetbb: those of weft's micro benchmarks that oneTBB has a shape for, the fork-join ones. One line a result:
-// name, value and unit, with tabs between. Build it at the top of the tree:
+// bench-onetbb: those of weft's micro benchmarks that oneTBB has a shape for, the
+// fork-join ones. One line a result: name, value and unit, with tabs between. Build it
+// at the top of the tree:
 //
-//   c++ -std=c++20 -O2 -DNDEBUG -I. -o build/peers/onetbb/bench-onetbb bench/peers/onetbb/bench_onetbb.cpp
+//   c++ -std=c++20 -O2 -DNDEBUG -I. -o build/peers/onetbb/bench-onetbb
+//   bench/peers/onetbb/bench_onetbb.cpp
 //       $(pkg-config --cflags --libs tbb) -pthread
 //
-// Tasks are those of a task_group. A task of oneTBB is a function that runs to its end: one that waits for others runs
-// some of them meanwhile, on its own stack, and cannot be set aside as a task with a stack of its own can.
+// Tasks are those of a task_group. A task of oneTBB is a function that runs to its end:
+// one that waits for others runs some of them meanwhile, on its own stack, and cannot
+// be set aside as a task with a stack of its own can.
 //
-// The main thread enters an arena of so many slots, and is one of its workers as long as it is inside: the driver is on
-// the pool. Peak memory is the process's, so start the program once for each name.
+// The main thread enters an arena of so many slots, and is one of its workers as long
+// as it is inside: the driver is on the pool. Peak memory is the process's, so start
+// the program once for each name.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -31,7 +35,7 @@ using clock_type = std::chrono::steady_clock;
 
 constexpr int million = 1000000;
 
-// --- measuring -------------------------------------------------------------------------------------------------------
+// --- measuring -----------------------------------------------------------------------
 
 // A figure of something that went wrong says nothing: this ends the program.
 void expect(long long got, long long expected, const char *what)
@@ -69,7 +73,7 @@ double median(int reps, double (*once)())
     return (values[(values.size() - 1) / 2] + values[values.size() / 2]) / 2;
 }
 
-// --- tasks one by one ------------------------------------------------------------------------------------------------
+// --- tasks one by one ----------------------------------------------------------------
 
 // One group for all of them: waiting leaves it as good as new.
 double spawn_join_seq_once()
@@ -86,7 +90,8 @@ double spawn_join_seq_once()
     return took / million;
 }
 
-// There are no handles: the group is waited for as a whole, and each task marks that it ran.
+// There are no handles: the group is waited for as a whole, and each task marks that it
+// ran.
 double batch_once(int count)
 {
     std::vector<int> marks(static_cast<size_t>(count));
@@ -129,13 +134,14 @@ double chained_spawn_once()
     return took / million;
 }
 
-// --- trees -----------------------------------------------------------------------------------------------------------
+// --- trees ---------------------------------------------------------------------------
 
 constexpr int fan_out = 10;
 constexpr long long leaves = million;
 constexpr long long skynet_sum = 499999500000; // 0 + 1 + ... + (leaves - 1)
 
-// The sum of the numbers of n leaves, from the first one on: a group a node, and the sums go to its frame.
+// The sum of the numbers of n leaves, from the first one on: a group a node, and the
+// sums go to its frame.
 long long skynet_node(long long first, long long n)
 {
     if (n == 1)
@@ -161,9 +167,10 @@ double skynet_once()
 constexpr int fib_n = 32;
 constexpr int fib_result = 2178309;
 
-// fib(n) starts a task for fib(n - 1), and computes fib(n - 2) itself, by a plain call that starts one in its turn: one
-// a call above 1, and no cut-off. parallel_invoke is no faster. A task_group_context that all groups share would be, by
-// a fifth to two fifths, but then the whole tree is cancelled as one, and few write it so.
+// fib(n) starts a task for fib(n - 1), and computes fib(n - 2) itself, by a plain call
+// that starts one in its turn: one a call above 1, and no cut-off. parallel_invoke is
+// not faster. A task_group_context that all groups share would be, by a fifth to two
+// fifths, but then the whole tree is cancelled as one, and few write it so.
 int fib(int n)
 {
     if (n < 2)
@@ -185,7 +192,7 @@ double fib32_once()
     return took / 1e6;
 }
 
-// --- the command line ------------------------------------------------------------------------------------------------
+// --- the command line ----------------------------------------------------------------
 
 struct bench {
     const char *name;

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""echo-asyncio and echo-uvloop: the echo server of the benchmark in Python, on asyncio's own loop or on uvloop.
+"""echo-asyncio and echo-uvloop: the echo server of the benchmark in Python, on
+asyncio's own loop or on uvloop.
 
-A protocol, not streams: the quicker form, and the one by which uvloop is measured. The buffered kind, since the other
-reads into 256 KiB that asyncio allocates each time, which makes a short message cost about three times as much.
+A protocol, not streams: the quicker form, and the one by which uvloop is measured. The
+buffered kind, since the other reads into 256 KiB that asyncio allocates each time,
+which makes a short message cost about three times as much.
 
-Threads share the interpreter lock, so N workers are N processes: this one serves, and so do N-1 children. SO_REUSEPORT
-lets the kernel deal out the connections, by a hash. What this process alone has used (CPU time, memory) is all of it
-only with one worker.
+Threads share the interpreter lock, so N workers are N processes: this one serves, and
+so do N-1 children. SO_REUSEPORT lets the kernel deal out the connections, by a hash.
+What this process alone has used (CPU time, memory) is all of it only with one worker.
 """
 import argparse
 import asyncio
@@ -27,7 +29,8 @@ PR_SET_PDEATHSIG = 1
 
 
 class Echo(asyncio.BufferedProtocol):
-    """One connection. All of them read into the same buffer, since what is written is a copy."""
+    """One connection. All of them read into the same buffer, since what is written is a
+    copy."""
 
     buffer = bytearray(READ_BUFFER)
 
@@ -41,7 +44,8 @@ class Echo(asyncio.BufferedProtocol):
         self.transport.write(self.buffer[:count])
 
     def pause_writing(self):
-        """The peer does not take everything: then nothing more is read from it until it has."""
+        """The peer does not take everything: then nothing more is read from it until it
+        has."""
         self.transport.pause_reading()
 
     def resume_writing(self):
@@ -76,7 +80,8 @@ async def serve(listener, children, neighbours):
     for child in children:
         loop.add_reader(os.pidfd_open(child), lost_child)
     server = await loop.create_server(Echo, sock=listener)
-    # Not by create_server's `backlog`: asyncio also tries to accept that often in one go, descriptors or not.
+    # Not by create_server's `backlog`: asyncio also tries to accept that often in one
+    # go, descriptors or not.
     listener.listen(BACKLOG)
     async with server:
         await asyncio.gather(server.serve_forever(), *(neighbour() for neighbour in neighbours))
@@ -91,7 +96,8 @@ def lost_child():
 
 
 def fork(count):
-    """Which of `count` processes this one is, 0 the parent, and its children. They end when it does."""
+    """Which of `count` processes this one is, 0 the parent, and its children. They end
+    when it does."""
     parent = os.getpid()
     children = []
     for index in range(1, count):
@@ -107,7 +113,8 @@ def fork(count):
 
 def listen_on(address):
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-    # Both loops set TCP_NODELAY on what they accept, but asyncio only if the listener says that it is TCP.
+    # Both loops set TCP_NODELAY on what they accept, but asyncio only if the listener
+    # says that it is TCP.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

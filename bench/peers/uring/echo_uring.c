@@ -1,20 +1,25 @@
-// echo-uring: another floor, beside bench/peers/epoll: a bare io_uring loop a thread, and nothing else. Build
-// it at the top of the tree:
+// echo-uring: another floor, beside bench/peers/epoll: a bare io_uring loop a thread,
+// and nothing else. Build it at the top of the tree:
 //
-//   cc -std=gnu11 -D_GNU_SOURCE -O2 -I. -o build/peers/uring/echo-uring bench/peers/uring/echo_uring.c
+//   cc -std=gnu11 -D_GNU_SOURCE -O2 -I. -o build/peers/uring/echo-uring
+//   bench/peers/uring/echo_uring.c
 //       bench/echo/server.c $(pkg-config --cflags --libs liburing) -pthread
 //
-// Loop 0 accepts, and gives the connections to the loops in turn, by a message to the other's ring: SO_REUSEPORT would
-// spread them by a hash, an accept on each ring by which loop happens to be waiting. Connections are
-// registered ("direct") descriptors from the beginning, and never in the table of the process.
+// Loop 0 accepts, and gives the connections to the loops in turn, by a message to the
+// other's ring: SO_REUSEPORT would spread them by a hash, an accept on each ring by
+// which loop happens to be waiting. Connections are registered ("direct") descriptors
+// from the beginning, and never in the table of the process.
 //
-// A connection has a multishot receive, which takes a buffer from the loop's ring of them when there are bytes, and
-// not before. The bytes are sent from that buffer, then it goes back. At most one send of a connection is under way,
-// the kernel completes it (MSG_WAITALL), and what comes meanwhile queues behind it. A connection whose queue is long
-// has its receive cancelled until the peer has taken everything; one that found no buffer waits for one.
+// A connection has a multishot receive, which takes a buffer from the loop's ring of
+// them when there are bytes, and not before. The bytes are sent from that buffer, then
+// it goes back. At most one send of a connection is under way, the kernel completes it
+// (MSG_WAITALL), and what comes meanwhile queues behind it. A connection whose queue is
+// long has its receive cancelled until the peer has taken everything; one that found no
+// buffer waits for one.
 //
-// The plain form, a buffer a connection and each send linked to the next receive, is shorter and slower. CPU time of
-// the server for a message, with its client on the same CPU, median of nine rounds, Linux 6.18:
+// The plain form, a buffer a connection and each send linked to the next receive, is
+// shorter and slower. CPU time of the server for a message, with its client on the same
+// CPU, median of nine rounds, Linux 6.18:
 //
 //                                              128 connections   1 connection
 //   bare epoll                                      4.64 us         7.06 us
@@ -44,7 +49,8 @@ enum {
     NONE = -1,
 };
 
-// What a completion is about: in the low bits of its user data. The rest is the connection, if there is one.
+// What a completion is about: in the low bits of its user data. The rest is the
+// connection, if there is one.
 enum { ACCEPTED, TAKEN, RECEIVED, SENT, STALLED, DONE, TAGS = 7 };
 
 struct conn {
@@ -70,7 +76,7 @@ struct loop {
     struct loop *all;
     unsigned count;
     int listener;  // loop 0 only; so is the next
-    unsigned turn; // who gets the next connection
+    unsigned turn; // the loop that gets the next connection
     struct __kernel_timespec stall_due;
     struct io_uring_buf_ring *buffer_ring;
     struct buffer buffers[BUFFERS];
@@ -94,7 +100,7 @@ static void check(const char *what, int result)
         die(what, -result);
 }
 
-// --- submissions -----------------------------------------------------------------------------------------------------
+// --- submissions ---------------------------------------------------------------------
 
 static struct io_uring_sqe *next_sqe(struct loop *l)
 {
@@ -106,7 +112,8 @@ static struct io_uring_sqe *next_sqe(struct loop *l)
     return sqe;
 }
 
-// room_for_two makes sure that the next two go out together: links do not reach from one submission to the next.
+// room_for_two makes sure that the next two go out together: links do not reach from
+// one submission to the next.
 static void room_for_two(struct loop *l)
 {
     if (io_uring_sq_space_left(&l->ring) < 2)
@@ -160,7 +167,7 @@ static void close_file(struct loop *l, int file)
     quietly(sqe, DONE);
 }
 
-// --- buffers ---------------------------------------------------------------------------------------------------------
+// --- buffers -------------------------------------------------------------------------
 
 static void give_back(struct loop *l, int buffer)
 {
@@ -189,9 +196,10 @@ static void remove_first(struct loop *l, struct conn *c)
     give_back(l, buffer);
 }
 
-// --- connections -----------------------------------------------------------------------------------------------------
+// --- connections ---------------------------------------------------------------------
 
-// go_on decides what comes next, after something of the connection was completed. It may be gone afterwards.
+// go_on decides what comes next, after something of the connection was completed. It
+// may be gone afterwards.
 static void go_on(struct loop *l, struct conn *c)
 {
     bool idle = !c->receiving && !c->starved && c->first == NONE;
@@ -213,8 +221,8 @@ static void starve(struct loop *l, struct conn *c)
     l->starved_end = &c->next_starved;
 }
 
-// feed lets as many connections receive again as there are buffers. Each of them has something to read, so each will be
-// heard of, and then it is the next ones' turn.
+// feed lets as many connections receive again as there are buffers. Each of them has
+// something to read, so each will be heard of, and then it is the next ones' turn.
 static void feed(struct loop *l)
 {
     for (unsigned n = l->buffers_free; n && l->starved; n--) {
@@ -251,7 +259,8 @@ static void on_received(struct loop *l, struct conn *c, const struct io_uring_cq
     go_on(l, c);
 }
 
-// on_sent: a send that failed ends the connection, and whatever else was to be sent is dropped.
+// on_sent: a send that failed ends the connection, and whatever else was to be sent is
+// dropped.
 static void on_sent(struct loop *l, struct conn *c, int result)
 {
     bool failed = result != l->buffers[c->first].size;
@@ -274,7 +283,8 @@ static void take(struct loop *l, int file)
     receive(l, c);
 }
 
-// pass_on sends a file to another ring, where it is completed as TAKEN. This one's reference is closed after that.
+// pass_on sends a file to another ring, where it is completed as TAKEN. This one's
+// reference is closed after that.
 static void pass_on(struct loop *l, struct loop *to, int file)
 {
     room_for_two(l);
@@ -306,7 +316,7 @@ static void on_accepted(struct loop *l, const struct io_uring_cqe *cqe)
         accept_all(l);
 }
 
-// --- loops -----------------------------------------------------------------------------------------------------------
+// --- loops ---------------------------------------------------------------------------
 
 static void arm_stall(struct loop *l)
 {
@@ -428,9 +438,10 @@ static void *run(void *arg)
     return NULL;
 }
 
-// --- the listening socket --------------------------------------------------------------------------------------------
+// --- the listening socket ------------------------------------------------------------
 
-// Accepted sockets inherit TCP_NODELAY: a registered one has no descriptor that setsockopt could be called with.
+// Accepted sockets inherit TCP_NODELAY: a registered one has no descriptor that
+// setsockopt could be called with.
 static int listen_on(const char *addr)
 {
     int on = 1;
