@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "tests/support/own.h"
 #include "tests/support/peer.h"
 #include "tests/support/tasks.h"
 
@@ -355,6 +356,7 @@ static int write_beyond(void *arg)
 
     peer_fill(buf, MEMORY, 7, 0);
     peer_tcp_pair(fd);
+    take_for_own(fd[0]);
     assert_int_equal(weft_poll(fd[0], POLLOUT), POLLOUT); // it is registered
     size_t taken = (size_t)fd[1];
     pthread_t peer = peer_start(take_all, &taken);
@@ -453,6 +455,7 @@ static int read_beyond(void *arg)
     if (setsockopt(fd[0], SOL_SOCKET, SO_RCVBUFFORCE, &much, sizeof(much)) < 0 ||
         setsockopt(fd[1], SOL_SOCKET, SO_SNDBUFFORCE, &much, sizeof(much)) < 0)
         return munmap(buf, 2 * MEMORY) | weft_close(fd[0]) | weft_close(fd[1]); // that many segments need a privilege
+    take_for_own(fd[0]);
     weft_task *t = spawn(read_byte, &(struct one){ fd[0], &c });
     wait_parked(t, "weft_read"); // it is registered
     peer_write(fd[1], "x", 1);

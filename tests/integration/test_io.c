@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/timerfd.h>
 
+#include "tests/support/own.h"
 #include "tests/support/peer.h"
 #include "tests/support/tasks.h"
 
@@ -191,13 +192,21 @@ static int read_to_the_end(void *arg)
     return weft_close(f->fd[0]);
 }
 
+static int read_own_to_the_end(void *arg)
+{
+    const struct fixture *f = arg;
+
+    take_for_own(f->fd[0]);
+    return read_to_the_end(arg);
+}
+
 // The end may come with the edge of the last bytes: a short read must not make the next
 // one wait for another edge.
 static void the_end_of_the_stream_is_read_for_ever(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < wf_test_rounds(20); i++)
-        on_each_pair(read_to_the_end);
+        on_each_pair(i % 2 ? read_own_to_the_end : read_to_the_end);
 }
 
 static int read_to_the_reset(void *arg)
@@ -209,6 +218,8 @@ static int read_to_the_reset(void *arg)
 
     for (unsigned i = 0; i < wf_test_rounds(100); i++) {
         peer_tcp_pair(fd);
+        if (i % 2)
+            take_for_own(fd[0]);
         c.fd = fd[0];
         weft_task *reader = spawn(read_some, &c);
         wait_parked(reader, "weft_read");

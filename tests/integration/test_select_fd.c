@@ -6,6 +6,7 @@
 #include "base/compiler.h"
 #include "tests/support/chans.h"
 #include "tests/support/left.h"
+#include "tests/support/own.h"
 #include "tests/support/peer.h"
 
 struct ask {
@@ -72,8 +73,11 @@ static int at_once(void *arg)
     char c[64];
     (void)arg;
 
-    for (int kind = 0; kind < PEER_KINDS; kind++) {
-        peer_pair((enum peer_kind)kind, fd);
+    for (int i = 0; i < 2 * PEER_KINDS; i++) {
+        enum peer_kind kind = (enum peer_kind)(i / 2);
+        peer_pair(kind, fd);
+        if (i % 2)
+            take_for_own(fd[0]);
         register_it(fd);
         for (int round = 0; round < 50; round++) {
             assert_int_equal(ready_now(fd[0], POLLIN), 0);

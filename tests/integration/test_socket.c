@@ -1,5 +1,6 @@
 // What sockets have beyond streams of bytes: messages, flags, urgent data, and
 // descriptors that are passed.
+#include "tests/support/own.h"
 #include "tests/support/peer.h"
 #include "tests/support/tasks.h"
 
@@ -97,9 +98,10 @@ static int datagrams(void *arg)
 {
     char buf[64];
     int fd[2];
-    (void)arg;
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fd), 0);
+    if (arg)
+        take_for_own(fd[0]);
     struct call c = { .fd = fd[0], .n = sizeof(c.buf) };
     weft_task *reader = spawn(read_some, &c);
     wait_parked(reader, "weft_read");
@@ -119,6 +121,7 @@ static void a_short_datagram_is_not_the_last(void **state)
 {
     (void)state;
     assert_int_equal(run_tasks(datagrams, NULL), 0);
+    assert_int_equal(run_tasks(datagrams, (void *)"own"), 0);
 }
 
 static int flags(void *arg)
