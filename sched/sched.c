@@ -308,6 +308,8 @@ void wf_sched_stop(struct wf_sched *s)
 
 // --- Watching ------------------------------------------------------------------------
 
+enum { STILL_LOOKS = 4 };
+
 static bool has_backlog(struct wf_worker *w)
 {
     return wf_load_relaxed(&w->next) || wf_ring_size(&w->ring) > 0 || wf_deque_size(&w->deque) > 0; // relaxed: a hint
@@ -343,16 +345,20 @@ static bool blocked(const struct wf_worker *w)
 
 // look tells how the worker has done since the last look, `elapsed` ns ago:
 // WF_WATCH_STUCK, WF_WATCH_BRISK, or 0. Stuck is one that has computed, or was blocked,
-// in one task all the while. A worker that did not get the processor is not: its work
-// is not more urgent for being moved, and what others would poll for it would overtake
-// the rest.
+// in one task all the while. A worker that did not get the processor is not, at first:
+// its work is not more urgent for being moved, and what others would poll for it would
+// overtake the rest. But after STILL_LOOKS looks it is: on a machine with ten times as
+// many threads as processors, or at nice 19, it may never get a quarter of one, and
+// what stands in its next slot waited as long as that lasted.
 static unsigned look(struct wf_sched *s, struct wf_worker *w, int64_t elapsed)
 {
     uint64_t ticks = wf_load_relaxed(&w->ticks); // relaxed: a hint
     int64_t ran = (int64_t)(ticks - w->ticks_seen);
     int64_t cpu = cpu_time(w), used = cpu - w->cpu_seen;
-    bool stuck = ran == 0 && !asleep(s, w) && (used >= elapsed / 4 || blocked(w));
+    bool still = ran == 0 && !asleep(s, w);
 
+    w->still = still ? w->still + 1 : 0;
+    bool stuck = still && (used >= elapsed / 4 || w->still >= STILL_LOOKS || blocked(w));
     w->ticks_seen = ticks;
     w->cpu_seen = cpu;
     wf_store_relaxed(&w->overdue, stuck); // relaxed: a hint for thieves

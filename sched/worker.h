@@ -103,6 +103,7 @@ struct wf_worker {
     _Atomic bool overdue;                                   // A: it has not moved: set by the watch, a hint
     uint64_t ticks_seen;                                    // of the watch: at its last look,
     int64_t cpu_seen;                                       // of the watch: and the thread's CPU time then
+    unsigned still;                                         // of the watch: at how many looks in a row it had not moved
     struct wf_parker parker;                                // A
     struct wf_deque deque;                                  // spawned, not begun: newest first
     struct wf_ring ring;                                    // woken, or yielded: oldest first
