@@ -6,6 +6,7 @@ import pathlib
 import sys
 import tempfile
 
+import guests
 import labels
 import layers
 import orders
@@ -31,7 +32,9 @@ BUILD = {
     "include/weft/ab.h": "// May park.\nWEFT_API int weft_a(void);\n\n// Never parks.\nWEFT_API int weft_b(void);\n",
     "include/weft/c.h": "WEFT_API int weft_c(void);\n",
     "tests/integration/test_cancel_table_a.c": '    { "weft_a: in a way" },\n',
-    "tests/CMakeLists.txt": "wf_test(unit/a)\nwf_test(integration/a)\nwf_test(integration/test_cancel_table_a)\n",
+    "tests/unit/test_a.c": "static void it_is_so(void **state)\n",
+    "tests/CMakeLists.txt": "wf_test(unit/a)\nwf_test(unit/test_a)\n"
+                            "wf_test(integration/a)\nwf_test(integration/test_cancel_table_a)\n",
 }
 GOOD = [
     (layers, "sched/a.c", '#include "sched/a.h"\n#include <errno.h>\n#include "base/list.h"\n'),
@@ -43,6 +46,7 @@ GOOD = [
     (layers, "examples/adapters/a.c", '#include "a.h"\n#include <weft.h>\n'),
     (orders, "base/a.c", "// [D1] the owner wrote it\nint x = wf_load_acquire(\n    &y);\n"),
     (orders, "base/a.c", "wf_store_relaxed(&x,\n    1); // relaxed: not shared yet\n"),
+    (guests, "docs/guests.md", "| a | shown by |\n|---|---|\n| yes | `unit/test_a.c`: `it_is_so` |\n\n| b |\n| no |\n"),
     (labels, "base/a.c", "//   D1  push -> steal\nf(); // [D1]\n"),
     (parking, "docs/cancellation.md", PAGE.replace("`weft_b`", "- Others: `weft_b()`, say.")),
     (parking, "include/weft/d.h", "// weft_a and weft_d are alike.\ntypedef int weft_d;\n"),
@@ -78,6 +82,9 @@ BAD = [  # check, file, its text, the line that must be reported
     (orders, "base/a.c", "// relaxed: too far away\n\n\n\nwf_store_relaxed(&x, 1);\n", 5),
     (orders, "base/a.c", "wf_cas_acq_rel(&x, &y, 1); // takes it\n", 1),
     (orders, "base/a.c", "atomic_thread_fence(z); // [D1] release\n", 1),
+    (guests, "docs/guests.md", "\n`unit/test_a.c`:\n`it_is_not`\n", 2),
+    (guests, "docs/guests.md", "`unit/test_b.c`: `it_is_so`\n", 1),
+    (guests, "docs/guests.md", "| a | shown by |\n|---|---|\n| yes | `it_is_so` |\n", 3),
     (labels, "base/a.c", "f(); // [D1]\n", 1),
     (labels, "base/a.c", "//   D1  push -> steal\n", 1),
     (labels, "base/a.c", "//   D2  push -> steal\nf(); // [D2]\n", 1),
