@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/descriptor.h"
 #include "base/mem.h"
 #include "reactor/reactor.h"
 
@@ -22,18 +23,12 @@ enum { ROOM_MAX = 65536 };
 
 static int make_set(void)
 {
-    if (wf_fault())
-        return -EMFILE;
-    int fd = epoll_create1(EPOLL_CLOEXEC);
-    return fd < 0 ? -errno : fd;
+    return wf_fault() ? -EMFILE : wf_above_standard(epoll_create1(EPOLL_CLOEXEC));
 }
 
 static int make_wake(void)
 {
-    if (wf_fault())
-        return -EMFILE;
-    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return fd < 0 ? -errno : fd;
+    return wf_fault() ? -EMFILE : wf_above_standard(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 }
 
 void wf_epoll_make_room(const struct wf_epoll *e)
@@ -111,10 +106,20 @@ int wf_epoll_check(struct wf_epoll *e, int fd, uint64_t tag, bool writable)
     return control(e, EPOLL_CTL_MOD, fd, READABLE | (writable ? EPOLLOUT : 0) | EPOLLET, tag);
 }
 
-void wf_epoll_remove(struct wf_epoll *e, int fd)
+bool wf_epoll_remove(struct wf_epoll *e, int fd)
 {
     int err = control(e, EPOLL_CTL_DEL, fd, 0, 0);
     wf_assert(err == 0 || err == -EBADF || err == -ENOENT || err == -EPERM); // all the others: not in the set
+    return err == 0;
+}
+
+bool wf_epoll_has(struct wf_epoll *e, int fd, uint64_t tag)
+{
+    int err = control(e, EPOLL_CTL_ADD, fd, EPOLLET, tag);
+
+    if (err == 0)
+        control(e, EPOLL_CTL_DEL, fd, 0, 0);
+    return err == -EEXIST;
 }
 
 static int wait_fine(struct wf_epoll *e, int64_t timeout, struct wf_epoll_batch *batch)

@@ -52,9 +52,13 @@ WF_MUST_CHECK int wf_epoll_add(struct wf_epoll *e, int fd, uint64_t tag);
 // thread.
 WF_MUST_CHECK int wf_epoll_check(struct wf_epoll *e, int fd, uint64_t tag, bool writable);
 
-// wf_epoll_remove ends that. It cannot fail: what is not watched is not watched.
+// wf_epoll_remove ends that.  Returns: false if what the number means was not watched.
 // Context: any thread.
-void wf_epoll_remove(struct wf_epoll *e, int fd);
+bool wf_epoll_remove(struct wf_epoll *e, int fd);
+
+// wf_epoll_has tells whether what the number means is watched under it, and, unlike
+// wf_epoll_check, reports nothing anew. `tag`: one that is ignored.  Context: any thread.
+bool wf_epoll_has(struct wf_epoll *e, int fd, uint64_t tag);
 
 // wf_epoll_wait waits up to `timeout` ns (0: not at all; INT64_MAX: without bound). May
 // return early with nothing.

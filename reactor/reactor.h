@@ -133,6 +133,13 @@ WF_MUST_CHECK int wf_source_register(struct wf_reactor *r, int fd, struct wf_sou
 // Context: any thread.
 WF_MUST_CHECK int wf_source_confirm(struct wf_reactor *r, struct wf_source *s, uint32_t generation);
 
+// wf_source_recognise is for a task that was woken by a source which is not weft's own:
+// the number may mean another file by now, though the old one, of which there is a
+// duplicate, has reported something.
+// Returns: 0: it means what the generation does; -EBADF: as wf_source_confirm.
+// Context: any thread.
+WF_MUST_CHECK int wf_source_recognise(struct wf_reactor *r, struct wf_source *s, uint32_t generation);
+
 // wf_source_fresh is told of every descriptor that the kernel has just made for weft:
 // it is weft's own until it is closed. If one of its number is registered still, others
 // have closed that one: it is forgotten.

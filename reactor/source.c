@@ -238,7 +238,8 @@ static void leave(struct wf_reactor *r, struct wf_source *s)
 {
     uint32_t generation = step(s);
 
-    wf_epoll_remove(&r->epoll, s->fd);
+    if (!wf_epoll_remove(&r->epoll, s->fd) && wf_source_is_own(s))
+        wf_store_relaxed(&r->sources.betrayed, true); // relaxed: from soon on
     wf_fetch_sub_relaxed(&r->sources.registered, 1u); // relaxed: a hint for pollers
     unmark(s, WF_EDGE_OWN | WF_EDGE_FRESH);
     set_all(s, value_of(generation, 0));
@@ -365,6 +366,27 @@ int wf_source_confirm(struct wf_reactor *r, struct wf_source *s, uint32_t genera
 
     pthread_mutex_lock(lock_of(chunk, s->fd));
     int err = confirm(r, s, generation);
+    pthread_mutex_unlock(lock_of(chunk, s->fd));
+    return err;
+}
+
+// recognise is wf_source_recognise, under the lock.
+static int recognise(struct wf_reactor *r, struct wf_source *s, uint32_t generation)
+{
+    if (wf_load_relaxed(&s->generation) != generation) // relaxed: changes only under the lock
+        return -EBADF;
+    if (wf_epoll_has(&r->epoll, s->fd, tag_of(0, s->fd))) // no generation is 0: such an event is ignored
+        return 0;
+    leave(r, s);
+    return -EBADF;
+}
+
+int wf_source_recognise(struct wf_reactor *r, struct wf_source *s, uint32_t generation)
+{
+    struct wf_source_chunk *chunk = chunk_of(&r->sources, s->fd);
+
+    pthread_mutex_lock(lock_of(chunk, s->fd));
+    int err = recognise(r, s, generation);
     pthread_mutex_unlock(lock_of(chunk, s->fd));
     return err;
 }

@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/cpus.h"
+#include "base/descriptor.h"
 #include "base/sigpipe.h"
 
 // --- Waking others -------------------------------------------------------------------
@@ -230,7 +231,7 @@ void *wf_worker_main(void *arg)
     wf_overflow_enter(w);
     // One descriptor a worker, kept open, which the monitor reads (sched.c). Without it
     // the monitor cannot tell that the thread is blocked, and assumes that it is not.
-    w->stat = open("/proc/thread-self/stat", O_RDONLY | O_CLOEXEC);
+    w->stat = wf_above_standard(open("/proc/thread-self/stat", O_RDONLY | O_CLOEXEC));
     name_thread(w);
     (void)prctl(PR_SET_TIMERSLACK, 1UL); // sleeps in the poll end on time
     wf_slice_ask(WF_SLICE_USUAL);        // as `slice` says: a thread inherits its creator's

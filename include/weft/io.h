@@ -33,14 +33,15 @@
 //     waits for a thread, the call returns -EBADF at once, and nothing was read or
 //     written. Once the job has begun, it ends on its file, or with -EBADF and nothing
 //     done, and the number is not used again before that. If other code closes the
-//     number, a job that has not begun recognises another file by its device and inode
-//     number, and the call returns -EBADF; the job takes the same file, opened anew,
-//     for its own.
+//     number, a job that has not begun recognises another file by its device, its inode
+//     number and its time of birth, where the file system knows that, and the call
+//     returns -EBADF; the job takes the same file, opened anew, for its own.
 // If other code closes a descriptor that weft has made, without weft_close, one later
 // call may hang that waits on the number's next descriptor, unless weft has made that
 // one, too. After the first such close that weft has noticed, weft treats the
-// descriptors that it makes like any other. The price of all this is one epoll_ctl(2)
-// for each wait on a descriptor that weft has not made.
+// descriptors that it makes like any other. The price of all this is two epoll_ctl(2)
+// for each wait on a descriptor that weft has not made: before the task parks, and when
+// it is woken.
 //
 // Common to all calls below, unless they say otherwise:
 // Returns: what the POSIX call of the same name returns, but a negative errno value for

@@ -91,21 +91,33 @@ static int listener(struct wf_ready *r)
 
 static const struct wf_file_calls accepting = { accept_now, accept_bounded, NULL };
 
+// accept_one is weft_accept, with what the number means now.
+// Returns: also WF_READY_OTHER.
+static ssize_t accept_one(struct wf_ready *r, struct peer *peer)
+{
+    ssize_t got = WF_TRY_POOL;
+    int err = 0;
+
+    if (r->kind != WF_KIND_LISTENER && r->kind != WF_KIND_LISTENER_BLOCKS)
+        err = listener(r);
+    if (err < 0)
+        return err;
+    if (wf_likely(r->kind == WF_KIND_LISTENER))
+        got = wf_ready_run(r, accept_now, peer, NULL, 0);
+    return wf_unlikely(got == WF_TRY_POOL) ? wf_ready_calls(r, &accepting, peer) : got;
+}
+
 int weft_accept(int fd, struct sockaddr *sa, socklen_t *len)
 {
     struct peer peer = { sa, len };
     struct wf_ready r;
 
-    int err = wf_ready_open(&r, fd, WF_READ, "weft_accept");
-    if (err == 0 && r.kind != WF_KIND_LISTENER && r.kind != WF_KIND_LISTENER_BLOCKS)
-        err = listener(&r);
-    if (err < 0)
-        return err;
-    ssize_t got = WF_TRY_POOL;
-    if (wf_likely(r.kind == WF_KIND_LISTENER))
-        got = wf_ready_run(&r, accept_now, &peer, NULL, 0);
-    if (wf_unlikely(got == WF_TRY_POOL))
-        got = wf_ready_calls(&r, &accepting, &peer);
+    ssize_t got = wf_ready_open(&r, fd, WF_READ, "weft_accept");
+    if (got < 0)
+        return (int)got;
+    do
+        got = accept_one(&r, &peer);
+    while (wf_unlikely(got == WF_READY_OTHER));
     if (got >= 0)
         wf_ready_fresh((int)got);
     return (int)got;

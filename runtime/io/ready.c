@@ -1,5 +1,6 @@
 #include "runtime/io/ready.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -18,6 +19,11 @@ static bool is_other(enum wf_kind kind)
 
 // --- waiting -------------------------------------------------------------------------
 
+static struct wf_reactor *reactor_of(const struct wf_ready *r)
+{
+    return wf_weft_task(r->self)->rt->reactor;
+}
+
 // park waits for the next edge. A task that pushes into the cell of a later generation
 // would wait for that one's edges: so it looks at the generation once it has pushed
 // (reactor/source.c, G3).
@@ -35,12 +41,11 @@ static int park(struct wf_ready *r, struct wf_cell *cell)
             wf_wait_leave(r->self, cell, &node, r->call, r->fd);
         }
     }
-    return err < 0 ? err : wf_ready_same(r);
-}
-
-static struct wf_reactor *reactor_of(const struct wf_ready *r)
-{
-    return wf_weft_task(r->self)->rt->reactor;
+    if (err < 0)
+        return err;
+    if (r->parked && !wf_source_is_own(r->source))
+        return wf_source_recognise(reactor_of(r), r->source, r->generation);
+    return wf_ready_same(r);
 }
 
 int wf_ready_confirm_foreign(struct wf_ready *r)
@@ -143,11 +148,8 @@ int wf_ready_wait(struct wf_ready *r)
     if (!r->source || r->kind == WF_KIND_UNKNOWN)
         return wf_ready_attach(r); // and look again: both directions begin as ready
 
-    bool other = is_other(r->kind);
     int err = await_edge(r);
-    if (wf_likely(err != -EBADF) || !wf_ready_anew(r))
-        return err;
-    return other ? WF_READY_OTHER : 0;
+    return wf_unlikely(err == -EBADF) && wf_ready_anew(r) ? 0 : err;
 }
 
 void wf_ready_short(struct wf_ready *r)
@@ -329,6 +331,14 @@ static int adopt(struct wf_ready *r)
     return err == -EPERM ? 1 : err;
 }
 
+// What a file is known by: also by its birth, where the file system tells that, for the
+// number of an inode is used again at once.
+struct identity {
+    uint64_t device, inode;
+    int64_t born_s;
+    uint32_t born_ns;
+};
+
 // A call that a thread of the pool makes. By then the number may mean another file: if
 // weft_close did it, the generation tells, and while the hold lasts it cannot. If
 // others did it, there is no more than the file's identity to go by: two that have the
@@ -340,29 +350,36 @@ struct job {
         ;
     void *args;
     ssize_t result;
-    dev_t device;
-    ino_t inode;
+    struct identity id;
 };
 
 // sys_identify finds out what file the number means.
-WF_NOINLINE static int sys_identify(int fd, dev_t *device, ino_t *inode)
+WF_NOINLINE static int sys_identify(int fd, struct identity *id)
 {
-    struct stat st;
-    if (fstat(fd, &st) < 0)
+    struct statx st = { 0 };
+
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &st) < 0)
         return -errno;
-    *device = st.st_dev;
-    *inode = st.st_ino;
+    *id = (struct identity){ (uint64_t)st.stx_dev_major << 32 | st.stx_dev_minor, st.stx_ino, 0, 0 };
+    if (st.stx_mask & STATX_BTIME) {
+        id->born_s = st.stx_btime.tv_sec;
+        id->born_ns = st.stx_btime.tv_nsec;
+    }
     return 0;
+}
+
+static bool is_same_file(const struct identity *a, const struct identity *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->born_s == b->born_s && a->born_ns == b->born_ns;
 }
 
 static ssize_t try_job(int fd, void *arg)
 {
     struct job *job = arg;
-    dev_t device;
-    ino_t inode;
+    struct identity now;
 
-    int err = sys_identify(fd, &device, &inode);
-    if (err < 0 || device != job->device || inode != job->inode)
+    int err = sys_identify(fd, &now);
+    if (err < 0 || !is_same_file(&now, &job->id))
         return -EBADF;
     return job->
     try
@@ -420,7 +437,7 @@ static ssize_t run_in_pool(struct wf_ready *r, wf_ready_try *try, void *args, ss
     int err = claim(r);
 
     if (err == 0)
-        err = sys_identify(r->fd, &job.device, &job.inode);
+        err = sys_identify(r->fd, &job.id);
     if (err < 0)
         return err;
     err = wf_pool_run_while(wf_weft_task(r->self)->rt->blocking, run_job, &job, r->call, await_job);
@@ -446,12 +463,15 @@ static ssize_t attempt(struct wf_ready *r, const struct wf_file_calls *calls, vo
         return -EAGAIN;
     if (!wf_kind_blocks(r->kind))
         result = wf_ready_call(r, calls->try, args);
+    if (result == WF_TRY_POOL && doubts(r) && wf_ready_confirm_foreign(r) < 0)
+        return wf_ready_anew(r) ? WF_READY_OTHER : -EBADF; // what is known is of a file that others have closed
     return result == WF_TRY_POOL ? run_bounded(r, calls, args) : result;
 }
 
 ssize_t wf_ready_calls(struct wf_ready *r, const struct wf_file_calls *calls, void *args)
 {
     for (;;) {
+        bool other = is_other(r->kind);
         ssize_t result = attempt(r, calls, args);
         if (result != -EAGAIN && result != WF_TRY_LATER) {
             if (!r->parked)
@@ -461,6 +481,8 @@ ssize_t wf_ready_calls(struct wf_ready *r, const struct wf_file_calls *calls, vo
         int err = result == -EAGAIN || !r->source ? wf_ready_wait(r) : wf_ready_back_off(r);
         if (err < 0)
             return err;
+        if (other && !r->source)
+            return WF_READY_OTHER; // it begins anew (wf_ready_anew), and may be a socket by now
     }
 }
 

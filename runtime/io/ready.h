@@ -181,9 +181,7 @@ static inline int wf_ready_same(const struct wf_ready *r)
 
 // wf_ready_wait is for a call that got EAGAIN, or found the cell empty.
 // Returns: 0: look again; -ECANCELED; -EBADF if the descriptor was closed; what
-//          wf_source_register returns; WF_READY_OTHER: look again, but what was not a
-//          socket may be one by now.
-#define WF_READY_OTHER (-ERESTART)
+//          wf_source_register returns.
 int wf_ready_wait(struct wf_ready *r);
 
 // wf_ready_confirm is for a task that is about to park, with its node in the cell.
@@ -299,7 +297,9 @@ struct wf_file_calls {
     try
         , *bounded, *block;
 };
-// Returns: also WF_READY_OTHER: begin again.
+// Returns: also WF_READY_OTHER: begin again, with what the number means now, which may be
+//          of another kind.
+#define WF_READY_OTHER (-ERESTART)
 ssize_t wf_ready_calls(struct wf_ready *r, const struct wf_file_calls *calls, void *args);
 ssize_t wf_ready_file(struct wf_ready *r, const struct wf_file_calls *calls, void *args);
 
