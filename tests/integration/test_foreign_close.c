@@ -635,6 +635,111 @@ static void what_weft_made_and_others_close_is_found_out(void **state)
     assert_int_equal(run_tasks(betray, NULL), 0);
 }
 
+// --- the next file is not reached ----------------------------------------------------
+
+static int read_number(void *arg)
+{
+    return (int)weft_read(NUMBER, arg, 1);
+}
+
+static int recv_number_fd(void *arg)
+{
+    return (int)weft_recv(NUMBER, arg, 1, 0);
+}
+
+static int read_all_of_number(void *arg)
+{
+    return weft_read_full(NUMBER, arg, 1, NULL);
+}
+
+// outlive: the file that a task waits on lives on as a duplicate, and becomes readable
+// when its number means the next one.
+static void outlive(weft_fn *reads, enum peer_kind kind)
+{
+    int old[2], next[2];
+    char got = 0, left = 0;
+
+    peer_pair(kind, old);
+    peer_pair(kind, next);
+    assert_int_equal(dup2(old[0], NUMBER), NUMBER);
+    weft_task *t = spawn(reads, &got);
+    wait_parked(t, reads == recv_number_fd ? "weft_recv" : "weft_read");
+    assert_int_equal(dup2(next[0], NUMBER), NUMBER);
+    peer_write(next[1], "b", 1);
+    peer_write(old[1], "a", 1);
+    assert_int_equal(join(t), -EBADF);
+    assert_int_equal(read(next[0], &left, 1), 1);
+    assert_int_equal(left, 'b');
+    assert_int_equal(weft_close(NUMBER), 0);
+    for (int i = 0; i < 2; i++) {
+        close(old[i]);
+        close(next[i]);
+    }
+}
+
+static int outlive_each(void *arg)
+{
+    (void)arg;
+    for (int kind = 0; kind < PEER_KINDS; kind++) {
+        outlive(read_number, (enum peer_kind)kind);
+        outlive(read_all_of_number, (enum peer_kind)kind);
+        if (kind != PEER_PIPE)
+            outlive(recv_number_fd, (enum peer_kind)kind);
+    }
+    return 0;
+}
+
+static void a_file_that_lives_on_does_not_lead_to_the_next_one(void **state)
+{
+    (void)state;
+    assert_int_equal(run_tasks(outlive_each, NULL), 0);
+}
+
+// follow: a socket and a regular file take the number of a pipe that a call has waited
+// on, and of one that was read without waiting.
+static int follow(void *arg)
+{
+    int fd[2], next[2];
+    char c;
+    (void)arg;
+
+    for (int waits = 0; waits < 2; waits++) {
+        for (int regular = 0; regular < 2; regular++) {
+            peer_pair(PEER_PIPE, fd);
+            assert_int_equal(dup2(fd[0], NUMBER), NUMBER);
+            close(fd[0]);
+            for (int i = 0; i < 2; i++) { // the second one finds it registered
+                weft_task *t = waits ? spawn(read_number, &c) : NULL;
+                if (t)
+                    wait_parked(t, "weft_read");
+                peer_write(fd[1], "x", 1);
+                assert_int_equal(t ? join(t) : (int)weft_read(NUMBER, &c, 1), 1);
+            }
+            peer_pair(PEER_UNIX, next);
+            int file = regular ? memfd_create("next", MFD_CLOEXEC) : next[0];
+            by_close(file);
+            if (regular) {
+                assert_int_equal(weft_write(NUMBER, "abc", 3), 3);
+                close(file);
+            } else {
+                peer_write(next[1], "y", 1);
+                assert_int_equal(weft_recv(NUMBER, &c, 1, 0), 1);
+            }
+            assert_int_equal(weft_close(NUMBER), 0);
+            close(fd[1]);
+            close(next[0]);
+            close(next[1]);
+        }
+    }
+    return 0;
+}
+
+static void the_next_file_may_be_of_another_kind(void **state)
+{
+    (void)state;
+    assert_int_equal(run_tasks(follow, NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -648,6 +753,8 @@ int main(void)
         cmocka_unit_test(one_child_after_another_is_read),
         cmocka_unit_test(libraries_open_and_close_by_themselves),
         cmocka_unit_test(what_weft_made_and_others_close_is_found_out),
+        cmocka_unit_test(a_file_that_lives_on_does_not_lead_to_the_next_one),
+        cmocka_unit_test(the_next_file_may_be_of_another_kind),
     };
     return wf_test_run(tests);
 }
