@@ -5,7 +5,7 @@
 //     int err = web_open(&web);
 //     if (err == 0) {
 //         curl_multi_add_handle(web.multi, easy);            // one transfer or several, and then
-//         err = web_perform(&web);                           // all of them, side by side
+//         err = web_perform(&web);                           // all of them: five connections at a time
 //     }
 //     ... curl_multi_info_read(web.multi, ...) says how each of them went ...
 //     web_close(&web);                                       // after curl_multi_remove_handle of each

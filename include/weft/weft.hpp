@@ -25,6 +25,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <system_error>
 #include <type_traits>
 #include <utility>
@@ -161,11 +162,14 @@ class shield {
 // weft::task is the handle of a task: it can be moved, not copied. R is what the lambda
 // returns. A handle that is destroyed, or assigned to, before join or detach cancels
 // its task and waits for its end, whatever becomes of the caller in the meantime; the
-// task's result, or exception, is dropped.
+// task's result, or exception, is dropped. An empty handle (made so, moved from, joined,
+// detached) may only be assigned to and destroyed: other calls throw std::logic_error,
+// or, where they are noexcept, end the program.
 template <class R> class task {
     weft_task *handle = nullptr;
     detail::shared<R> *state = nullptr;
 
+    weft_task *held() const { return handle ? handle : throw std::logic_error("weft::task: an empty handle"); }
     void end() noexcept
     {
         if (!handle)
@@ -196,7 +200,7 @@ template <class R> class task {
     R join()
     {
         int result;
-        check(weft_join(handle, &result));
+        check(weft_join(held(), &result));
         handle = nullptr;
         auto end = std::move(state->end);
         detail::shared<R>::leave(state, true);
@@ -206,11 +210,12 @@ template <class R> class task {
     // ends the program.
     void detach() noexcept
     {
+        (void)held();
         weft_detach(std::exchange(handle, nullptr));
         detail::shared<R>::leave(state, false);
     }
-    void cancel() noexcept { weft_task_cancel(handle); }
-    bool done() const noexcept { return weft_task_done(handle); }
+    void cancel() noexcept { weft_task_cancel(held()); }
+    bool done() const noexcept { return weft_task_done(held()); }
     // get is the task for C calls, which must not give the handle back; nullptr after
     // join, detach and a move.
     weft_task *get() const noexcept { return handle; }

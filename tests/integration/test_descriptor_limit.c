@@ -2,6 +2,7 @@
 // limits itself.
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 #include "tests/support/peer.h"
 #include "tests/support/tasks.h"
@@ -112,10 +113,42 @@ static void the_table_of_descriptors_has_its_size_at_once(void **state)
     assert_true(size >= (limit.rlim_cur < 65536 ? limit.rlim_cur : 65536));
 }
 
+// daemonize is a program that was started without standard input, output and error, and
+// points them to /dev/null in a task.
+static int daemonize(void *arg)
+{
+    char c;
+    (void)arg;
+
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        if (weft_read(fd, &c, 1) != -EBADF || fcntl(fd, F_GETFD) >= 0)
+            return -EBADMSG;
+    int null = open("/dev/null", O_RDWR);
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        dup2(null, fd);
+    return weft_sleep(WEFT_MS(1));
+}
+
+static void weft_keeps_clear_of_standard_descriptors(void **state)
+{
+    int status;
+    (void)state;
+
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        close_range(0, STDERR_FILENO, 0);
+        _exit(weft_run(NULL, daemonize, NULL) == 0 ? 0 : 1);
+    }
+    assert_int_equal(TEMP_FAILURE_RETRY(waitpid(pid, &status, 0)), pid);
+    assert_int_equal(status, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_table_of_descriptors_has_its_size_at_once),
+        cmocka_unit_test(weft_keeps_clear_of_standard_descriptors),
         cmocka_unit_test(descriptors_run_out_and_come_back),
     };
     return wf_test_run(tests);

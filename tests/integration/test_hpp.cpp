@@ -105,6 +105,16 @@ void run_returns_what_the_lambda_does(void **)
     assert_int_equal(error_of([&] { weft::run([] { return 1; }, &wrong); }), WEFT_BAD_CONFIG);
 }
 
+void an_empty_handle_says_so(void **)
+{
+    weft::run([] {
+        weft::task<int> none, some = weft::spawn([] { return 7; });
+        assert_string_equal(expect_throw<std::logic_error>([&] { none.join(); }).what(), "weft::task: an empty handle");
+        assert_int_equal(some.join(), 7);
+        expect_throw<std::logic_error>([&] { some.join(); });
+    });
+}
+
 void block_on_and_blocking_do_so_too(void **)
 {
     weft_rt *rt;
@@ -444,6 +454,7 @@ int main()
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_error_is_what_the_call_returned),
         cmocka_unit_test(run_returns_what_the_lambda_does),
+        cmocka_unit_test(an_empty_handle_says_so),
         cmocka_unit_test(block_on_and_blocking_do_so_too),
         cmocka_unit_test(join_returns_what_the_task_did),
         cmocka_unit_test(join_throws_what_the_task_did),
