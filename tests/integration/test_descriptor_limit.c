@@ -2,8 +2,8 @@
 // limits itself.
 #include <stdio.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 
+#include "tests/support/child.h"
 #include "tests/support/peer.h"
 #include "tests/support/tasks.h"
 
@@ -129,19 +129,21 @@ static int daemonize(void *arg)
     return weft_sleep(WEFT_MS(1));
 }
 
+static void run_without_standard_descriptors(void *arg)
+{
+    (void)arg;
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        close(fd);
+    _exit(weft_run(NULL, daemonize, NULL) == 0 ? 0 : 1);
+}
+
 static void weft_keeps_clear_of_standard_descriptors(void **state)
 {
-    int status;
+    struct child c;
     (void)state;
 
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        close_range(0, STDERR_FILENO, 0);
-        _exit(weft_run(NULL, daemonize, NULL) == 0 ? 0 : 1);
-    }
-    assert_int_equal(TEMP_FAILURE_RETRY(waitpid(pid, &status, 0)), pid);
-    assert_int_equal(status, 0);
+    child_run(&c, run_without_standard_descriptors, NULL);
+    child_expect_exit(&c, 0);
 }
 
 int main(void)

@@ -2,6 +2,7 @@
 // all of them wait.
 #include <poll.h>
 
+#include "tests/support/own.h"
 #include "tests/support/peer.h"
 #include "tests/support/tasks.h"
 
@@ -289,6 +290,8 @@ static int close_and_reuse(void *arg)
 
     for (unsigned i = 0; i < wf_test_rounds(300); i++) {
         pair_at(NUMBER, (enum peer_kind)(i % PEER_KINDS), fd);
+        if (i % 2)
+            take_for_own(fd[0]);
         weft_task *old = spawn(wait_read, fd);
         wait_parked(old, "weft_read");
         assert_int_equal(weft_close(fd[0]), 0);

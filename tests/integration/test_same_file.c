@@ -11,6 +11,14 @@
 #include "tests/support/peer.h"
 #include "tests/support/tasks.h"
 
+// ThreadSanitizer reports closing a descriptor, while another thread has just been in a
+// system call on it, as a race. This file tests that weft_close may do so.
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "race:^sys_close$\n";
+}
+
 enum { NUMBER = 700 }; // no other descriptor gets the number by chance
 
 static void put_at_number(int fd)
