@@ -233,7 +233,8 @@ static void unmark(struct wf_source *s, uint32_t marks)
         wf_fetch_and_relaxed(&s->edges, ~marks); // descriptor after the closer's close(2)
 }
 
-// leave ends the registration, and wakes the waiters.
+// leave ends the registration, and wakes the waiters. It notices if other code has
+// closed what weft had made: then epoll knows nothing of the number any more.
 static void leave(struct wf_reactor *r, struct wf_source *s)
 {
     uint32_t generation = step(s);
@@ -264,14 +265,6 @@ static int enter(struct wf_reactor *r, struct wf_source *s)
     return err;
 }
 
-// lose leaves a source whose file was closed by other code.
-static void lose(struct wf_reactor *r, struct wf_source *s)
-{
-    if (wf_source_is_own(s))
-        wf_store_relaxed(&r->sources.betrayed, true); // relaxed: from soon on
-    leave(r, s);
-}
-
 // ask asks epoll whether what is registered is what the number means now; if not, it
 // leaves.
 // Returns: 0: it is; -ENOENT: the number means something else; -EBADF and the like.
@@ -280,7 +273,7 @@ static int ask(struct wf_reactor *r, struct wf_source *s, bool writable)
     // relaxed: changes only under the lock
     int err = wf_epoll_check(&r->epoll, s->fd, tag_of(wf_load_relaxed(&s->generation), s->fd), writable);
     if (err < 0)
-        lose(r, s);
+        leave(r, s);
     return err;
 }
 
@@ -352,43 +345,44 @@ int wf_source_register(struct wf_reactor *r, int fd, struct wf_source **out, uin
     return closing;
 }
 
-// confirm is wf_source_confirm, under the lock.
-static int confirm(struct wf_reactor *r, struct wf_source *s, uint32_t generation)
+// look_again asks epoll, under the lock, by `is_watched`, whether the number means what
+// the generation does. It ends a generation that is over.
+// Returns: 0; -EBADF.
+static int look_again(struct wf_reactor *r, struct wf_source *s, uint32_t generation,
+                      bool (*is_watched)(struct wf_reactor *, struct wf_source *))
 {
-    if (wf_load_relaxed(&s->generation) != generation) // relaxed: changes only under the lock
-        return -EBADF;
-    return ask(r, s, wf_cell_wanted(&s->ready[WF_WRITE])) < 0 ? -EBADF : 0;
+    struct wf_source_chunk *chunk = chunk_of(&r->sources, s->fd);
+
+    pthread_mutex_lock(lock_of(chunk, s->fd));
+    bool same = wf_load_relaxed(&s->generation) == generation; // relaxed: changes only under the lock
+    bool watched = same && is_watched(r, s);
+    pthread_mutex_unlock(lock_of(chunk, s->fd));
+    return watched ? 0 : -EBADF;
+}
+
+// confirm also makes epoll report anew what is ready.
+static bool confirm(struct wf_reactor *r, struct wf_source *s)
+{
+    return ask(r, s, wf_cell_wanted(&s->ready[WF_WRITE])) == 0;
 }
 
 int wf_source_confirm(struct wf_reactor *r, struct wf_source *s, uint32_t generation)
 {
-    struct wf_source_chunk *chunk = chunk_of(&r->sources, s->fd);
-
-    pthread_mutex_lock(lock_of(chunk, s->fd));
-    int err = confirm(r, s, generation);
-    pthread_mutex_unlock(lock_of(chunk, s->fd));
-    return err;
+    return look_again(r, s, generation, confirm);
 }
 
-// recognise is wf_source_recognise, under the lock.
-static int recognise(struct wf_reactor *r, struct wf_source *s, uint32_t generation)
+static bool recognise(struct wf_reactor *r, struct wf_source *s)
 {
-    if (wf_load_relaxed(&s->generation) != generation) // relaxed: changes only under the lock
-        return -EBADF;
-    if (wf_epoll_has(&r->epoll, s->fd, tag_of(0, s->fd))) // no generation is 0: such an event is ignored
-        return 0;
-    leave(r, s);
-    return -EBADF;
+    bool has = wf_epoll_has(&r->epoll, s->fd, tag_of(0, s->fd)); // no generation is 0: such an event is ignored
+
+    if (!has)
+        leave(r, s);
+    return has;
 }
 
 int wf_source_recognise(struct wf_reactor *r, struct wf_source *s, uint32_t generation)
 {
-    struct wf_source_chunk *chunk = chunk_of(&r->sources, s->fd);
-
-    pthread_mutex_lock(lock_of(chunk, s->fd));
-    int err = recognise(r, s, generation);
-    pthread_mutex_unlock(lock_of(chunk, s->fd));
-    return err;
+    return look_again(r, s, generation, recognise);
 }
 
 void wf_source_fresh(struct wf_reactor *r, int fd)
@@ -398,11 +392,8 @@ void wf_source_fresh(struct wf_reactor *r, int fd)
         return; // then it is watched like one that others have made
     struct wf_source *s = source_of(chunk, fd);
 
-    if (wf_load_acquire(&s->generation) & 1) { // acquire: what is forgotten now was registered before
-        if (wf_source_is_own(s))
-            wf_store_relaxed(&r->sources.betrayed, true); // relaxed: from soon on
+    if (wf_load_acquire(&s->generation) & 1) // acquire: what is forgotten now was registered before
         wf_source_forget(r, fd);
-    }
     if (!(wf_load_relaxed(&s->edges) & WF_EDGE_FRESH))           // relaxed, both: only this task knows the number, and
         wf_fetch_or_relaxed(&s->edges, (uint32_t)WF_EDGE_FRESH); // it is told to others by an edge of its own
 }

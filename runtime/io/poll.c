@@ -35,13 +35,11 @@ enum {
     ALWAYS = POLLERR | POLLHUP | POLLNVAL,                       // what poll(2) reports unasked, of both
 };
 
-WF_NOINLINE static int sys_poll(int fd, short events)
+// ask_now is wf_poll_now, where no descriptor is an error.
+static int ask_now(int fd, short events)
 {
-    struct pollfd p = { .fd = fd, .events = events };
-
-    if (TEMP_FAILURE_RETRY(poll(&p, 1, 0)) < 0)
-        return -errno;
-    return p.revents & POLLNVAL ? -EBADF : p.revents;
+    int ready = wf_poll_now(fd, events);
+    return ready > 0 && ready & POLLNVAL ? -EBADF : ready;
 }
 
 // The directions that one weft_poll waits for.
@@ -59,7 +57,7 @@ static int look(struct ask *a)
 {
     for (int i = 0; i < a->n; i++)
         a->seen[i] = wf_cell_value(a->cells[i]);
-    return sys_poll(a->r.fd, a->all);
+    return ask_now(a->r.fd, a->all);
 }
 
 // clear empties the cells that were set when they were looked at. Returns: false if one
@@ -153,7 +151,7 @@ static int look_alone(const struct ask *a, const struct wf_ready *set, struct wf
     seen[0] = wf_cell_value(cells[0]);
     seen[1] = wf_cell_value(cells[1]);
     int err = wf_ready_same(&a->r);
-    return err < 0 ? err : sys_poll(a->r.fd, a->events);
+    return err < 0 ? err : ask_now(a->r.fd, a->events);
 }
 
 // wait_set waits for the events alone, by an epoll set that no other task uses, or for
@@ -215,7 +213,7 @@ static int attach(struct ask *a)
 // never for more.
 static int poll_file(const struct ask *a)
 {
-    int ready = sys_poll(a->r.fd, a->events);
+    int ready = ask_now(a->r.fd, a->events);
     return ready != 0 ? ready : -EPERM;
 }
 
@@ -280,7 +278,7 @@ int weft_poll(int fd, short events)
 
 int wf_poll_look(int fd, short events)
 {
-    return sys_poll(fd, events);
+    return ask_now(fd, events);
 }
 
 bool wf_poll_may(int fd, short events)

@@ -251,22 +251,27 @@ static bool doubts(const struct wf_ready *r)
     return r->source && !wf_source_is_own(r->source) && !r->parked && !r->claimed;
 }
 
+// claim notes what the call's file is: what is registered, or else what the number
+// means.
+static int claim(struct wf_ready *r)
+{
+    if (r->claimed)
+        return 0;
+    if (!r->source)
+        return wf_ready_claim(r);
+    r->slot = r->source;
+    r->began = r->generation;
+    r->claimed = true;
+    return 0;
+}
+
 int wf_ready_fix(struct wf_ready *r)
 {
-    int err = 0;
-
     if (!r->fixed && doubts(r) && wf_ready_confirm_foreign(r) < 0 &&
         (wf_source_closed(reactor_of(r), r->fd, r->generation) || !wf_ready_anew(r)))
         return -EBADF;
-    if (!r->claimed && r->source) {
-        r->slot = r->source;
-        r->began = r->generation;
-        r->claimed = true;
-    } else if (!r->claimed) {
-        err = wf_ready_claim(r);
-    }
     r->fixed = true;
-    return err;
+    return claim(r);
 }
 
 int wf_ready_again(struct wf_ready *r)
@@ -293,15 +298,13 @@ static bool still(struct wf_ready *r)
     return !r->source || wf_source_is_own(r->source) || wf_ready_confirm_foreign(r) == 0;
 }
 
-ssize_t wf_ready_hold(struct wf_ready *r, wf_ready_try *try, void *args)
+ssize_t wf_ready_hold(struct wf_ready *r, wf_ready_try *fn, void *args)
 {
     struct wf_hold hold;
 
     if (!wf_hold_begin(&hold, r->fd, r->slot, r->began))
         return -EBADF;
-    ssize_t result = still(r) ?
-    try
-        (r->fd, args) : -EBADF;
+    ssize_t result = still(r) ? fn(r->fd, args) : -EBADF;
     if (wf_hold_end(&hold))
         wf_close_held(&hold);
     return result;
@@ -345,9 +348,7 @@ struct identity {
 // same are the same file at least.
 struct job {
     struct wf_ready *r;
-    wf_ready_try *
-    try
-        ;
+    wf_ready_try *fn;
     void *args;
     ssize_t result;
     struct identity id;
@@ -381,9 +382,7 @@ static ssize_t try_job(int fd, void *arg)
     int err = sys_identify(fd, &now);
     if (err < 0 || !is_same_file(&now, &job->id))
         return -EBADF;
-    return job->
-    try
-        (fd, job->args);
+    return job->fn(fd, job->args);
 }
 
 static int run_job(void *arg)
@@ -414,26 +413,12 @@ static int await_job(struct wf_cell *done, void *arg)
     return err;
 }
 
-// claim notes what the job's file is: what is registered, or else what the number
-// means.
-static int claim(struct wf_ready *r)
-{
-    if (r->claimed)
-        return 0;
-    if (!r->source)
-        return wf_ready_claim(r);
-    r->slot = r->source;
-    r->began = r->generation;
-    r->claimed = true;
-    return 0;
-}
-
 // run_in_pool makes the call on a thread of the pool.
 // Returns: what it says; `refused` if there is no thread, and none to be had; -EBADF;
 // -ECANCELED.
-static ssize_t run_in_pool(struct wf_ready *r, wf_ready_try *try, void *args, ssize_t refused)
+static ssize_t run_in_pool(struct wf_ready *r, wf_ready_try *fn, void *args, ssize_t refused)
 {
-    struct job job = { .r = r, .try = try, .args = args, .result = refused };
+    struct job job = { .r = r, .fn = fn, .args = args, .result = refused };
     int err = claim(r);
 
     if (err == 0)
@@ -462,7 +447,7 @@ static ssize_t attempt(struct wf_ready *r, const struct wf_file_calls *calls, vo
     if (!wf_ready_look(r))
         return -EAGAIN;
     if (!wf_kind_blocks(r->kind))
-        result = wf_ready_call(r, calls->try, args);
+        result = wf_ready_call(r, calls->now, args);
     if (result == WF_TRY_POOL && doubts(r) && wf_ready_confirm_foreign(r) < 0)
         return wf_ready_anew(r) ? WF_READY_OTHER : -EBADF; // what is known is of a file that others have closed
     return result == WF_TRY_POOL ? run_bounded(r, calls, args) : result;
@@ -488,12 +473,12 @@ ssize_t wf_ready_calls(struct wf_ready *r, const struct wf_file_calls *calls, vo
 
 // run_unpolled: nothing tells when a device that cannot be polled, and was opened with
 // O_NONBLOCK, has something.
-static ssize_t run_unpolled(struct wf_ready *r, wf_ready_try *try, void *args)
+static ssize_t run_unpolled(struct wf_ready *r, wf_ready_try *fn, void *args)
 {
     for (weft_time pause = WEFT_MS(1);; pause = pause < WEFT_MS(64) ? 2 * pause : pause) {
-        ssize_t result = run_in_pool(r, try, args, WF_TRY_POOL);
+        ssize_t result = run_in_pool(r, fn, args, WF_TRY_POOL);
         if (result == WF_TRY_POOL)
-            result = wf_ready_hold(r, try, args); // no thread is to be had: better late for the others than never
+            result = wf_ready_hold(r, fn, args); // no thread is to be had: better late for the others than never
         if (result != -EAGAIN)
             return result;
         int err = wf_wait_sleep(wf_after(wf_now(), pause));

@@ -217,7 +217,7 @@ static inline int wf_ready_open_all(struct wf_ready *r, int fd, enum wf_directio
 
 // wf_ready_hold makes a system call on the descriptor that the call began with, or
 // none: -EBADF.  Context: claimed.
-ssize_t wf_ready_hold(struct wf_ready *r, wf_ready_try *try, void *args);
+ssize_t wf_ready_hold(struct wf_ready *r, wf_ready_try *fn, void *args);
 
 // wf_ready_pause sleeps until `deadline`, or until the descriptor is closed. What
 // others have closed it finds at the end.
@@ -250,22 +250,20 @@ static inline bool wf_ready_holds(const struct wf_ready *r, const void *base, si
 }
 
 // wf_ready_call makes one system call.
-static inline ssize_t wf_ready_call(struct wf_ready *r, wf_ready_try *try, void *args)
+static inline ssize_t wf_ready_call(struct wf_ready *r, wf_ready_try *fn, void *args)
 {
-    return wf_likely(!r->later) ?
-    try
-        (r->fd, args) : wf_ready_hold(r, try, args);
+    return wf_likely(!r->later) ? fn(r->fd, args) : wf_ready_hold(r, fn, args);
 }
 
 // wf_ready_run is the loop. `full`: what a call that does not drain the direction
 // returns; 0 if one cannot tell. `into`: the buffer of so many bytes that a read fills;
 // NULL: none, or one of which that need not be asked.
-__attribute__((always_inline)) static inline ssize_t wf_ready_run(struct wf_ready *r, wf_ready_try *try, void *args,
+__attribute__((always_inline)) static inline ssize_t wf_ready_run(struct wf_ready *r, wf_ready_try *fn, void *args,
                                                                   const void *into, size_t full)
 {
     ssize_t result;
 
-    while ((result = wf_ready_look(r) ? wf_ready_call(r, try, args) : -EAGAIN) == -EAGAIN) {
+    while ((result = wf_ready_look(r) ? wf_ready_call(r, fn, args) : -EAGAIN) == -EAGAIN) {
         int err = wf_ready_wait(r);
         if (err < 0)
             return err;
@@ -289,13 +287,11 @@ int wf_ready_attach_as(struct wf_ready *r, enum wf_kind kind);
 int wf_ready_remember(struct wf_ready *r, enum wf_kind kind);
 
 // wf_ready_calls is wf_ready_run for calls that have no flag which keeps them from
-// blocking: `try`, which does not block, or, once that has said WF_TRY_POOL, `bounded`
+// blocking: `now`, which does not block, or, once that has said WF_TRY_POOL, `bounded`
 // on the blocking pool, which does not block for long. wf_ready_file is the same for
 // what is not a socket, and for what cannot be polled: `block` on the blocking pool.
 struct wf_file_calls {
-    wf_ready_try *
-    try
-        , *bounded, *block;
+    wf_ready_try *now, *bounded, *block;
 };
 // Returns: also WF_READY_OTHER: begin again, with what the number means now, which may be
 //          of another kind.
@@ -308,11 +304,9 @@ ssize_t wf_ready_file(struct wf_ready *r, const struct wf_file_calls *calls, voi
 int wf_poll_now(int fd, short events);
 
 // wf_ready_once is for a call that shall not park: the system call as it is.
-static inline ssize_t wf_ready_once(int fd, wf_ready_try *try, void *args)
+static inline ssize_t wf_ready_once(int fd, wf_ready_try *fn, void *args)
 {
-    ssize_t result =
-    try
-        (fd, args);
+    ssize_t result = fn(fd, args);
     wf_spend();
     return result;
 }

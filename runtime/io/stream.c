@@ -281,27 +281,23 @@ ssize_t weft_writev(int fd, const struct iovec *v, int n)
     return run(&r, sys_send_vec, &vec, &writing, vec, NULL, (size_t)full);
 }
 
-// read_rest and write_rest are the further steps, of calls that one step was not enough
-// for; `moved`: by the first.
-__attribute__((cold, noinline)) static ssize_t read_rest(struct wf_ready *r, char *buf, size_t n, ssize_t moved,
+// step is read_some or write_some.
+__attribute__((always_inline)) static inline ssize_t step(struct wf_ready *r, enum wf_direction direction, void *buf,
+                                                          size_t n)
+{
+    return direction == WF_READ ? read_some(r, buf, n) : write_some(r, buf, n);
+}
+
+// move_rest makes the further steps, of a call that one step was not enough for;
+// `moved`: by the first.
+__attribute__((cold, noinline)) static ssize_t move_rest(struct wf_ready *r, char *buf, size_t n, ssize_t moved,
                                                          size_t *at)
 {
     for (;;) {
         if (moved <= 0 || (*at += (size_t)moved) == n)
             return moved;
         int err = wf_ready_again(r);
-        moved = err < 0 ? err : read_some(r, buf + *at, n - *at);
-    }
-}
-
-__attribute__((cold, noinline)) static ssize_t write_rest(struct wf_ready *r, const char *buf, size_t n, ssize_t moved,
-                                                          size_t *at)
-{
-    for (;;) {
-        if (moved <= 0 || (*at += (size_t)moved) == n)
-            return moved;
-        int err = wf_ready_again(r);
-        moved = err < 0 ? err : write_some(r, buf + *at, n - *at);
+        moved = err < 0 ? err : step(r, r->direction, buf + *at, n - *at);
     }
 }
 
@@ -312,36 +308,32 @@ static inline int report(size_t at, size_t *done, int result)
     return result;
 }
 
-int weft_read_full(int fd, void *buf, size_t n, size_t *done)
+// move_all moves all `n` bytes. Returns: 0; an error; `dry` if a step moves nothing.
+__attribute__((always_inline)) static inline int move_all(int fd, enum wf_direction direction, const char *call,
+                                                          void *buf, size_t n, size_t *done, int dry)
 {
     struct wf_ready r;
     size_t at = 0;
 
     if (n == 0)
         return report(0, done, 0);
-    ssize_t got = wf_ready_open_all(&r, fd, WF_READ, "weft_read");
-    if (got == 0)
-        got = read_some(&r, buf, n);
-    if (wf_likely(got == (ssize_t)n))
+    ssize_t moved = wf_ready_open_all(&r, fd, direction, call);
+    if (moved == 0)
+        moved = step(&r, direction, buf, n);
+    if (wf_likely(moved == (ssize_t)n))
         return report(n, done, 0);
-    if (got > 0)
-        got = read_rest(&r, buf, n, got, &at);
-    return report(at, done, at == n ? 0 : got < 0 ? (int)got : -ENODATA);
+    if (moved > 0)
+        moved = move_rest(&r, buf, n, moved, &at);
+    return report(at, done, at == n ? 0 : moved < 0 ? (int)moved : dry);
+}
+
+int weft_read_full(int fd, void *buf, size_t n, size_t *done)
+{
+    return move_all(fd, WF_READ, "weft_read", buf, n, done, -ENODATA);
 }
 
 int weft_write_all(int fd, const void *buf, size_t n, size_t *done)
 {
-    struct wf_ready r;
-    size_t at = 0;
-
-    if (n == 0)
-        return report(0, done, 0);
-    ssize_t put = wf_ready_open_all(&r, fd, WF_WRITE, "weft_write");
-    if (put == 0)
-        put = write_some(&r, buf, n);
-    if (wf_likely(put == (ssize_t)n))
-        return report(n, done, 0);
-    if (put > 0)
-        put = write_rest(&r, buf, n, put, &at);
-    return report(at, done, at == n ? 0 : put < 0 ? (int)put : -EIO); // a device that takes nothing, gives no reason
+    // -EIO: of a device that takes nothing, and gives no reason
+    return move_all(fd, WF_WRITE, "weft_write", (void *)buf, n, done, -EIO);
 }
