@@ -37,6 +37,25 @@ static inline void check_all(const char *what, int err, atomic_int *done, int wa
     assert_int_equal(atomic_load(done), wanted);
 }
 
+// A crowd that needs nothing around it: `tasks` tasks run `client` at once, each of which adds what it has done to the
+// atomic_int that it is given; in the end that is `wanted`.
+struct crowd {
+    int tasks;
+    weft_fn *client;
+    const char *what;
+    int wanted;
+};
+
+static inline int check_crowd(void *arg)
+{
+    const struct crowd *c = arg;
+    atomic_int done = 0;
+
+    int err = crowd(c->tasks, c->client, &done);
+    check_all(c->what, err, &done, c->wanted);
+    return 0;
+}
+
 // mute_listener is a server that accepts nothing: a client gets a connection, and never a word.
 static inline int mute_listener(char *address, size_t size)
 {

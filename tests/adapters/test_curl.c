@@ -105,20 +105,11 @@ static int client(void *arg)
     return err;
 }
 
-static int transfer_from_many_tasks(void *arg)
-{
-    atomic_int done = 0;
-    (void)arg;
-
-    int err = crowd(TASKS, client, &done);
-    check_all("transfers", err, &done, ALL);
-    return 0;
-}
-
 static void transfers_on_connections_that_come_and_go(void **state)
 {
+    struct crowd crowd = { TASKS, client, "transfers", ALL };
     (void)state;
-    assert_int_equal(run_tasks(transfer_from_many_tasks, NULL), 0);
+    assert_int_equal(run_tasks(check_crowd, &crowd), 0);
 }
 
 static int look_up(void *arg)

@@ -61,20 +61,11 @@ static int client(void *arg)
     return err;
 }
 
-static int produce_from_many_tasks(void *arg)
-{
-    atomic_int delivered = 0;
-    (void)arg;
-
-    int err = crowd(TASKS, client, &delivered);
-    check_all("messages", err, &delivered, ALL);
-    return 0;
-}
-
 static void messages_of_clients_that_come_and_go(void **state)
 {
+    struct crowd crowd = { TASKS, client, "messages", ALL };
     (void)state;
-    assert_int_equal(run_tasks(produce_from_many_tasks, NULL), 0);
+    assert_int_equal(run_tasks(check_crowd, &crowd), 0);
 }
 
 static int wait_in_vain(void *arg)

@@ -236,17 +236,22 @@ static int client(void *arg)
     return err;
 }
 
-static int talk_in_many(void *arg)
+// crowd_at_server is crowd, of clients of a server in the same program.
+static int crowd_at_server(weft_fn *fn, void *arg)
 {
-    (void)arg;
     listen_here();
     weft_task *server = spawn(accept_all, NULL);
-    int err = crowd(TASKS, client, NULL);
+    int err = crowd(TASKS, fn, arg);
     if (err)
         weft_task_cancel(server);
     assert_int_equal(join(server), 0);
     assert_int_equal(weft_close(listener), 0);
-    check_all("connections", err, &echoed, ALL);
+    return err;
+}
+
+static int talk_in_many(void *arg)
+{
+    check_all("connections", crowd_at_server(client, arg), &echoed, ALL);
     return 0;
 }
 
@@ -349,13 +354,7 @@ static int mix(void *arg)
     atomic_int number = 0;
     (void)arg;
 
-    listen_here();
-    weft_task *server = spawn(accept_all, NULL);
-    int err = crowd(TASKS, good_or_bad, &number);
-    if (err)
-        weft_task_cancel(server);
-    assert_int_equal(join(server), 0);
-    assert_int_equal(weft_close(listener), 0);
+    int err = crowd_at_server(good_or_bad, &number);
     check_all("connections beside others that fail", err, &echoed, ALL / 2);
     assert_int_equal(refused, ALL / 2);
     return 0;

@@ -60,20 +60,11 @@ static int client(void *arg)
     return err;
 }
 
-static int query_from_many_tasks(void *arg)
-{
-    atomic_int answered = 0;
-    (void)arg;
-
-    int err = crowd(TASKS, client, &answered);
-    check_all("queries", err, &answered, ALL);
-    return 0;
-}
-
 static void queries_on_connections_that_come_and_go(void **state)
 {
+    struct crowd crowd = { TASKS, client, "queries", ALL };
     (void)state;
-    assert_int_equal(run_tasks(query_from_many_tasks, NULL), 0);
+    assert_int_equal(run_tasks(check_crowd, &crowd), 0);
 }
 
 static int open_one_after_the_other(void *arg)

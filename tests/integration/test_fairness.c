@@ -306,7 +306,7 @@ static void a_burst_of_long_turns_is_shared(void **state)
 {
     (void)state;
     if (getenv("WEFT_SCATTER"))
-        skip(); // there each wake takes a task to another worker in any case
+        wf_test_skip("each wake takes a task to another worker in any case");
     for (int i = 0; i < 20; i++)
         assert_int_equal(run_on(2, wake_a_burst, NULL), 0);
 }

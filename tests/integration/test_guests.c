@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "base/compiler.h"
+#include "tests/support/status.h"
 #include "tests/support/tasks.h"
 
 enum { TASKS = 8 };
@@ -470,7 +471,7 @@ static void state_of_a_thread_is_changed_on_a_thread_of_ones_own(void **state)
     (void)state;
     int said = run_tasks(send_a_thread, NULL);
     if (said == -EPERM || said == -ENOSYS)
-        skip();
+        wf_test_skip("unshare(2) is refused, by a container's filter or an emulator");
     assert_int_equal(said, 1);
 }
 
@@ -478,16 +479,8 @@ static void state_of_a_thread_is_changed_on_a_thread_of_ones_own(void **state)
 
 static int read_umask(void *arg)
 {
-    char line[256];
-    int mask = -1;
-    FILE *f = fopen("/proc/thread-self/status", "re");
     (void)arg;
-
-    assert_non_null(f);
-    while (fgets(line, sizeof(line), f))
-        (void)sscanf(line, "Umask: %o", (unsigned *)&mask);
-    fclose(f);
-    return mask;
+    return (int)status_number("Umask");
 }
 
 static int change_umask(void *arg)
@@ -506,8 +499,8 @@ static void what_belongs_to_the_process_is_the_same_for_all(void **state)
 {
     (void)state;
     int before = read_umask(NULL);
-    if (before < 0) // a kernel, or an emulator, that does not tell
-        skip();
+    if (before < 0)
+        wf_test_skip("the kernel, or an emulator, does not tell the umask");
     assert_int_equal(run_tasks(change_umask, NULL), 0);
     assert_int_equal(read_umask(NULL), before);
 }

@@ -8,6 +8,7 @@
 #include "base/slice.h"
 #include "tests/support/child.h"
 #include "tests/support/left.h"
+#include "tests/support/status.h"
 #include "tests/support/tasks.h"
 
 extern char **environ;
@@ -149,16 +150,8 @@ static void what_the_program_has_been_given_stays(void **state)
 
 static int resident_mib(void *arg)
 {
-    char line[128];
-    int kib = -1;
-    FILE *f = fopen("/proc/self/status", "re");
     (void)arg;
-
-    assert_non_null(f);
-    while (fgets(line, sizeof(line), f))
-        (void)sscanf(line, "VmRSS: %d kB", &kib);
-    fclose(f);
-    return kib >> 10;
+    return (int)(status_number("VmRSS") >> 10);
 }
 
 enum { MAY_NOT = 77 };
@@ -192,7 +185,7 @@ static void locked_memory_is_what_is_touched_or_an_error(void **state)
     (void)state;
 
 #if defined(WF_ASAN) || defined(WF_TSAN)
-    skip(); // they let no memory be locked
+    wf_test_skip("the sanitizers let no memory be locked");
 #endif
     for (size_t i = 0; i < wf_countof(bodies); i++) {
         child_run(&c, bodies[i], NULL);

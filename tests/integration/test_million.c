@@ -89,8 +89,7 @@ static void a_million_sleepers_are_cancelled_at_once(void **state)
     (void)state;
 
     if (reason) {
-        print_message("%s\n", reason);
-        skip();
+        wf_test_skip(reason);
     }
     assert_int_equal(run_tasks(cancel_a_million, NULL), 0);
 }

@@ -326,7 +326,7 @@ static void misuse_by_a_task_names_it_and_the_rule(void **state)
 static void skip_if_tsan_would_stop_first(void)
 {
 #ifdef WF_TSAN
-    skip();
+    wf_test_skip("ThreadSanitizer stops the program itself");
 #endif
 }
 

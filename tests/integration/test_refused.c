@@ -174,7 +174,7 @@ static void try_each(const struct refused *calls, size_t n, int code)
     struct child c;
 
     if (!may_refuse())
-        skip();
+        wf_test_skip("the process may not set a filter of system calls");
     for (size_t i = 0; i < n; i++) {
         for (size_t e = 0; e < wf_countof(errors); e++) {
             struct refused r = { calls[i].name, calls[i].number, errors[e], use_everything };
@@ -187,19 +187,16 @@ static void try_each(const struct refused *calls, size_t n, int code)
 
 // --- what it can do without ----------------------------------------------------------
 
-#define CALL(name)           \
-    {                        \
-        #name, SYS_##name, 0, NULL \
-    }
+#define CALL(name) { #name, SYS_##name, 0, NULL }
 
 static void what_makes_things_better_may_be_refused(void **state)
 {
     static const struct refused calls[] = {
-        CALL(madvise),        CALL(sched_getattr),     CALL(sched_setattr), CALL(prctl),      CALL(openat),
-        CALL(getrandom),      CALL(sched_setaffinity), CALL(pread64),       CALL(membarrier), CALL(sched_yield),
-        CALL(timerfd_create),
+        CALL(madvise),     CALL(sched_getattr),     CALL(sched_setattr),     CALL(prctl),
+        CALL(openat),      CALL(getrandom),         CALL(sched_setaffinity), CALL(pread64),
+        CALL(membarrier),  CALL(sched_yield),       CALL(timerfd_create),
 #if !defined(WF_ASAN) && !defined(WF_TSAN) // which need them themselves
-        CALL(sigaltstack),    CALL(sched_getaffinity),
+        CALL(sigaltstack), CALL(sched_getaffinity),
 #endif
     };
     (void)state;
@@ -220,7 +217,7 @@ static void stacks_have_guards_whatever_is_refused(void **state)
     (void)state;
 
     if (!may_refuse())
-        skip();
+        wf_test_skip("the process may not set a filter of system calls");
     for (size_t e = 0; e < wf_countof(errors); e++) {
         struct refused r = { "madvise", SYS_madvise, errors[e], overflow };
         child_run(&c, run_refused, &r);
@@ -238,7 +235,7 @@ static void stacks_have_guards_whatever_is_said_of_advice(void **state)
     (void)state;
 
     if (!may_refuse())
-        skip();
+        wf_test_skip("the process may not set a filter of system calls");
     for (size_t i = 0; i < wf_countof(said); i++) {
         struct refused r = { "advice", SYS_madvise, said[i], use_everything };
         child_run(&c, run_without_new_advice, &r);
@@ -285,7 +282,7 @@ static void calls_may_be_trapped_on_each_thread(void **state)
     (void)state;
 
     if (!may_refuse())
-        skip();
+        wf_test_skip("the process may not set a filter of system calls");
     child_run(&c, run_trapped, NULL);
     child_expect_exit(&c, 0);
 }
@@ -293,17 +290,15 @@ static void calls_may_be_trapped_on_each_thread(void **state)
 static void calls_may_be_trapped_on_each_thread(void **state)
 {
     (void)state;
-    skip(); // where the result goes is another register's
+    wf_test_skip("on this processor the result goes to another register");
 }
 #endif
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        left_test(what_makes_things_better_may_be_refused),
-        left_test(without_the_rest_there_is_an_error),
-        left_test(stacks_have_guards_whatever_is_refused),
-        left_test(stacks_have_guards_whatever_is_said_of_advice),
+        left_test(what_makes_things_better_may_be_refused), left_test(without_the_rest_there_is_an_error),
+        left_test(stacks_have_guards_whatever_is_refused),  left_test(stacks_have_guards_whatever_is_said_of_advice),
         left_test(calls_may_be_trapped_on_each_thread),
     };
     return wf_test_run(tests);

@@ -712,7 +712,7 @@ static void the_programs_handlers_run_on_each_thread(void **state)
     (void)state;
 
 #ifdef WF_TSAN
-    skip(); // it calls handlers by itself, later or, in a child of fork, not at all
+    wf_test_skip("ThreadSanitizer calls handlers itself, later or, in a child of fork, not at all");
 #endif
     child_run(&c, handle_on_each_thread, NULL);
     child_expect_exit(&c, 0);
@@ -747,7 +747,7 @@ static void a_handler_cannot_overflow_the_stack_for_signals_unseen(void **state)
     (void)state;
 
 #if defined(WF_ASAN) || defined(WF_TSAN)
-    skip(); // they look at stacks by themselves
+    wf_test_skip("the sanitizers look at stacks themselves");
 #endif
     child_run(&c, use_much_in_a_handler, NULL);
     child_expect_signal(&c, SIGSEGV);
@@ -784,7 +784,7 @@ static void a_handler_that_does_not_fit_on_the_stack_is_an_overflow(void **state
     (void)state;
 
 #if defined(WF_ASAN) || defined(WF_TSAN)
-    skip(); // they have handlers of their own in between
+    wf_test_skip("the sanitizers have handlers of their own in between");
 #endif
     child_run(&c, overflow_by_a_handler, NULL);
     child_expect_signal(&c, SIGSEGV);
@@ -794,7 +794,7 @@ static void a_handler_that_does_not_fit_on_the_stack_is_an_overflow(void **state
 static void a_handler_that_does_not_fit_on_the_stack_is_an_overflow(void **state)
 {
     (void)state;
-    skip(); // where a signal has the stack pointer is not known
+    wf_test_skip("on this processor the place of the stack pointer is not known");
 }
 #endif
 

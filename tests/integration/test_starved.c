@@ -8,6 +8,7 @@
 #include "base/atomic.h"
 #include "tests/support/child.h"
 #include "tests/support/left.h"
+#include "tests/support/status.h"
 #include "tests/support/tasks.h"
 
 enum { TASKS = 20000, ROOM_MIB = 3 * 64 + 40, MAY_NOT = 77 }; // room for three slabs of stacks, and for headers
@@ -36,16 +37,7 @@ static int use(void *arg)
 
 static void limit_address_space(void)
 {
-    size_t kib = 0;
-    char line[256];
-    FILE *f = fopen("/proc/self/status", "re");
-
-    assert_non_null(f);
-    while (fgets(line, sizeof(line), f))
-        if (sscanf(line, "VmSize: %zu kB", &kib) == 1)
-            break;
-    fclose(f);
-    struct rlimit room = { (kib << 10) + ((size_t)ROOM_MIB << 20), RLIM_INFINITY };
+    struct rlimit room = { ((rlim_t)status_number("VmSize") << 10) + ((size_t)ROOM_MIB << 20), RLIM_INFINITY };
     if (setrlimit(RLIMIT_AS, &room) < 0)
         _exit(MAY_NOT);
 }
@@ -93,11 +85,11 @@ static void who_gets_no_stack_frees_what_it_was_given(void **state)
     (void)state;
 
 #if defined(WF_ASAN) || defined(WF_TSAN) || defined(WF_VALGRIND)
-    skip(); // whose own address space has no bounds
+    wf_test_skip("the tool's own address space has no bounds");
 #endif
     child_run(&c, run_short_of_space, NULL);
     if (WIFEXITED(c.status) && WEXITSTATUS(c.status) == MAY_NOT)
-        skip();
+        wf_test_skip("the process may not limit its address space");
     child_expect_exit(&c, 0);
     print_message("%s", c.said);
 }

@@ -39,6 +39,9 @@ const char *wf_test_name(void);
 void wf_test_watch(weft_rt *rt);
 void wf_test_unwatch(weft_rt *rt);
 
+// wf_test_skip ends a test that cannot be made here, and says why.
+#define wf_test_skip(reason) (print_message("skipped: %s\n", reason), skip())
+
 // wf_test_seed is this run's seed: WEFT_TEST_SEED, else from the clock.
 uint64_t wf_test_seed(void);
 

@@ -6,12 +6,11 @@
 
 #include <dirent.h>
 #include <malloc.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include "base/compiler.h"
 #include "tests/support/harness.h"
+#include "tests/support/status.h"
 
 #define left_test(f) cmocka_unit_test_setup_teardown(f, left_before, left_after)
 
@@ -46,17 +45,8 @@ static inline size_t left_mapped(void)
 #if defined(WF_ASAN) || defined(WF_TSAN) || defined(WF_VALGRIND) || defined(WF_EMULATED)
     return 0;
 #else
-    char line[256];
-    size_t kib = 0;
-
     malloc_trim(0);
-    FILE *f = fopen("/proc/self/status", "re");
-    assert_non_null(f);
-    while (fgets(line, sizeof(line), f))
-        if (sscanf(line, "VmSize: %zu kB", &kib) == 1)
-            break;
-    fclose(f);
-    return (kib << 10) - mallinfo2().arena;
+    return ((size_t)status_number("VmSize") << 10) - mallinfo2().arena;
 #endif
 }
 

@@ -17,7 +17,7 @@ struct trial {
     int policy_at_end;
 };
 
-static void *try(void *arg)
+static void *try_slices(void *arg)
 {
     struct trial *t = arg;
     const struct sched_param none = { 0 };
@@ -38,7 +38,7 @@ static struct trial trial(int nice, int policy)
     struct trial t = { .nice = nice, .policy = policy };
     pthread_t thread;
 
-    assert_int_equal(pthread_create(&thread, NULL, try, &t), 0);
+    assert_int_equal(pthread_create(&thread, NULL, try_slices, &t), 0);
     assert_int_equal(pthread_join(thread, NULL), 0);
     return t;
 }
@@ -60,7 +60,7 @@ static void a_slice_is_asked_for_and_given_back(void **state)
     (void)state;
 
     if (!t.tells)
-        skip(); // an emulator, which does not pass that on
+        wf_test_skip("an emulator does not pass that on");
     assert_int_equal(t.longest.runtime, slices_can_be_asked_for() ? WF_SLICE_LONG : t.usual.runtime);
     assert_int_equal(t.end.runtime, t.usual.runtime);
 }
@@ -71,7 +71,7 @@ static void niceness_and_policy_stay_what_they_are(void **state)
     (void)state;
 
     if (!t.tells)
-        skip(); // as above
+        wf_test_skip("an emulator does not pass that on");
     assert_int_equal(t.longest.nice, t.usual.nice);
     assert_int_equal(t.end.nice, t.usual.nice);
     assert_int_equal(t.longest.policy, SCHED_BATCH);
@@ -84,7 +84,7 @@ static void who_has_no_slices_is_left_alone(void **state)
     (void)state;
 
     if (!t.became)
-        skip(); // an emulator, which does not pass that on
+        wf_test_skip("an emulator does not pass that on");
     assert_false(t.tells);
     assert_int_equal(t.policy_at_end, SCHED_IDLE);
 }

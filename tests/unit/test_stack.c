@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "sched/stack.h"
 #include "tests/support/harness.h"
+#include "tests/support/status.h"
 
 enum { SMALL = WF_STACK_CLASS_MIN, LARGE = 26 /* 64 MiB: one stack a slab */ };
 
@@ -169,13 +170,7 @@ static void advice_is_believed_where_it_was_seen_to_work(void **state)
 
 static size_t resident_kib(void)
 {
-    size_t pages = 0, resident = 0;
-    FILE *f = fopen("/proc/self/statm", "re");
-
-    assert_non_null(f);
-    assert_int_equal(fscanf(f, "%zu %zu", &pages, &resident), 2);
-    fclose(f);
-    return resident * (size_t)sysconf(_SC_PAGESIZE) >> 10;
+    return (size_t)status_number("VmRSS");
 }
 
 enum { MAY_NOT = 77, A_SLAB_KIB = 64 << 10 };
@@ -198,7 +193,7 @@ static void of_locked_memory_there_is_no_more_than_stacks(void **state)
     (void)state;
 
 #if defined(WF_ASAN) || defined(WF_TSAN) || defined(WF_VALGRIND) || defined(WF_EMULATED)
-    skip();
+    wf_test_skip("the tool maps memory of its own");
 #endif
     pid_t child = fork();
     assert_true(child >= 0);
@@ -207,7 +202,7 @@ static void of_locked_memory_there_is_no_more_than_stacks(void **state)
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status));
     if (WEXITSTATUS(status) == MAY_NOT)
-        skip();
+        wf_test_skip("the process may not lock memory");
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
