@@ -7,8 +7,8 @@
 // weft's, which is there for that to the end of the process.
 //
 // In a child of fork no handler has users, whatever users it had in the parent process;
-// the disposition is inherited, but for that of a handler in place of the default
-// action: there the child has the default action again.
+// the child inherits the disposition. If weft's handler stood in place of the default
+// action, the child has the default action again.
 #ifndef WF_BASE_HANDLER_H
 #define WF_BASE_HANDLER_H
 

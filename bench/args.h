@@ -31,8 +31,8 @@ static inline double parse_number(struct argp_state *state, const char *name, co
     return value;
 }
 
-// args_store is a parser of argp's, but for the tables, which end with a key of 0: each
-// of `args` has an option.
+// args_store is called by an argp parser, and stores the value of the option `key` as the
+// entry of `args` with that key says. Both tables end with a key of 0.
 static inline error_t args_store(const struct argp_option *options, const struct arg *args, int key, const char *text,
                                  struct argp_state *state)
 {

@@ -8,8 +8,8 @@
 //
 // A connection is registered once, IN|OUT|RDHUP, edge-triggered, and stays with its
 // thread. A read that did not fill the buffer has emptied the socket, and later bytes
-// raise a new edge: so there is no second read to see EAGAIN (with --drain there is,
-// for comparison). An end of stream that was there already shows as RDHUP in the event;
+// raise a new edge. So the loop does not read a second time to see EAGAIN; with --drain
+// it does, for comparison. An end of stream that was there already shows as RDHUP in the event;
 // then reading goes on until it is reached. What a peer does not take is kept aside,
 // and nothing more is read from it until that is gone.
 #include "bench/echo/server.h"
