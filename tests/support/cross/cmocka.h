@@ -57,6 +57,7 @@ static inline void wf_cmocka_range(uintmax_t v, uintmax_t low, uintmax_t high, c
 #define assert_ptr_equal(a, b) wf_cmocka_equal(1, (uintptr_t)(a), (uintptr_t)(b), WF_CMOCKA_HERE)
 #define assert_ptr_not_equal(a, b) wf_cmocka_equal(0, (uintptr_t)(a), (uintptr_t)(b), WF_CMOCKA_HERE)
 #define assert_string_equal(a, b) wf_cmocka_true(strcmp(a, b) == 0, #a " is not " #b, WF_CMOCKA_HERE)
+#define assert_string_not_equal(a, b) wf_cmocka_true(strcmp(a, b) != 0, #a " is " #b, WF_CMOCKA_HERE)
 #define assert_memory_equal(a, b, n) wf_cmocka_true(memcmp(a, b, n) == 0, #a " is not " #b, WF_CMOCKA_HERE)
 #define assert_in_range(v, low, high) \
     wf_cmocka_range((uintmax_t)(v), (uintmax_t)(low), (uintmax_t)(high), WF_CMOCKA_HERE)
