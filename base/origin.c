@@ -6,7 +6,7 @@
 #include <sys/prctl.h>
 
 #include "base/mem.h"
-#include "base/slice.h"
+#include "base/timeslice.h"
 
 int wf_origin_new(struct wf_origin **out, bool pinned)
 {

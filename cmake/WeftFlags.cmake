@@ -31,7 +31,7 @@ set(flags
     -ftls-model=initial-exec    # one instruction to the current worker, also in the shared library
     -fno-plt)                   # with -z now: no lazy binding, whose first call takes more stack than may be left
 if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
-    list(APPEND flags -mno-red-zone) # sched/context.h pushes
+    list(APPEND flags -mno-red-zone) # sched/arch/context.h pushes
 endif()
 if(WEFT_WERROR)
     list(APPEND flags -Werror)

@@ -13,6 +13,8 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "reactor/interrupt.h"
+#include "reactor/registry.h"
 #include "reactor/state.h"
 #include "reactor/thread.h"
 #include "reactor/turn.h"
@@ -35,6 +37,7 @@ int wf_reactor_new(struct wf_reactor **out, unsigned wheels)
     err = wf_epoll_init(&r->epoll);
     if (err < 0)
         goto free_sources;
+    wf_registry_enter(r);
     *out = r;
     return 0;
 
@@ -49,6 +52,7 @@ free_reactor:
 
 void wf_reactor_free(struct wf_reactor *r)
 {
+    wf_registry_leave(r);
     wf_epoll_fini(&r->epoll);
     wf_sources_fini(&r->sources);
     wf_timers_fini(r);
@@ -81,7 +85,7 @@ void wf_reactor_stop(struct wf_reactor *r)
     if (!r->started)
         return;
     wf_store_seq_cst(&r->quit, true); // [P1]
-    wf_turn_call_thread(r);
+    wf_interrupt_thread(r);
     pthread_join(r->thread, NULL);
     r->started = false;
 }
@@ -106,14 +110,14 @@ static void give_back(void *self)
 static void attend(void *self)
 {
     struct wf_reactor *r = self;
-    wf_store_relaxed(&r->attended, true); // relaxed: a hint
+    wf_store_relaxed(&r->attended, true);                                            // relaxed: a hint
     if (wf_load_seq_cst(&r->unwatched) && wf_exchange_seq_cst(&r->unwatched, false)) // [L2] one call is enough
-        wf_turn_call_thread(r);
+        wf_interrupt_thread(r);
 }
 
 static void interrupt(void *self)
 {
-    wf_turn_interrupt(self);
+    wf_interrupt_worker(self);
 }
 
 struct wf_idle_source wf_reactor_idle_source(struct wf_reactor *r)

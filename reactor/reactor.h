@@ -170,10 +170,10 @@ bool wf_source_forget(struct wf_reactor *r, int fd);
 bool wf_source_check(struct wf_reactor *r, int fd);
 
 // The closer of a number, in whatever reactors it is registered, calls
-// wf_closing_begin, wf_source_forget in each reactor, wf_hold_defer, and close(2), with
+// wf_closing_begin, wf_registry_forget, wf_hold_defer, and close(2), with
 // no lock held; and then wf_closing_end. If that returns false, the number may have
 // been registered too late to be forgotten, and too early to be a successor's:
-// wf_source_check in each reactor, and wf_closing_end again, with `checked`. (Why:
+// wf_registry_check, and wf_closing_end again, with `checked`. (Why:
 // source.c.)
 // Context: any thread. No thread waits for the closer.
 void wf_closing_begin(int fd);
@@ -182,6 +182,15 @@ bool wf_closing_end(int fd, bool checked);
 // wf_closing_now tells whether the number may be about to be closed, and leaves word
 // that it was asked: the closer then checks what is registered.  Context: any thread.
 bool wf_closing_now(int fd);
+
+// wf_registry_forget takes `fd` out of every reactor of the process, and wakes the
+// tasks that wait on it there. wf_registry_check does so where what is registered is not
+// what the number means now.  Context: any thread.
+void wf_registry_forget(int fd);
+void wf_registry_check(int fd);
+
+// wf_registry_in_child: a child of fork has no reactor.
+void wf_registry_in_child(void);
 
 // wf_closing_reset: in a child of fork no number is being closed.
 void wf_closing_reset(void);

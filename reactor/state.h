@@ -21,18 +21,22 @@ struct wf_tally {
 //   H  the worker that holds the lease writes; any thread reads (counters)
 //   R  the reactor thread writes; any thread reads (counters)
 //   A  atomic, edges in the file named
+//   G  under the lock of registry.c
 struct wf_reactor {
     struct wf_epoll epoll;         // I
     struct wf_sources sources;     // I: source.c
     struct wf_timers *timers;      // I: `wheels` of them; timer.c
     _Atomic int64_t *next;         // I: for each wheel, when it wants to be looked at; A: timer.c
     unsigned wheels;               // I
+    struct wf_reactor *following;  // G: in the registry
+    unsigned visitors;             // G: threads that make it look at a descriptor
+    bool leaving;                  // G: it leaves the registry when there is no visitor
     bool started;                  // of the thread that starts and stops
     pthread_t thread;              // of the thread that starts and stops
     struct wf_reactor_hooks hooks; // I
     char name[16];                 // I
 
-    // The sleep of the worker that holds the lease: turn.c. Read by each thread that
+    // The sleep of the worker that holds the lease: interrupt.c. Read by each thread that
     // arms the next timer of a wheel.
     _Alignas(WF_CACHE_LINE) _Atomic int64_t until; // A
     _Atomic bool interrupted;                      // A

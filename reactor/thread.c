@@ -49,7 +49,7 @@
 #include <sys/prctl.h>
 
 #include "base/clock.h"
-#include "base/slice.h"
+#include "base/timeslice.h"
 #include "reactor/state.h"
 #include "reactor/turn.h"
 

@@ -49,8 +49,8 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "reactor/interrupt.h"
 #include "reactor/state.h"
-#include "reactor/turn.h"
 
 enum { HOLD_MAX = 64 /* timers a hold of the lock */, HOLDS_MAX = 16 /* a wheel and turn: I/O must have its turn */ };
 enum { AHEAD = 8 /* wakers */ };
@@ -106,9 +106,9 @@ static void catch_up(struct wf_wheel *w)
 static void tell(struct wf_reactor *r, int64_t tick)
 {
     if (tick < wf_load_seq_cst(&r->until)) // [W2]
-        wf_turn_interrupt(r);
+        wf_interrupt_worker(r);
     if (tick < wf_load_seq_cst(&r->resting)) // [W2]
-        wf_turn_call_thread(r);
+        wf_interrupt_thread(r);
 }
 
 void wf_timer_arm(struct wf_reactor *r, unsigned wheel, struct wf_timer *t, int64_t deadline, struct wf_waker waker)

@@ -15,16 +15,11 @@ struct wf_reactor;
 // Context: the worker that holds the lease.
 unsigned wf_turn(struct wf_reactor *r, int64_t wait);
 
-// wf_turn_interrupt ends the wait of a worker's turn; if no turn waits, the next one
-// does not wait.
-// Context: any thread.
-void wf_turn_interrupt(struct wf_reactor *r);
-
 // The result of a turn of the reactor thread.
 struct wf_turn_result {
-    unsigned fired;  // as wf_turn returns
-    bool called;     // by wf_turn_call_thread
-    bool passed_on;  // an interrupt that was meant for the worker
+    unsigned fired; // as wf_turn returns
+    bool called;    // by wf_interrupt_thread
+    bool passed_on; // an interrupt that was meant for the worker
 };
 
 // wf_turn_of_thread is a turn of the reactor thread, which waits until `until` at most
@@ -32,10 +27,6 @@ struct wf_turn_result {
 // without waiting as long as batches are full.
 // Context: the reactor thread.
 struct wf_turn_result wf_turn_of_thread(struct wf_reactor *r, int64_t until);
-
-// wf_turn_call_thread ends the sleep of the reactor thread, wherever it sleeps, or its
-// next one.  Context: any thread.
-void wf_turn_call_thread(struct wf_reactor *r);
 
 // wf_turn_is_awaited tells whether a worker waits in epoll; a hint.
 bool wf_turn_is_awaited(const struct wf_reactor *r);

@@ -8,7 +8,7 @@
 #include <weft/error.h>
 
 #include "base/cpus.h"
-#include "runtime/runtime.h"
+#include "runtime/state.h"
 
 enum { STACK_SIZE = 64 << 10, BLOCKING_MAX = 512, BLOCKING_LIMIT = 65536 };
 

@@ -7,7 +7,7 @@
 //      the poll or arm a timer.
 //   3. wf_reactor_stop: the reactor stops last; there is no waiter left that it could
 //      wake.
-//   4. wf_pool_stop: no task waits for a job, so there is none; its threads leave.
+//   4. The services stop: no task waits for them any more (service.h).
 // and weft_rt_free releases the memory.
 //
 // If the end may not take that long (weft_config.stop_after), weft_rt_free leaves all
@@ -28,7 +28,7 @@
 //
 // Edge F1: ENDED, and a stopper's counting itself out (release) -> the look at them
 // (acquire): the threads are gone, and no thread is in weft_rt_stop any longer.
-#include "runtime/runtime.h"
+#include "runtime/state.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -43,27 +43,23 @@
 #include "base/mem.h"
 #include "base/origin.h"
 #include "base/sigpipe.h"
-#include "runtime/blocking.h"
+#include "runtime/service.h"
+#include "runtime/task/blocking.h"
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;    // of the list of all runtimes
-static struct weft_rt *all;                                 // under lock
-static pthread_cond_t unvisited = PTHREAD_COND_INITIALIZER; // a runtime that leaves the list has no visitor any more
-static _Atomic unsigned forks;                              // children born between the first process and this one
+// In the order in which they are made; they end in the reverse order.
+static const struct wf_service *const services[] = { &wf_pool_service };
+enum { SERVICES = sizeof(services) / sizeof(*services) };
 
-const struct weft_rt *wf_forked_in;
+static _Atomic unsigned forks; // children born between the first process and this one
 
-// in_child is registered before the scheduler's, so wf_self still tells which task
-// forked.
 static void in_child(void)
 {
-    if (wf_self())
-        wf_forked_in = wf_rt_current();
     wf_fetch_add_relaxed(&forks, 1); // relaxed: the child has one thread
-    pthread_mutex_init(&lock, NULL); // another thread of the parent's may have held it
-    pthread_cond_init(&unvisited, NULL);
-    all = NULL;
-    wf_pool_in_child();
+    for (int i = 0; i < SERVICES; i++)
+        if (services[i]->in_child)
+            services[i]->in_child();
     wf_clock_use(NULL); // no test moves another one here
+    wf_registry_in_child();
     wf_closing_reset();
 }
 
@@ -72,62 +68,10 @@ static void watch_forks(void)
     pthread_atfork(NULL, NULL, in_child);
 }
 
-static void enlist(struct weft_rt *rt)
-{
-    pthread_mutex_lock(&lock);
-    rt->next = all;
-    all = rt;
-    pthread_mutex_unlock(&lock);
-}
-
-static void delist(struct weft_rt *rt)
-{
-    pthread_mutex_lock(&lock);
-    rt->leaving = true;
-    while (rt->visitors > 0)
-        pthread_cond_wait(&unvisited, &lock);
-    for (struct weft_rt **at = &all; *at; at = &(*at)->next) {
-        if (*at == rt) {
-            *at = rt->next;
-            break;
-        }
-    }
-    pthread_mutex_unlock(&lock);
-}
-
-// visit calls `fn` for each runtime, and not under the lock of the list: epoll may ask
-// a file that takes its time. What is visited stays in the list meanwhile. What is
-// leaving it has no tasks any more.
-static void visit(bool (*fn)(struct wf_reactor *, int), int fd)
-{
-    pthread_mutex_lock(&lock);
-    for (struct weft_rt *rt = all; rt; rt = rt->next) {
-        if (rt->leaving)
-            continue;
-        rt->visitors++;
-        pthread_mutex_unlock(&lock);
-        fn(rt->reactor, fd);
-        pthread_mutex_lock(&lock);
-        if (--rt->visitors == 0 && rt->leaving)
-            pthread_cond_broadcast(&unvisited);
-    }
-    pthread_mutex_unlock(&lock);
-}
-
 static void not_in_a_task(const char *call)
 {
     if (wf_self())
         wf_misuse("%s blocks its thread: it must not be called by a task", call);
-}
-
-void wf_rt_forget_fd(int fd)
-{
-    visit(wf_source_forget, fd);
-}
-
-void wf_rt_check_fd(int fd)
-{
-    visit(wf_source_check, fd);
 }
 
 // --- Making --------------------------------------------------------------------------
@@ -197,6 +141,47 @@ static int start(struct weft_rt *rt, const weft_config *cfg)
     return err;
 }
 
+static void free_services(struct weft_rt *rt, int made)
+{
+    while (made-- > 0)
+        if (services[made]->free)
+            services[made]->free(rt);
+}
+
+static int make_services(struct weft_rt *rt, const weft_config *cfg)
+{
+    for (int i = 0; i < SERVICES; i++) {
+        int err = services[i]->make(rt, cfg);
+        if (err) {
+            free_services(rt, i);
+            return err;
+        }
+    }
+    return 0;
+}
+
+static void stop_services(struct weft_rt *rt)
+{
+    for (int i = SERVICES - 1; i >= 0; i--)
+        if (services[i]->stop)
+            services[i]->stop(rt);
+}
+
+static void abandon_services(struct weft_rt *rt)
+{
+    for (int i = SERVICES - 1; i >= 0; i--)
+        if (services[i]->abandon)
+            services[i]->abandon(rt);
+}
+
+// check_caller stops a caller of `call` for which the runtime's end would wait.
+static void check_caller(const struct weft_rt *rt, const char *call)
+{
+    for (int i = 0; i < SERVICES; i++)
+        if (services[i]->check)
+            services[i]->check(rt, call);
+}
+
 // make_parts makes the parts of `rt`. On error it leaves nothing behind.
 static int make_parts(struct weft_rt *rt, const weft_config *cfg, const struct wf_idle_source *idle)
 {
@@ -206,14 +191,14 @@ static int make_parts(struct weft_rt *rt, const weft_config *cfg, const struct w
     err = wf_reactor_new(&rt->reactor, cfg->workers + 1); // a wheel for each worker, and one for the rest
     if (err)
         goto no_reactor;
-    err = wf_pool_new(&rt->blocking, cfg->blocking_max, rt->origin);
+    err = make_services(rt, cfg);
     if (err)
-        goto no_pool;
+        goto no_services;
     err = new_sched(rt, cfg, idle);
     if (!err)
         return 0;
-    wf_pool_free(rt->blocking);
-no_pool:
+    free_services(rt, SERVICES);
+no_services:
     wf_reactor_free(rt->reactor);
 no_reactor:
     wf_origin_free(rt->origin);
@@ -235,7 +220,6 @@ int wf_rt_make(weft_rt **out, const weft_config *full, const struct wf_idle_sour
         wf_free(rt);
         return err;
     }
-    enlist(rt);
     *out = rt;
     return 0;
 }
@@ -312,9 +296,8 @@ enum { RUNNING, ENDING, ENDED }; // of weft_rt.end
 static void end_threads(weft_rt *rt)
 {
     wf_sched_stop(rt->sched);
-    delist(rt); // before the reactor ends: no thread finds it any longer
     wf_reactor_stop(rt->reactor);
-    wf_pool_stop(rt->blocking);
+    stop_services(rt);
     if (rt->started)
         wf_sigpipe_drop();
     wf_store_release(&rt->end, ENDED); // [F1]
@@ -351,7 +334,7 @@ int weft_rt_stop(weft_rt *rt, weft_time deadline)
 {
     not_in_a_task("weft_rt_stop");
     not_inherited(rt, "weft_rt_stop");
-    wf_pool_not_here(rt->blocking, "weft_rt_stop");
+    check_caller(rt, "weft_rt_stop");
     wf_fetch_add_relaxed(&rt->stoppers, 1u); // relaxed: weft_rt_free must not be called before
     wf_pool_wait_begin();
     int err = stop(rt, deadline);
@@ -376,7 +359,7 @@ static void abandon(weft_rt *rt)
 {
     wf_reactor_free(rt->reactor);
     wf_sched_abandon(rt->sched);
-    wf_pool_abandon(rt->blocking);
+    abandon_services(rt);
     wf_origin_free(rt->origin);
     wf_free(rt);
 }
@@ -385,7 +368,7 @@ static void abandon(weft_rt *rt)
 static void release(weft_rt *rt)
 {
     await_stoppers(rt);
-    wf_pool_free(rt->blocking);
+    free_services(rt, SERVICES);
     wf_sched_free(rt->sched);
     wf_reactor_free(rt->reactor);
     wf_origin_free(rt->origin);
@@ -416,13 +399,13 @@ void weft_rt_free(weft_rt *rt)
     if (!rt)
         return;
     not_in_a_task("weft_rt_free");
-    if (rt == wf_forked_in)
+    if (wf_forked_task && rt == wf_weft_task(wf_forked_task)->rt)
         wf_misuse("weft_rt_free: a task's child of fork stands on the task's stack: it may only exec or _exit");
     if (is_inherited(rt)) {
         abandon(rt);
         return;
     }
-    wf_pool_not_here(rt->blocking, "weft_rt_free");
+    check_caller(rt, "weft_rt_free");
     weft_time limit = rt->stop_after > 0 ? wf_after(wf_now(), rt->stop_after) : WEFT_NEVER;
     if (weft_rt_stop(rt, limit) < 0)
         leave_behind(rt);

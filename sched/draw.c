@@ -26,7 +26,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "sched/worker.h"
+#include "sched/state.h"
 
 enum {
     URN_MIN = 64,                  // tasks

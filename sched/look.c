@@ -27,7 +27,7 @@
 //   - wake a second worker if the queued tasks will take SPREAD_NS or longer
 #include "base/assert.h"
 #include "base/clock.h"
-#include "sched/worker.h"
+#include "sched/state.h"
 
 #define AGE_NS INT64_C(8000000)
 #define AGE_MAX INT64_C(1000000000)

@@ -12,7 +12,7 @@
 
 #include "base/handler.h"
 #include "base/mem.h"
-#include "sched/worker.h"
+#include "sched/state.h"
 
 #ifndef AT_MINSIGSTKSZ
 #define AT_MINSIGSTKSZ 51

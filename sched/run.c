@@ -18,17 +18,16 @@
 //
 // What every switch runs through is inlined, or begins a cache line: a switch takes
 // 11.0 ns wherever the linker puts it, without that 11.2 to 12.4; with C++ in the
-// program as much (sched/exceptions.h).
+// program as much (sched/arch/exceptions.h).
 //
 // Edges.
 //   N1  put_next's store or exchange (release) -> the exchange that takes the slot
 //       (acquire), owner's or thief's: header, and what was saved by [T2], are visible
-#include "sched/worker.h"
+#include "sched/state.h"
 
 #include <errno.h>
 
 #include "base/assert.h"
-#include "base/clock.h"
 
 // --- Choosing ------------------------------------------------------------------------
 
@@ -211,18 +210,6 @@ static void push_polled(struct wf_worker *w, struct wf_task *task)
         wf_store_release(&w->next, task); // [N1]
 }
 
-// wake_home wakes the one worker that may run what is in its inbox. As [I1], with the
-// inbox for the injector.
-static void wake_home(struct wf_worker *home)
-{
-    struct wf_sched *s = home->sched;
-
-    if (wf_idle_wake(&s->idle, home->index))
-        wf_sched_wake_worker(s, (int)home->index);
-    else if (!wf_injector_empty(&s->injector)) // a pusher may have taken this call for a search
-        wf_sched_notify(s);
-}
-
 // send_home queues a task on the one worker that may run it, `home`. `w` is the calling
 // worker, NULL on other threads.
 static void send_home(struct wf_worker *w, struct wf_worker *home, struct wf_task *task)
@@ -232,7 +219,7 @@ static void send_home(struct wf_worker *w, struct wf_worker *home, struct wf_tas
     wf_chain_append(&chain, task);
     wf_injector_push(&home->inbox, &chain);
     if (home != w)
-        wake_home(home);
+        wf_worker_wake_home(home);
 }
 
 static void enqueue_outside(struct wf_sched *s, struct wf_thread *thread, struct wf_task *task)
@@ -243,24 +230,6 @@ static void enqueue_outside(struct wf_sched *s, struct wf_thread *thread, struct
     }
     inject(s, task);
     wf_sched_notify(s);
-}
-
-void wf_sched_batch_begin(struct wf_sched *s)
-{
-    struct wf_thread *thread = wf_thread_self();
-    wf_assert(!thread->worker && !thread->batching);
-    thread->batching = s;
-    thread->batch = (struct wf_chain){ 0 };
-}
-
-void wf_sched_batch_flush(struct wf_sched *s)
-{
-    struct wf_thread *thread = wf_thread_self();
-    thread->batching = NULL;
-    if (thread->batch.count == 0)
-        return;
-    wf_injector_push(&s->injector, &thread->batch);
-    wf_sched_notify_poller(s);
 }
 
 // enqueue makes an ACTIVE task run some time.
@@ -394,52 +363,13 @@ WF_LINE_ALIGNED WF_NOINLINE void wf_worker_arrive(struct wf_worker *w)
     w->how = WF_LEFT_NOTHING;
 }
 
-void wf_worker_ask_for(struct wf_worker *w, uint64_t slice)
-{
-    if (slice == w->slice)
-        return;
-    // relaxed: a hint
-    wf_fetch_add_relaxed(&w->sched->ways, (slice == WF_SLICE_LONG) - (w->slice == WF_SLICE_LONG));
-    w->slice = slice;
-    wf_slice_ask(slice);
-}
-
-void wf_worker_make_way(struct wf_worker *w)
-{
-    wf_worker_ask_for(w, WF_SLICE_LONG);
-    wf_worker_hint(w);
-}
-
-// was_long tells whether the turn that ends now was long: the watch says so, or the
-// clock, if it was the only one since the worker looked around, or woke up.
-static bool was_long(const struct wf_worker *w)
-{
-    if (wf_load_relaxed(&w->overdue)) // relaxed: a hint
-        return true;
-    // relaxed: the worker's own
-    return wf_load_relaxed(&w->ticks) == w->pace.ticks + 1 && wf_now() - w->pace.looked >= WF_LONG_NS;
-}
-
-// note_turn remembers it if the running task, about to leave, did not let go of the
-// worker for long.
-WF_NOINLINE static void note_turn(struct wf_worker *w)
-{
-    struct wf_task *task = w->thread->current;
-
-    wf_worker_ask_for(w, WF_SLICE_USUAL);
-    if (task && was_long(w)) {
-        wf_store_relaxed(&w->overdue, false); // relaxed: a hint
-        wf_task_note_long(task);
-    }
-}
-
 // pick_in_time is wf_worker_pick, unless it is time to look around, on the worker's own
 // stack: NULL.
 static struct wf_task *pick_in_time(struct wf_worker *w)
 {
     if (wf_likely(!wf_worker_is_due(w)))
         return wf_worker_pick(w);
-    note_turn(w);
+    wf_worker_note_turn(w);
     return NULL;
 }
 

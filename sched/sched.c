@@ -36,19 +36,14 @@
 #include "base/mem.h"
 #include "base/origin.h"
 #include "base/sigpipe.h"
-#include "sched/worker.h"
+#include "sched/state.h"
 
 enum {
-    ID_BLOCK = 1024,
     DRAIN_ROUND_NS = 5000000,                 // the first; each is twice as long,
     DRAIN_ROUND_MAX_NS = 64 * DRAIN_ROUND_NS, // up to this
-    BRISK_EACH_NS = 62500,                    // a worker is brisk that runs a task at least so often,
-    BRISK_CPU_NS = 50000,                     // each of at most so much CPU time
 };
 
 _Static_assert(WF_WORKERS_MAX == WF_IDLE_WORDS * 64, "a bit for each worker");
-
-static _Atomic uint64_t ids; // task numbers given out in this process
 
 // --- Making --------------------------------------------------------------------------
 
@@ -73,6 +68,8 @@ static void name_task(char *buf, size_t n)
         snprintf(buf, n, "task %llu: ", (unsigned long long)task->id);
 }
 
+struct wf_task *wf_forked_task;
+
 // in_child: the child of a fork has the calling thread only. That thread is not a
 // worker any longer: what would park there stops, as it would outside a task. Nor
 // should it have the slices, the CPU and the timers of one.
@@ -80,6 +77,7 @@ static void in_child(void)
 {
     const struct wf_worker *w = wf_thread_self()->worker;
 
+    wf_forked_task = wf_self();
     if (w)
         wf_origin_take(w->sched->cfg.origin);
     wf_sigpipe_spare(false);
@@ -173,91 +171,6 @@ int wf_sched_start(struct wf_sched *s)
     return err;
 }
 
-// --- Tasks ---------------------------------------------------------------------------
-
-static uint64_t new_id(struct wf_worker *w)
-{
-    if (!w)
-        return wf_fetch_add_relaxed(&ids, 1) + 1; // relaxed: only has to differ
-    if (w->ids == w->ids_end) {
-        w->ids = wf_fetch_add_relaxed(&ids, ID_BLOCK) + 1; // relaxed: as above
-        w->ids_end = w->ids + ID_BLOCK;
-    }
-    return w->ids++;
-}
-
-// worker_of is the calling thread if it is a worker of `s`.
-static struct wf_worker *worker_of(struct wf_sched *s)
-{
-    struct wf_worker *w = wf_thread_self()->worker;
-    return w && w->sched == s ? w : NULL;
-}
-
-static void count_made(struct wf_sched *s, struct wf_worker *w, int64_t n)
-{
-    if (w)
-        wf_bump(&w->spawned, (uint64_t)n); // its maker, a living task, holds wf_sched_drain up
-    else
-        wf_fetch_add_seq_cst(&s->spawned_outside, (uint64_t)n); // [S1]
-}
-
-struct wf_task *wf_sched_task_new(struct wf_sched *s, int *err)
-{
-    struct wf_worker *w = worker_of(s);
-
-    count_made(s, w, 1);
-    if (wf_unlikely(wf_load_seq_cst(&s->draining))) { // [S1]
-        count_made(s, w, -1);
-        *err = -ECANCELED;
-        return NULL;
-    }
-    struct wf_task *task = wf_headers_take(&s->headers, w ? &w->headers : NULL);
-    if (wf_unlikely(!task)) {
-        count_made(s, w, -1);
-        *err = -ENOMEM;
-        return NULL;
-    }
-    task->sched = s;
-    task->id = new_id(w);
-    task->stack_class = s->stack_class;
-    task->pinned = false;
-    task->worker = NULL;
-    task->name = NULL;
-    return task;
-}
-
-void wf_sched_task_drop(struct wf_task *task)
-{
-    struct wf_sched *s = task->sched;
-
-    wf_sched_task_free(task);
-    count_made(s, worker_of(s), -1);
-}
-
-void wf_sched_task_free(struct wf_task *task)
-{
-    struct wf_worker *w = worker_of(task->sched);
-    wf_headers_give(&task->sched->headers, w ? &w->headers : NULL, task);
-}
-
-struct each {
-    void (*fn)(struct wf_task *, void *);
-    void *arg;
-};
-
-static void if_live(struct wf_task *task, void *arg)
-{
-    struct each *each = arg;
-    if (wf_load_acquire(&task->word) & WF_TASK_LIVE) // acquire: the header is filled
-        each->fn(task, each->arg);
-}
-
-void wf_sched_each(struct wf_sched *s, void (*fn)(struct wf_task *, void *), void *arg)
-{
-    struct each each = { fn, arg };
-    wf_headers_each(&s->headers, if_live, &each);
-}
-
 // --- The end -------------------------------------------------------------------------
 
 // 0 is final while draining (step 3).
@@ -304,89 +217,6 @@ void wf_sched_stop(struct wf_sched *s)
         wf_overflow_remove(&s->workers[i]);
     }
     s->started = 0;
-}
-
-// --- Watching ------------------------------------------------------------------------
-
-enum { STILL_LOOKS = 4 };
-
-static bool has_backlog(struct wf_worker *w)
-{
-    return wf_load_relaxed(&w->next) || wf_ring_size(&w->ring) > 0 || wf_deque_size(&w->deque) > 0; // relaxed: a hint
-}
-
-static bool asleep(struct wf_sched *s, const struct wf_worker *w)
-{
-    return wf_load_relaxed(&s->idle.asleep[w->index / 64]) >> (w->index % 64) & 1; // relaxed: a hint
-}
-
-// cpu_time is what the worker's thread has used.
-static int64_t cpu_time(const struct wf_worker *w)
-{
-    struct timespec ts;
-
-    if (clock_gettime(w->clock, &ts))
-        return 0;
-    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
-// blocked tells whether the worker's thread waits in the kernel, as against for a
-// processor. The kernel writes a whole line to say that letter, so it is asked only
-// about a worker that has not moved. A descriptor of -1 asks in vain.
-static bool blocked(const struct wf_worker *w)
-{
-    char text[512];
-    ssize_t n = pread(w->stat, text, sizeof(text) - 1, 0);
-
-    text[n > 0 ? n : 0] = 0;
-    const char *name_end = strrchr(text, ')'); // "17 (name) S ..."
-    return name_end && strlen(name_end) > 2 && name_end[2] != 'R';
-}
-
-// look tells how the worker has done since the last look, `elapsed` ns ago:
-// WF_WATCH_STUCK, WF_WATCH_BRISK, or 0. Stuck is one that has computed, or was blocked,
-// in one task all the while. A worker that did not get the processor is not, at first:
-// its work is not more urgent for being moved, and what others would poll for it would
-// overtake the rest. But after STILL_LOOKS looks it is: on a machine with ten times as
-// many threads as processors, or at nice 19, it may never get a quarter of one, and
-// what stands in its next slot waited as long as that lasted.
-static unsigned look(struct wf_sched *s, struct wf_worker *w, int64_t elapsed)
-{
-    uint64_t ticks = wf_load_relaxed(&w->ticks); // relaxed: a hint
-    int64_t ran = (int64_t)(ticks - w->ticks_seen);
-    int64_t cpu = cpu_time(w), used = cpu - w->cpu_seen;
-    bool still = ran == 0 && !asleep(s, w);
-
-    w->still = still ? w->still + 1 : 0;
-    bool stuck = still && (used >= elapsed / 4 || w->still >= STILL_LOOKS || blocked(w));
-    w->ticks_seen = ticks;
-    w->cpu_seen = cpu;
-    wf_store_relaxed(&w->overdue, stuck); // relaxed: a hint for thieves
-    if (stuck) {
-        wf_store_relaxed(&w->look_at, (uint64_t)0); // relaxed: a hint, when that turn has ended
-        return WF_WATCH_STUCK;
-    }
-    return ran * BRISK_EACH_NS >= elapsed && ran * BRISK_CPU_NS >= used ? WF_WATCH_BRISK : 0;
-}
-
-unsigned wf_sched_watch(struct wf_sched *s)
-{
-    bool waiting = !wf_injector_empty(&s->injector);
-    int64_t now = wf_now();
-    unsigned seen = 0;
-
-    for (unsigned i = 0; i < s->cfg.workers; i++) {
-        struct wf_worker *w = &s->workers[i];
-        unsigned how = look(s, w, now - s->watched);
-        seen |= how;
-        waiting |= has_backlog(w) && (how == WF_WATCH_STUCK || wf_ring_size(&w->ring) >= WF_WAKE_BACKLOG);
-    }
-    s->watched = now;
-    if (waiting)
-        wf_sched_notify(s);
-    if (wf_idle_all_asleep(&s->idle)) // first: what a worker that sleeps now has given back is seen by wf_depot_cool
-        seen |= WF_WATCH_ASLEEP;
-    return seen | (wf_depot_cool(&s->depot, now) ? WF_WATCH_AGAIN : 0);
 }
 
 unsigned wf_sched_workers(const struct wf_sched *s)

@@ -82,6 +82,10 @@ void wf_sched_task_free(struct wf_task *task);
 // right across a park; a worker's would not, so none is handed out.
 struct wf_task *wf_self(void);
 
+// wf_forked_task is NULL but in a child of fork that a task has made: there it is that
+// task.
+extern struct wf_task *wf_forked_task;
+
 // wf_park parks the calling task, `self`, until wf_task_wake; it may also return
 // without one. `what` and `on` say what for, in dumps ("read fd 7": "read fd", 7).
 // Context: task; the caller may continue on another thread.

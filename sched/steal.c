@@ -1,7 +1,7 @@
 // Taking other workers' tasks: by stealing when a worker's own queues are empty, and by
 // visits when they are short.
 #include "base/assert.h"
-#include "sched/worker.h"
+#include "sched/state.h"
 
 static bool is_overdue(const struct wf_worker *victim)
 {

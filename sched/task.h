@@ -43,7 +43,7 @@
 #include <stdint.h>
 
 #include "base/atomic.h"
-#include "sched/context.h"
+#include "sched/arch/context.h"
 
 enum {
     WF_TASK_ACTIVE = 1,

@@ -9,7 +9,7 @@
 #ifndef WF_SCHED_THREAD_H
 #define WF_SCHED_THREAD_H
 
-#include "sched/injector.h"
+#include "sched/queues/injector.h"
 
 struct wf_thread {
     struct wf_task *current;   // the task that runs on this thread, NULL outside of one; wf_self reads it

@@ -1,6 +1,6 @@
 // The code that runs on the worker's own stack, when its queues are empty: look at the
 // injector, steal, borrow the poll, sleep.
-#include "sched/worker.h"
+#include "sched/state.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,46 +11,6 @@
 #include "base/cpus.h"
 #include "base/descriptor.h"
 #include "base/sigpipe.h"
-
-// --- Waking others -------------------------------------------------------------------
-
-void wf_sched_wake_worker(struct wf_sched *s, int worker)
-{
-    struct wf_worker *sleeper = &s->workers[worker];
-    if (wf_parker_wake(&sleeper->parker))
-        s->cfg.idle.interrupt(s->cfg.idle.self);
-}
-
-static void wake_one(struct wf_sched *s, bool poller_first)
-{
-    int worker = wf_idle_wake_one(&s->idle, poller_first);
-    if (worker >= 0)
-        wf_sched_wake_worker(s, worker);
-}
-
-void wf_worker_hint(struct wf_worker *w)
-{
-    if (wf_unlikely(wf_idle_may_wake(&w->sched->idle))) {
-        wf_bump(&w->wakes, 1);
-        wake_one(w->sched, false);
-    }
-}
-
-static void notify(struct wf_sched *s, bool poller_first)
-{
-    if (wf_load_seq_cst(&s->idle.searching) == 0 && wf_idle_any_asleep(&s->idle)) // [I1]
-        wake_one(s, poller_first);
-}
-
-void wf_sched_notify(struct wf_sched *s)
-{
-    notify(s, false);
-}
-
-void wf_sched_notify_poller(struct wf_sched *s)
-{
-    notify(s, true);
-}
 
 // --- Searching -----------------------------------------------------------------------
 
@@ -63,15 +23,6 @@ static struct wf_task *search(struct wf_worker *w)
         w->searching = true;
     }
     return wf_worker_steal(w);
-}
-
-void wf_worker_attend(struct wf_worker *w)
-{
-    const struct wf_idle_source *source = &w->sched->cfg.idle;
-
-    w->unattended = false;
-    if (source->attend)
-        source->attend(source->self);
 }
 
 // found ends the search of a worker that is about to run a task. The last searcher
@@ -91,34 +42,7 @@ static void found(struct wf_worker *w)
         wf_worker_hint(w);
 }
 
-// --- Polling and sleeping ------------------------------------------------------------
-
-static void poll_borrowed(struct wf_worker *w, int64_t wait)
-{
-    struct wf_idle_source *idle = &w->sched->cfg.idle;
-
-    w->polling = true;
-    unsigned fired = idle->poll(idle->self, wait);
-    w->polling = false;
-    w->pace.polled = w->pace.looked;
-    if (fired > 0)
-        w->batch_end = wf_load_relaxed(&w->ring.tail); // relaxed: the worker's own
-    wf_bump(&w->polls, 1);
-}
-
-static bool borrow(struct wf_worker *w)
-{
-    struct wf_idle_source *idle = &w->sched->cfg.idle;
-    return idle->borrow && idle->borrow(idle->self);
-}
-
-void wf_worker_poll(struct wf_worker *w)
-{
-    if (!borrow(w))
-        return;
-    poll_borrowed(w, 0);
-    w->sched->cfg.idle.give_back(w->sched->cfg.idle.self);
-}
+// --- Sleeping ------------------------------------------------------------
 
 // nothing_queued is the last check before sleep, after the sleep was announced.
 static bool nothing_queued(struct wf_worker *w)
@@ -142,7 +66,7 @@ static void rest(struct wf_worker *w, bool polling)
     w->searching = false;
     bool dry = nothing_queued(w);
     if (dry && polling)
-        poll_borrowed(w, WF_NEVER);
+        wf_worker_poll_borrowed(w, WF_NEVER);
     else if (dry)
         wf_parker_sleep(&w->parker, WF_NEVER);
     if (polling)
@@ -161,7 +85,7 @@ void wf_worker_idle(struct wf_worker *w)
         wf_worker_attend(w);
     int32_t others = wf_load_relaxed(&w->sched->ways) - (w->slice == WF_SLICE_LONG); // relaxed: a hint
     wf_worker_ask_for(w, others > 0 ? WF_SLICE_SHORT : WF_SLICE_USUAL);
-    bool polling = borrow(w);
+    bool polling = wf_worker_borrow(w);
 
     if (wf_parker_prepare(&w->parker, polling ? WF_PARKER_ELSEWHERE : WF_PARKER_IN_FUTEX))
         rest(w, polling);

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 #include "bench/micro/micro.h"
-#include "runtime/runtime.h"
-#include "sched/stack.h"
+#include "runtime/state.h"
+#include "sched/stacks/stack.h"
 
 // switch_bare: two contexts on one thread, one of them on a task's stack; each does
 // nothing but hand over to the other. That is what the scheduler pays to go from one

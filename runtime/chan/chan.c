@@ -12,7 +12,7 @@
 // buffer, on the sender's behalf, which has nothing left to do when it wakes up. A
 // later caller cannot overtake a waiting one.
 //
-// Waiting is by runtime/waiter.h: the taker of a waiter releases the lock, copies the
+// Waiting is by runtime/wait/waiter.h: the taker of a waiter releases the lock, copies the
 // message (the waiter cannot return before it is granted), and grants. No wake, no copy
 // from task to task, no allocation and no free happens under the lock.
 //

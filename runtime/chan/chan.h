@@ -5,7 +5,7 @@
 
 #include <weft/chan.h>
 
-#include "runtime/waiter.h"
+#include "runtime/wait/waiter.h"
 
 // A task's entry in a channel's queue, and its message: the one to send, or room for
 // the one to receive.

@@ -18,7 +18,7 @@ static int close_number(int fd)
     int err = sys_close(fd);
 
     if (!wf_closing_end(fd, false)) {
-        wf_rt_check_fd(fd);
+        wf_registry_check(fd);
         wf_closing_end(fd, true);
     }
     return err;
@@ -79,7 +79,7 @@ int weft_close(int fd)
     if (fd < 0)
         return -EBADF;
     wf_closing_begin(fd);
-    wf_rt_forget_fd(fd);
+    wf_registry_forget(fd);
     int held = wf_hold_defer(&hold, fd);
     return wf_likely(held == 0) ? close_number(fd) : close_later(&hold, fd, held);
 }

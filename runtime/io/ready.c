@@ -9,7 +9,7 @@
 #include <weft/time.h>
 
 #include "base/clock.h"
-#include "runtime/blocking.h"
+#include "runtime/task/blocking.h"
 #include "runtime/io/close.h"
 
 static bool is_other(enum wf_kind kind)
@@ -221,10 +221,10 @@ int wf_ready_attach(struct wf_ready *r)
 
 void wf_ready_fresh(int fd)
 {
-    weft_rt *rt = weft_rt_current();
+    struct wf_task *self = wf_self();
 
-    if (rt)
-        wf_source_fresh(rt->reactor, fd);
+    if (self)
+        wf_source_fresh(wf_weft_task(self)->rt->reactor, fd);
 }
 
 // --- calls of many steps -------------------------------------------------------------

@@ -76,8 +76,8 @@
 
 #include "base/compiler.h"
 #include "reactor/reactor.h"
-#include "runtime/runtime.h"
-#include "runtime/wait.h"
+#include "runtime/state.h"
+#include "runtime/wait/wait.h"
 
 // What is known of a registered descriptor.
 enum wf_kind {

@@ -4,7 +4,7 @@
 
 #include "runtime/io/connect.h"
 #include "runtime/net/socket.h"
-#include "runtime/wait.h"
+#include "runtime/wait/wait.h"
 
 static int listen_on(const struct wf_addrs *all, const struct wf_addr *a)
 {

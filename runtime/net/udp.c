@@ -2,7 +2,7 @@
 
 #include "runtime/io/connect.h"
 #include "runtime/net/socket.h"
-#include "runtime/wait.h"
+#include "runtime/wait/wait.h"
 
 static int bind_to(const struct wf_addrs *all, const struct wf_addr *a)
 {

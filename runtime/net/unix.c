@@ -2,7 +2,7 @@
 
 #include "runtime/io/connect.h"
 #include "runtime/net/socket.h"
-#include "runtime/wait.h"
+#include "runtime/wait/wait.h"
 
 int weft_unix_listen(const char *path)
 {

@@ -4,7 +4,7 @@
 
 #include <weft/sync.h>
 
-#include "runtime/wait.h"
+#include "runtime/wait/wait.h"
 
 // wf_mutex_held tells whether `self`, the calling task, holds `m`.
 bool wf_mutex_held(weft_mutex *m, const struct wf_task *self);

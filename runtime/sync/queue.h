@@ -14,7 +14,7 @@
 
 #include <weft/sync.h>
 
-#include "runtime/waiter.h"
+#include "runtime/wait/waiter.h"
 
 // L: under the lock
 struct wf_queue {

@@ -1,6 +1,6 @@
 // The first frame of a stack, as the assembly's switch expects to find it.
 #include "sched/arch/frame.h"
-#include "sched/context.h"
+#include "sched/arch/context.h"
 
 #include <stdint.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-// void *wf_arch_switch(void **save, void *load, void *arg): see sched/context.h. Saves
+// void *wf_arch_switch(void **save, void *load, void *arg): see sched/arch/context.h. Saves
 // x19 to x30 and d8 to d15 (the callee-saved ones), and FPCR, which is only written if
 // it differs.
 #include "sched/arch/frame.h"

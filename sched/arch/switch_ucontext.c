@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <ucontext.h>
 
-#include "sched/context.h"
+#include "sched/arch/context.h"
 
 // What `sp` points to: it lies on the stack that was left.
 struct saved {

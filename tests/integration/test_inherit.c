@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 
-#include "base/slice.h"
+#include "base/timeslice.h"
 #include "tests/support/child.h"
 #include "tests/support/left.h"
 #include "tests/support/status.h"

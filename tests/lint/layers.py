@@ -2,18 +2,19 @@
 """Arrows only point down. Each folder includes itself, and of the folders that its
 wf_module() line USES the facade.
 
-base has no facade: it is vocabulary, and all of it may be used. The folders of runtime/
-share runtime/*.h, and runtime/net may use what runtime/io offers. timerwheel is a pure
+base has no facade: it is vocabulary, and all of it may be used. The rooms of sched/
+and runtime/ share a header with types (sched/task.h, runtime/state.h). timerwheel is a pure
 data structure, so of base it gets only what is pure. Programs, from examples to
 integration tests, see <weft.h> and nothing else; tests may use base's words besides.
 The adapters are to be copied into programs, so they include each other by name alone.
 """
 import re
 
-from lint import ALL, Lint, modules
+from lint import ALL, Lint, folder_of, modules
 
 INCLUDE = re.compile(r'\s*#\s*include\s+([<"])([^>"]+)[>"]')
-OPEN = {"base", "runtime", "runtime/io"}    # any header of theirs may be included, not just a facade
+OPEN = {"base", "runtime/wait", "runtime/task", "runtime/io", "runtime/chan", "sched/arch", "sched/stacks",
+        "sched/queues"}                      # any header of theirs may be included, not just a facade
 PURE = {"base/list.h", "base/assert.h", "base/compiler.h"}
 SYSTEM_ONLY_IN = {                           # system headers that one place hides from all others
     r"stdatomic\.h": "base/atomic.h",
@@ -25,14 +26,6 @@ ADAPTERS = "examples/adapters/"
 PUBLIC_SYSTEM = re.compile(r"(std(bool|def|int)|sys/(socket|types|uio)|poll|time)\.h")
 
 
-def folder_of(path, known):
-    """The module that `path` lies in, the deepest first: runtime/net before runtime."""
-    for folder in sorted(known, key=len, reverse=True):
-        if str(path).startswith(folder + "/"):
-            return folder
-    return str(path).split("/")[0]
-
-
 def facade(folder):
     return f"{folder}/{folder.split('/')[-1]}.h"
 
@@ -42,6 +35,8 @@ def may_include(folder, name, uses):
     if folder == "timerwheel" and target == "base":
         return name in PURE
     if target == folder:
+        return True
+    if name.removesuffix(".h") in uses[folder]: # one header, which rooms of different floors share
         return True
     return target in uses[folder] and (target in OPEN or name == facade(target))
 

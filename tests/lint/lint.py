@@ -52,3 +52,11 @@ def modules(root):
             words = call.split()
             found[words[0]] = words[words.index("USES") + 1:] if "USES" in words else []
     return found
+
+
+def folder_of(path, known):
+    """The module that `path` lies in, the deepest first: runtime/net before runtime."""
+    for folder in sorted(known, key=len, reverse=True):
+        if str(path).startswith(folder + "/"):
+            return folder
+    return str(path).split("/")[0]

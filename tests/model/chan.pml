@@ -1,5 +1,5 @@
 /*
- * A channel (runtime/chan/chan.c on runtime/waiter.h): two senders, a receiver, and a
+ * A channel (runtime/chan/chan.c on runtime/wait/waiter.h): two senders, a receiver, and a
  * select that receives from the channel or sees a future complete. Senders and the
  * receiver may be cancelled; the channel is closed at some moment.
  *

@@ -1,5 +1,5 @@
 /*
- * Selects that meet at rendezvous (runtime/choice.h, meet in runtime/chan/chan.c):
+ * Selects that meet at rendezvous (runtime/wait/choice.h, meet in runtime/chan/chan.c):
  * three of them, each at both of two channels, at the two ends in some order; one may
  * be cancelled. Both of two choices are won, or none; no hold lasts indefinitely; and
  * when nothing can move any more, no two selects are left waiting that could meet.

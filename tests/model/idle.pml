@@ -20,7 +20,7 @@
  *                 its bit
  *
  * -DPOLLER: one of the sleepers waits in the poll, and is woken there
- * (wf_sched_wake_worker, wf_turn_interrupt). The pushers want to wake that one first,
+ * (wf_sched_wake_worker, wf_interrupt_worker). The pushers want to wake that one first,
  * the workers last (wf_sched_notify_poller, wf_sched_notify). With these bugs:
  *   NO_INTERRUPT  the waker of the worker in the poll does not interrupt the poll
  *   LATE_SAY      the worker says that it sleeps in the poll after it has said that it

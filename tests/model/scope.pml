@@ -1,6 +1,6 @@
 /*
  * A scope, its opener, a child that begins, a cancel from farther out, and the scope's
- * own deadline (runtime/cancel.c and scope.c, [K1] [K2] [K3]).
+ * own deadline (runtime/wait/cancel.c and scope.c, [K1] [K2] [K3]).
  *
  * The opener opens a scope S inside a scope A, with a deadline, spawns a child that
  * sleeps until it is cancelled, closes S, and then sleeps in A until it is cancelled.

@@ -39,7 +39,7 @@ bool asleep[WORKERS] = true;
 bool waits[WORKERS];     /* something waits behind what the worker runs, and it has told */
 byte calling;            /* callers that have begun to call the thread */
 
-/* wf_turn_call_thread; `calling` has counted the caller */
+/* wf_interrupt_thread; `calling` has counted the caller */
 inline call_thread()
 {
 #ifdef BUG_ASK_FIRST

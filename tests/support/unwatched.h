@@ -4,7 +4,7 @@
 #define TESTS_SUPPORT_UNWATCHED_H
 
 #include "reactor/reactor.h"
-#include "runtime/runtime.h"
+#include "runtime/state.h"
 
 // stop_reactor_thread ends it. From now on only workers poll, and none is watched.
 // Context: task.

@@ -8,7 +8,8 @@
 
 #include "base/atomic.h"
 #include "base/mem.h"
-#include "runtime/blocking.h"
+#include "runtime/service.h"
+#include "runtime/task/blocking.h"
 #include "tests/support/tasks.h"
 
 static int double_it(void *arg)
@@ -133,18 +134,18 @@ static void a_job_that_waits_for_a_task_does_not_stand_in_for_a_thread(void **st
 
 static void a_pool_without_memory_is_an_error(void **state)
 {
-    struct wf_pool *p = NULL;
+    weft_config cfg = { .blocking_max = 4 };
+    struct weft_rt rt = { .blocking = NULL };
     (void)state;
 
     wf_mem_fail_at(1, false);
-    assert_int_equal(wf_pool_new(&p, 4, NULL), -ENOMEM);
+    assert_int_equal(wf_pool_service.make(&rt, &cfg), -ENOMEM);
     wf_mem_fail_at(0, false);
-    assert_null(p);
-    wf_pool_free(NULL);
-    assert_int_equal(wf_pool_new(&p, 4, NULL), 0);
-    wf_pool_free(p);
-    assert_int_equal(wf_pool_new(&p, 4, NULL), 0);
-    wf_pool_abandon(p);
+    assert_null(rt.blocking);
+    assert_int_equal(wf_pool_service.make(&rt, &cfg), 0);
+    wf_pool_service.free(&rt);
+    assert_int_equal(wf_pool_service.make(&rt, &cfg), 0);
+    wf_pool_service.abandon(&rt);
 }
 
 int main(void)

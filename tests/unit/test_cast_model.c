@@ -3,9 +3,12 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <weft/cast.h>
 
 #include "base/atomic.h"
@@ -403,6 +406,56 @@ static void without_an_initial_value_it_is_zero(void **state)
     weft_watch_unref(w);
 }
 
+// --- a reader that is overtaken while it copies --------------------------------------
+
+// The reader copies into two pages, the second of which is not there yet: in the middle
+// of the copy it takes a fault, whose handler sends the next message over this one.
+static struct {
+    weft_broadcast *b;
+    char *pages;
+    size_t page;
+    int faults;
+} mid;
+
+static void send_in_the_middle(int sig)
+{
+    (void)sig;
+
+    mid.faults++;
+    assert_int_equal(mprotect(mid.pages + mid.page, mid.page, PROT_READ | PROT_WRITE), 0);
+    assert_int_equal(weft_broadcast_send(mid.b, (const char[16]){ 2, [8] = 2 }), 1);
+}
+
+static void a_reader_that_is_overtaken_while_it_copies_is_told(void **state)
+{
+    struct sigaction act = { .sa_handler = send_in_the_middle, .sa_flags = SA_NODEFER }, before;
+    (void)state;
+
+    mid.page = (size_t)sysconf(_SC_PAGESIZE);
+    mid.pages = mmap(NULL, 2 * mid.page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(mid.pages, MAP_FAILED);
+    assert_int_equal(mprotect(mid.pages + mid.page, mid.page, PROT_NONE), 0);
+    mid.b = new_broadcast(16, 1);
+    weft_receiver *r = subscribe(mid.b);
+    assert_int_equal(weft_broadcast_send(mid.b, (const char[16]){ 1, [8] = 1 }), 1);
+
+    assert_int_equal(sigaction(SIGSEGV, &act, &before), 0);
+    uint64_t lost = 0;
+    char *elem = mid.pages + mid.page - 8; // its second word lies in the page that is not there
+    int got = weft_broadcast_try_recv(r, elem, &lost);
+    assert_int_equal(sigaction(SIGSEGV, &before, NULL), 0);
+
+    assert_int_equal(mid.faults, 1);
+    assert_int_equal(got, -EOVERFLOW);
+    assert_int_equal(lost, 1);
+    assert_int_equal(weft_broadcast_try_recv(r, elem, NULL), 0);
+    assert_int_equal(elem[0], 2);
+    assert_int_equal(elem[8], 2);
+    weft_broadcast_unsubscribe(r);
+    weft_broadcast_unref(mid.b);
+    munmap(mid.pages, 2 * mid.page);
+}
+
 // --- many threads --------------------------------------------------------------------
 
 enum { WORDS = 9, READERS = 2, WRITERS = 2 };
@@ -541,6 +594,7 @@ int main(void)
         cmocka_unit_test(it_does_what_the_model_does),
         cmocka_unit_test(a_watch_has_the_latest_value_and_its_version),
         cmocka_unit_test(without_an_initial_value_it_is_zero),
+        cmocka_unit_test(a_reader_that_is_overtaken_while_it_copies_is_told),
         cmocka_unit_test(readers_that_are_overtaken_count_what_they_lose),
     };
     return wf_test_run(tests);

@@ -1,5 +1,5 @@
 // The choice of a select: one winner; and two choices that are won together, or not at
-// all, whatever others do. runtime/choice.c is compiled into this program with a lot
+// all, whatever others do. runtime/wait/choice.c is compiled into this program with a lot
 // drawn before each atomic operation: whether to let another thread go first.
 #include <pthread.h>
 #include <sched.h>
@@ -26,7 +26,7 @@ static void step(void)
 // Names of its own, lest the library's be meant.
 #define wf_choice_win model_choice_win
 #define wf_choice_win_both model_choice_win_both
-#include "runtime/choice.c" // NOLINT: it is the point of this test
+#include "runtime/wait/choice.c" // NOLINT: it is the point of this test
 
 static void the_first_wins_for_good(void **state)
 {

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/compiler.h"
-#include "sched/deque.h"
+#include "sched/queues/deque.h"
 #include "sched/task.h"
 #include "tests/support/harness.h"
 #include "tests/support/threads.h"

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "sched/headers.h"
+#include "sched/stacks/headers.h"
 #include "tests/support/harness.h"
 #include "tests/support/threads.h"
 

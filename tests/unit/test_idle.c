@@ -6,7 +6,7 @@
 
 #include "base/parker.h"
 #include "sched/idle.h"
-#include "sched/injector.h"
+#include "sched/queues/injector.h"
 #include "tests/support/harness.h"
 #include "tests/support/threads.h"
 

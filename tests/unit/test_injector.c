@@ -2,7 +2,7 @@
 #include <sched.h>
 #include <stdlib.h>
 
-#include "sched/injector.h"
+#include "sched/queues/injector.h"
 #include "tests/support/harness.h"
 #include "tests/support/threads.h"
 

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "reactor/state.h"
+#include "reactor/interrupt.h"
 #include "reactor/turn.h"
 #include "tests/support/bell.h"
 #include "tests/support/harness.h"
@@ -465,7 +466,7 @@ static void the_thread_passes_on_what_is_the_workers(void **state)
     idle.interrupt(reactor);
     assert_true(wf_turn_of_thread(reactor, 0).passed_on);
     assert_int_equal(eventfds_ready(), 1);
-    wf_turn_call_thread(reactor); // nor does it pass on what is its own
+    wf_interrupt_thread(reactor); // nor does it pass on what is its own
     assert_false(wf_turn_of_thread(reactor, WF_NEVER).passed_on);
     assert_int_equal(eventfds_ready(), 0);
     wf_store_seq_cst(&reactor->until, (int64_t)0);
@@ -480,7 +481,7 @@ static void a_worker_passes_on_what_is_the_threads(void **state)
     borrow();
     assert_int_equal(idle.poll(reactor, 0), 0);
     assert_true(wf_parker_prepare(&reactor->parker, WF_PARKER_ELSEWHERE)); // as if the thread slept in epoll
-    wf_turn_call_thread(reactor);
+    wf_interrupt_thread(reactor);
     assert_int_equal(idle.poll(reactor, 0), 0);
     assert_int_equal(eventfds_ready(), 1);
     assert_true(wf_parker_finish(&reactor->parker));

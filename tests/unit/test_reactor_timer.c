@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "reactor/state.h"
+#include "reactor/interrupt.h"
 #include "reactor/turn.h"
 #include "tests/support/bell.h"
 #include "tests/support/harness.h"
@@ -430,7 +431,7 @@ static void *cancel_at_the_last_moment(void *arg)
         memset(&t, 0xa5, sizeof(t));
     }
     bell_ring(&bell);
-    wf_turn_interrupt(reactor);
+    wf_interrupt_worker(reactor);
     return NULL;
 }
 

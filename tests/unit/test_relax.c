@@ -10,9 +10,10 @@
 #include "base/cell.h"
 #include "base/lock.h"
 #include "base/syscall.h"
-#include "runtime/choice.h"
-#include "runtime/wait.h"
-#include "runtime/waiter.h"
+#include "runtime/wait/choice.h"
+#include "runtime/task/foreign.h"
+#include "runtime/wait/wait.h"
+#include "runtime/wait/waiter.h"
 #include "tests/support/harness.h"
 
 enum { NAPS = 3, TOO_MANY = 100000 };

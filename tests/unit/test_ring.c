@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "sched/ring.h"
+#include "sched/queues/ring.h"
 #include "sched/task.h"
 #include "tests/support/harness.h"
 #include "tests/support/threads.h"

@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "sched/worker.h"
+#include "sched/state.h"
 #include "tests/support/bell.h"
 #include "tests/support/harness.h"
 #include "tests/support/threads.h"

@@ -10,7 +10,7 @@
 
 #include "base/futex.h"
 #include "base/mem.h"
-#include "sched/stack.h"
+#include "sched/stacks/stack.h"
 #include "tests/support/harness.h"
 #include "tests/support/status.h"
 

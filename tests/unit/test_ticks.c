@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 #include "base/compiler.h"
-#include "runtime/ticker.h"
+#include "runtime/task/ticker.h"
 #include "tests/support/harness.h"
 
 enum { START = 1000, PERIOD = 100 };

@@ -5,9 +5,9 @@
 #include "tests/support/left.h"
 #include "tests/support/tasks.h"
 
-#include "runtime/runtime.h"
-#include "runtime/scope.h"
-#include "runtime/waiter.h"
+#include "runtime/state.h"
+#include "runtime/wait/scope.h"
+#include "runtime/wait/waiter.h"
 
 static weft_rt *rt;
 

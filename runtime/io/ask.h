@@ -1,0 +1,96 @@
+// Asking what is ready, and waiting for the next edge: what weft_poll and a select do
+// alike. The head of poll.c explains it.
+#ifndef WF_RUNTIME_ASK_H
+#define WF_RUNTIME_ASK_H
+
+#include <poll.h>
+
+#include "runtime/io/ready.h"
+
+enum {
+    WF_ASK_IN = POLLIN | POLLRDNORM | POLLRDBAND | POLLPRI | POLLRDHUP, // what makes a source ready to read
+    WF_ASK_OUT = POLLOUT | POLLWRNORM | POLLWRBAND,                     // and to write
+    WF_ASK_ALWAYS = POLLERR | POLLHUP | POLLNVAL,                       // what poll(2) reports unasked, of both
+};
+
+// The directions that one weft_poll waits for.
+struct wf_ask {
+    struct wf_ready r; // whatever its direction
+    short events;
+    short all; // the events, and everything else that makes the same directions ready
+    int n;
+    struct wf_cell *cells[2];
+    uintptr_t seen[2];
+};
+
+// wf_ask_now is wf_poll_now, where no descriptor is an error.
+static inline int wf_ask_now(int fd, short events)
+{
+    int ready = wf_poll_now(fd, events);
+    return ready > 0 && ready & POLLNVAL ? -EBADF : ready;
+}
+
+// wf_ask_look asks poll(2), having noted what the cells say.
+// Returns: what is ready of `all`.
+static inline int wf_ask_look(struct wf_ask *a)
+{
+    for (int i = 0; i < a->n; i++)
+        a->seen[i] = wf_cell_value(a->cells[i]);
+    return wf_ask_now(a->r.fd, a->all);
+}
+
+// wf_ask_clear empties the cells that were set when they were looked at.
+// Returns: false if one has changed since, or the descriptor was closed: what
+// poll(2) said may be of another one then.
+static inline bool wf_ask_clear(const struct wf_ready *r, struct wf_cell *const *cells, const uintptr_t *seen, int n)
+{
+    if (wf_ready_same(r) < 0)
+        return false;
+    for (int i = 0; i < n; i++)
+        if (seen[i] && !wf_cell_clear(cells[i], seen[i]))
+            return false;
+    return true;
+}
+
+// wf_ask_directions is everything that makes the same directions ready as the events
+// do. For events of none: an error or a hang-up makes either direction ready, so one
+// is enough.
+static inline short wf_ask_directions(short events)
+{
+    return (short)((events & WF_ASK_IN || !(events & WF_ASK_OUT) ? WF_ASK_IN : 0) |
+                   (events & WF_ASK_OUT ? WF_ASK_OUT : 0));
+}
+
+// wf_ask_pull takes the first `n` nodes out of their cells.
+// Returns: whether any of them was chosen.
+bool wf_ask_pull(struct wf_cell_node *nodes, const struct wf_ready *r, struct wf_cell *const *cells, int n);
+
+// wf_ask_push enters the cells, all of them.
+// Returns: false if one of them is set, or the descriptor was closed
+// (reactor/source.c, G3): then none.
+bool wf_ask_push(struct wf_cell_node *nodes, struct wf_ready *r, struct wf_cell *const *cells, int n);
+
+// wf_ask_chosen tells whether a node was chosen.
+static inline bool wf_ask_chosen(const struct wf_cell_node *nodes, int n)
+{
+    return wf_cell_chosen(&nodes[0]) || (n > 1 && wf_cell_chosen(&nodes[1]));
+}
+
+// wf_ask_look_alone asks poll(2) for the events alone, having noted what the cells
+// say: that of `set`, and that of the end of the descriptor.
+// Returns: what is ready; -EBADF.
+int wf_ask_look_alone(const struct wf_ask *a, const struct wf_ready *set, struct wf_cell *cells[2], uintptr_t seen[2]);
+
+// wf_ask_open_set makes an epoll set with just the events wanted.
+// Returns: it; -EMFILE and the like.
+int wf_ask_open_set(const struct wf_ask *a);
+
+// wf_ask_attach registers the descriptor, in the mode in which it is.
+// Returns: 1 if it cannot be waited for.
+int wf_ask_attach(struct wf_ask *a);
+
+// wf_ask_file is for what cannot be waited for: it is always ready for what poll(2)
+// says, never for more.
+int wf_ask_file(const struct wf_ask *a);
+
+#endif

@@ -1,0 +1,193 @@
+// What happens in a test run when the worker is dry:
+//
+//      all are parked
+//        |  a descriptor is ready, or a timer due ----------------------------------> a task is ready
+//        |  a blocking call is asked for: let one begin, and wait for it -----------> a task is ready
+//        |  weft_test_config.outside: wait for that --------------------------------> a task is ready
+//        |  there is a timer: the clock jumps to its deadline ----------------------> a task is ready
+//        |  a task waits for a descriptor: wait, too -------------------------------> a task is ready
+//        v
+//      stuck: report the deadlock, cancel all --------------------------------------> all are ready, to end
+//
+// Blocking calls begin here only, one at a time, and the seed says which: so it does
+// not matter how long they take, and the run is the same each time. But one may itself
+// wait for another, or for what only time can bring: after BLOCKED_MAX in which nothing
+// has happened another one begins, or time moves on.
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <weft/time.h>
+
+#include "base/rand.h"
+#include "runtime/task/blocking.h"
+#include "runtime/wait/cancel.h"
+#include "runtime/sim/sim.h"
+
+#define BLOCKED_MAX WEFT_S(1)   // real time, as
+#define SPINNING_MAX WEFT_MS(1) // how long tasks that spin are held up for a blocking call
+
+static unsigned look(struct wf_test *t)
+{
+    return t->reactor.poll(t->reactor.self, 0) + wf_reactor_expire(t->rt->reactor);
+}
+
+// jump moves the clock to the next deadline. Returns: false if there is none.
+static bool jump(struct wf_test *t)
+{
+    int64_t next = wf_reactor_next_timer(t->rt->reactor);
+
+    if (next == WF_NEVER)
+        return false;
+    if (next > wf_now())
+        wf_store_relaxed(&t->clock.now, next); // relaxed: base/clock.h
+    wf_reactor_expire(t->rt->reactor);
+    return true;
+}
+
+static unsigned calls_begun(const struct wf_test *t)
+{
+    return wf_pool_asking(t->rt->blocking) - wf_pool_held(t->rt->blocking);
+}
+
+// begin_call lets a blocking call begin, if one is asked for. Returns: false if none
+// is.
+static bool begin_call(struct wf_test *t)
+{
+    unsigned held = wf_pool_held(t->rt->blocking);
+
+    if (held > 0)
+        wf_pool_release(t->rt->blocking, wf_rand_below(&t->calls, held));
+    return held > 0;
+}
+
+void wf_test_pass_time(void *self)
+{
+    struct wf_test *t = self;
+
+    if (look(t) > 0)
+        return;
+    if (calls_begun(t) > 0 || begin_call(t))
+        wf_reactor_wait(t->rt->reactor, SPINNING_MAX);
+    else
+        jump(t);
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+// patience is for how long to wait, in real time, before anything else is done.
+static int64_t patience(const struct wf_test *t)
+{
+    int64_t next = wf_reactor_next_timer(t->rt->reactor);
+    bool called = calls_begun(t) > 0;
+
+    if (next == WF_NEVER && wf_pool_held(t->rt->blocking) == 0 && (called || wf_reactor_awaited(t->rt->reactor)))
+        return WF_NEVER;
+    if (called)
+        return t->cfg.outside > BLOCKED_MAX ? t->cfg.outside : BLOCKED_MAX;
+    return least(t->cfg.outside, next - wf_now());
+}
+
+// wait_outside waits for what happens by itself. Returns: false if it was for nothing.
+static bool wait_outside(struct wf_test *t)
+{
+    int64_t wait = patience(t), begun = wait > 0 ? wf_now_real() : 0;
+
+    if (wait <= 0)
+        return false;
+    return wf_reactor_wait(t->rt->reactor, wait) > 0 || wf_now_real() - begun < wait; // it may have been interrupted
+}
+
+// unmark takes the mark off a parked task that is not cancelled (wf_draw_interrupt),
+// for the dump. One that another thread has spawned just now has not begun: it has no
+// levels to look at yet.
+static void unmark(struct wf_task *task, void *arg)
+{
+    (void)arg;
+    if (wf_task_begun(task))
+        wf_cancel_refresh(wf_weft_task(task));
+}
+
+static void report(struct wf_test *t, const char *what)
+{
+    int64_t now = wf_now();
+    char line[192];
+    int n = snprintf(line, sizeof(line), "weft: %s (seed 0x%" PRIx64 ", after %" PRId64 ".%09d s)\n", what, t->seed,
+                     (now - WEFT_TEST_START) / WEFT_S(1), (int)((now - WEFT_TEST_START) % WEFT_S(1)));
+
+    if (write(STDERR_FILENO, line, (size_t)n) < 0)
+        return; // it has no reader
+    wf_sched_each(t->rt->sched, unmark, NULL);
+    weft_rt_dump(t->rt, STDERR_FILENO);
+}
+
+void wf_test_dismiss(struct wf_test *t)
+{
+    t->dismissed = t->turns + 1;
+    wf_draw_dismiss(t->draw);
+}
+
+// stuck is when no task can be woken any more. But a thread that we know nothing of may
+// have done so just now: it has pushed the task before this poll, or will interrupt it.
+// So the first time, look again.
+static void stuck(struct wf_test *t)
+{
+    if (t->stuck != t->turns + 1) {
+        t->stuck = t->turns + 1;
+        return;
+    }
+    if (t->dismissed == t->turns + 1) {
+        report(t, "tasks that were cancelled wait on");
+        abort();
+    }
+    if (!weft_task_done(t->first)) {
+        report(t, "deadlock: all tasks are parked, and nothing is left that could wake one");
+        t->deadlock = true;
+        if (t->cfg.abort_on_deadlock)
+            abort();
+    }
+    wf_test_dismiss(t);
+}
+
+// poll is the idle source's: called when nothing is ready; with a `wait` of 0 if
+// something is, so that it may not wait.
+static unsigned poll(void *self, int64_t wait)
+{
+    struct wf_test *t = self;
+    unsigned fired = look(t);
+
+    if (fired > 0)
+        return fired;
+    if (calls_begun(t) == 0)
+        begin_call(t);
+    if (wait > 0 && !wait_outside(t) && !begin_call(t) && !jump(t))
+        stuck(t);
+    return 0;
+}
+
+static bool borrow(void *self)
+{
+    (void)self;
+    return true;
+}
+
+static void give_back(void *self)
+{
+    (void)self;
+}
+
+static void interrupt(void *self)
+{
+    struct wf_test *t = self;
+    t->reactor.interrupt(t->reactor.self);
+}
+
+struct wf_idle_source wf_test_idle_source(struct wf_test *t)
+{
+    return (struct wf_idle_source){
+        .self = t, .borrow = borrow, .poll = poll, .give_back = give_back, .interrupt = interrupt
+    };
+}

@@ -1,0 +1,48 @@
+// Signals in a test run: SIGABRT, so that a failed assertion tells the seed that it
+// failed under, and SIGPIPE.
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/handler.h"
+#include "base/sigpipe.h"
+#include "runtime/sim/sim.h"
+
+void wf_test_name_seed(const char *what, uint64_t seed)
+{
+    char line[160];
+    int n = snprintf(line, sizeof(line), "weft: %s under seed 0x%" PRIx64 "; WEFT_SEED=0x%" PRIx64 " runs it again\n",
+                     what, seed, seed);
+
+    if (write(STDERR_FILENO, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1) < 0)
+        return; // it has no reader
+}
+
+static void on_abort(int sig, siginfo_t *info, void *context);
+
+static struct wf_handler handler = { .signal = SIGABRT, .fn = on_abort };
+
+static void on_abort(int sig, siginfo_t *info, void *context)
+{
+    const struct wf_test *t = wf_test_thread()->now;
+
+    (void)sig;
+    if (t)
+        wf_test_name_seed("the program aborts", t->seed);
+    wf_handler_pass_on(&handler, info, context);
+}
+
+bool wf_test_signals_begin(void)
+{
+    wf_handler_use(&handler);
+    wf_sigpipe_use();
+    return wf_sigpipe_spare(true);
+}
+
+void wf_test_signals_end(bool spared)
+{
+    wf_sigpipe_spare(spared);
+    wf_sigpipe_drop();
+    wf_handler_drop(&handler);
+}

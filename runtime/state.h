@@ -1,0 +1,106 @@
+// What the files of runtime/ share: the runtime, assembled from the two engines, and
+// the task that users see.
+#ifndef WF_RUNTIME_STATE_H
+#define WF_RUNTIME_STATE_H
+
+#include <weft/future.h>
+#include <weft/runtime.h>
+#include <weft/task.h>
+
+#include "base/cell.h"
+#include "reactor/reactor.h"
+#include "sched/sched.h"
+
+struct wf_origin; // base/origin.h
+struct wf_pool;   // runtime/task/blocking.c
+struct wf_scope;  // runtime/wait/scope.h
+struct wf_level;  // runtime/wait/cancel.h
+
+// I: fixed after weft_rt_new; A: atomic
+struct weft_rt {
+    struct wf_sched *sched;     // I
+    struct wf_reactor *reactor; // I
+    struct wf_pool *blocking;   // I
+    unsigned forks;             // I: how many forks lay between this process and its oldest ancestor at birth
+    _Atomic uint32_t end;       // A: how far its threads have ended, a futex; [F1]
+    _Atomic uint32_t stoppers;  // A: calls of weft_rt_stop that have not returned; [F1]
+    bool started;               // I: its threads run, and it is among the users of SIGPIPE's handler
+    weft_time stop_after;       // I: how long weft_rt_free may take; 0: as long as it takes
+    struct wf_origin *origin;   // I: how the thread stood that made it
+};
+
+// What a task begins with; of no use once it has begun.
+struct wf_birth {
+    weft_fn *fn;
+    void *arg;
+    struct wf_scope *home; // the scope it is spawned into, or NULL
+};
+
+// What a task has while it runs.
+struct wf_life {
+    struct wf_level *inner; // the way up to what may cancel it; NULL: nothing but itself
+    int64_t shielded_until; // if core.shields > 0
+    void **locals;          // NULL until the first weft_local_set; locals[0] is their number
+};
+
+// T: the task itself (its spawner before, its joiner after); H: the holder of the
+// handle; A: atomic
+struct weft_task {
+    struct wf_task core; // the scheduler's part; first
+    weft_future done;    // A: completes with the result
+    struct weft_rt *rt;  // I
+    union {
+        struct wf_birth birth; // T: until it begins
+        struct wf_life life;   // T: from then on
+    };
+    struct wf_cell_node reaper; // of weft_detach: waits for the end, to free the header
+};
+
+_Static_assert(sizeof(struct weft_task) <= 192 || sizeof(struct wf_context) > sizeof(void *),
+               "three cache lines a header: a million spawned tasks are a million of them");
+
+static inline struct weft_task *wf_weft_task(struct wf_task *core)
+{
+    return (struct weft_task *)core;
+}
+
+static inline struct wf_cell *wf_future_cell(weft_future *f)
+{
+    return (struct wf_cell *)(void *)f->weft_word;
+}
+
+// wf_rt_current is the calling task's runtime; the caller has called wf_wait_begin.
+static inline struct weft_rt *wf_rt_current(void)
+{
+    return wf_weft_task(wf_self())->rt;
+}
+
+// wf_rt_make makes a runtime whose threads do not run yet, by a configuration that
+// wf_config_read has filled in; a dry worker turns to `idle`, NULL: to the reactor.
+// weft_rt_free ends it.
+// Returns: 0; -ENOMEM; -EMFILE and the like.
+WF_MUST_CHECK int wf_rt_make(weft_rt **out, const weft_config *full, const struct wf_idle_source *idle);
+
+// The two calls of the scheduler into runtime/task/task.c: `run` and `ended` of its
+// configuration.
+int wf_task_body(struct wf_task *core);
+void wf_task_ended(struct wf_task *core);
+
+// wf_task_spawn makes and submits a task of `rt`, in the scope `home` unless that is
+// NULL. `out` NULL: detached. `opts` may be NULL; its scope is not looked at.
+// Not for a task that is starved: it could not wait for what it has spawned.
+WF_MUST_CHECK int wf_task_spawn(struct weft_rt *rt, struct weft_task **out, const weft_spawn_opts *opts,
+                                struct wf_scope *home, weft_fn *fn, void *arg);
+
+// wf_locals_destroy runs the destructors of the ending task's values, on it.
+void wf_locals_destroy(struct weft_task *task);
+
+// wf_config_read fills in the defaults: what the environment says, then what the
+// machine says.
+// Returns: 0; -EINVAL, having said on stderr which setting is wrong.
+WF_MUST_CHECK int wf_config_read(weft_config *out, const weft_config *given);
+
+// wf_config_seed is a seed from the system, not 0.
+uint64_t wf_config_seed(void);
+
+#endif

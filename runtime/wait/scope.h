@@ -1,0 +1,69 @@
+// The scope, as runtime/ sees it. The head of scope.c explains scopes, the head of
+// cancel.c the propagation of cancels.
+#ifndef WF_RUNTIME_SCOPE_H
+#define WF_RUNTIME_SCOPE_H
+
+#include <weft/scope.h>
+
+#include "base/list.h"
+#include "base/lock.h"
+#include "reactor/reactor.h"
+#include "runtime/wait/cancel.h"
+#include "sched/sched.h"
+
+enum { WF_SCOPE_SHARDS = 4 };
+
+// A part of the running children: those that began on every fourth worker. A cancel
+// moves the children that it has marked to `told`.
+struct wf_shard {
+    struct wf_lock lock;
+    struct wf_list fresh, told; // L: of struct wf_child
+    char apart[WF_CACHE_LINE - 2 * sizeof(struct wf_list) - sizeof(struct wf_lock)];
+};
+
+// I: fixed by weft_scope_open; T: the task that opened it; A: atomic; L: under the
+// shard's lock
+struct wf_scope {
+    struct wf_level level;    // I: first: where the task was when it opened the scope
+    int policy;               // I
+    uint8_t shields_before;   // I: the task's, when it opened the scope,
+    int64_t shielded_until;   // I: and until when they defer cancels from around the scope
+    bool passed_on;           // T: something around it is cancelled, and the children were told
+    bool armed;               // T: the timer is armed
+    _Atomic bool expired;     // A: [K3] the timer has fired, and expire() is done with the scope
+    _Atomic int cut;          // A: [K1] 0, or the error with which calls inside fail
+    _Atomic int first_error;  // A: of a child, for a race
+    _Atomic uint64_t outcome; // A: 0, or DECIDED | what close returns
+    _Atomic uint32_t alive;   // A: [K2] children that have not ended, and 1 until it is closed
+    struct wf_timer timer;    // T, and the reactor while it is armed
+    struct wf_shard shards[WF_SCOPE_SHARDS];
+};
+
+_Static_assert(sizeof(struct wf_scope) <= sizeof(struct weft_scope), "the scope must fit in its public storage");
+
+static inline struct wf_scope *wf_scope_inside(struct weft_scope *s)
+{
+    return (struct wf_scope *)(void *)s;
+}
+
+static inline struct wf_scope *wf_scope_of(struct wf_level *level)
+{
+    return wf_container_of(level, struct wf_scope, level);
+}
+
+// A running child, on its own stack.
+struct wf_child {
+    struct wf_level level; // first: the next level up is the scope
+    struct wf_list link;   // L: of the shard
+    struct wf_shard *shard;
+};
+
+// wf_scope_enter makes the running task, which was spawned into `s`, one of its
+// children; wf_scope_leave ends that, after which the scope may be gone.
+void wf_scope_enter(struct wf_scope *s, struct wf_child *child, struct weft_task *task);
+void wf_scope_leave(struct wf_scope *s, struct wf_child *child, int result);
+
+// wf_scope_expect counts a child that is about to be submitted.
+void wf_scope_expect(struct wf_scope *s);
+
+#endif

@@ -1,0 +1,37 @@
+// The caller of a public function: which task it is, and what wakes it.
+#ifndef WF_RUNTIME_SELF_H
+#define WF_RUNTIME_SELF_H
+
+#include <weft/base.h>
+
+#include "reactor/reactor.h"
+#include "runtime/state.h"
+#include "sched/sched.h"
+
+_Noreturn void wf_wait_no_task(const char *call);
+
+// wf_wait_self is the calling task. It stops a caller that is none (misuse: `call`
+// names it).
+static inline struct wf_task *wf_wait_self(const char *call)
+{
+    struct wf_task *self = wf_self();
+    if (wf_unlikely(!self))
+        wf_wait_no_task(call);
+    return self;
+}
+
+// wf_wait_waker wakes the task.
+static inline struct wf_waker wf_wait_waker(struct wf_task *task)
+{
+    return (struct wf_waker){ wf_task_wake, task };
+}
+
+// wf_wait_arm arms a timer on the wheel of the worker that the calling task `self` runs
+// on.
+static inline void wf_wait_arm(struct wf_task *task, struct wf_timer *timer, weft_time deadline, struct wf_waker waker)
+{
+    struct weft_rt *rt = wf_weft_task(task)->rt;
+    wf_timer_arm(rt->reactor, wf_sched_worker_index(rt->sched), timer, deadline, waker);
+}
+
+#endif

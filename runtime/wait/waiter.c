@@ -1,0 +1,64 @@
+#include "runtime/wait/waiter.h"
+
+void wf_waiter_grant(struct wf_waiter *w, int result)
+{
+    struct wf_task *task = w->task;
+
+    w->result = result;
+    wf_store_release(&w->state, WF_WAITER_CHOSEN); // [Q1]
+    wf_task_wake(task);
+    wf_store_release(&w->state, WF_WAITER_SIGNALLED); // [Q2]
+}
+
+// let_go waits until the granter of a CHOSEN waiter is done with it: a few
+// instructions, as in wf_wait_let_go.
+static void let_go(const struct wf_waiter *w)
+{
+    unsigned turns = WF_RELAX_SPINS;
+
+    while (wf_unlikely(wf_load_acquire(&w->state) != WF_WAITER_SIGNALLED)) // [Q2]
+        wf_relax(&turns);
+}
+
+int wf_waiter_wait_shielded(struct wf_waiter *w, const char *what, intptr_t on)
+{
+    while (!wf_waiter_chosen(w))
+        wf_wait_park_shielded(w->task, what, on);
+    let_go(w);
+    return w->result;
+}
+
+// leave takes `w` out of its queue, and keeps the lock.
+// Returns: false, without the lock: a granter has taken it, and the grant follows.
+static bool leave(struct wf_waiter *w, struct wf_lock *lock)
+{
+    wf_lock_acquire(lock);
+    bool out = w->queued;
+    if (out)
+        wf_waiter_drop(w);
+    else
+        wf_lock_release(lock);
+    return out;
+}
+
+int wf_waiter_await(struct wf_waiter *w, struct wf_lock *lock, const char *what, intptr_t on)
+{
+    int err = 0;
+
+    while (!wf_waiter_chosen(w) && !(err = wf_wait_cut(w->task)))
+        wf_wait_park(w->task, what, on);
+    if (err && leave(w, lock))
+        return err;
+    wf_waiter_wait_shielded(w, what, on);
+    return 0;
+}
+
+int wf_waiter_wait(struct wf_waiter *w, struct wf_lock *lock, const char *what, intptr_t on)
+{
+    int err = wf_waiter_await(w, lock, what, on);
+
+    if (!err)
+        return w->result;
+    wf_lock_release(lock);
+    return err;
+}

@@ -1,0 +1,111 @@
+#include "sched/stacks/headers.h"
+
+#include "base/mem.h"
+
+enum { SLAB_BYTES = 64 << 10 };
+
+struct wf_header_slab {
+    struct wf_header_slab *older; // fixed
+    size_t headers;               // fixed
+    _Alignas(WF_CACHE_LINE) char memory[];
+};
+
+void wf_headers_init(struct wf_headers *h, size_t size)
+{
+    h->size = (size + WF_CACHE_LINE - 1) & ~(size_t)(WF_CACHE_LINE - 1);
+    pthread_mutex_init(&h->lock, NULL);
+}
+
+void wf_headers_fini(struct wf_headers *h)
+{
+    struct wf_header_slab *slab = wf_load_relaxed(&h->slabs); // relaxed: no other thread is left
+
+    while (slab) {
+        struct wf_header_slab *older = slab->older;
+        wf_free(slab);
+        slab = older;
+    }
+    pthread_mutex_destroy(&h->lock);
+}
+
+static struct wf_task *header(struct wf_headers *h, struct wf_header_slab *slab, size_t i)
+{
+    return (struct wf_task *)(void *)(slab->memory + i * h->size);
+}
+
+static void move(struct wf_header_list *from, struct wf_header_list *to, unsigned n)
+{
+    for (; n > 0 && from->free; n--)
+        wf_header_push(to, wf_header_pop(from));
+}
+
+// grow adds a slab of headers to the shared list. Under the lock.
+static bool grow(struct wf_headers *h)
+{
+    struct wf_header_slab *slab = wf_alloc(SLAB_BYTES);
+    if (!slab)
+        return false;
+    slab->headers = (SLAB_BYTES - sizeof(*slab)) / h->size;
+    for (size_t i = slab->headers; i-- > 0;) {
+        struct wf_task *task = header(h, slab, i);
+        wf_task_end(task); // a stale wake finds an ended task, from the first on
+        wf_header_push(&h->shared, task);
+    }
+    slab->older = wf_load_relaxed(&h->slabs); // relaxed: only written under the lock
+    wf_store_release(&h->slabs, slab);        // [H1]
+    return true;
+}
+
+struct wf_task *wf_headers_refill(struct wf_headers *h, struct wf_header_list *local)
+{
+    struct wf_task *task = NULL;
+
+    pthread_mutex_lock(&h->lock);
+    if (h->shared.free || grow(h)) {
+        task = wf_header_pop(&h->shared);
+        if (local)
+            move(&h->shared, local, WF_HEADERS_BATCH);
+    }
+    pthread_mutex_unlock(&h->lock);
+    return task;
+}
+
+void wf_headers_spill(struct wf_headers *h, struct wf_header_list *local)
+{
+    pthread_mutex_lock(&h->lock);
+    move(local, &h->shared, WF_HEADERS_BATCH);
+    pthread_mutex_unlock(&h->lock);
+}
+
+void wf_headers_return(struct wf_headers *h, struct wf_task *task)
+{
+    pthread_mutex_lock(&h->lock);
+    wf_header_push(&h->shared, task);
+    pthread_mutex_unlock(&h->lock);
+}
+
+static void put_back(struct wf_task *task, void *shared)
+{
+    wf_header_push(shared, task);
+}
+
+void wf_headers_reclaim(struct wf_headers *h, struct wf_header_list *local)
+{
+    size_t all = 0;
+
+    pthread_mutex_lock(&h->lock);
+    for (struct wf_header_slab *slab = wf_load_relaxed(&h->slabs); slab; slab = slab->older) // relaxed: under the lock
+        all += slab->headers;
+    if (all > h->shared.count + local->count) {
+        *local = h->shared = (struct wf_header_list){ 0 };
+        wf_headers_each(h, put_back, &h->shared);
+    }
+    pthread_mutex_unlock(&h->lock);
+}
+
+void wf_headers_each(struct wf_headers *h, void (*fn)(struct wf_task *, void *), void *arg)
+{
+    for (struct wf_header_slab *slab = wf_load_acquire(&h->slabs); slab; slab = slab->older) // [H1]
+        for (size_t i = 0; i < slab->headers; i++)
+            fn(header(h, slab, i), arg);
+}

@@ -1,0 +1,403 @@
+#include "sched/stacks/stack.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/futex.h"
+#include "base/mem.h"
+
+#ifdef WF_ASAN
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/lsan_interface.h>
+#endif
+#ifdef WF_TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+#ifdef WF_VALGRIND
+#include <valgrind/valgrind.h>
+#endif
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102 // Linux 6.13; older headers lack it
+#endif
+
+enum {
+    SLAB_BYTES = 64 << 20,
+    CARVE = 16,       // stacks made ready at a time
+    COOL_AT_ONCE = 1, // slabs whose memory goes back in one call: if all 64 MiB were touched, the lock is held for 4 ms
+};
+
+#define COOL_AFTER INT64_C(2000000000)  // ns that a slab lies in the depot before its memory goes back
+#define LOOK_INTERVAL INT64_C(25000000) // ns between two looks at the slabs
+
+// All under the depot's lock, but for what is fixed.
+struct wf_slab {
+    struct wf_list link;
+    char *memory;          // fixed
+    size_t bytes;          // fixed
+    size_t stride;         // fixed: from one stack to the next, a guard and a stack
+    bool sealed;           // fixed: all but its stacks is not accessible; else all but its guards is
+    uint8_t size_class;    // fixed
+    unsigned stacks;       // fixed: how many there is room for
+    unsigned carved;       // how many have been made ready
+    unsigned out;          // how many are not in the depot
+    bool used;             // some were taken or given since wf_depot_cool looked last
+    bool cold;             // what is in the depot was given back to the system
+    int64_t quiet_since;   // by the clock of wf_depot_cool: none were
+    struct wf_stack all[]; // the stacks themselves
+};
+
+static size_t page_size(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+bool wf_stack_guards(const struct wf_stack *stack, const void *address)
+{
+    const char *at = address;
+    return at >= stack->base - WF_STACK_GUARD && at < stack->base;
+}
+
+// advice_makes_guards tries MADV_GUARD_INSTALL out. An older kernel says EINVAL, and so
+// does a newer one of memory that is locked; a filter of system calls says what it
+// likes, success included; an emulator accepts any advice, and follows none that it
+// does not know.
+static bool advice_makes_guards(void)
+{
+    char *at = mmap(NULL, page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (at == MAP_FAILED)
+        return true; // then there are no stacks either
+    bool works = madvise(at, page_size(), MADV_GUARD_INSTALL) == 0 && wf_futex_faults(at);
+    munmap(at, page_size());
+    return works;
+}
+
+void wf_depot_init(struct wf_depot *d)
+{
+    pthread_mutex_init(&d->lock, NULL);
+    wf_list_init(&d->slabs);
+    d->mprotect_guards = !advice_makes_guards();
+}
+
+static void slab_free(struct wf_slab *slab)
+{
+    for (unsigned i = 0; i < slab->carved; i++) {
+#ifdef WF_TSAN
+        __tsan_destroy_fiber(slab->all[i].fiber);
+#endif
+#ifdef WF_VALGRIND
+        VALGRIND_STACK_DEREGISTER(slab->all[i].valgrind_id);
+#endif
+    }
+    wf_unmap(slab->memory, slab->bytes);
+    wf_free(slab);
+}
+
+void wf_depot_fini(struct wf_depot *d)
+{
+    while (!wf_list_empty(&d->slabs)) {
+        struct wf_slab *slab = wf_container_of(d->slabs.next, struct wf_slab, link);
+        wf_list_remove(&slab->link);
+        slab_free(slab);
+    }
+    pthread_mutex_destroy(&d->lock);
+}
+
+// stride_of: where a page is larger than a stack, that gets a page.
+static size_t stride_of(uint8_t size_class)
+{
+    size_t size = (size_t)1 << size_class;
+    return WF_STACK_GUARD + (size > page_size() ? size : page_size());
+}
+
+// slab_new reserves room for stacks of one size.
+static struct wf_slab *slab_new(struct wf_depot *d, uint8_t size_class)
+{
+    size_t stride = stride_of(size_class);
+    size_t stacks = SLAB_BYTES / stride ? SLAB_BYTES / stride : 1;
+
+    struct wf_slab *slab = wf_alloc(sizeof(*slab) + stacks * sizeof(slab->all[0]));
+    if (!slab)
+        return NULL;
+    slab->size_class = size_class;
+    slab->stride = stride;
+    slab->bytes = stacks * stride;
+    slab->stacks = (unsigned)stacks;
+    slab->sealed = d->mprotect_guards;
+    slab->memory = slab->sealed ? wf_map_sealed(slab->bytes) : wf_map(slab->bytes);
+    if (!slab->memory) {
+        wf_free(slab);
+        return NULL;
+    }
+    // Best effort: with huge pages stacks cost more, and work the same.
+    (void)madvise(slab->memory, slab->bytes, MADV_NOHUGEPAGE);
+    wf_list_append(&d->slabs, &slab->link);
+    return slab;
+}
+
+// guard makes what lies below the stack at `base` fault, and the stack accessible.
+// Memory may be locked, or a filter set, after advice_makes_guards.
+// Returns: 0; -ENOMEM when the process may have no more mappings.
+static int guard(struct wf_depot *d, const struct wf_slab *slab, char *base)
+{
+    int err;
+
+    if (wf_fault())
+        return -ENOMEM;
+    if (!slab->sealed && !d->mprotect_guards) {
+        if (madvise(base - WF_STACK_GUARD, WF_STACK_GUARD, MADV_GUARD_INSTALL) == 0)
+            return 0;
+        d->mprotect_guards = errno != ENOMEM; // for good; want of memory may pass
+    }
+    if (slab->sealed)
+        err = mprotect(base, slab->stride - WF_STACK_GUARD, PROT_READ | PROT_WRITE);
+    else
+        err = mprotect(base - WF_STACK_GUARD, WF_STACK_GUARD, PROT_NONE);
+    return err == 0 ? 0 : -errno;
+}
+
+// colour is how many bytes lower a stack begins than it could: up to 960, neighbours
+// 512 apart.
+static size_t colour(unsigned i)
+{
+    unsigned reversed = (i & 1) << 3 | (i & 2) << 1 | (i & 4) >> 1 | (i & 8) >> 3;
+    return reversed * WF_CACHE_LINE;
+}
+
+// carve makes the slab's next stack ready and puts it in the pool.
+static int carve(struct wf_depot *d, struct wf_stack_pool *pool, struct wf_slab *slab)
+{
+    struct wf_stack *stack = &slab->all[slab->carved];
+    size_t size = (size_t)1 << slab->size_class;
+    char *base = slab->memory + slab->carved * slab->stride + WF_STACK_GUARD;
+    int err = guard(d, slab, base);
+    if (err)
+        return err;
+
+    stack->slab = slab;
+    stack->base = base;
+    stack->size_class = slab->size_class;
+    // Equal call depths of many tasks would meet in the same cache sets, and stores to
+    // one would hold up loads from another.
+    stack->top = base + size - colour(slab->carved);
+#ifdef WF_TSAN
+    stack->fiber = __tsan_create_fiber(0);
+#endif
+#ifdef WF_VALGRIND
+    stack->valgrind_id = VALGRIND_STACK_REGISTER(base, base + size);
+#endif
+    slab->carved++;
+    stack->next = pool->free;
+    pool->free = stack;
+    pool->count++;
+    return 0;
+}
+
+// refill makes up to `n` stacks ready in the depot's pool. Returns: false if not even
+// one.
+static bool refill(struct wf_depot *d, struct wf_stack_pool *pool, uint8_t size_class, unsigned n)
+{
+    struct wf_slab *slab = NULL;
+
+    // Only the newest slab of a class has room: stacks are carved from one slab at a
+    // time.
+    for (struct wf_list *at = d->slabs.prev; at != &d->slabs && !slab; at = at->prev) {
+        struct wf_slab *s = wf_container_of(at, struct wf_slab, link);
+        if (s->size_class == size_class)
+            slab = s;
+    }
+    if (!slab || slab->carved == slab->stacks)
+        slab = slab_new(d, size_class);
+    if (!slab)
+        return false;
+    for (unsigned i = 0; i < n && slab->carved < slab->stacks; i++)
+        if (carve(d, pool, slab))
+            break;
+    return pool->free != NULL;
+}
+
+// depot_take moves up to `n` stacks from the depot to `to`.
+static void depot_take(struct wf_depot *d, struct wf_stack_pool *to, uint8_t size_class, unsigned n)
+{
+    struct wf_stack_pool *from = &d->pools[size_class - WF_STACK_CLASS_MIN];
+
+    pthread_mutex_lock(&d->lock);
+    if (from->free || refill(d, from, size_class, n < CARVE ? n : CARVE)) {
+        for (; n > 0 && from->free; n--) {
+            struct wf_stack *stack = from->free;
+            from->free = stack->next;
+            from->count--;
+            stack->in_depot = false;
+            stack->slab->out++;
+            stack->slab->used = true;
+            stack->next = to->free;
+            to->free = stack;
+            to->count++;
+        }
+    }
+    pthread_mutex_unlock(&d->lock);
+}
+
+static void depot_give(struct wf_depot *d, struct wf_stack_pool *from, uint8_t size_class, unsigned n)
+{
+    struct wf_stack_pool *to = &d->pools[size_class - WF_STACK_CLASS_MIN];
+
+    pthread_mutex_lock(&d->lock);
+    for (; n > 0; n--) {
+        struct wf_stack *stack = from->free;
+        from->free = stack->next;
+        from->count--;
+        stack->next = to->free;
+        to->free = stack;
+        to->count++;
+        stack->in_depot = true;
+        stack->slab->out--;
+        stack->slab->used = true;
+        stack->slab->cold = false;
+    }
+    if (!wf_load_relaxed(&d->warm)) { // relaxed, all three: see wf_depot_cool
+        wf_store_relaxed(&d->warm, true);
+        wf_store_relaxed(&d->news, true);
+    }
+    pthread_mutex_unlock(&d->lock);
+}
+
+// give_back gives the memory of the stacks that are in the depot back, each row of
+// neighbours by one call; their guards survive that. If the system refuses, the memory
+// stays: no harm.
+static void give_back(struct wf_slab *slab)
+{
+    for (unsigned i = 0, n; i < slab->carved; i += n + 1) {
+        for (n = 0; i + n < slab->carved && slab->all[i + n].in_depot; n++)
+            ;
+        if (n > 0)
+            (void)madvise(slab->all[i].base, n * slab->stride - WF_STACK_GUARD, MADV_DONTNEED);
+    }
+    slab->cold = true;
+}
+
+// keeps tells whether `slab` is the first of its size that has something in the depot:
+// that stays, for tasks that come soon.
+static bool keeps(const struct wf_slab *slab, uint32_t *kept)
+{
+    uint32_t bit = 1u << (slab->size_class - WF_STACK_CLASS_MIN);
+    bool first = !(*kept & bit);
+
+    *kept |= bit;
+    return first;
+}
+
+// is_quiet tells whether the slab has not been used for long.
+static bool is_quiet(struct wf_slab *slab, int64_t now)
+{
+    if (slab->used)
+        slab->quiet_since = now;
+    slab->used = false;
+    return now - slab->quiet_since >= COOL_AFTER;
+}
+
+// cool_slabs returns: true if there is more to do, now or later.
+static bool cool_slabs(struct wf_depot *d, int64_t now)
+{
+    unsigned left = COOL_AT_ONCE;
+    uint32_t kept = 0;
+    bool more = false;
+
+    for (struct wf_list *at = d->slabs.next; at != &d->slabs; at = at->next) {
+        struct wf_slab *slab = wf_container_of(at, struct wf_slab, link);
+        bool quiet = is_quiet(slab, now);
+        if (slab->cold || slab->out == slab->carved || keeps(slab, &kept))
+            continue;
+        if (quiet && left > 0) {
+            give_back(slab);
+            left--;
+        } else {
+            more = true;
+        }
+    }
+    return more;
+}
+
+// relaxed: `warm` is a hint while others give. A worker that has given and gone to
+// sleep has given before its sleep was seen; and if the caller sleeps already, since it
+// was told nothing of a wake for one task (wf_worker_attend), the giver tells it of the
+// news.
+bool wf_depot_cool(struct wf_depot *d, int64_t now)
+{
+    wf_store_relaxed(&d->news, false); // relaxed: before `warm` is read
+    if (now - d->looked >= LOOK_INTERVAL && wf_load_relaxed(&d->warm)) {
+        pthread_mutex_lock(&d->lock);
+        d->looked = now;
+        wf_store_relaxed(&d->warm, cool_slabs(d, now)); // relaxed: as above
+        pthread_mutex_unlock(&d->lock);
+    }
+    return wf_load_relaxed(&d->warm); // relaxed: as above
+}
+
+void wf_stack_refill(struct wf_stack_pool *pool, struct wf_depot *d, uint8_t size_class)
+{
+    depot_take(d, pool, size_class, size_class > WF_STACK_CLASS_HOARD ? 1 : WF_STACK_POOL_MAX / 2);
+}
+
+struct wf_stack *wf_stack_take_one(struct wf_depot *d, uint8_t size_class)
+{
+    struct wf_stack_pool one = { 0 };
+
+    depot_take(d, &one, size_class, 1);
+    return one.free;
+}
+
+void wf_stack_spill(struct wf_stack_pool *pool, struct wf_depot *d, uint8_t size_class)
+{
+    depot_give(d, pool, size_class, (pool->count + 1) / 2);
+}
+
+#ifdef WF_ASAN
+void wf_stack_show(struct wf_stack *stack)
+{
+    __lsan_register_root_region(stack->base, wf_stack_size(stack));
+}
+
+void wf_stack_hide(struct wf_stack *stack)
+{
+    __lsan_unregister_root_region(stack->base, wf_stack_size(stack));
+    __asan_unpoison_memory_region(stack->base, wf_stack_size(stack));
+}
+#endif
+
+#ifdef WF_TSAN
+// A task never returns from its first function, so each one leaves a few entries on its
+// fiber's shadow stack of calls, which has room for 65 536.
+static void renew_fiber(struct wf_stack *stack)
+{
+    if (++stack->uses % 4096 != 0)
+        return;
+    __tsan_destroy_fiber(stack->fiber);
+    stack->fiber = __tsan_create_fiber(0);
+}
+#endif
+
+void wf_stack_context(struct wf_stack *stack, struct wf_context *c, void (*entry)(void *))
+{
+#ifdef WF_TSAN
+    renew_fiber(stack);
+#endif
+    c->sp = wf_arch_make(stack->top, entry);
+    wf_stack_belongs(stack, c);
+}
+
+#ifdef WF_CONTEXT_HOOKED
+void wf_stack_belongs(const struct wf_stack *stack, struct wf_context *c)
+{
+#ifdef WF_ASAN
+    c->fake = NULL;
+    c->bottom = stack->base;
+    c->size = wf_stack_size(stack);
+#endif
+#ifdef WF_TSAN
+    c->fiber = stack->fiber;
+#endif
+}
+#endif

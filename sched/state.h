@@ -1,0 +1,270 @@
+// The worker: one thread that runs tasks. What follows is shared by the files of it:
+//   run.c        what happens on a task's stack: choose the next task, switch to it,
+//                park, yield, wake, end
+//   worker.c     what happens on the worker's own stack, when there is no next task:
+//                search, sleep
+//   look.c       what a busy worker does there now and then: look around, for tasks
+//                that are not in its queues
+//   steal.c      taking other workers' tasks, for both
+//   poll.c       borrowing the poll, for both
+//   wake.c       whom to wake, for all of these
+//   timeslice.c  long turns
+//   watch.c      what the monitor sees from outside
+//   draw.c       the worker of a test on one thread: each choice is drawn by lot
+#ifndef WF_SCHED_STATE_H
+#define WF_SCHED_STATE_H
+
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+
+#include "base/keeper.h"
+#include "base/parker.h"
+#include "base/rand.h"
+#include "base/timeslice.h"
+#include "sched/queues/deque.h"
+#include "sched/arch/exceptions.h"
+#include "sched/stacks/headers.h"
+#include "sched/idle.h"
+#include "sched/queues/injector.h"
+#include "sched/queues/ring.h"
+#include "sched/sched.h"
+#include "sched/stacks/stack.h"
+#include "sched/thread.h"
+
+// How a task left the worker, told to the next one to run, which finishes it: only then
+// are its registers saved.
+enum wf_left { WF_LEFT_NOTHING, WF_LEFT_PARKED, WF_LEFT_YIELDED, WF_LEFT_ENDED, WF_LEFT_RESERVE };
+
+enum {
+    WF_BUDGET = 128,      // calls in a row that need not wait, before a task yields (Tokio's number)
+    WF_FAIR_TICKS = 64,   // every so many tasks the oldest work is looked at first (Go: 61)
+    WF_TURN_TICKS = 8,    // and every so many, the inbox and the injector; divides WF_FAIR_TICKS
+    WF_NEXT_RUNS = 16,    // tasks in a row from the next slot, while others wait
+    WF_AHEAD_LINES = 8,   // of a stack that are fetched ahead: what a task that waits for a descriptor touches
+    WF_SHARE = 32,        // tasks taken from the injector at a time
+    WF_STEAL_SPAWNED = 8, // spawned tasks stolen at a time
+    WF_WAKE_BACKLOG = 16, // woken tasks that may wait on one worker before a second one is woken for them
+    WF_STRIDE_MAX = 1024, // turns between two looks around, however short they are
+};
+
+// A worker looks around (look.c) after about so long, in turns.
+#define WF_LOOK_NS INT64_C(30000)
+
+// A turn is long that takes so much.
+#define WF_LONG_NS INT64_C(1000000)
+
+// What a worker remembers from one look around to the next.
+struct wf_pace {
+    int64_t looked;       // when that was, or when the worker woke up after that
+    uint64_t ticks;       // the worker's ticks then
+    uint64_t stride;      // turns until the next one
+    int64_t turn;         // ns that a turn took on average between the last two
+    int64_t polled;       // when it polled last
+    uint64_t oldest;      // the deque's head when it began to be the oldest task's place,
+    int64_t oldest_since; // and when that was
+    int64_t age;          // how long a task must have been that to begin,
+    int64_t tree_age;     // and how long once the root of a tree has begun in that way
+    bool has_aged;        // one has, at the last look; the worker had spawned so many then:
+    uint64_t spawned;
+    unsigned looks; // how many there have been
+};
+
+// O: the worker itself, whatever stack it is on; A: atomic
+struct wf_worker {
+    struct wf_turn turn;           // O: first (wf_budget)
+    struct wf_sched *sched;        // fixed
+    unsigned index;                // fixed
+    struct wf_thread *thread;      // fixed: the thread's own words; `current` in it is the task that runs
+    struct wf_task *left;          // O: the task that left last, for wf_worker_arrive
+    enum wf_left how;              // O: and how
+    struct wf_stack *dead;         // O: the stack of a task that has ended, until no code runs on it
+    struct wf_stack *reserve;      // fixed: for a task that gets none
+    bool draws;                    // fixed: by lot (draw.c)
+    unsigned next_runs;            // O: tasks run in a row from the next slot
+    uint64_t batch_end;            // O: the ring's tail after the last poll: is that batch worked off?
+    struct wf_pace pace;           // O: look.c
+    uint64_t rng;                  // O
+    struct wf_exceptions *cxx;     // fixed once it runs: of the thread
+    bool searching;                // O: counted in idle.searching
+    bool polling;                  // O: inside the idle source's poll
+    bool unattended;               // O: it has woken up, and wf_worker_attend is still to be called
+    uint64_t slice;                // O: that it has asked for: WF_SLICE_*
+    struct wf_context loop;        // O: the worker's own stack, while a task runs
+    struct wf_header_list headers; // O
+    struct wf_stack_pool stacks[WF_STACK_CLASSES]; // O
+    uint64_t ids, ids_end;                         // O: task numbers put by for this worker
+    pthread_t handle;                              // of wf_sched_start and _stop
+    int stat;                                      // fixed once it runs: a file where the kernel tells its state, or -1
+    clockid_t clock;                               // fixed once it runs: of the thread's CPU time
+    void *signal_stack;                            // of wf_overflow_install and _remove
+    stack_t signal_stack_before;                   // O: the thread's own (AddressSanitizer gives it one)
+
+    _Alignas(WF_NO_SHARING) _Atomic(struct wf_task *) next; // A: [N1] the task just spawned or woken
+    _Atomic uint64_t ticks;                                 // A: written by O: tasks run; still for long: a hog
+    _Atomic uint64_t look_at;                               // A: the tick at which to look around: written by O; 0 by
+                                                            //    the watch: at once
+    _Atomic bool overdue;                                   // A: it has not moved: set by the watch, a hint
+    uint64_t ticks_seen;                                    // of the watch: at its last look,
+    int64_t cpu_seen;                                       // of the watch: and the thread's CPU time then
+    unsigned still;                                         // of the watch: at how many looks in a row it had not moved
+    struct wf_parker parker;                                // A
+    struct wf_deque deque;                                  // spawned, not begun: newest first
+    struct wf_ring ring;                                    // woken, or yielded: oldest first
+    struct wf_injector inbox;                               // pinned tasks of this worker
+
+    // A: written by O, summed by others
+    _Alignas(WF_NO_SHARING) _Atomic uint64_t spawned, ended, runs, steals, stolen, parks, wakes, polls, overflows;
+};
+
+struct wf_sched {
+    struct wf_sched_config cfg; // fixed
+    uint8_t stack_class;        // fixed
+    char name[16];              // fixed
+    bool scatter;               // fixed: for tests, WEFT_SCATTER is set: each wake takes the task to another worker
+    struct wf_worker *workers;  // fixed
+    unsigned started;           // of wf_sched_start and _stop: threads to join
+    _Atomic uint32_t arrived;   // A: of those, how many have set themselves up; a futex
+    int64_t watched;            // of the watch: when it last looked
+    struct wf_headers headers;
+    struct wf_depot depot;
+    struct wf_idle idle;
+    struct wf_injector injector;
+    struct wf_exceptions *(*cxx)(void);                       // fixed: finds those of the calling thread
+    _Alignas(WF_NO_SHARING) _Atomic int32_t ways;             // A: how many workers make way: a hint
+    _Atomic bool draining;                                    // A: no new tasks
+    _Atomic bool quitting;                                    // A: workers leave when they are dry
+    _Alignas(WF_NO_SHARING) _Atomic uint64_t spawned_outside; // A: by threads that are not workers
+    _Atomic uint32_t drained;                                 // A: bumped by ends of tasks while draining; a futex
+};
+
+// wf_worker_main is the body of a worker's thread.
+void *wf_worker_main(void *arg);
+
+// wf_worker_keeper stops the program, naming the task, should a worker's thread end
+// before its time.
+extern struct wf_keeper wf_worker_keeper;
+
+// wf_worker_pick chooses the next task from the worker's own queues. NULL: they are
+// empty.
+struct wf_task *wf_worker_pick(struct wf_worker *w);
+
+// wf_worker_take_share takes a batch from the injector: the first to run, the others
+// into the ring, where they can be stolen. wf_worker_take_pinned takes one from the
+// inbox; no more, because in the ring it could be stolen. NULL: there is nothing, or
+// another worker is taking.
+struct wf_task *wf_worker_take_share(struct wf_worker *w);
+struct wf_task *wf_worker_take_pinned(struct wf_worker *w);
+
+// wf_worker_idle waits, in the poll if it can have it, until there may be something to
+// do.
+void wf_worker_idle(struct wf_worker *w);
+
+// wf_worker_borrow tells whether this worker has the poll now; the idle source's
+// give_back ends that. wf_worker_poll_borrowed polls, waiting up to `wait` ns.
+bool wf_worker_borrow(struct wf_worker *w);
+void wf_worker_poll_borrowed(struct wf_worker *w, int64_t wait);
+
+// wf_worker_poll polls without waiting, if the poll is to be had. The first task that
+// it wakes is the next to run, if none is that already; the others queue in the ring.
+void wf_worker_poll(struct wf_worker *w);
+
+// wf_worker_is_due tells whether it is time to look around, wf_worker_look_around does
+// so: look.c. It returns a task that is to run now, in most cases NULL.
+// wf_worker_set_out begins to count turns anew, when the worker has slept.
+static inline bool wf_worker_is_due(const struct wf_worker *w)
+{
+    // relaxed: the worker's own, but for the watch's hint
+    return wf_load_relaxed(&w->ticks) >= wf_load_relaxed(&w->look_at);
+}
+struct wf_task *wf_worker_look_around(struct wf_worker *w);
+void wf_worker_set_out(struct wf_worker *w);
+
+// wf_worker_steal takes tasks of another worker for one whose queues are dry; it visits
+// all others once, from a random one on. wf_worker_visit takes a share from one other
+// worker if that one's queues are longer, or its task does not end.
+// Returns: one of the tasks taken, which is not queued; NULL if there are none.
+struct wf_task *wf_worker_steal(struct wf_worker *w);
+struct wf_task *wf_worker_visit(struct wf_worker *w);
+
+// wf_worker_ready gives a task that has not begun its stack; if there is none, the
+// worker's reserve. The caller then switches to the task before it does anything else.
+void wf_worker_ready(struct wf_worker *w, struct wf_task *task);
+
+// wf_worker_make_reserve makes the reserve stack of a worker that does not run yet.
+// Returns: 0; -ENOMEM.
+WF_MUST_CHECK int wf_worker_make_reserve(struct wf_worker *w);
+
+// wf_worker_arrive finishes what the task that left the worker last could not do
+// itself. First thing after each switch.
+void wf_worker_arrive(struct wf_worker *w);
+
+// wf_worker_attend tells the owner of the poll that this worker is awake again: it may
+// be asleep without bound. It is due when something waits behind the task that runs,
+// and not before: most that wake up run one task and sleep again, and to wake another
+// thread first would delay that task (from a thread outside that completes a future to
+// the task that awaits it: 16.4 us, and 8.3 without; Tokio's 12.8).
+void wf_worker_attend(struct wf_worker *w);
+
+// wf_worker_hint wakes a sleeping worker for work in this one's own queues, if there is
+// one and no worker searches.
+void wf_worker_hint(struct wf_worker *w);
+
+// wf_worker_wake_home wakes the one worker that may run what is in its inbox.
+void wf_worker_wake_home(struct wf_worker *home);
+
+// wf_sched_notify does so for work in the injector, and cannot miss (idle.h, [I1]).
+void wf_sched_notify(struct wf_sched *s);
+
+// wf_sched_notify_poller is the same for the thread that waits in epoll behind the
+// worker that polls: it wakes that one if it sleeps. Then the worker comes back in
+// front of the thread, where it should be (reactor/turn.c).
+void wf_sched_notify_poller(struct wf_sched *s);
+
+// wf_sched_wake_worker wakes the sleeper that wf_idle_wake_one or wf_idle_wake has
+// chosen.
+void wf_sched_wake_worker(struct wf_sched *s, int worker);
+
+// wf_worker_make_way is called when a task is to run that computed for long in its last
+// turn, and is expected to do so again. A sleeping worker is woken to wait in the poll
+// meanwhile: else the first event would go by way of the reactor thread. And a thread
+// that wakes up on this CPU is to have it at once, above all the one that polls: slices
+// are asked for, the longest by the worker that makes way, the shortest by one that
+// falls asleep meanwhile. Both are given back when a task leaves and it is time to look
+// around: after a long turn, at its end.
+// (Measured when the reactor thread only ticked, a neighbour that computes 20 ms at a
+// time, medians of 9 to 11 rounds: p99 of the others 0.72 ms without all that, 0.15
+// with; p99.9 1.6 ms and 0.6; 1.6 without the short slices, 2.0 without any.)
+void wf_worker_make_way(struct wf_worker *w);
+
+// wf_worker_note_turn remembers it if the running task, about to leave, did not let go
+// of the worker for long.
+void wf_worker_note_turn(struct wf_worker *w);
+
+// wf_worker_ask_for asks the kernel for slices for the calling worker's thread.
+void wf_worker_ask_for(struct wf_worker *w, uint64_t slice);
+
+// wf_worker_begin_turn notes that `task` (NULL: none, the worker's own stack) is what
+// runs now.
+static inline void wf_worker_begin_turn(struct wf_worker *w, struct wf_task *task)
+{
+    w->thread->current = task;
+    w->turn.budget = WF_BUDGET;
+    if (!task)
+        return;
+    task->worker = w;
+    if (wf_unlikely(wf_task_was_long(task)))
+        wf_worker_make_way(w);
+}
+
+// Stack overflows are reported by name (overflow.c). wf_overflow_install prepares a
+// worker for that (-ENOMEM), wf_overflow_enter and _leave do its thread's part,
+// wf_overflow_remove undoes the rest. wf_overflow_abandon is wf_overflow_remove in a
+// child of fork, for a worker of the parent's.
+WF_MUST_CHECK int wf_overflow_install(struct wf_worker *w);
+void wf_overflow_enter(struct wf_worker *w);
+void wf_overflow_leave(struct wf_worker *w);
+void wf_overflow_remove(struct wf_worker *w);
+void wf_overflow_abandon(struct wf_worker *w);
+
+#endif

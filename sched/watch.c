@@ -1,0 +1,93 @@
+// The watch: what the monitor, on the reactor thread, sees of the workers. It finds
+// turns that do not end, and work that no worker comes for.
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "sched/state.h"
+
+enum {
+    STILL_LOOKS = 4,
+    BRISK_EACH_NS = 62500, // a worker is brisk that runs a task at least so often,
+    BRISK_CPU_NS = 50000,  // each of at most so much CPU time
+};
+
+static bool has_backlog(struct wf_worker *w)
+{
+    return wf_load_relaxed(&w->next) || wf_ring_size(&w->ring) > 0 || wf_deque_size(&w->deque) > 0; // relaxed: a hint
+}
+
+static bool asleep(struct wf_sched *s, const struct wf_worker *w)
+{
+    return wf_load_relaxed(&s->idle.asleep[w->index / 64]) >> (w->index % 64) & 1; // relaxed: a hint
+}
+
+// cpu_time is what the worker's thread has used.
+static int64_t cpu_time(const struct wf_worker *w)
+{
+    struct timespec ts;
+
+    if (clock_gettime(w->clock, &ts))
+        return 0;
+    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+// blocked tells whether the worker's thread waits in the kernel, as against for a
+// processor. The kernel writes a whole line to say that letter, so it is asked only
+// about a worker that has not moved. A descriptor of -1 asks in vain.
+static bool blocked(const struct wf_worker *w)
+{
+    char text[512];
+    ssize_t n = pread(w->stat, text, sizeof(text) - 1, 0);
+
+    text[n > 0 ? n : 0] = 0;
+    const char *name_end = strrchr(text, ')'); // "17 (name) S ..."
+    return name_end && strlen(name_end) > 2 && name_end[2] != 'R';
+}
+
+// look tells how the worker has done since the last look, `elapsed` ns ago:
+// WF_WATCH_STUCK, WF_WATCH_BRISK, or 0. Stuck is one that has computed, or was blocked,
+// in one task all the while. A worker that did not get the processor is not, at first:
+// its work is not more urgent for being moved, and what others would poll for it would
+// overtake the rest. But after STILL_LOOKS looks it is: on a machine with ten times as
+// many threads as processors, or at nice 19, it may never get a quarter of one, and
+// what stands in its next slot waited as long as that lasted.
+static unsigned look(struct wf_sched *s, struct wf_worker *w, int64_t elapsed)
+{
+    uint64_t ticks = wf_load_relaxed(&w->ticks); // relaxed: a hint
+    int64_t ran = (int64_t)(ticks - w->ticks_seen);
+    int64_t cpu = cpu_time(w), used = cpu - w->cpu_seen;
+    bool still = ran == 0 && !asleep(s, w);
+
+    w->still = still ? w->still + 1 : 0;
+    bool stuck = still && (used >= elapsed / 4 || w->still >= STILL_LOOKS || blocked(w));
+    w->ticks_seen = ticks;
+    w->cpu_seen = cpu;
+    wf_store_relaxed(&w->overdue, stuck); // relaxed: a hint for thieves
+    if (stuck) {
+        wf_store_relaxed(&w->look_at, (uint64_t)0); // relaxed: a hint, when that turn has ended
+        return WF_WATCH_STUCK;
+    }
+    return ran * BRISK_EACH_NS >= elapsed && ran * BRISK_CPU_NS >= used ? WF_WATCH_BRISK : 0;
+}
+
+unsigned wf_sched_watch(struct wf_sched *s)
+{
+    bool waiting = !wf_injector_empty(&s->injector);
+    int64_t now = wf_now();
+    unsigned seen = 0;
+
+    for (unsigned i = 0; i < s->cfg.workers; i++) {
+        struct wf_worker *w = &s->workers[i];
+        unsigned how = look(s, w, now - s->watched);
+        seen |= how;
+        waiting |= has_backlog(w) && (how == WF_WATCH_STUCK || wf_ring_size(&w->ring) >= WF_WAKE_BACKLOG);
+    }
+    s->watched = now;
+    if (waiting)
+        wf_sched_notify(s);
+    if (wf_idle_all_asleep(&s->idle)) // first: what a worker that sleeps now has given back is seen by wf_depot_cool
+        seen |= WF_WATCH_ASLEEP;
+    return seen | (wf_depot_cool(&s->depot, now) ? WF_WATCH_AGAIN : 0);
+}
