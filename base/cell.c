@@ -49,8 +49,8 @@ bool wf_cell_set(struct wf_cell *c, uintptr_t value, bool again)
     return true;
 }
 
-// lock keeps other leavers out. Returns: the epoch.
-static uintptr_t lock(struct wf_cell *c)
+// lock_cell keeps other leavers out. Returns: the epoch.
+static uintptr_t lock_cell(struct wf_cell *c)
 {
     uintptr_t seen = wf_load_relaxed(&c->leavers); // relaxed: the compare-and-swap confirms it
     unsigned turns = 0;
@@ -66,14 +66,14 @@ static uintptr_t lock(struct wf_cell *c)
     }
 }
 
-static void unlock(struct wf_cell *c, uintptr_t epoch)
+static void unlock_cell(struct wf_cell *c, uintptr_t epoch)
 {
     wf_store_release(&c->leavers, epoch); // [C3]
 }
 
-// take takes the stack, which may be empty, and leaves AWAY. Returns: false if the cell
-// is set.
-static bool take(struct wf_cell *c, uintptr_t *word)
+// take_stack takes the stack, which may be empty, and leaves AWAY. Returns: false if
+// the cell is set.
+static bool take_stack(struct wf_cell *c, uintptr_t *word)
 {
     *word = wf_load_relaxed(&c->word); // relaxed: the compare-and-swap confirms it
     do {
@@ -117,9 +117,9 @@ static struct wf_cell_node *put_under(struct wf_cell_node *newer, struct wf_cell
     return newer;
 }
 
-// put_back puts `rest` back where AWAY is. Returns: NULL, or what is left to signal, if
-// the cell has been set.
-static struct wf_cell_node *put_back(struct wf_cell *c, struct wf_cell_node *rest)
+// restore_stack puts `rest` back where AWAY is. Returns: NULL, or what is left to
+// signal, if the cell has been set.
+static struct wf_cell_node *restore_stack(struct wf_cell *c, struct wf_cell_node *rest)
 {
     uintptr_t word = WF_CELL_AWAY;
 
@@ -143,9 +143,9 @@ bool wf_cell_leave(struct wf_cell *c, struct wf_cell_node *node)
 
     if (wf_cell_value(c)) // take would find that too, but only after waiting for the lock
         return false;
-    epoch = lock(c);
-    if (!take(c, &word)) {
-        unlock(c, epoch);
+    epoch = lock_cell(c);
+    if (!take_stack(c, &word)) {
+        unlock_cell(c, epoch);
         return false;
     }
     if (!(word & WF_CELL_KNOWN))
@@ -153,8 +153,8 @@ bool wf_cell_leave(struct wf_cell *c, struct wf_cell_node *node)
     stamp(wf_cell_nodes(word), epoch);
     bool here = node->epoch == epoch;
     struct wf_cell_node *rest = here ? cut(wf_cell_nodes(word), node) : wf_cell_nodes(word);
-    rest = put_back(c, rest);
-    unlock(c, epoch);
+    rest = restore_stack(c, rest);
+    unlock_cell(c, epoch);
     signal_all(rest);
     return here;
 }

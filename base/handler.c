@@ -14,7 +14,7 @@ static bool is_installed(const struct wf_handler *h, struct sigaction *now)
     return sigaction(h->signal, NULL, now) == 0 && now->sa_flags & SA_SIGINFO && now->sa_sigaction == h->fn;
 }
 
-static void give_back(struct wf_handler *h)
+static void restore_action(struct wf_handler *h)
 {
     struct sigaction now;
 
@@ -23,22 +23,22 @@ static void give_back(struct wf_handler *h)
         sigaction(h->signal, &h->previous, NULL);
 }
 
-// in_child makes anew what another thread of the parent's may have been at. A handler
+// renew_lock makes anew what another thread of the parent's may have been at. A handler
 // that is installed stays so; the next user asks the kernel whether it is. But what has
 // the default action in the program should have it in its child.
-static void in_child(void)
+static void renew_lock(void)
 {
     pthread_mutex_init(&lock, NULL);
     for (struct wf_handler *h = all; h; h = h->next) {
         if (h->users > 0 && h->only_default)
-            give_back(h);
+            restore_action(h);
         h->users = 0;
     }
 }
 
-static void watch_forks(void)
+static void watch_handler_forks(void)
 {
-    pthread_atfork(NULL, NULL, in_child);
+    pthread_atfork(NULL, NULL, renew_lock);
 }
 
 static bool is_function(const struct sigaction *a)
@@ -66,7 +66,7 @@ void wf_handler_use(struct wf_handler *h)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-    pthread_once(&once, watch_forks);
+    pthread_once(&once, watch_handler_forks);
     pthread_mutex_lock(&lock);
     if (!h->known) {
         h->known = true;
@@ -82,7 +82,7 @@ void wf_handler_drop(struct wf_handler *h)
 {
     pthread_mutex_lock(&lock);
     if (h->users > 0 && --h->users == 0) // 0: of the parent process
-        give_back(h);
+        restore_action(h);
     pthread_mutex_unlock(&lock);
 }
 
@@ -106,8 +106,8 @@ static void call(const struct sigaction *to, int sig, siginfo_t *info, void *con
         to->sa_handler(sig);
 }
 
-// send_again queues the same signal, for when the handler has returned.
-static void send_again(int sig, siginfo_t *info)
+// requeue_signal queues the same signal, for when the handler has returned.
+static void requeue_signal(int sig, siginfo_t *info)
 {
     if (syscall(SYS_rt_tgsigqueueinfo, getpid(), syscall(SYS_gettid), sig, info) < 0)
         raise(sig);
@@ -127,6 +127,6 @@ void wf_handler_pass_on(struct wf_handler *h, siginfo_t *info, void *context)
         return;
     sigaction(h->signal, to, NULL);
     if (sent)
-        send_again(h->signal, info);
+        requeue_signal(h->signal, info);
     errno = before;
 }

@@ -7,15 +7,15 @@
 static pthread_key_t key; // its value: the keeper
 static bool made;         // fixed after make
 
-static void tell(void *value)
+static void tell_keeper(void *value)
 {
     struct wf_keeper *k = value;
     k->lost(k);
 }
 
-static void make(void)
+static void make_key(void)
 {
-    made = pthread_key_create(&key, tell) == 0;
+    made = pthread_key_create(&key, tell_keeper) == 0;
 }
 
 // unmake gives the key back when the library is unloaded.
@@ -29,7 +29,7 @@ struct wf_keeper *wf_keeper_set(struct wf_keeper *k)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-    pthread_once(&once, make);
+    pthread_once(&once, make_key);
     if (!made)
         return NULL;
     struct wf_keeper *before = pthread_getspecific(key);

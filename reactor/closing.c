@@ -102,9 +102,10 @@ bool wf_closing_now(int fd)
 
 // --- holding -------------------------------------------------------------------------
 
-// holder finds the newest hold of the number: if any of them closes it, this one does.
+// newest_hold finds the newest hold of the number: if any of them closes it, this one
+// does.
 // Context: under the lock.
-static struct wf_hold *holder(const struct place *p, int fd)
+static struct wf_hold *newest_hold(const struct place *p, int fd)
 {
     struct wf_hold *h = p->holds;
 
@@ -133,7 +134,7 @@ static void delist(struct place *p, const struct wf_hold *h)
 bool wf_hold_begin(struct wf_hold *h, int fd, const struct wf_source *s, uint32_t began)
 {
     struct place *p = lock_place(fd);
-    const struct wf_hold *other = holder(p, fd);
+    const struct wf_hold *other = newest_hold(p, fd);
     bool may = !(other && other->closes);
 
     *h = (struct wf_hold){ .fd = fd };
@@ -152,7 +153,7 @@ bool wf_hold_end(struct wf_hold *h)
     struct place *p = lock_place(h->fd);
 
     delist(p, h);
-    struct wf_hold *other = h->closes ? holder(p, h->fd) : NULL;
+    struct wf_hold *other = h->closes ? newest_hold(p, h->fd) : NULL;
     if (other) {
         other->closes = true;
         other->covered = h->covered;
@@ -164,7 +165,7 @@ bool wf_hold_end(struct wf_hold *h)
 __attribute__((cold, noinline)) static int defer(struct wf_hold *h, int fd)
 {
     struct place *p = lock_place(fd);
-    const struct wf_hold *other = holder(p, fd);
+    const struct wf_hold *other = newest_hold(p, fd);
     int result = !other ? 0 : other->closes ? -EBADF : 1;
 
     if (result > 0) {

@@ -50,7 +50,7 @@ static int control(struct wf_epoll *e, int op, int fd, uint32_t events, uint64_t
     return epoll_ctl(e->fd, op, fd, &event) < 0 ? -errno : 0;
 }
 
-static int watch(struct wf_epoll *e, int fd, uint32_t events, uint64_t tag)
+static int watch_descriptor(struct wf_epoll *e, int fd, uint32_t events, uint64_t tag)
 {
     if (wf_fault())
         return -ENOMEM;
@@ -75,7 +75,7 @@ int wf_epoll_init(struct wf_epoll *e)
         err = e->wake;
         goto close_set;
     }
-    err = watch(e, e->wake, EPOLLIN | EPOLLET, WF_EPOLL_WAKE_TAG);
+    err = watch_descriptor(e, e->wake, EPOLLIN | EPOLLET, WF_EPOLL_WAKE_TAG);
     if (err < 0)
         goto close_wake;
     wf_store_relaxed(&e->coarse, false); // relaxed: not shared yet
@@ -98,7 +98,7 @@ enum { READABLE = EPOLLIN | EPOLLRDHUP | EPOLLPRI };
 
 int wf_epoll_add(struct wf_epoll *e, int fd, uint64_t tag)
 {
-    return watch(e, fd, READABLE | EPOLLOUT | EPOLLET, tag);
+    return watch_descriptor(e, fd, READABLE | EPOLLOUT | EPOLLET, tag);
 }
 
 int wf_epoll_check(struct wf_epoll *e, int fd, uint64_t tag, bool writable)
@@ -164,7 +164,7 @@ int wf_source_alone(int fd, short events)
 
     if (e.fd < 0)
         return e.fd;
-    int err = watch(&e, fd, (uint32_t)(unsigned short)events, 0);
+    int err = watch_descriptor(&e, fd, (uint32_t)(unsigned short)events, 0);
     if (err < 0) {
         close(e.fd);
         return err;

@@ -90,7 +90,7 @@ void wf_reactor_stop(struct wf_reactor *r)
     r->started = false;
 }
 
-static bool borrow(void *self)
+static bool borrow_poll(void *self)
 {
     struct wf_reactor *r = self;
     return wf_lease_borrow(&r->lease);
@@ -101,7 +101,7 @@ static unsigned poll_for(void *self, int64_t wait)
     return wf_turn(self, wait);
 }
 
-static void give_back(void *self)
+static void return_poll(void *self)
 {
     struct wf_reactor *r = self;
     wf_lease_return(&r->lease); // [L1]
@@ -115,16 +115,19 @@ static void attend(void *self)
         wf_interrupt_thread(r);
 }
 
-static void interrupt(void *self)
+static void interrupt_poller(void *self)
 {
     wf_interrupt_worker(self);
 }
 
 struct wf_idle_source wf_reactor_idle_source(struct wf_reactor *r)
 {
-    return (struct wf_idle_source){
-        .self = r, .borrow = borrow, .poll = poll_for, .give_back = give_back, .attend = attend, .interrupt = interrupt
-    };
+    return (struct wf_idle_source){ .self = r,
+                                    .borrow = borrow_poll,
+                                    .poll = poll_for,
+                                    .give_back = return_poll,
+                                    .attend = attend,
+                                    .interrupt = interrupt_poller };
 }
 
 void wf_reactor_stats(struct wf_reactor *r, struct wf_reactor_stats *out)

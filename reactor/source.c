@@ -47,7 +47,7 @@
 // ADD what is ready by then.
 //
 // Parking. A waiter pushes its node and then looks at the generation again [G3]: a
-// leave that it does not see yet is going to find the node. Without that look it might
+// leave_source that it does not see yet is going to find the node. Without that look it might
 // push into the cell of a successor, and wait for that one's edges.
 //
 // Closing. weft_close of number n, by any thread, holds no lock across close(2), which
@@ -216,9 +216,9 @@ static bool is_registered(const struct wf_source *s)
     return wf_load_relaxed(&s->generation) % 2; // relaxed: changes only under the lock
 }
 
-// step begins the next generation, odd or even.  Context: under the lock of `s`, like
-// all that follows.
-static uint32_t step(struct wf_source *s)
+// step_generation begins the next generation, odd or even.  Context: under the lock of
+// `s`, like all that follows.
+static uint32_t step_generation(struct wf_source *s)
 {
     uint32_t generation = wf_load_relaxed(&s->generation) + 1; // relaxed: changes only under the lock
 
@@ -226,61 +226,62 @@ static uint32_t step(struct wf_source *s)
     return generation;
 }
 
-// unmark takes marks away.
-static void unmark(struct wf_source *s, uint32_t marks)
+// clear_marks takes marks away.
+static void clear_marks(struct wf_source *s, uint32_t marks)
 {
     if (wf_load_relaxed(&s->edges) & marks)      // relaxed, both: a party that must see them has the lock, or made the
         wf_fetch_and_relaxed(&s->edges, ~marks); // descriptor after the closer's close(2)
 }
 
-// leave ends the registration, and wakes the waiters. It notices if other code has
-// closed what weft had made: then epoll knows nothing of the number any more.
-static void leave(struct wf_reactor *r, struct wf_source *s)
+// leave_source ends the registration, and wakes the waiters. It notices if other code
+// has closed what weft had made: then epoll knows nothing of the number any more.
+static void leave_source(struct wf_reactor *r, struct wf_source *s)
 {
-    uint32_t generation = step(s);
+    uint32_t generation = step_generation(s);
 
     if (!wf_epoll_remove(&r->epoll, s->fd) && wf_source_is_own(s))
         wf_store_relaxed(&r->sources.betrayed, true); // relaxed: from soon on
     wf_fetch_sub_relaxed(&r->sources.registered, 1u); // relaxed: a hint for pollers
-    unmark(s, WF_EDGE_OWN | WF_EDGE_FRESH);
+    clear_marks(s, WF_EDGE_OWN | WF_EDGE_FRESH);
     set_all(s, value_of(generation, 0));
 }
 
-// enter makes a source that is not registered one that is.
-static int enter(struct wf_reactor *r, struct wf_source *s)
+// enter_source makes a source that is not registered one that is.
+static int enter_source(struct wf_reactor *r, struct wf_source *s)
 {
     uint32_t generation = wf_load_relaxed(&s->generation) + 1; // relaxed: changes only under the lock
 
     set_all(s, value_of(generation, 0)); // there are no waiters: they are SET since it was left, or new
     wf_store_relaxed(&s->kind, 0u);      // relaxed: published by the generation
-    unmark(s, WF_EDGE_LAST | WF_EDGE_OWN);
+    clear_marks(s, WF_EDGE_LAST | WF_EDGE_OWN);
     // relaxed, both: published by the generation
     if (wf_load_relaxed(&s->edges) & WF_EDGE_FRESH && !wf_load_relaxed(&r->sources.betrayed))
         wf_fetch_or_relaxed(&s->edges, (uint32_t)WF_EDGE_OWN);
     int err = wf_epoll_add(&r->epoll, s->fd, tag_of(generation, s->fd));
     if (err == 0) {
         wf_fetch_add_relaxed(&r->sources.registered, 1u); // relaxed: a hint for pollers
-        step(s);
+        step_generation(s);
     }
     return err;
 }
 
-// ask asks epoll whether what is registered is what the number means now; if not, it
-// leaves.
+// ask_epoll asks epoll whether what is registered is what the number means now; if not,
+// it leaves.
 // Returns: 0: it is; -ENOENT: the number means something else; -EBADF and the like.
-static int ask(struct wf_reactor *r, struct wf_source *s, bool writable)
+static int ask_epoll(struct wf_reactor *r, struct wf_source *s, bool writable)
 {
     // relaxed: changes only under the lock
     int err = wf_epoll_check(&r->epoll, s->fd, tag_of(wf_load_relaxed(&s->generation), s->fd), writable);
     if (err < 0)
-        leave(r, s);
+        leave_source(r, s);
     return err;
 }
 
-// check is ask, for both directions.  Returns: also -ENOENT if nothing was registered.
-static int check(struct wf_reactor *r, struct wf_source *s)
+// check_source is ask, for both directions.  Returns: also -ENOENT if nothing was
+// registered.
+static int check_source(struct wf_reactor *r, struct wf_source *s)
 {
-    return is_registered(s) ? ask(r, s, true) : -ENOENT;
+    return is_registered(s) ? ask_epoll(r, s, true) : -ENOENT;
 }
 
 int wf_sources_init(struct wf_sources *t)
@@ -334,9 +335,9 @@ int wf_source_register(struct wf_reactor *r, int fd, struct wf_source **out, uin
 
     pthread_mutex_lock(lock_of(chunk, fd));
     bool closing = wf_closing_now(fd);
-    int err = check(r, s);
+    int err = check_source(r, s);
     if (err == -ENOENT)
-        err = enter(r, s);
+        err = enter_source(r, s);
     *generation = wf_load_relaxed(&s->generation); // relaxed: changes only under the lock
     pthread_mutex_unlock(lock_of(chunk, fd));
     if (err < 0)
@@ -363,7 +364,7 @@ static int look_again(struct wf_reactor *r, struct wf_source *s, uint32_t genera
 // confirm also makes epoll report anew what is ready.
 static bool confirm(struct wf_reactor *r, struct wf_source *s)
 {
-    return ask(r, s, wf_cell_wanted(&s->ready[WF_WRITE])) == 0;
+    return ask_epoll(r, s, wf_cell_wanted(&s->ready[WF_WRITE])) == 0;
 }
 
 int wf_source_confirm(struct wf_reactor *r, struct wf_source *s, uint32_t generation)
@@ -376,7 +377,7 @@ static bool recognise(struct wf_reactor *r, struct wf_source *s)
     bool has = wf_epoll_has(&r->epoll, s->fd, tag_of(0, s->fd)); // no generation is 0: such an event is ignored
 
     if (!has)
-        leave(r, s);
+        leave_source(r, s);
     return has;
 }
 
@@ -416,7 +417,7 @@ struct wf_source *wf_source_claim(struct wf_reactor *r, int fd, uint32_t *genera
 
 static void forget_unregistered(struct wf_source *s)
 {
-    unmark(s, WF_EDGE_FRESH);
+    clear_marks(s, WF_EDGE_FRESH);
     if (!(wf_load_relaxed(&s->edges) & WF_EDGE_CLAIMED)) // relaxed: written under the lock
         return;
     uint32_t generation = wf_load_relaxed(&s->generation) + 2; // relaxed: changes only under the lock
@@ -428,7 +429,7 @@ static void forget_unregistered(struct wf_source *s)
 static bool forget(struct wf_reactor *r, struct wf_source *s, uint32_t *closed)
 {
     if (is_registered(s)) {
-        leave(r, s);
+        leave_source(r, s);
         *closed = wf_load_relaxed(&s->generation); // relaxed: changes only under the lock
         return true;
     }
@@ -466,7 +467,7 @@ bool wf_source_check(struct wf_reactor *r, int fd)
     if (!chunk)
         return false;
     pthread_mutex_lock(lock_of(chunk, fd));
-    int err = check(r, source_of(chunk, fd));
+    int err = check_source(r, source_of(chunk, fd));
     pthread_mutex_unlock(lock_of(chunk, fd));
     return err == 0;
 }

@@ -103,7 +103,7 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static void look(struct wf_reactor *r, struct beat *b)
+static void look_at_workers(struct wf_reactor *r, struct beat *b)
 {
     unsigned seen = r->hooks.watch(r->hooks.self);
 
@@ -172,7 +172,7 @@ static void plan(struct wf_reactor *r, struct beat *b, int64_t now)
 
     if (!attended)
         wf_store_seq_cst(&r->unwatched, true); // [L2]
-    look(r, b);
+    look_at_workers(r, b);
     b->watching = attended || !b->asleep;
     if (!b->watching) {
         b->next = b->again ? now + AGAIN : WF_NEVER;
@@ -229,8 +229,8 @@ static void stand_by(struct wf_reactor *r, struct beat *b)
 
 // --- BUSY ----------------------------------------------------------------------------
 
-// visit runs a turn without waiting.
-static void visit(struct wf_reactor *r)
+// run_turn_now runs a turn without waiting.
+static void run_turn_now(struct wf_reactor *r)
 {
     (void)wf_turn_of_thread(r, 0);
 }
@@ -240,13 +240,13 @@ static void tick_once(struct wf_reactor *r, struct beat *b, int64_t now)
 {
     uint64_t polls = wf_load_relaxed(&r->lent.polls); // relaxed: only a change matters, and may be seen a tick late
 
-    look(r, b);
+    look_at_workers(r, b);
     set_tick(r, b, b->brisk, now);
     b->calm = b->asleep ? b->calm + 1 : 0;
     b->quiet = polls == b->polls && !wf_turn_is_awaited(r) ? b->quiet + 1 : 0;
     b->polls = polls;
     if (b->quiet >= (b->stuck ? 1 : QUIET_MAX)) {
-        visit(r);
+        run_turn_now(r);
         b->quiet = 0;
     }
 }
@@ -260,7 +260,7 @@ static void be_busy(struct wf_reactor *r, struct beat *b)
         sleep_in_futex(r, b->next, b->stuck ? 0 : LATE);
         int64_t now = wf_now();
         if (wf_timers_next(r) <= now)
-            visit(r);
+            run_turn_now(r);
         if (now >= b->next)
             tick_once(r, b, now);
     }

@@ -102,8 +102,8 @@ static void catch_up(struct wf_wheel *w)
     wf_wheel_advance(w, wf_now(), 1, &none);
 }
 
-// tell wakes the threads that would sleep past `tick`.
-static void tell(struct wf_reactor *r, int64_t tick)
+// tell_sleepers wakes the threads that would sleep past `tick`.
+static void tell_sleepers(struct wf_reactor *r, int64_t tick)
 {
     if (tick < wf_load_seq_cst(&r->until)) // [W2]
         wf_interrupt_worker(r);
@@ -130,7 +130,7 @@ void wf_timer_arm(struct wf_reactor *r, unsigned wheel, struct wf_timer *t, int6
     wf_lock_release(&home->lock);
 
     if (wf_unlikely(is_next))
-        tell(r, tick);
+        tell_sleepers(r, tick);
 }
 
 void wf_timer_disarm(struct wf_timer *t)

@@ -49,10 +49,10 @@ static void awake(struct wf_reactor *r)
         wf_exchange_acq_rel(&r->interrupted, false); // [E2]
 }
 
-// look_ahead prefetches the memory for the events after the i-th. With a thousand
+// prefetch_sources prefetches the memory for the events after the i-th. With a thousand
 // connections neither the sources nor the waiters, which lie on the tasks' stacks, are
 // in the near caches.
-static void look_ahead(struct wf_reactor *r, const struct wf_epoll_batch *events, int i)
+static void prefetch_sources(struct wf_reactor *r, const struct wf_epoll_batch *events, int i)
 {
     int far = i + 16, near = i + 8;
 
@@ -70,7 +70,7 @@ static unsigned dispatch(struct wf_reactor *r, const struct wf_epoll_batch *even
 
     *called = false;
     for (int i = 0; i < events->count; i++) {
-        look_ahead(r, events, i);
+        prefetch_sources(r, events, i);
         uint64_t tag = wf_epoll_tag(events, i);
         if (tag == WF_EPOLL_WAKE_TAG)
             *called = true;
@@ -81,7 +81,7 @@ static unsigned dispatch(struct wf_reactor *r, const struct wf_epoll_batch *even
     return n;
 }
 
-static unsigned expire(struct wf_reactor *r)
+static unsigned expire_due(struct wf_reactor *r)
 {
     int64_t next = wf_timers_next(r);
     int64_t now = next == WF_NEVER ? 0 : wf_now();
@@ -89,11 +89,12 @@ static unsigned expire(struct wf_reactor *r)
     return next <= now ? wf_timers_expire(r, now) : 0;
 }
 
-// finish fires the wakers of a turn, and counts it.
-static unsigned finish(struct wf_reactor *r, struct wf_tally *tally, const struct wf_epoll_batch *events, bool *called)
+// finish_turn fires the wakers of a turn, and counts it.
+static unsigned finish_turn(struct wf_reactor *r, struct wf_tally *tally, const struct wf_epoll_batch *events,
+                            bool *called)
 {
     unsigned ready = dispatch(r, events, called);
-    unsigned due = expire(r);
+    unsigned due = expire_due(r);
 
     wf_bump(&tally->polls, 1u); // relaxed, all three: counters, each written by one thread
     wf_bump(&tally->events, ready);
@@ -125,7 +126,7 @@ unsigned wf_turn(struct wf_reactor *r, int64_t wait)
     } else if (wf_load_relaxed(&r->sources.registered) > 0) { // relaxed: a missed registration is seen at the next poll
         wf_epoll_wait(&r->epoll, 0, &events);
     }
-    unsigned fired = finish(r, &r->lent, &events, &called);
+    unsigned fired = finish_turn(r, &r->lent, &events, &called);
     if (wf_unlikely(called) && thread_is_called(r))
         wf_epoll_interrupt(&r->epoll); // pass it on
     return fired;
@@ -170,11 +171,11 @@ struct wf_turn_result wf_turn_of_thread(struct wf_reactor *r, int64_t until)
     bool woken;
 
     r->hooks.batch_begin(r->hooks.self);
-    result.fired = finish(r, &r->own, &events, &woken);
+    result.fired = finish_turn(r, &r->own, &events, &woken);
     for (int i = 1; i < TURNS_MAX && events.count == WF_EPOLL_BATCH; i++) {
         bool more;
         wf_epoll_wait(&r->epoll, 0, &events);
-        result.fired += finish(r, &r->own, &events, &more);
+        result.fired += finish_turn(r, &r->own, &events, &more);
         woken |= more;
     }
     r->hooks.batch_flush(r->hooks.self);

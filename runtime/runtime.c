@@ -52,7 +52,7 @@ enum { SERVICES = sizeof(services) / sizeof(*services) };
 
 static _Atomic unsigned forks; // children born between the first process and this one
 
-static void in_child(void)
+static void begin_child(void)
 {
     wf_fetch_add_relaxed(&forks, 1); // relaxed: the child has one thread
     for (int i = 0; i < SERVICES; i++)
@@ -63,9 +63,9 @@ static void in_child(void)
     wf_closing_reset();
 }
 
-static void watch_forks(void)
+static void register_fork_handler(void)
 {
-    pthread_atfork(NULL, NULL, in_child);
+    pthread_atfork(NULL, NULL, begin_child);
 }
 
 static void not_in_a_task(const char *call)
@@ -86,7 +86,7 @@ static void batch_flush(void *sched)
     wf_sched_batch_flush(sched);
 }
 
-static unsigned watch(void *sched)
+static unsigned watch_workers(void *sched)
 {
     return wf_sched_watch(sched);
 }
@@ -116,7 +116,7 @@ static int new_sched(struct weft_rt *rt, const weft_config *cfg, const struct wf
 // it runs.
 static int start_threads(struct weft_rt *rt, const weft_config *cfg)
 {
-    struct wf_reactor_hooks hooks = { rt->sched, batch_begin, batch_flush, watch };
+    struct wf_reactor_hooks hooks = { rt->sched, batch_begin, batch_flush, watch_workers };
     char name[16];
 
     wf_reactor_make_room(rt->reactor);
@@ -130,7 +130,7 @@ static int start_threads(struct weft_rt *rt, const weft_config *cfg)
     return err;
 }
 
-static int start(struct weft_rt *rt, const weft_config *cfg)
+static int start_runtime(struct weft_rt *rt, const weft_config *cfg)
 {
     wf_sigpipe_use();
     int err = start_threads(rt, cfg);
@@ -174,8 +174,8 @@ static void abandon_services(struct weft_rt *rt)
             services[i]->abandon(rt);
 }
 
-// check_caller stops a caller of `call` for which the runtime's end would wait.
-static void check_caller(const struct weft_rt *rt, const char *call)
+// check_services stops a caller of `call` for which the runtime's end would wait.
+static void check_services(const struct weft_rt *rt, const char *call)
 {
     for (int i = 0; i < SERVICES; i++)
         if (services[i]->check)
@@ -209,7 +209,7 @@ int wf_rt_make(weft_rt **out, const weft_config *full, const struct wf_idle_sour
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-    pthread_once(&once, watch_forks);
+    pthread_once(&once, register_fork_handler);
     struct weft_rt *rt = wf_alloc(sizeof(*rt));
     if (!rt)
         return -ENOMEM;
@@ -235,7 +235,7 @@ int weft_rt_new(weft_rt **out, const weft_config *cfg)
         err = wf_rt_make(&rt, &full, NULL);
     if (err)
         return err;
-    err = start(rt, &full);
+    err = start_runtime(rt, &full);
     if (err)
         weft_rt_free(rt);
     else
@@ -334,7 +334,7 @@ int weft_rt_stop(weft_rt *rt, weft_time deadline)
 {
     not_in_a_task("weft_rt_stop");
     not_inherited(rt, "weft_rt_stop");
-    check_caller(rt, "weft_rt_stop");
+    check_services(rt, "weft_rt_stop");
     wf_fetch_add_relaxed(&rt->stoppers, 1u); // relaxed: weft_rt_free must not be called before
     wf_pool_wait_begin();
     int err = stop(rt, deadline);
@@ -375,7 +375,7 @@ static void release(weft_rt *rt)
     wf_free(rt);
 }
 
-static void *reap(void *rt)
+static void *reap_runtime(void *rt)
 {
     weft_rt_stop(rt, WEFT_NEVER);
     release(rt);
@@ -388,7 +388,7 @@ static void leave_behind(weft_rt *rt)
 {
     pthread_t reaper;
 
-    if (wf_fault() || pthread_create(&reaper, NULL, reap, rt) != 0)
+    if (wf_fault() || pthread_create(&reaper, NULL, reap_runtime, rt) != 0)
         return;
     pthread_setname_np(reaper, "weft-reaper");
     pthread_detach(reaper);
@@ -405,7 +405,7 @@ void weft_rt_free(weft_rt *rt)
         abandon(rt);
         return;
     }
-    check_caller(rt, "weft_rt_free");
+    check_services(rt, "weft_rt_free");
     weft_time limit = rt->stop_after > 0 ? wf_after(wf_now(), rt->stop_after) : WEFT_NEVER;
     if (weft_rt_stop(rt, limit) < 0)
         leave_behind(rt);

@@ -123,7 +123,7 @@ static bool is_sloth(const struct wf_draw *d, const struct wf_task *task)
     return wf_rand_seed(d->salt, task->id) % 16 < d->sloths;
 }
 
-static struct wf_task *draw(struct wf_draw *d)
+static struct wf_task *draw_task(struct wf_draw *d)
 {
     unsigned i = wf_rand_below(&d->rng, d->count);
     bool even = d->sloths == 0 || d->spins >= WAIT_TURNS * d->count;
@@ -140,8 +140,8 @@ static struct wf_task *draw(struct wf_draw *d)
 
 // --- When nothing is ready, or nothing happens ---------------------------------------
 
-// rest calls the idle source, which may poll, wait, or let time pass.
-static void rest(struct wf_draw *d)
+// rest_in_source calls the idle source, which may poll, wait, or let time pass.
+static void rest_in_source(struct wf_draw *d)
 {
     struct wf_worker *w = d->worker;
 
@@ -171,20 +171,20 @@ static void look_around(struct wf_draw *d)
     gather_queued(d);
 }
 
-// find returns the next task, NULL at the end of the run.
-static struct wf_task *find(struct wf_draw *d)
+// find_drawn returns the next task, NULL at the end of the run.
+static struct wf_task *find_drawn(struct wf_draw *d)
 {
     while (d->hooks.go_on(d->hooks.self)) {
         gather(d);
         if (d->count == 0)
             gather_injected(d);
         if (d->count == 0) {
-            rest(d);
+            rest_in_source(d);
             continue;
         }
         if (wf_unlikely(++d->turns % LOOK_TURNS == 0 || d->spins >= SPIN_TURNS * d->count))
             look_around(d);
-        return draw(d);
+        return draw_task(d);
     }
     return NULL;
 }
@@ -228,7 +228,7 @@ void wf_draw_run(struct wf_draw *d)
 
     if (has_any)
         callers = wf_exceptions_take(here);
-    while ((task = find(d))) {
+    while ((task = find_drawn(d))) {
         wf_worker_ready(d->worker, task);
         d->spins = run_turn(d, task) ? d->spins + 1 : 0;
     }
@@ -311,7 +311,7 @@ struct list {
     uint64_t count, room;
 };
 
-static void cancel(struct wf_task *task)
+static void cancel_drawn(struct wf_task *task)
 {
     if (!wf_task_doomed(task))
         wf_task_cancel(task);
@@ -324,7 +324,7 @@ static void note(struct wf_task *task, void *arg)
     if (l->count < l->room)
         l->tasks[l->count++] = task;
     else
-        cancel(task); // there is no memory, or another thread has just spawned it: then in any order
+        cancel_drawn(task); // there is no memory, or another thread has just spawned it: then in any order
 }
 
 static int by_birth(const void *a, const void *b)
@@ -347,6 +347,6 @@ void wf_draw_dismiss(struct wf_draw *d)
     if (l.count > 1)
         qsort(l.tasks, l.count, sizeof(struct wf_task *), by_birth);
     for (uint64_t i = 0; i < l.count; i++)
-        cancel(l.tasks[i]);
+        cancel_drawn(l.tasks[i]);
     wf_free(l.tasks);
 }

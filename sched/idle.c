@@ -78,11 +78,11 @@ bool wf_idle_others_awake(const struct wf_idle *i, unsigned worker)
     return count_asleep(i) - asleep < i->workers - 1;
 }
 
-// claim clears the bit of one sleeper, the lowest, so that few workers are in use.
-// `which` says whether it may be the one in the poll.
+// claim_sleeper clears the bit of one sleeper, the lowest, so that few workers are in
+// use. `which` says whether it may be the one in the poll.
 enum which { OTHERS, POLLER, ALL };
 
-static int claim(struct wf_idle *i, enum which which)
+static int claim_sleeper(struct wf_idle *i, enum which which)
 {
     int32_t poller = wf_load_relaxed(&i->poller); // relaxed: a hint
 
@@ -105,9 +105,9 @@ int wf_idle_wake_one(struct wf_idle *i, bool poller_first)
         uint32_t none = 0;
         if (!wf_cas_seq_cst(&i->searching, &none, 1)) // [I1] one searcher is enough
             return -1;
-        int worker = claim(i, poller_first ? POLLER : OTHERS);
+        int worker = claim_sleeper(i, poller_first ? POLLER : OTHERS);
         if (worker < 0)
-            worker = claim(i, ALL);
+            worker = claim_sleeper(i, ALL);
         if (worker >= 0)
             return worker;
         wf_fetch_sub_seq_cst(&i->searching, 1); // [I1]

@@ -68,7 +68,7 @@ static void set_pace(struct wf_worker *w, int64_t now)
     look_in(w, ticks, fit < 1 ? 1 : fit < most ? fit : most);
 }
 
-static void push_ring(struct wf_worker *w, struct wf_task *task)
+static void queue_in_ring(struct wf_worker *w, struct wf_task *task)
 {
     if (task && !wf_ring_push(&w->ring, task))
         wf_panic("a ring with room is full");
@@ -115,7 +115,7 @@ static struct wf_task *age(struct wf_worker *w, int64_t now)
     return task;
 }
 
-static void poll(struct wf_worker *w, int64_t now)
+static void poll_in_time(struct wf_worker *w, int64_t now)
 {
     bool worked_off = (int64_t)(wf_load_relaxed(&w->ring.head) - w->batch_end) >= 0; // relaxed: approximate
     int64_t since = now - w->pace.polled;
@@ -124,10 +124,10 @@ static void poll(struct wf_worker *w, int64_t now)
         wf_worker_poll(w);
 }
 
-static void visit(struct wf_worker *w)
+static void visit_other(struct wf_worker *w)
 {
     if (++w->pace.looks % VISIT_LOOKS == 0)
-        push_ring(w, wf_worker_visit(w));
+        queue_in_ring(w, wf_worker_visit(w));
 }
 
 struct wf_task *wf_worker_look_around(struct wf_worker *w)
@@ -135,10 +135,10 @@ struct wf_task *wf_worker_look_around(struct wf_worker *w)
     int64_t now = wf_now();
 
     set_pace(w, now);
-    poll(w, now);
+    poll_in_time(w, now);
     if (!wf_injector_empty(&w->sched->injector) && ring_has_room(w))
-        push_ring(w, wf_worker_take_share(w));
-    visit(w);
+        queue_in_ring(w, wf_worker_take_share(w));
+    visit_other(w);
     if ((int64_t)wf_ring_size(&w->ring) * w->pace.turn >= SPREAD_NS)
         wf_worker_hint(w);
     return age(w, now);

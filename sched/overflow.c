@@ -39,7 +39,7 @@ static size_t signal_guard_size(void)
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-static void report(const struct wf_task *task)
+static void report_overflow(const struct wf_task *task)
 {
     char line[160];
     const char *name = task->name ? task->name : "";
@@ -99,12 +99,12 @@ static void on_fault(int sig, siginfo_t *info, void *context)
     struct wf_task *task = wf_self();
 
     if (info->si_code > 0 && task && task->stack && wf_stack_guards(task->stack, info->si_addr)) {
-        report(task);
+        report_overflow(task);
         signal(sig, SIG_DFL);
         return;
     }
     if (task && task->stack && had_no_room(task->stack, info, context)) {
-        report(task);
+        report_overflow(task);
         signal(sig, SIG_DFL);
         raise(sig); // for when this handler has returned
         return;

@@ -79,11 +79,11 @@ static struct wf_task *pick_in_turn(struct wf_worker *w, uint64_t ticks)
     return task;
 }
 
-// look_ahead fetches what the tasks of the ring that come soon will touch first into
-// the cache: with a thousand tasks in turn neither headers nor stacks are in the
+// prefetch_tasks fetches what the tasks of the ring that come soon will touch first
+// into the cache: with a thousand tasks in turn neither headers nor stacks are in the
 // nearest one. Headers are type-stable, so a task that is stolen meanwhile does no
 // harm, nor does a stack pointer that is not true any more.
-static inline void look_ahead(const struct wf_worker *w)
+static inline void prefetch_tasks(const struct wf_worker *w)
 {
 #ifndef WF_TSAN // which takes the look at the stack pointer for a race
     const struct wf_task *next = wf_ring_peek(&w->ring, 1), *later = wf_ring_peek(&w->ring, 4);
@@ -127,7 +127,7 @@ WF_LINE_ALIGNED struct wf_task *wf_worker_pick(struct wf_worker *w)
     if (!task && wf_deque_size(&w->deque) > 0)
         task = wf_deque_pop(&w->deque);
     if (!task && (task = wf_ring_pop(&w->ring, w->sched->cfg.workers == 1)))
-        look_ahead(w);
+        prefetch_tasks(w);
     return task;
 }
 
@@ -232,8 +232,8 @@ static void enqueue_outside(struct wf_sched *s, struct wf_thread *thread, struct
     wf_sched_notify(s);
 }
 
-// enqueue makes an ACTIVE task run some time.
-static void enqueue(struct wf_task *task)
+// enqueue_task makes an ACTIVE task run some time.
+static void enqueue_task(struct wf_task *task)
 {
     struct wf_thread *thread = wf_thread_self();
     struct wf_worker *w = thread->worker;
@@ -259,7 +259,7 @@ void wf_task_wake(void *arg)
 {
     struct wf_task *task = arg;
     if (wf_task_note_wake(task))
-        enqueue(task);
+        enqueue_task(task);
 }
 
 void wf_task_cancel(struct wf_task *task)
@@ -271,7 +271,7 @@ void wf_task_cancel(struct wf_task *task)
 void wf_sched_submit(struct wf_task *task)
 {
     wf_task_begin(task);
-    enqueue(task);
+    enqueue_task(task);
 }
 
 // --- Switching -----------------------------------------------------------------------
@@ -340,7 +340,7 @@ WF_LINE_ALIGNED WF_NOINLINE void wf_worker_arrive(struct wf_worker *w)
         return;
     case WF_LEFT_PARKED:
         if (wf_unlikely(!wf_task_retire(left)))
-            enqueue(left);
+            enqueue_task(left);
         break;
     case WF_LEFT_YIELDED:
         if (wf_unlikely(left->pinned))
@@ -406,10 +406,10 @@ WF_NOINLINE static void leave_with_exceptions(struct wf_worker *w, struct wf_tas
     wf_worker_arrive(w);
 }
 
-// leave switches away from the running task. Returns when it is resumed, perhaps on
-// another worker.
-__attribute__((always_inline)) static inline void leave(struct wf_worker *w, struct wf_task *task, enum wf_left how,
-                                                        struct wf_task *next)
+// leave_worker switches away from the running task. Returns when it is resumed, perhaps
+// on another worker.
+__attribute__((always_inline)) static inline void leave_worker(struct wf_worker *w, struct wf_task *task,
+                                                               enum wf_left how, struct wf_task *next)
 {
     if (wf_exceptions_any(w->cxx))
         leave_with_exceptions(w, task, how, next);
@@ -425,7 +425,7 @@ WF_LINE_ALIGNED void wf_park(struct wf_task *self, const char *what, intptr_t on
         return;
     wf_store_relaxed(&self->on, on); // relaxed: only dumps read them
     wf_store_relaxed(&self->what, what);
-    leave(w, self, WF_LEFT_PARKED, next_ready(w));
+    leave_worker(w, self, WF_LEFT_PARKED, next_ready(w));
     wf_store_relaxed(&self->what, NULL); // relaxed: as above
 }
 
@@ -441,7 +441,7 @@ WF_LINE_ALIGNED int wf_yield(struct wf_task *self)
         w->turn.budget = WF_BUDGET;
         return 0;
     }
-    leave(w, self, WF_LEFT_YIELDED, next);
+    leave_worker(w, self, WF_LEFT_YIELDED, next);
     return 0;
 }
 

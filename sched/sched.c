@@ -70,10 +70,10 @@ static void name_task(char *buf, size_t n)
 
 struct wf_task *wf_forked_task;
 
-// in_child: the child of a fork has the calling thread only. That thread is not a
+// forget_worker: the child of a fork has the calling thread only. That thread is not a
 // worker any longer: what would park there stops, as it would outside a task. Nor
 // should it have the slices, the CPU and the timers of one.
-static void in_child(void)
+static void forget_worker(void)
 {
     const struct wf_worker *w = wf_thread_self()->worker;
 
@@ -89,7 +89,7 @@ static void once_for_all(void)
 {
     wf_arch_init();
     wf_misuse_namer = name_task;
-    pthread_atfork(NULL, NULL, in_child);
+    pthread_atfork(NULL, NULL, forget_worker);
 }
 
 int wf_sched_new(struct wf_sched **out, const struct wf_sched_config *cfg)
@@ -185,7 +185,7 @@ uint64_t wf_sched_living(struct wf_sched *s)
     return made + wf_load_seq_cst(&s->spawned_outside) - ended; // [S1]
 }
 
-static void cancel(struct wf_task *task, void *arg)
+static void cancel_living(struct wf_task *task, void *arg)
 {
     (void)arg;
     if (!wf_task_doomed(task))
@@ -202,7 +202,7 @@ int wf_sched_drain(struct wf_sched *s, int64_t deadline)
             return 0;
         if (wf_now() >= deadline)
             return -ETIMEDOUT;
-        wf_sched_each(s, cancel, NULL);
+        wf_sched_each(s, cancel_living, NULL);
         wf_futex_wait(&s->drained, seen, round < deadline ? round : deadline);
     }
 }

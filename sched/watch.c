@@ -46,14 +46,14 @@ static bool blocked(const struct wf_worker *w)
     return name_end && strlen(name_end) > 2 && name_end[2] != 'R';
 }
 
-// look tells how the worker has done since the last look, `elapsed` ns ago:
+// look_at_worker tells how the worker has done since the last look, `elapsed` ns ago:
 // WF_WATCH_STUCK, WF_WATCH_BRISK, or 0. Stuck is one that has computed, or was blocked,
 // in one task all the while. A worker that did not get the processor is not, at first:
 // its work is not more urgent for being moved, and what others would poll for it would
 // overtake the rest. But after STILL_LOOKS looks it is: on a machine with ten times as
 // many threads as processors, or at nice 19, it may never get a quarter of one, and
 // what stands in its next slot waited as long as that lasted.
-static unsigned look(struct wf_sched *s, struct wf_worker *w, int64_t elapsed)
+static unsigned look_at_worker(struct wf_sched *s, struct wf_worker *w, int64_t elapsed)
 {
     uint64_t ticks = wf_load_relaxed(&w->ticks); // relaxed: a hint
     int64_t ran = (int64_t)(ticks - w->ticks_seen);
@@ -80,7 +80,7 @@ unsigned wf_sched_watch(struct wf_sched *s)
 
     for (unsigned i = 0; i < s->cfg.workers; i++) {
         struct wf_worker *w = &s->workers[i];
-        unsigned how = look(s, w, now - s->watched);
+        unsigned how = look_at_worker(s, w, now - s->watched);
         seen |= how;
         waiting |= has_backlog(w) && (how == WF_WATCH_STUCK || wf_ring_size(&w->ring) >= WF_WAKE_BACKLOG);
     }

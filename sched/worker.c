@@ -54,9 +54,9 @@ static bool nothing_queued(struct wf_worker *w)
            !wf_load_seq_cst(&w->sched->quitting); // seq_cst: against wf_sched_stop's store
 }
 
-// rest sleeps, in the borrowed poll if `polling`, else in the futex, until another
-// thread or an event wakes the worker.
-static void rest(struct wf_worker *w, bool polling)
+// rest_until_woken sleeps, in the borrowed poll if `polling`, else in the futex, until
+// another thread or an event wakes the worker.
+static void rest_until_woken(struct wf_worker *w, bool polling)
 {
     struct wf_idle *idle = &w->sched->idle;
 
@@ -88,7 +88,7 @@ void wf_worker_idle(struct wf_worker *w)
     bool polling = wf_worker_borrow(w);
 
     if (wf_parker_prepare(&w->parker, polling ? WF_PARKER_ELSEWHERE : WF_PARKER_IN_FUTEX))
-        rest(w, polling);
+        rest_until_woken(w, polling);
     w->unattended = true;
     wf_bump(&w->parks, 1);
     if (!polling)
@@ -110,8 +110,8 @@ static struct wf_task *find_now(struct wf_worker *w)
     return task;
 }
 
-// find returns the next task, waiting for one; NULL when the scheduler stops.
-static struct wf_task *find(struct wf_worker *w)
+// find_task returns the next task, waiting for one; NULL when the scheduler stops.
+static struct wf_task *find_task(struct wf_worker *w)
 {
     for (;;) {
         struct wf_task *task = find_now(w);
@@ -132,13 +132,13 @@ static void name_thread(struct wf_worker *w)
     pthread_setname_np(pthread_self(), name);
 }
 
-static void lost(struct wf_keeper *k)
+static void lost_thread(struct wf_keeper *k)
 {
     (void)k;
     wf_misuse("pthread_exit must not be called by a task: its body returns instead");
 }
 
-struct wf_keeper wf_worker_keeper = { lost };
+struct wf_keeper wf_worker_keeper = { lost_thread };
 
 void *wf_worker_main(void *arg)
 {
@@ -164,7 +164,7 @@ void *wf_worker_main(void *arg)
     wf_fetch_add_acq_rel(&w->sched->arrived, 1u); // [S3]
     wf_futex_wake(&w->sched->arrived, 1);
     wf_worker_set_out(w);
-    for (task = NULL; task || (task = find(w));) {
+    for (task = NULL; task || (task = find_task(w));) {
         wf_worker_ready(w, task);
         wf_worker_begin_turn(w, task);
         wf_context_switch(&w->loop, &task->context, w, false);

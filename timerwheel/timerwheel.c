@@ -91,7 +91,7 @@ static void leave_slot(struct wf_wheel_slot *slot, struct wf_wheel_node *node)
     wf_list_remove(&node->link);
 }
 
-static void place(struct wf_wheel *w, struct wf_wheel_node *node)
+static void place_node(struct wf_wheel *w, struct wf_wheel_node *node)
 {
     int64_t tick = due_tick(node->deadline, w->now);
     unsigned level = level_of(w->now, tick);
@@ -156,7 +156,7 @@ static struct wf_wheel_node *first_node(const struct wf_wheel *w, struct turn tu
     return node_of(w->slots[turn.level][turn.slot].timers.next);
 }
 
-static void expire(struct wf_wheel *w, struct wf_wheel_node *node, struct wf_list *expired)
+static void expire_node(struct wf_wheel *w, struct wf_wheel_node *node, struct wf_list *expired)
 {
     wf_wheel_remove(w, node);
     wf_list_append(expired, &node->link);
@@ -165,10 +165,10 @@ static void expire(struct wf_wheel *w, struct wf_wheel_node *node, struct wf_lis
 static void cascade(struct wf_wheel *w, struct wf_wheel_node *node)
 {
     displace(w, node);
-    place(w, node);
+    place_node(w, node);
 }
 
-static void look_ahead(const struct wf_wheel_node *node)
+static void prefetch_node(const struct wf_wheel_node *node)
 {
     if (!node->ahead)
         return;
@@ -188,9 +188,9 @@ static bool empty_slot(struct wf_wheel *w, struct turn turn, unsigned *most, str
         if (*most == 0)
             return false;
         --*most;
-        look_ahead(node);
+        prefetch_node(node);
         if (turn.level == 0)
-            expire(w, node, expired);
+            expire_node(w, node, expired);
         else
             cascade(w, node);
     }
@@ -210,7 +210,7 @@ void wf_wheel_insert(struct wf_wheel *w, struct wf_wheel_node *node, int64_t dea
 {
     node->deadline = deadline;
     node->armed = true;
-    place(w, node);
+    place_node(w, node);
     w->count++;
 }
 
@@ -288,7 +288,7 @@ void wf_wheel_early(struct wf_wheel *w, int64_t now, unsigned most, struct wf_li
         next = at->next;
         if (node->deadline > now)
             continue;
-        expire(w, node, expired);
+        expire_node(w, node, expired);
         most--;
     }
 }

@@ -48,8 +48,8 @@ weft_broadcast *weft_broadcast_ref(weft_broadcast *b)
     return b;
 }
 
-// let_go removes one holder.
-static void let_go(weft_broadcast *b)
+// drop_holder removes one holder.
+static void drop_holder(weft_broadcast *b)
 {
     wf_lock_acquire(&b->cast.lock);
     bool last = --b->holders == 0;
@@ -67,7 +67,7 @@ void weft_broadcast_unref(weft_broadcast *b)
     wf_lock_release(&b->cast.lock);
     if (last) {
         wf_cast_close(&b->cast);
-        let_go(b);
+        drop_holder(b);
     }
 }
 
@@ -129,7 +129,7 @@ void weft_broadcast_unsubscribe(weft_receiver *r)
     b->receivers--;
     wf_lock_release(&b->cast.lock);
     wf_free(r);
-    let_go(b);
+    drop_holder(b);
 }
 
 // skip advances to the oldest message that was kept.
@@ -143,7 +143,7 @@ static int skip(weft_receiver *r, uint64_t *lost)
     return -EOVERFLOW;
 }
 
-static int take(weft_receiver *r, void *elem, uint64_t *lost)
+static int take_message(weft_receiver *r, void *elem, uint64_t *lost)
 {
     bool closed = wf_cast_closed(&r->from->cast);
 
@@ -161,7 +161,7 @@ static int take(weft_receiver *r, void *elem, uint64_t *lost)
 int weft_broadcast_try_recv(weft_receiver *r, void *elem, uint64_t *lost)
 {
     expect_mine(r, "weft_broadcast_try_recv");
-    return take(r, elem, lost);
+    return take_message(r, elem, lost);
 }
 
 // wait_and_take is for a receiver that has found no message.
@@ -173,7 +173,7 @@ static int wait_and_take(weft_receiver *r, void *elem, uint64_t *lost)
     wf_store_relaxed(&r->waiting, true); // relaxed: see expect_mine
     do {
         uintptr_t seen = wf_cast_seen(&r->from->cast);
-        got = take(r, elem, lost);
+        got = take_message(r, elem, lost);
         if (got == -EAGAIN)
             err = wf_cast_wait(&r->from->cast, self, seen, "broadcast");
     } while (got == -EAGAIN && !err);
@@ -187,7 +187,7 @@ int weft_broadcast_recv(weft_receiver *r, void *elem, uint64_t *lost)
     if (err)
         return err;
     expect_mine(r, "weft_broadcast_recv");
-    err = take(r, elem, lost);
+    err = take_message(r, elem, lost);
     if (err == -EAGAIN)
         return wait_and_take(r, elem, lost);
     wf_spend();

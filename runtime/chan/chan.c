@@ -52,33 +52,34 @@ static inline bool is_rendezvous(const weft_chan *c)
     return c->buffer.capacity == 0;
 }
 
-static struct wf_chan_waiter *place(struct wf_waiter *w)
+static struct wf_chan_waiter *waiter_place(struct wf_waiter *w)
 {
     return wf_container_of(w, struct wf_chan_waiter, waiter);
 }
 
-// take dequeues the first waiter that can be claimed. Returns: whether there is one.
-static inline bool take(struct wf_list *queue, struct wf_chan_waiter **peer)
+// take_waiter dequeues the first waiter that can be claimed. Returns: whether there is
+// one.
+static inline bool take_waiter(struct wf_list *queue, struct wf_chan_waiter **peer)
 {
     struct wf_waiter *w = wf_list_empty(queue) ? NULL : wf_waiter_take(queue);
 
     if (w)
-        *peer = place(w);
+        *peer = waiter_place(w);
     return w != NULL;
 }
 
-WF_NOINLINE static void lock_slowly(weft_chan *c)
+WF_NOINLINE static void lock_chan_slowly(weft_chan *c)
 {
     wf_lock_acquire_patiently(&c->lock);
 }
 
-static inline void lock(weft_chan *c)
+static inline void lock_chan(weft_chan *c)
 {
     if (wf_unlikely(!wf_lock_try(&c->lock)))
-        lock_slowly(c);
+        lock_chan_slowly(c);
 }
 
-static inline void unlock(weft_chan *c)
+static inline void unlock_chan(weft_chan *c)
 {
     wf_lock_release(&c->lock);
 }
@@ -91,7 +92,7 @@ static inline int put(weft_chan *c, const void *elem, struct wf_chan_waiter **pe
 {
     if (wf_unlikely(is_closed(c)))
         return -EPIPE;
-    if (take(&c->receivers, peer))
+    if (take_waiter(&c->receivers, peer))
         return 0;
     if (wf_unlikely(wf_buffer_full(&c->buffer)))
         return -EAGAIN;
@@ -105,11 +106,11 @@ static inline int get(weft_chan *c, void *elem, struct wf_chan_waiter **peer, st
 {
     if (wf_likely(!wf_buffer_empty(&c->buffer))) {
         *drained = wf_buffer_get(&c->buffer, elem);
-        if (take(&c->senders, peer) && !wf_buffer_put(&c->buffer, (*peer)->from))
+        if (take_waiter(&c->senders, peer) && !wf_buffer_put(&c->buffer, (*peer)->from))
             wf_panic("a ring with room is full");
         return 0;
     }
-    if (take(&c->senders, peer))
+    if (take_waiter(&c->senders, peer))
         return 0;
     return is_closed(c) ? -EPIPE : -EAGAIN;
 }
@@ -144,7 +145,7 @@ static int meet(struct wf_list *queue, struct wf_waiter *own, struct wf_chan_wai
             return WF_CHOICE_LOST;
         wf_waiter_drop(w);
         if (err == 0) {
-            *peer = place(w);
+            *peer = waiter_place(w);
             return 0;
         }
     }
@@ -198,17 +199,17 @@ static inline void receive(weft_chan *c, void *elem, struct wf_chan_waiter *peer
     wf_waiter_grant(&peer->waiter, 0);
 }
 
-// grow makes a block. Another sender may use it up first: try again. Returns: 0;
+// grow_buffer makes a block. Another sender may use it up first: try again. Returns: 0;
 // -ENOMEM.
-WF_NOINLINE static int grow(weft_chan *c)
+WF_NOINLINE static int grow_buffer(weft_chan *c)
 {
     struct wf_block *block = wf_buffer_block(&c->buffer);
 
     if (!block)
         return -ENOMEM;
-    lock(c);
+    lock_chan(c);
     block = wf_buffer_grow(&c->buffer, block);
-    unlock(c);
+    unlock_chan(c);
     wf_free(block);
     return 0;
 }
@@ -280,11 +281,11 @@ void weft_chan_close(weft_chan *c)
     struct wf_list taken;
 
     wf_list_init(&taken);
-    lock(c);
+    lock_chan(c);
     wf_store_relaxed(&c->closed, true); // relaxed: under the lock
     close_queue(&c->receivers, &taken);
     close_queue(&c->senders, &taken);
-    unlock(c);
+    unlock_chan(c);
 
     while (!wf_list_empty(&taken)) {
         struct wf_waiter *w = wf_waiter_of(taken.next);
@@ -300,7 +301,7 @@ WF_NOINLINE static int wait_in(weft_chan *c, struct wf_list *queue, struct wf_ch
 {
     wf_waiter_init(&w->waiter, wf_self());
     wf_waiter_join(queue, &w->waiter);
-    unlock(c);
+    unlock_chan(c);
     return wf_waiter_wait(&w->waiter, &c->lock, call, (intptr_t)c);
 }
 
@@ -313,12 +314,12 @@ int weft_chan_send(weft_chan *c, const void *elem)
     if (wf_unlikely(err != 0))
         return err;
     do {
-        lock(c);
+        lock_chan(c);
         err = put(c, elem, &peer);
         if (wf_unlikely(err == -EAGAIN))
             return wait_in(c, &c->senders, &(struct wf_chan_waiter){ .from = elem }, "weft_chan_send");
-        unlock(c);
-    } while (wf_unlikely(err == GROW) && (err = grow(c)) == 0);
+        unlock_chan(c);
+    } while (wf_unlikely(err == GROW) && (err = grow_buffer(c)) == 0);
     give(c, elem, peer);
     return spend(self, err);
 }
@@ -332,11 +333,11 @@ int weft_chan_recv(weft_chan *c, void *elem)
 
     if (wf_unlikely(err != 0))
         return err;
-    lock(c);
+    lock_chan(c);
     err = get(c, elem, &peer, &drained);
     if (wf_unlikely(err == -EAGAIN))
         return wait_in(c, &c->receivers, &(struct wf_chan_waiter){ .to = elem }, "weft_chan_recv");
-    unlock(c);
+    unlock_chan(c);
     receive(c, elem, peer, drained);
     return spend(self, err);
 }
@@ -347,10 +348,10 @@ int weft_chan_try_send(weft_chan *c, const void *elem)
     int err;
 
     do {
-        lock(c);
+        lock_chan(c);
         err = put(c, elem, &peer);
-        unlock(c);
-    } while (wf_unlikely(err == GROW) && (err = grow(c)) == 0);
+        unlock_chan(c);
+    } while (wf_unlikely(err == GROW) && (err = grow_buffer(c)) == 0);
     give(c, elem, peer);
     return err;
 }
@@ -360,9 +361,9 @@ int weft_chan_try_recv(weft_chan *c, void *elem)
     struct wf_chan_waiter *peer = NULL;
     struct wf_block *drained = NULL;
 
-    lock(c);
+    lock_chan(c);
     int err = get(c, elem, &peer, &drained);
-    unlock(c);
+    unlock_chan(c);
     receive(c, elem, peer, drained);
     return err;
 }
@@ -374,10 +375,10 @@ static bool somebody(weft_chan *c, const struct wf_list *queue)
 {
     bool found = false;
 
-    lock(c);
+    lock_chan(c);
     for (struct wf_list *at = queue->next; at != queue && !found; at = at->next)
         found = is_open(wf_waiter_of(at));
-    unlock(c);
+    unlock_chan(c);
     return found;
 }
 
@@ -401,12 +402,12 @@ int wf_chan_join_send(weft_chan *c, struct wf_chan_waiter *w)
     int err;
 
     do {
-        lock(c);
+        lock_chan(c);
         err = put_as(c, w, &peer);
         if (err == -EAGAIN)
             wf_waiter_join(&c->senders, &w->waiter);
-        unlock(c);
-    } while (err == GROW && (err = grow(c)) == 0);
+        unlock_chan(c);
+    } while (err == GROW && (err = grow_buffer(c)) == 0);
     if (err == -ENOMEM && !wf_waiter_claim(&w->waiter))
         return WF_CHOICE_LOST;
     give(c, w->from, peer);
@@ -418,19 +419,19 @@ int wf_chan_join_recv(weft_chan *c, struct wf_chan_waiter *w)
     struct wf_chan_waiter *peer = NULL;
     struct wf_block *drained = NULL;
 
-    lock(c);
+    lock_chan(c);
     int err = get_as(c, w, &peer, &drained);
     if (err == -EAGAIN)
         wf_waiter_join(&c->receivers, &w->waiter);
-    unlock(c);
+    unlock_chan(c);
     receive(c, w->to, peer, drained);
     return err;
 }
 
 void wf_chan_leave(weft_chan *c, struct wf_chan_waiter *w)
 {
-    lock(c);
+    lock_chan(c);
     if (w->waiter.queued)
         wf_waiter_drop(&w->waiter);
-    unlock(c);
+    unlock_chan(c);
 }

@@ -86,8 +86,8 @@ void weft_watch_get(const weft_watch *w, void *elem, uint64_t *version)
         *version = v;
 }
 
-// look copies the value if its version differs from *version.
-static int look(const weft_watch *w, void *elem, uint64_t *version)
+// copy_newer copies the value if its version differs from *version.
+static int copy_newer(const weft_watch *w, void *elem, uint64_t *version)
 {
     bool closed = wf_cast_closed(&w->cast);
 
@@ -105,7 +105,7 @@ int weft_watch_wait(weft_watch *w, void *elem, uint64_t *version)
 
     while (!err) {
         uintptr_t seen = wf_cast_seen(&w->cast);
-        err = look(w, elem, version);
+        err = copy_newer(w, elem, version);
         if (err != -EAGAIN) {
             if (!parked)
                 wf_spend();

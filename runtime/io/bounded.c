@@ -24,7 +24,7 @@ static void make_turns(void)
         pthread_mutex_init(&turns[i], NULL); // cannot fail for the default kind
 }
 
-static void begin(void)
+static void begin_limits(void)
 {
     make_turns();
     pthread_atfork(NULL, NULL, make_turns);
@@ -89,7 +89,7 @@ ssize_t wf_bounded(int fd, short events, wf_ready_try *call, void *args)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_mutex_t *turn = &turns[(unsigned)fd % TURNS];
 
-    pthread_once(&once, begin);
+    pthread_once(&once, begin_limits);
     pthread_mutex_lock(turn);
     ssize_t result = call_ready(fd, events, call, args);
     pthread_mutex_unlock(turn);

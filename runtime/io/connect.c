@@ -145,14 +145,14 @@ enum { LENDERS = 64 };
 
 static struct wf_lock lending[LENDERS];
 
-static void in_child(void)
+static void forget_lender(void)
 {
     memset(lending, 0, sizeof(lending)); // another thread of the parent's may have held one
 }
 
 static void watch_forks(void)
 {
-    pthread_atfork(NULL, NULL, in_child);
+    pthread_atfork(NULL, NULL, forget_lender);
 }
 
 // connect_by is connect(2) of a socket in blocking mode. By a duplicate: the number may
@@ -230,8 +230,8 @@ static int knock(struct wf_ready *r, connect_fn *call, const struct sockaddr *sa
     return err;
 }
 
-// begin starts an attempt. Returns: 0: connected; -EINPROGRESS; another error.
-static int begin(struct wf_ready *r, connect_fn *call, const struct sockaddr *sa, socklen_t len)
+// begin_attempt starts an attempt. Returns: 0: connected; -EINPROGRESS; another error.
+static int begin_attempt(struct wf_ready *r, connect_fn *call, const struct sockaddr *sa, socklen_t len)
 {
     int err = call(r->fd, sa, len);
 
@@ -240,12 +240,12 @@ static int begin(struct wf_ready *r, connect_fn *call, const struct sockaddr *sa
     return err == -EALREADY || err == -EINTR ? -EINPROGRESS : err;
 }
 
-// run makes a connection with what was opened as `r`, after which it goes on with that
-// only.
-static int run(struct wf_ready *r, connect_fn *how, const struct sockaddr *sa, socklen_t len)
+// connect_ready makes a connection with what was opened as `r`, after which it goes on
+// with that only.
+static int connect_ready(struct wf_ready *r, connect_fn *how, const struct sockaddr *sa, socklen_t len)
 {
     r->asks = 0; // sys_connected does
-    int err = begin(r, how, sa, len);
+    int err = begin_attempt(r, how, sa, len);
     r->fixed = true;
     if (err == -EINPROGRESS)
         return (int)wf_ready_run(r, sys_connected, NULL, NULL, 0);
@@ -258,7 +258,7 @@ int wf_connect(int fd, const struct sockaddr *sa, socklen_t len, const char *cal
 {
     struct wf_ready r;
     int err = wf_ready_open(&r, fd, WF_WRITE, call);
-    return err < 0 ? err : run(&r, sys_connect, sa, len);
+    return err < 0 ? err : connect_ready(&r, sys_connect, sa, len);
 }
 
 int weft_connect(int fd, const struct sockaddr *sa, socklen_t len)
@@ -267,5 +267,5 @@ int weft_connect(int fd, const struct sockaddr *sa, socklen_t len)
     int err = wf_ready_open_all(&r, fd, WF_WRITE, "weft_connect");
     if (err == 0)
         err = wf_ready_fix(&r);
-    return err < 0 ? err : run(&r, sys_connect_any, sa, len);
+    return err < 0 ? err : connect_ready(&r, sys_connect_any, sa, len);
 }

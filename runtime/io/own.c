@@ -18,7 +18,7 @@ struct move {
     unsigned terminal; // the device that it is in the end, also where it was opened as /dev/tty; 0: no terminal
 };
 
-static ssize_t move(int fd, const struct move *m)
+static ssize_t move_bytes(int fd, const struct move *m)
 {
     ssize_t (*call)(int, const struct iovec *, int) = m->events == POLLIN ? readv : writev;
     return wf_result(TEMP_FAILURE_RETRY(call(fd, m->v, m->n)));
@@ -81,12 +81,12 @@ WF_NOINLINE ssize_t wf_own_move(int fd, short events, const struct iovec *v, int
     if (is_wrong_way(fd, events))
         return -EBADF;
     if (has_hung_up(fd, &m))
-        return move(fd, &m);
+        return move_bytes(fd, &m);
     int own = open_own(fd, events);
     if (own < 0) // ENXIO: a FIFO without a reader
         return errno == ENXIO && events == POLLOUT && !m.terminal ? -EPIPE : result;
     if (is_same(own, &m))
-        result = move(has_hung_up(fd, &m) ? fd : own, &m);
+        result = move_bytes(has_hung_up(fd, &m) ? fd : own, &m);
     close(own);
     return result;
 }

@@ -97,7 +97,7 @@ static int told(const struct wf_ask *a)
     return wf_edge_is_of(edge, a->r.generation) && !wf_source_has_last(a->r.source) ? POLLIN : 0;
 }
 
-static int run(struct wf_ask *a)
+static int poll_until_ready(struct wf_ask *a)
 {
     int err = wf_ask_attach(a);
 
@@ -127,7 +127,7 @@ int weft_poll(int fd, short events)
     int ready;
     do {
         a.n = 0;
-        ready = run(&a);
+        ready = poll_until_ready(&a);
     } while (wf_unlikely(ready == -EBADF) && wf_ready_anew(&a.r));
     if (!a.r.parked)
         wf_spend();

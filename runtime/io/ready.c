@@ -251,9 +251,9 @@ static bool doubts(const struct wf_ready *r)
     return r->source && !wf_source_is_own(r->source) && !r->parked && !r->claimed;
 }
 
-// claim notes what the call's file is: what is registered, or else what the number
+// claim_file notes what the call's file is: what is registered, or else what the number
 // means.
-static int claim(struct wf_ready *r)
+static int claim_file(struct wf_ready *r)
 {
     if (r->claimed)
         return 0;
@@ -271,7 +271,7 @@ int wf_ready_fix(struct wf_ready *r)
         (wf_source_closed(reactor_of(r), r->fd, r->generation) || !wf_ready_anew(r)))
         return -EBADF;
     r->fixed = true;
-    return claim(r);
+    return claim_file(r);
 }
 
 int wf_ready_again(struct wf_ready *r)
@@ -419,7 +419,7 @@ static int await_job(struct wf_cell *done, void *arg)
 static ssize_t run_in_pool(struct wf_ready *r, wf_ready_try *fn, void *args, ssize_t refused)
 {
     struct job job = { .r = r, .fn = fn, .args = args, .result = refused };
-    int err = claim(r);
+    int err = claim_file(r);
 
     if (err == 0)
         err = sys_identify(r->fd, &job.id);

@@ -20,13 +20,13 @@ struct message {
     int flags;
 };
 
-WF_NOINLINE static ssize_t sys_recv(int fd, void *args)
+WF_NOINLINE static ssize_t sys_recv_packet(int fd, void *args)
 {
     struct packet *p = args;
     return wf_result(TEMP_FAILURE_RETRY(recvfrom(fd, p->base, p->n, p->flags | MSG_DONTWAIT, p->sa, p->len)));
 }
 
-WF_NOINLINE static ssize_t sys_send(int fd, void *args)
+WF_NOINLINE static ssize_t sys_send_packet(int fd, void *args)
 {
     struct packet *p = args;
     int flags = p->flags | MSG_DONTWAIT | MSG_NOSIGNAL;
@@ -67,7 +67,7 @@ static bool tells_drained(int flags)
 
 static ssize_t recv_step(struct wf_ready *r, struct packet *p)
 {
-    return wf_ready_run(r, sys_recv, p, p->base, tells_drained(p->flags) ? p->n : 0);
+    return wf_ready_run(r, sys_recv_packet, p, p->base, tells_drained(p->flags) ? p->n : 0);
 }
 
 static ssize_t recv_some(int fd, struct packet *p, const char *call)
@@ -78,7 +78,7 @@ static ssize_t recv_some(int fd, struct packet *p, const char *call)
     if (err < 0)
         return err;
     if (recv_at_once(p->flags))
-        return wf_ready_once(fd, sys_recv, p);
+        return wf_ready_once(fd, sys_recv_packet, p);
     if (p->flags & MSG_PEEK)
         r.asks = POLLIN;
     return recv_step(&r, p);
@@ -123,12 +123,12 @@ ssize_t weft_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *s
 // The first bytes on a socket that opens fast (MSG_FASTOPEN, TCP_FASTOPEN_CONNECT) are
 // not taken if it has no cookie of its peer: a connection is being made, and then they
 // are sent as any others.
-static ssize_t send_again(struct wf_ready *r, struct packet *p)
+static ssize_t send_unopened(struct wf_ready *r, struct packet *p)
 {
     p->flags &= ~MSG_FASTOPEN;
     p->sa = NULL;
     p->to = 0;
-    return wf_ready_run(r, sys_send, p, NULL, 0);
+    return wf_ready_run(r, sys_send_packet, p, NULL, 0);
 }
 
 static ssize_t sendmsg_again(struct wf_ready *r, const struct message *m)
@@ -149,14 +149,14 @@ static ssize_t send_some(int fd, struct packet *p, const char *call)
     if (err < 0)
         return err;
     if (p->flags & MSG_DONTWAIT)
-        return wf_ready_once(fd, sys_send, p);
+        return wf_ready_once(fd, sys_send_packet, p);
     if (wf_unlikely(p->n == 0)) { // succeeds even where there is no room, except of a datagram
-        ssize_t put = wf_ready_once(fd, sys_send, p);
+        ssize_t put = wf_ready_once(fd, sys_send_packet, p);
         if (put != -EAGAIN)
             return put;
     }
-    ssize_t put = wf_ready_run(&r, sys_send, p, NULL, tells_drained(p->flags) ? p->n : 0);
-    return wf_unlikely(put == -EINPROGRESS) ? send_again(&r, p) : put;
+    ssize_t put = wf_ready_run(&r, sys_send_packet, p, NULL, tells_drained(p->flags) ? p->n : 0);
+    return wf_unlikely(put == -EINPROGRESS) ? send_unopened(&r, p) : put;
 }
 
 ssize_t weft_send(int fd, const void *buf, size_t n, int flags)

@@ -157,11 +157,11 @@ static ssize_t sys_writev_bounded(int fd, void *args)
 static const struct wf_file_calls reading = { sys_readv_now, sys_readv_bounded, sys_readv };
 static const struct wf_file_calls writing = { sys_writev_now, sys_writev_bounded, sys_writev };
 
-// run is one call: on a socket, or else on a file, where `v` says the same as `args`.
-// The arguments are known where it is inlined.
-__attribute__((always_inline)) static inline ssize_t run(struct wf_ready *r, wf_ready_try *socket, void *args,
-                                                         const struct wf_file_calls *file, struct vec v,
-                                                         const void *into, size_t full)
+// run_call is one call: on a socket, or else on a file, where `v` says the same as
+// `args`. The arguments are known where it is inlined.
+__attribute__((always_inline)) static inline ssize_t run_call(struct wf_ready *r, wf_ready_try *socket, void *args,
+                                                              const struct wf_file_calls *file, struct vec v,
+                                                              const void *into, size_t full)
 {
     ssize_t result;
 
@@ -182,14 +182,14 @@ __attribute__((always_inline)) static inline ssize_t read_some(struct wf_ready *
 {
     struct span span = { buf, n };
     struct iovec one = { buf, n };
-    return run(r, sys_recv, &span, &reading, (struct vec){ &one, 1 }, buf, n);
+    return run_call(r, sys_recv, &span, &reading, (struct vec){ &one, 1 }, buf, n);
 }
 
 __attribute__((always_inline)) static inline ssize_t write_some(struct wf_ready *r, const void *buf, size_t n)
 {
     struct span span = { (void *)buf, n };
     struct iovec one = { (void *)buf, n };
-    return run(r, sys_send, &span, &writing, (struct vec){ &one, 1 }, NULL, n);
+    return run_call(r, sys_send, &span, &writing, (struct vec){ &one, 1 }, NULL, n);
 }
 
 ssize_t weft_read(int fd, void *buf, size_t n)
@@ -242,8 +242,8 @@ static ssize_t total(const struct iovec *v, int n)
     return (ssize_t)sum;
 }
 
-// holds is wf_ready_holds of a vector.
-static bool holds(const struct wf_ready *r, const struct iovec *v, int n)
+// holds_vector is wf_ready_holds of a vector.
+static bool holds_vector(const struct wf_ready *r, const struct iovec *v, int n)
 {
     if (n == 1)
         return wf_ready_holds(r, v->iov_base, v->iov_len);
@@ -264,7 +264,7 @@ ssize_t weft_readv(int fd, const struct iovec *v, int n)
     ssize_t full = total(v, n);
     if (full <= 0)
         return full < 0 ? full : wf_ready_once(fd, sys_readv, &vec);
-    return run(&r, sys_recv_vec, &vec, &reading, vec, NULL, holds(&r, v, n) ? (size_t)full : 0);
+    return run_call(&r, sys_recv_vec, &vec, &reading, vec, NULL, holds_vector(&r, v, n) ? (size_t)full : 0);
 }
 
 ssize_t weft_writev(int fd, const struct iovec *v, int n)
@@ -278,12 +278,12 @@ ssize_t weft_writev(int fd, const struct iovec *v, int n)
     ssize_t full = total(v, n);
     if (full <= 0) // writev of nothing does nothing, and sends no datagram
         return full < 0 ? full : wf_ready_once(fd, sys_writev, &vec);
-    return run(&r, sys_send_vec, &vec, &writing, vec, NULL, (size_t)full);
+    return run_call(&r, sys_send_vec, &vec, &writing, vec, NULL, (size_t)full);
 }
 
-// step is read_some or write_some.
-__attribute__((always_inline)) static inline ssize_t step(struct wf_ready *r, enum wf_direction direction, void *buf,
-                                                          size_t n)
+// do_step is read_some or write_some.
+__attribute__((always_inline)) static inline ssize_t do_step(struct wf_ready *r, enum wf_direction direction, void *buf,
+                                                             size_t n)
 {
     return direction == WF_READ ? read_some(r, buf, n) : write_some(r, buf, n);
 }
@@ -297,11 +297,11 @@ __attribute__((cold, noinline)) static ssize_t move_rest(struct wf_ready *r, cha
         if (moved <= 0 || (*at += (size_t)moved) == n)
             return moved;
         int err = wf_ready_again(r);
-        moved = err < 0 ? err : step(r, r->direction, buf + *at, n - *at);
+        moved = err < 0 ? err : do_step(r, r->direction, buf + *at, n - *at);
     }
 }
 
-static inline int report(size_t at, size_t *done, int result)
+static inline int report_done(size_t at, size_t *done, int result)
 {
     if (done)
         *done = at;
@@ -316,15 +316,15 @@ __attribute__((always_inline)) static inline int move_all(int fd, enum wf_direct
     size_t at = 0;
 
     if (n == 0)
-        return report(0, done, 0);
+        return report_done(0, done, 0);
     ssize_t moved = wf_ready_open_all(&r, fd, direction, call);
     if (moved == 0)
-        moved = step(&r, direction, buf, n);
+        moved = do_step(&r, direction, buf, n);
     if (wf_likely(moved == (ssize_t)n))
-        return report(n, done, 0);
+        return report_done(n, done, 0);
     if (moved > 0)
         moved = move_rest(&r, buf, n, moved, &at);
-    return report(at, done, at == n ? 0 : moved < 0 ? (int)moved : dry);
+    return report_done(at, done, at == n ? 0 : moved < 0 ? (int)moved : dry);
 }
 
 int weft_read_full(int fd, void *buf, size_t n, size_t *done)

@@ -22,7 +22,7 @@ int weft_udp_bind(const char *addr)
     return err < 0 ? err : wf_socket_each(&all, bind_to);
 }
 
-static int dial_one(const struct wf_addrs *all, const struct wf_addr *a)
+static int connect_one(const struct wf_addrs *all, const struct wf_addr *a)
 {
     (void)all;
     int fd = wf_socket_new(a->sa.sa_family, SOCK_DGRAM);
@@ -37,5 +37,5 @@ int weft_udp_dial(const char *addr)
     int err = wf_wait_begin("weft_udp_dial");
     if (err == 0)
         err = wf_addr_parse(&all, addr, true);
-    return err < 0 ? err : wf_socket_each(&all, dial_one);
+    return err < 0 ? err : wf_socket_each(&all, connect_one);
 }

@@ -30,10 +30,10 @@ struct line {
     bool begun;
 };
 
-// look reads a header while its task may be running. Returns: false if the task has
-// ended in between: then the header may be another task's, and the values a mixture of
-// both. ThreadSanitizer is disabled here: the plain fields are single words.
-__attribute__((no_sanitize("thread"))) static bool look(const struct wf_task *task, struct line *l)
+// read_header reads a header while its task may be running. Returns: false if the task
+// has ended in between: then the header may be another task's, and the values a mixture
+// of both. ThreadSanitizer is disabled here: the plain fields are single words.
+__attribute__((no_sanitize("thread"))) static bool read_header(const struct wf_task *task, struct line *l)
 {
     l->word = wf_load_acquire(&task->word); // acquire: the header is filled
     l->id = task->id;
@@ -51,7 +51,7 @@ static void dump_task(struct wf_task *task, void *arg)
     struct line l;
     char line[192];
 
-    if (!look(task, &l))
+    if (!read_header(task, &l))
         return;
     const char *state = l.begun ? "running or queued" : "new";
     if (l.what)

@@ -73,8 +73,8 @@ static int join_set(struct wf_select_fd *p, struct wf_ask *a)
     return err;
 }
 
-// join is one attempt of wf_select_fd_join.
-static int join(struct wf_select_fd *p, struct wf_ask *a)
+// try_join is one attempt of wf_select_fd_join.
+static int try_join(struct wf_select_fd *p, struct wf_ask *a)
 {
     int ready = wf_ask_attach(a);
 
@@ -103,7 +103,7 @@ int wf_select_fd_join(struct wf_select_fd *p, int fd, short events)
     wf_ready_find(&a.r);
     if (p->generation && (!a.r.source || a.r.generation != p->generation))
         return -EBADF;
-    while ((ready = join(p, &a)) == -EBADF && wf_ready_anew(&a.r)) {
+    while ((ready = try_join(p, &a)) == -EBADF && wf_ready_anew(&a.r)) {
         wf_select_fd_end(p);
         wf_select_fd_begin(p);
         a.n = 0;

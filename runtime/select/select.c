@@ -62,23 +62,23 @@ struct select {
 
 static const char CALL[] = "weft_select";
 
-static union room *room(weft_case *c)
+static union room *case_room(weft_case *c)
 {
     return (union room *)(void *)c->weft_room;
 }
 
-static struct wf_cell *cell_of(const weft_case *c)
+static struct wf_cell *case_cell(const weft_case *c)
 {
     return wf_future_cell(c->weft_on_done);
 }
 
-static bool decide(struct select *s, int number)
+static bool decide_case(struct select *s, int number)
 {
     return wf_choice_win(&s->choice, (uint32_t)number);
 }
 
-// report says how a case ended.
-static bool report(weft_case *c, int result)
+// report_case says how a case ended.
+static bool report_case(weft_case *c, int result)
 {
     c->result = result;
     return true;
@@ -87,7 +87,7 @@ static bool report(weft_case *c, int result)
 static bool report_future(weft_case *c)
 {
     c->value = c->weft_on_done->weft_value;
-    return report(c, c->weft_on_done->weft_error);
+    return report_case(c, c->weft_on_done->weft_error);
 }
 
 static void mark(struct select *s, weft_case *c, unsigned char state)
@@ -115,9 +115,9 @@ static bool may(const weft_case *c)
     }
 }
 
-// draw picks one of the cases that may happen, with equal probability. Returns: its
-// index; NONE.
-static int draw(const struct select *s)
+// draw_case picks one of the cases that may happen, with equal probability. Returns:
+// its index; NONE.
+static int draw_case(const struct select *s)
 {
     uint64_t lot = 0;
     uint32_t found = 0;
@@ -138,14 +138,14 @@ static int draw(const struct select *s)
     return drawn;
 }
 
-// ask asks poll(2) whether a descriptor is ready.  Returns: whether it is, or there is
-// an error to report.
-static bool ask(struct select *s, weft_case *c)
+// ask_descriptor asks poll(2) whether a descriptor is ready.  Returns: whether it is,
+// or there is an error to report.
+static bool ask_descriptor(struct select *s, weft_case *c)
 {
     int ready = wf_select_fd_look(c->weft_on_ready, c->weft_events);
 
     if (ready != 0)
-        return report(c, ready);
+        return report_case(c, ready);
     mark(s, c, ASKED);
     return false;
 }
@@ -160,14 +160,14 @@ try
         switch (c->weft_kind) {
         case WEFT_CASE_RECV:
             err = weft_chan_try_recv(c->weft_on_chan, c->weft_to);
-            return err != -EAGAIN && report(c, err);
+            return err != -EAGAIN && report_case(c, err);
         case WEFT_CASE_SEND:
             err = weft_chan_try_send(c->weft_on_chan, c->weft_from);
-            return err != -EAGAIN && report(c, err);
+            return err != -EAGAIN && report_case(c, err);
         case WEFT_CASE_FUTURE:
             return report_future(c);
         default:
-            return ask(s, c);
+            return ask_descriptor(s, c);
         }
     }
 
@@ -196,20 +196,20 @@ static int late(struct select *s)
     for (int i = 0; i < s->n; i++) {
         weft_case *c = &s->cases[i];
         bool skip = c->weft_kind != WEFT_CASE_FD || c->weft_on_ready < 0 || c->weft_state & ASKED;
-        if (!skip && ask(s, c))
+        if (!skip && ask_descriptor(s, c))
             return i;
     }
-    report(&s->cases[s->first], 0);
+    report_case(&s->cases[s->first], 0);
     return s->first;
 }
 
-// look does the first part.  Returns: the case that happened; NONE.
-static int look(struct select *s)
+// look_at_cases does the first part.  Returns: the case that happened; NONE.
+static int look_at_cases(struct select *s)
 {
     int drawn;
 
     do {
-        drawn = draw(s);
+        drawn = draw_case(s);
     } while (drawn != NONE && !try (s, &s->cases[drawn]));
     if (drawn != NONE)
         return drawn;
@@ -229,7 +229,7 @@ enum join {
 static enum join join_channel(struct select *s, int i)
 {
     weft_case *c = &s->cases[i];
-    struct wf_chan_waiter *w = &room(c)->chan;
+    struct wf_chan_waiter *w = &case_room(c)->chan;
     int err;
 
     wf_waiter_init(&w->waiter, s->task);
@@ -248,22 +248,22 @@ static enum join join_channel(struct select *s, int i)
     }
     if (err == WF_CHOICE_LOST)
         return LOST;
-    report(c, err);
+    report_case(c, err);
     return WON;
 }
 
 static enum join join_future(struct select *s, int i)
 {
     weft_case *c = &s->cases[i];
-    struct wf_cell_node *node = &room(c)->node;
+    struct wf_cell_node *node = &case_room(c)->node;
 
     node->waker = wf_wait_waker(s->task);
-    if (wf_cell_push(cell_of(c), node)) {
+    if (wf_cell_push(case_cell(c), node)) {
         mark(s, c, JOINED);
         s->cells = true;
         return IN;
     }
-    if (!decide(s, i))
+    if (!decide_case(s, i))
         return LOST;
     report_future(c);
     return WON;
@@ -274,21 +274,21 @@ static enum join join_fd(struct select *s, int i)
     weft_case *c = &s->cases[i];
 
     if (!(c->weft_state & BEGUN))
-        wf_select_fd_begin(&room(c)->poll);
+        wf_select_fd_begin(&case_room(c)->poll);
     mark(s, c, BEGUN);
-    int ready = wf_select_fd_join(&room(c)->poll, c->weft_on_ready, c->weft_events);
+    int ready = wf_select_fd_join(&case_room(c)->poll, c->weft_on_ready, c->weft_events);
     if (ready == 0) {
         mark(s, c, JOINED);
         s->cells = true;
         return IN;
     }
-    if (!decide(s, i))
+    if (!decide_case(s, i))
         return LOST;
-    report(c, ready);
+    report_case(c, ready);
     return WON;
 }
 
-static enum join join(struct select *s, int i)
+static enum join join_queue(struct select *s, int i)
 {
     const weft_case *c = &s->cases[i];
 
@@ -310,7 +310,7 @@ static enum join join(struct select *s, int i)
 static int join_all(struct select *s)
 {
     for (int i = 0; i < s->n; i++) {
-        enum join in = join(s, i);
+        enum join in = join_queue(s, i);
         if (in != IN)
             return in == WON ? i : NONE;
     }
@@ -325,13 +325,13 @@ static enum join read_cell(struct select *s, int i)
     weft_case *c = &s->cases[i];
 
     if (c->weft_kind == WEFT_CASE_FUTURE) {
-        if (!wf_cell_chosen(&room(c)->node))
+        if (!wf_cell_chosen(&case_room(c)->node))
             return IN;
-        return decide(s, i) && report_future(c) ? WON : LOST;
+        return decide_case(s, i) && report_future(c) ? WON : LOST;
     }
-    if (c->weft_kind != WEFT_CASE_FD || !wf_select_fd_chosen(&room(c)->poll, c->weft_on_ready, c->weft_events))
+    if (c->weft_kind != WEFT_CASE_FD || !wf_select_fd_chosen(&case_room(c)->poll, c->weft_on_ready, c->weft_events))
         return IN;
-    wf_select_fd_leave(&room(c)->poll, c->weft_on_ready, c->weft_events);
+    wf_select_fd_leave(&case_room(c)->poll, c->weft_on_ready, c->weft_events);
     c->weft_state &= (unsigned char)~JOINED;
     return join_fd(s, i);
 }
@@ -354,12 +354,12 @@ static int granted(struct select *s, int i)
 {
     weft_case *c = &s->cases[i];
 
-    report(c, wf_waiter_wait_shielded(&room(c)->chan.waiter, CALL, s->n));
+    report_case(c, wf_waiter_wait_shielded(&case_room(c)->chan.waiter, CALL, s->n));
     c->weft_state &= (unsigned char)~JOINED; // the granter has taken it out of the queue
     return i;
 }
 
-static void arm(struct select *s)
+static void arm_timer(struct select *s)
 {
     if (s->first == NONE)
         return;
@@ -378,10 +378,10 @@ static int wait_all(struct select *s)
         i = read_cells(s);
         if (i != NONE)
             return i;
-        if (s->armed && wf_timer_fired(&s->timer) && decide(s, s->first) && report(&s->cases[s->first], 0))
+        if (s->armed && wf_timer_fired(&s->timer) && decide_case(s, s->first) && report_case(&s->cases[s->first], 0))
             return s->first;
         err = wf_wait_cut(s->task);
-        if (err < 0 && decide(s, s->n))
+        if (err < 0 && decide_case(s, s->n))
             return err;
         if (wf_choice_won(&s->choice, &number))
             return granted(s, (int)number);
@@ -391,28 +391,28 @@ static int wait_all(struct select *s)
 
 // --- 4. Leave ------------------------------------------------------------------------
 
-static void leave(struct select *s, weft_case *c)
+static void leave_queue(struct select *s, weft_case *c)
 {
     unsigned char state = c->weft_state;
 
     c->weft_state = 0;
     if (c->weft_kind == WEFT_CASE_FD) {
         if (state & JOINED)
-            wf_select_fd_leave(&room(c)->poll, c->weft_on_ready, c->weft_events);
+            wf_select_fd_leave(&case_room(c)->poll, c->weft_on_ready, c->weft_events);
         if (state & BEGUN)
-            wf_select_fd_end(&room(c)->poll);
+            wf_select_fd_end(&case_room(c)->poll);
     } else if (state & JOINED) {
         if (c->weft_kind == WEFT_CASE_FUTURE)
-            wf_wait_leave(s->task, cell_of(c), &room(c)->node, CALL, s->n);
+            wf_wait_leave(s->task, case_cell(c), &case_room(c)->node, CALL, s->n);
         else
-            wf_chan_leave(c->weft_on_chan, &room(c)->chan);
+            wf_chan_leave(c->weft_on_chan, &case_room(c)->chan);
     }
 }
 
 static void leave_all(struct select *s)
 {
     for (int i = 0; s->used && i < s->n; i++)
-        leave(s, &s->cases[i]);
+        leave_queue(s, &s->cases[i]);
 }
 
 WF_NOINLINE static int join_and_wait(struct select *s)
@@ -420,7 +420,7 @@ WF_NOINLINE static int join_and_wait(struct select *s)
     wf_choice_init(&s->choice);
     int i = join_all(s);
     if (i == NONE) {
-        arm(s);
+        arm_timer(s);
         i = wait_all(s);
     }
     if (s->armed)
@@ -442,7 +442,7 @@ int weft_select(weft_case *c, size_t n)
     s.n = (int)n;
     s.first = NONE;
     s.used = s.cells = s.armed = false;
-    int i = look(&s);
+    int i = look_at_cases(&s);
     if (i != NONE)
         wf_spend();
     else

@@ -27,7 +27,7 @@
 #define BLOCKED_MAX WEFT_S(1)   // real time, as
 #define SPINNING_MAX WEFT_MS(1) // how long tasks that spin are held up for a blocking call
 
-static unsigned look(struct wf_test *t)
+static unsigned look_for_ready(struct wf_test *t)
 {
     return t->reactor.poll(t->reactor.self, 0) + wf_reactor_expire(t->rt->reactor);
 }
@@ -65,7 +65,7 @@ void wf_test_pass_time(void *self)
 {
     struct wf_test *t = self;
 
-    if (look(t) > 0)
+    if (look_for_ready(t) > 0)
         return;
     if (calls_begun(t) > 0 || begin_call(t))
         wf_reactor_wait(t->rt->reactor, SPINNING_MAX);
@@ -73,7 +73,7 @@ void wf_test_pass_time(void *self)
         jump(t);
 }
 
-static int64_t least(int64_t a, int64_t b)
+static int64_t sooner_of(int64_t a, int64_t b)
 {
     return a < b ? a : b;
 }
@@ -88,7 +88,7 @@ static int64_t patience(const struct wf_test *t)
         return WF_NEVER;
     if (called)
         return t->cfg.outside > BLOCKED_MAX ? t->cfg.outside : BLOCKED_MAX;
-    return least(t->cfg.outside, next - wf_now());
+    return sooner_of(t->cfg.outside, next - wf_now());
 }
 
 // wait_outside waits for what happens by itself. Returns: false if it was for nothing.
@@ -101,17 +101,17 @@ static bool wait_outside(struct wf_test *t)
     return wf_reactor_wait(t->rt->reactor, wait) > 0 || wf_now_real() - begun < wait; // it may have been interrupted
 }
 
-// unmark takes the mark off a parked task that is not cancelled (wf_draw_interrupt),
-// for the dump. One that another thread has spawned just now has not begun: it has no
-// levels to look at yet.
-static void unmark(struct wf_task *task, void *arg)
+// unmark_task takes the mark off a parked task that is not cancelled
+// (wf_draw_interrupt), for the dump. One that another thread has spawned just now has
+// not begun: it has no levels to look at yet.
+static void unmark_task(struct wf_task *task, void *arg)
 {
     (void)arg;
     if (wf_task_begun(task))
         wf_cancel_refresh(wf_weft_task(task));
 }
 
-static void report(struct wf_test *t, const char *what)
+static void report_deadlock(struct wf_test *t, const char *what)
 {
     int64_t now = wf_now();
     char line[192];
@@ -120,7 +120,7 @@ static void report(struct wf_test *t, const char *what)
 
     if (write(STDERR_FILENO, line, (size_t)n) < 0)
         return; // it has no reader
-    wf_sched_each(t->rt->sched, unmark, NULL);
+    wf_sched_each(t->rt->sched, unmark_task, NULL);
     weft_rt_dump(t->rt, STDERR_FILENO);
 }
 
@@ -140,11 +140,11 @@ static void stuck(struct wf_test *t)
         return;
     }
     if (t->dismissed == t->turns + 1) {
-        report(t, "tasks that were cancelled wait on");
+        report_deadlock(t, "tasks that were cancelled wait on");
         abort();
     }
     if (!weft_task_done(t->first)) {
-        report(t, "deadlock: all tasks are parked, and nothing is left that could wake one");
+        report_deadlock(t, "deadlock: all tasks are parked, and nothing is left that could wake one");
         t->deadlock = true;
         if (t->cfg.abort_on_deadlock)
             abort();
@@ -152,12 +152,12 @@ static void stuck(struct wf_test *t)
     wf_test_dismiss(t);
 }
 
-// poll is the idle source's: called when nothing is ready; with a `wait` of 0 if
-// something is, so that it may not wait.
-static unsigned poll(void *self, int64_t wait)
+// poll_by_hand is the idle source's: called when nothing is ready; with a `wait` of 0
+// if something is, so that it may not wait.
+static unsigned poll_by_hand(void *self, int64_t wait)
 {
     struct wf_test *t = self;
-    unsigned fired = look(t);
+    unsigned fired = look_for_ready(t);
 
     if (fired > 0)
         return fired;
@@ -168,18 +168,18 @@ static unsigned poll(void *self, int64_t wait)
     return 0;
 }
 
-static bool borrow(void *self)
+static bool lend_poll(void *self)
 {
     (void)self;
     return true;
 }
 
-static void give_back(void *self)
+static void end_poll(void *self)
 {
     (void)self;
 }
 
-static void interrupt(void *self)
+static void ignore_interrupt(void *self)
 {
     struct wf_test *t = self;
     t->reactor.interrupt(t->reactor.self);
@@ -188,6 +188,6 @@ static void interrupt(void *self)
 struct wf_idle_source wf_test_idle_source(struct wf_test *t)
 {
     return (struct wf_idle_source){
-        .self = t, .borrow = borrow, .poll = poll, .give_back = give_back, .interrupt = interrupt
+        .self = t, .borrow = lend_poll, .poll = poll_by_hand, .give_back = end_poll, .interrupt = ignore_interrupt
     };
 }

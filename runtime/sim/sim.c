@@ -48,7 +48,7 @@ static void drawn(void *self, struct wf_task *task, unsigned number, unsigned of
 
 // --- Runs ----------------------------------------------------------------------------
 
-static int make(struct wf_test *t)
+static int make_runtime(struct wf_test *t)
 {
     weft_config asked = WEFT_CONFIG_INIT, full;
     struct wf_idle_source idle = wf_test_idle_source(t);
@@ -122,7 +122,7 @@ static int run_all(const weft_test_config *cfg, uint64_t first, unsigned n, bool
     struct wf_test t = { .cfg = *cfg };
 
     struct wf_clock *before = wf_clock_use(&t.clock);
-    int result = make(&t);
+    int result = make_runtime(&t);
     if (!result) {
         result = run_seeds(&t, first, n, fn, arg);
         if (result < 0 && name)
@@ -136,9 +136,9 @@ static int run_all(const weft_test_config *cfg, uint64_t first, unsigned n, bool
 
 // --- What the program calls ----------------------------------------------------------
 
-// check reads the settings. Returns: 0, with the seed of the environment, or 0;
+// read_settings reads the settings. Returns: 0, with the seed of the environment, or 0;
 // WEFT_BAD_CONFIG, having said which is wrong.
-static int check(weft_test_config *cfg, const weft_test_config *given, uint64_t *seed)
+static int read_settings(weft_test_config *cfg, const weft_test_config *given, uint64_t *seed)
 {
     static const weft_test_config none = WEFT_TEST_CONFIG_INIT;
     const char *text = getenv("WEFT_SEED");
@@ -174,7 +174,7 @@ int weft_test_run(const weft_test_config *given, weft_fn *fn, void *arg)
     uint64_t seed;
 
     not_within("weft_test_run");
-    int err = check(&cfg, given, &seed);
+    int err = read_settings(&cfg, given, &seed);
     if (err)
         return err;
     if (!seed)
@@ -188,7 +188,7 @@ int weft_test_seeds(const weft_test_config *given, uint64_t first, unsigned n, w
     uint64_t seed;
 
     not_within("weft_test_seeds");
-    int err = check(&cfg, given, &seed);
+    int err = read_settings(&cfg, given, &seed);
     if (err)
         return err;
     if (seed)

@@ -35,7 +35,7 @@ void weft_cond_destroy(weft_cond *c)
     wf_queue_destroy(&cond_of(c)->queue, "weft_cond_destroy");
 }
 
-static void join(struct wf_cond *c, struct wf_waiter *w, weft_mutex *m)
+static void join_cond(struct wf_cond *c, struct wf_waiter *w, weft_mutex *m)
 {
     wf_queue_lock(&c->queue);
     if (wf_unlikely(!wf_queue_empty(&c->queue) && c->with != m))
@@ -58,7 +58,7 @@ int weft_cond_wait(weft_cond *c, weft_mutex *m)
     if (err)
         return err;
     wf_waiter_init(&w, self);
-    join(cond, &w, m);
+    join_cond(cond, &w, m);
     weft_mutex_unlock(m);
     err = wf_queue_wait(&cond->queue, &w, "condition", c);
     if (err < 0)

@@ -3,34 +3,34 @@
 
 _Static_assert(sizeof(struct wf_cell) == sizeof(weft_event), "the event is what the program reserves for it");
 
-static struct wf_cell *cell_of(weft_event *e)
+static struct wf_cell *event_cell(weft_event *e)
 {
     return (struct wf_cell *)(void *)e;
 }
 
 void weft_event_init(weft_event *e)
 {
-    wf_cell_init(cell_of(e));
+    wf_cell_init(event_cell(e));
 }
 
 void weft_event_destroy(weft_event *e)
 {
-    wf_queue_destroy_cell(cell_of(e), "weft_event_destroy");
+    wf_queue_destroy_cell(event_cell(e), "weft_event_destroy");
 }
 
 void weft_event_set(weft_event *e)
 {
     // Set it again if it is set: a later reader must see what this setter did, too
     // ([C1]).
-    wf_cell_set(cell_of(e), 0, true);
+    wf_cell_set(event_cell(e), 0, true);
 }
 
 void weft_event_reset(weft_event *e)
 {
-    uintptr_t seen = wf_cell_value(cell_of(e));
+    uintptr_t seen = wf_cell_value(event_cell(e));
 
     if (seen)
-        wf_cell_clear(cell_of(e), seen);
+        wf_cell_clear(event_cell(e), seen);
 }
 
 bool weft_event_is_set(const weft_event *e)
@@ -41,5 +41,5 @@ bool weft_event_is_set(const weft_event *e)
 int weft_event_wait(weft_event *e)
 {
     int err = wf_wait_begin("weft_event_wait");
-    return err ? err : wf_wait_cell(cell_of(e), WEFT_NEVER, "event", (intptr_t)e);
+    return err ? err : wf_wait_cell(event_cell(e), WEFT_NEVER, "event", (intptr_t)e);
 }

@@ -91,7 +91,7 @@ static struct wf_mutex *mutex_of(weft_mutex *m)
     return (struct wf_mutex *)(void *)m;
 }
 
-static uintptr_t holder(uintptr_t word)
+static uintptr_t holder_of(uintptr_t word)
 {
     return word & ~(uintptr_t)MARKS;
 }
@@ -109,26 +109,27 @@ void weft_mutex_destroy(weft_mutex *m)
         wf_misuse("weft_mutex_destroy: somebody holds the mutex");
 }
 
-// holds tells whether `self` holds it. relaxed: only `self` writes itself there.
-static bool holds(const struct wf_mutex *m, const struct wf_task *self)
+// holds_mutex tells whether `self` holds it. relaxed: only `self` writes itself there.
+static bool holds_mutex(const struct wf_mutex *m, const struct wf_task *self)
 {
-    return holder(wf_load_relaxed(&m->word)) == (uintptr_t)self; // relaxed: as above
+    return holder_of(wf_load_relaxed(&m->word)) == (uintptr_t)self; // relaxed: as above
 }
 
 bool wf_mutex_held(weft_mutex *m, const struct wf_task *self)
 {
-    return holds(mutex_of(m), self);
+    return holds_mutex(mutex_of(m), self);
 }
 
 // --- Lock ----------------------------------------------------------------------------
 
-// take takes the mutex if it is free, and clears a mark with the same compare-and-swap.
+// take_mutex takes the mutex if it is free, and clears a mark with the same
+// compare-and-swap.
 // Returns: false if it is held.
-static bool take(struct wf_mutex *m, struct wf_task *self, uintptr_t clear)
+static bool take_mutex(struct wf_mutex *m, struct wf_task *self, uintptr_t clear)
 {
     uintptr_t word = wf_load_relaxed(&m->word); // relaxed: the compare-and-swap confirms it
 
-    while (!holder(word))
+    while (!holder_of(word))
         if (wf_cas_acquire(&m->word, &word, (uintptr_t)self | (word & ~clear))) // [M1] (a) (h)
             return true;
     return false;
@@ -141,15 +142,15 @@ static bool take_or_mark(struct wf_mutex *m, struct wf_task *self, uintptr_t cle
     uintptr_t word = wf_load_relaxed(&m->word), want; // relaxed: the compare-and-swap confirms it
 
     do {
-        want = holder(word) ? (word & ~clear) | QUEUED : (uintptr_t)self | (word & ~clear);
+        want = holder_of(word) ? (word & ~clear) | QUEUED : (uintptr_t)self | (word & ~clear);
     } while (!wf_cas_acquire(&m->word, &word, want)); // [M1] (a) (h) (b) (g)
-    return !holder(word);
+    return !holder_of(word);
 }
 
-// enter takes the mutex after all, or queues the caller: at the front if it was called,
-// else at the end.
+// enter_mutex takes the mutex after all, or queues the caller: at the front if it was
+// called, else at the end.
 // Returns: true if it has it.
-static bool enter(struct wf_mutex *m, struct contender *c, bool was_called)
+static bool enter_mutex(struct wf_mutex *m, struct contender *c, bool was_called)
 {
     wf_queue_lock(&m->queue);
     bool has = take_or_mark(m, c->waiter.task, was_called ? CALLED : 0);
@@ -161,35 +162,35 @@ static bool enter(struct wf_mutex *m, struct contender *c, bool was_called)
     return has;
 }
 
-// leave updates the word after a waiter has left the queue. Context: under the queue's
-// lock, which it releases.
-static void leave(struct wf_mutex *m)
+// settle_word updates the word after a waiter has left the queue. Context: under the
+// queue's lock, which it releases.
+static void settle_word(struct wf_mutex *m)
 {
     if (wf_queue_empty(&m->queue))
         wf_fetch_and_acq_rel(&m->word, ~(uintptr_t)QUEUED); // (d) acq_rel: no order is needed
     wf_queue_unlock(&m->queue);
 }
 
-static WF_NOINLINE int lock_slowly(struct wf_mutex *m, struct wf_task *self, bool shielded)
+static WF_NOINLINE int lock_mutex_slowly(struct wf_mutex *m, struct wf_task *self, bool shielded)
 {
     struct contender c = { .losses = 0 };
     bool was_called = false;
 
-    if (wf_unlikely(holds(m, self)))
+    if (wf_unlikely(holds_mutex(m, self)))
         wf_misuse("weft_mutex_lock: the task holds the mutex already");
     do {
         wf_waiter_init(&c.waiter, self);
-        if (enter(m, &c, was_called))
+        if (enter_mutex(m, &c, was_called))
             return 0;
         int got = shielded ? wf_waiter_wait_shielded(&c.waiter, "mutex", (intptr_t)m)
                            : wf_queue_wait(&m->queue, &c.waiter, "mutex", m);
         if (got < 0)
-            leave(m);
+            settle_word(m);
         if (got != COMPETE)
             return got;
         was_called = true;
         c.losses++;
-    } while (!take(m, self, CALLED));
+    } while (!take_mutex(m, self, CALLED));
     return 0;
 }
 
@@ -201,26 +202,27 @@ int weft_mutex_lock(weft_mutex *m)
     if (wf_unlikely(err))
         return err;
     wf_wait_spend(self);
-    return wf_likely(take(mutex_of(m), self, 0)) ? 0 : lock_slowly(mutex_of(m), self, false);
+    return wf_likely(take_mutex(mutex_of(m), self, 0)) ? 0 : lock_mutex_slowly(mutex_of(m), self, false);
 }
 
 void wf_mutex_lock_shielded(weft_mutex *m, struct wf_task *self)
 {
-    if (!take(mutex_of(m), self, 0))
-        (void)lock_slowly(mutex_of(m), self, true);
+    if (!take_mutex(mutex_of(m), self, 0))
+        (void)lock_mutex_slowly(mutex_of(m), self, true);
 }
 
 int weft_mutex_try_lock(weft_mutex *m)
 {
-    return take(mutex_of(m), wf_wait_self("weft_mutex_try_lock"), 0) ? 0 : -EBUSY;
+    return take_mutex(mutex_of(m), wf_wait_self("weft_mutex_try_lock"), 0) ? 0 : -EBUSY;
 }
 
 // --- Unlock --------------------------------------------------------------------------
 
-// pass_on frees the mutex and calls the head of the queue, or hands the mutex to it.
+// pass_mutex_on frees the mutex and calls the head of the queue, or hands the mutex to
+// it.
 // Returns: false if the queue is empty by now: nothing has changed. Context: the
 // holder; CALLED is not set.
-static WF_NOINLINE bool pass_on(struct wf_mutex *m)
+static WF_NOINLINE bool pass_mutex_on(struct wf_mutex *m)
 {
     struct wf_list taken;
 
@@ -248,10 +250,10 @@ void weft_mutex_unlock(weft_mutex *m)
     uintptr_t word = wf_load_relaxed(&mutex->word); // relaxed: the compare-and-swap confirms it
 
     for (;;) {
-        if (wf_unlikely(holder(word) != (uintptr_t)self))
+        if (wf_unlikely(holder_of(word) != (uintptr_t)self))
             wf_misuse("weft_mutex_unlock: the task does not hold the mutex");
         if (wf_unlikely((word & MARKS) == QUEUED)) {
-            if (pass_on(mutex))
+            if (pass_mutex_on(mutex))
                 return;
             word = wf_load_relaxed(&mutex->word);                                  // relaxed: as above
         } else if (wf_likely(wf_cas_release(&mutex->word, &word, word & MARKS))) { // [M1] (c)

@@ -44,8 +44,8 @@ void weft_once_destroy(weft_once *o)
         wf_misuse("weft_once_destroy: a task is at it");
 }
 
-// finish records fn's result, and grants all waiters, or the next one its turn.
-static int finish(struct wf_once *o, int result)
+// finish_once records fn's result, and grants all waiters, or the next one its turn.
+static int finish_once(struct wf_once *o, int result)
 {
     bool done = result >= 0;
     struct wf_list taken;
@@ -64,9 +64,9 @@ static int finish(struct wf_once *o, int result)
     return done ? 0 : result;
 }
 
-// enter takes the turn if it is free, or queues `w`. Returns: the result of a grant;
+// enter_once takes the turn if it is free, or queues `w`. Returns: the result of a grant;
 // -1: it is queued.
-static int enter(struct wf_once *o, struct wf_waiter *w)
+static int enter_once(struct wf_once *o, struct wf_waiter *w)
 {
     int entered = -1;
 
@@ -91,12 +91,12 @@ static int do_slowly(struct wf_once *o, struct wf_task *self, weft_fn *fn, void 
     if (wf_load_relaxed(&o->word) == (uintptr_t)self) // relaxed: only `self` writes itself there
         wf_misuse("weft_once_do: fn waits for itself");
     wf_waiter_init(&w, self);
-    int got = enter(o, &w);
+    int got = enter_once(o, &w);
     if (got < 0)
         got = wf_queue_wait(&o->queue, &w, "once", o);
     if (got < 0)
         wf_queue_unlock(&o->queue);
-    return got == YOUR_TURN ? finish(o, fn(arg)) : got;
+    return got == YOUR_TURN ? finish_once(o, fn(arg)) : got;
 }
 
 int weft_once_do(weft_once *o, weft_fn *fn, void *arg)

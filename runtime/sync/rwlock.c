@@ -93,9 +93,9 @@ static bool try_lock(struct wf_rwlock *l, struct wf_task *self, bool writes)
     return false;
 }
 
-// enter takes the lock after all, or queues the caller. Returns: true if it has the
-// lock.
-static bool enter(struct wf_rwlock *l, struct claimant *c)
+// enter_rwlock takes the lock after all, or queues the caller. Returns: true if it has
+// the lock.
+static bool enter_rwlock(struct wf_rwlock *l, struct claimant *c)
 {
     wf_queue_lock(&l->queue);
     uintptr_t word = wf_load_relaxed(&l->word), want; // relaxed: the compare-and-swap confirms it
@@ -140,7 +140,7 @@ static void admit(struct wf_rwlock *l)
     wf_queue_grant(&taken, 0);
 }
 
-static WF_NOINLINE int lock_slowly(struct wf_rwlock *l, struct wf_task *self, bool writes)
+static WF_NOINLINE int lock_rwlock_slowly(struct wf_rwlock *l, struct wf_task *self, bool writes)
 {
     struct claimant c = { .writes = writes };
 
@@ -148,7 +148,7 @@ static WF_NOINLINE int lock_slowly(struct wf_rwlock *l, struct wf_task *self, bo
     if ((wf_load_relaxed(&l->word) & ~(uintptr_t)QUEUED) == writer(self))
         wf_misuse("weft_rwlock_%s_lock: the task holds the lock for writing", writes ? "write" : "read");
     wf_waiter_init(&c.waiter, self);
-    if (enter(l, &c))
+    if (enter_rwlock(l, &c))
         return 0;
     int err = wf_queue_wait(&l->queue, &c.waiter, writes ? "write lock" : "read lock", l);
     if (err < 0)
@@ -156,7 +156,7 @@ static WF_NOINLINE int lock_slowly(struct wf_rwlock *l, struct wf_task *self, bo
     return err;
 }
 
-static inline int lock(weft_rwlock *l, bool writes, const char *call)
+static inline int lock_as(weft_rwlock *l, bool writes, const char *call)
 {
     struct wf_task *self = wf_wait_self(call);
     int err = wf_wait_cut(self);
@@ -164,17 +164,17 @@ static inline int lock(weft_rwlock *l, bool writes, const char *call)
     if (wf_unlikely(err))
         return err;
     wf_wait_spend(self);
-    return wf_likely(try_lock(rwlock_of(l), self, writes)) ? 0 : lock_slowly(rwlock_of(l), self, writes);
+    return wf_likely(try_lock(rwlock_of(l), self, writes)) ? 0 : lock_rwlock_slowly(rwlock_of(l), self, writes);
 }
 
 int weft_rwlock_read_lock(weft_rwlock *l)
 {
-    return lock(l, false, "weft_rwlock_read_lock");
+    return lock_as(l, false, "weft_rwlock_read_lock");
 }
 
 int weft_rwlock_write_lock(weft_rwlock *l)
 {
-    return lock(l, true, "weft_rwlock_write_lock");
+    return lock_as(l, true, "weft_rwlock_write_lock");
 }
 
 int weft_rwlock_try_read_lock(weft_rwlock *l)
@@ -216,8 +216,8 @@ static WF_NOINLINE bool hand_over(struct wf_rwlock *l, uintptr_t share)
     return true;
 }
 
-// unlock gives back `share`: READER, or the writer's word.
-static inline void unlock(struct wf_rwlock *l, uintptr_t share)
+// unlock_as gives back `share`: READER, or the writer's word.
+static inline void unlock_as(struct wf_rwlock *l, uintptr_t share)
 {
     uintptr_t word = wf_load_relaxed(&l->word); // relaxed: the compare-and-swap confirms it
     bool reads = share == READER;
@@ -240,10 +240,10 @@ static inline void unlock(struct wf_rwlock *l, uintptr_t share)
 void weft_rwlock_read_unlock(weft_rwlock *l)
 {
     wf_wait_self("weft_rwlock_read_unlock");
-    unlock(rwlock_of(l), READER);
+    unlock_as(rwlock_of(l), READER);
 }
 
 void weft_rwlock_write_unlock(weft_rwlock *l)
 {
-    unlock(rwlock_of(l), writer(wf_wait_self("weft_rwlock_write_unlock")));
+    unlock_as(rwlock_of(l), writer(wf_wait_self("weft_rwlock_write_unlock")));
 }

@@ -47,7 +47,7 @@ static struct wf_sem *sem_of(weft_sem *s)
     return (struct wf_sem *)(void *)s;
 }
 
-static size_t check(size_t n, const char *call)
+static size_t check_count(size_t n, const char *call)
 {
     if (wf_unlikely(n > WEFT_SEM_MAX))
         wf_misuse("%s: %zu permits are more than WEFT_SEM_MAX", call, n);
@@ -58,7 +58,7 @@ void weft_sem_init(weft_sem *s, size_t n)
 {
     struct wf_sem *sem = sem_of(s);
 
-    check(n, "weft_sem_init");
+    check_count(n, "weft_sem_init");
     wf_store_relaxed(&sem->word, n * PERMIT); // relaxed: not shared yet
     wf_queue_init(&sem->queue);
 }
@@ -78,8 +78,9 @@ static bool try_acquire(struct wf_sem *sem, size_t n)
     return n == 0;
 }
 
-// join takes the permits after all, or queues `r`. Returns: true if it has the permits.
-static bool join(struct wf_sem *sem, struct request *r)
+// queue_request takes the permits after all, or queues `r`. Returns: true if it has the
+// permits.
+static bool queue_request(struct wf_sem *sem, struct request *r)
 {
     size_t word = wf_load_relaxed(&sem->word), want; // relaxed: the compare-and-swap confirms it
     bool enough;
@@ -117,7 +118,7 @@ static WF_NOINLINE int acquire_slowly(struct wf_sem *sem, size_t n, struct wf_ta
 
     wf_waiter_init(&r.waiter, self);
     wf_queue_lock(&sem->queue);
-    bool enough = join(sem, &r);
+    bool enough = queue_request(sem, &r);
     wf_queue_unlock(&sem->queue);
     if (enough)
         return 0;
@@ -139,12 +140,12 @@ int weft_sem_acquire(weft_sem *s, size_t n)
     if (wf_unlikely(err))
         return err;
     wf_wait_spend(self);
-    return wf_likely(try_acquire(sem, check(n, "weft_sem_acquire"))) ? 0 : acquire_slowly(sem, n, self);
+    return wf_likely(try_acquire(sem, check_count(n, "weft_sem_acquire"))) ? 0 : acquire_slowly(sem, n, self);
 }
 
 int weft_sem_try_acquire(weft_sem *s, size_t n)
 {
-    return try_acquire(sem_of(s), check(n, "weft_sem_try_acquire")) ? 0 : -EAGAIN;
+    return try_acquire(sem_of(s), check_count(n, "weft_sem_try_acquire")) ? 0 : -EAGAIN;
 }
 
 static void check_room(size_t word, size_t n)

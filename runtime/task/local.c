@@ -24,7 +24,7 @@ int weft_local_key(weft_local *key, void (*destroy)(void *))
     return 0;
 }
 
-static size_t room(const struct weft_task *task)
+static size_t room_for_locals(const struct weft_task *task)
 {
     return task->life.locals ? (size_t)(uintptr_t)task->life.locals[0] : 0;
 }
@@ -42,13 +42,13 @@ static struct weft_task *self(weft_local key, const char *call)
 void *weft_local_get(weft_local key)
 {
     struct weft_task *task = self(key, "weft_local_get");
-    return key < room(task) ? task->life.locals[1 + key] : NULL;
+    return key < room_for_locals(task) ? task->life.locals[1 + key] : NULL;
 }
 
 int weft_local_set(weft_local key, void *value)
 {
     struct weft_task *task = self(key, "weft_local_set");
-    size_t has = room(task), wants = (key / STEP + 1) * STEP;
+    size_t has = room_for_locals(task), wants = (key / STEP + 1) * STEP;
 
     if (key >= has) {
         void **bigger = wf_alloc((1 + wants) * sizeof(*bigger));
@@ -69,7 +69,7 @@ static bool destroy_round(struct weft_task *task)
 {
     bool any = false;
 
-    for (size_t k = 0; k < room(task); k++) { // a destructor may make the array grow
+    for (size_t k = 0; k < room_for_locals(task); k++) { // a destructor may make the array grow
         void *value = task->life.locals[1 + k];
         void (*destroy)(void *) = wf_load_acquire(&destructors[k]); // acquire: with weft_local_key
         task->life.locals[1 + k] = NULL;

@@ -30,9 +30,9 @@ static void untidy(struct weft_task *task, const struct wf_level *outside)
     wf_locals_destroy(task);
 }
 
-// run runs the body, which must leave the task as it found it.
-__attribute__((always_inline)) static inline int run(struct weft_task *task, const struct wf_level *outside,
-                                                     weft_fn *fn, void *arg)
+// run_fn runs the body, which must leave the task as it found it.
+__attribute__((always_inline)) static inline int run_fn(struct weft_task *task, const struct wf_level *outside,
+                                                        weft_fn *fn, void *arg)
 {
     int result = fn(arg);
 
@@ -48,7 +48,7 @@ WF_NOINLINE static int run_child(struct weft_task *task, struct wf_scope *home, 
     struct wf_child child;
 
     wf_scope_enter(home, &child, task);
-    int result = run(task, &child.level, fn, arg);
+    int result = run_fn(task, &child.level, fn, arg);
     wf_scope_leave(home, &child, result);
     return result;
 }
@@ -61,7 +61,7 @@ int wf_task_body(struct wf_task *core)
     void *arg = task->birth.arg;
 
     task->life = (struct wf_life){ 0 };
-    int result = wf_unlikely(home != NULL) ? run_child(task, home, fn, arg) : run(task, NULL, fn, arg);
+    int result = wf_unlikely(home != NULL) ? run_child(task, home, fn, arg) : run_fn(task, NULL, fn, arg);
     task->done.weft_value = result;
     return result;
 }
@@ -185,7 +185,7 @@ int weft_join(weft_task *t, int *result)
     return 0;
 }
 
-static void reap(void *arg)
+static void free_header(void *arg)
 {
     wf_sched_task_free(arg);
 }
@@ -193,7 +193,7 @@ static void reap(void *arg)
 void weft_detach(weft_task *t)
 {
     take_handle(t, "weft_detach");
-    t->reaper.waker = (struct wf_waker){ reap, &t->core };
+    t->reaper.waker = (struct wf_waker){ free_header, &t->core };
     if (!wf_cell_push(wf_future_cell(&t->done), &t->reaper))
         wf_sched_task_free(&t->core);
 }

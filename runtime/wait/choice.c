@@ -22,7 +22,7 @@ bool wf_choice_win(struct wf_choice *c, uint32_t number)
     return seen == WF_CHOICE_OPEN;
 }
 
-static bool hold(struct wf_choice *c)
+static bool hold_choice(struct wf_choice *c)
 {
     uint32_t seen = WF_CHOICE_OPEN;
     return wf_cas_acq_rel(&c->won, &seen, WF_CHOICE_HELD); // [Q3]
@@ -37,7 +37,7 @@ int wf_choice_win_both(struct wf_choice *mine, uint32_t number, struct wf_choice
 {
     unsigned turns = 0;
 
-    while (hold(mine)) {
+    while (hold_choice(mine)) {
         uint32_t seen;
         while ((seen = try_win(other, other_number)) == WF_CHOICE_HELD && (uintptr_t)mine < (uintptr_t)other)
             wf_relax(&turns);

@@ -18,7 +18,7 @@
 //
 // The deadline's timer is in the scope, and its waker must not fire after the scope is
 // gone: if the timer has fired when the scope is closed, close waits for the end of
-// expire() ([K3]).
+// expire_scope() ([K3]).
 //
 // Edges.
 //   K2  a child's decrement of `alive` (release) -> close finding 0 (acquire): what the
@@ -41,8 +41,8 @@
 
 // --- Cancelling ----------------------------------------------------------------------
 
-// decide makes `result` the result of close, if nothing was decided before.
-static bool decide(struct wf_scope *s, int result)
+// decide_result makes `result` the result of close, if nothing was decided before.
+static bool decide_result(struct wf_scope *s, int result)
 {
     uint64_t open = 0;
     return wf_cas_acq_rel(&s->outcome, &open, DECIDED | (uint32_t)result); // [K4]
@@ -52,7 +52,7 @@ void weft_scope_cancel(weft_scope *scope)
 {
     struct wf_scope *s = wf_scope_inside(scope);
 
-    decide(s, -ECANCELED);
+    decide_result(s, -ECANCELED);
     wf_cancel_scope(s, -ECANCELED);
 }
 
@@ -60,12 +60,12 @@ void weft_scope_cancel(weft_scope *scope)
 
 static void time_out(struct wf_scope *s)
 {
-    decide(s, -ETIMEDOUT);
+    decide_result(s, -ETIMEDOUT);
     wf_cancel_scope(s, -ETIMEDOUT);
 }
 
-// expire is the timer's waker.
-static void expire(void *arg)
+// expire_scope is the timer's waker.
+static void expire_scope(void *arg)
 {
     struct wf_scope *s = arg;
     struct wf_task *opener = &s->level.task->core;
@@ -111,7 +111,7 @@ void weft_scope_deadline(weft_scope *scope, weft_time when)
     if (wf_task_starved(&self->core)) // all that it calls fails already; and it could not wait for a timer that fires
         return;
     wf_store_relaxed(&s->expired, false); // relaxed: the wheel's lock publishes it
-    wf_wait_arm(&self->core, &s->timer, when, (struct wf_waker){ expire, s });
+    wf_wait_arm(&self->core, &s->timer, when, (struct wf_waker){ expire_scope, s });
     s->armed = true;
 }
 
@@ -146,7 +146,7 @@ static void judge(struct wf_scope *s, int result)
             wf_cas_acq_rel(&s->first_error, &none, result); // [K4]
         return;
     }
-    if (decide(s, result) && s->policy != WEFT_SCOPE_COLLECT)
+    if (decide_result(s, result) && s->policy != WEFT_SCOPE_COLLECT)
         wf_cancel_scope(s, -ECANCELED);
 }
 

@@ -19,7 +19,7 @@ int wf_wait_look(struct wf_task *self)
     return wf_cancel_look(self);
 }
 
-static void arm(struct wf_timer *timer, struct wf_task *task, weft_time deadline)
+static void arm_wake(struct wf_timer *timer, struct wf_task *task, weft_time deadline)
 {
     wf_wait_arm(task, timer, deadline, wf_wait_waker(task));
 }
@@ -76,10 +76,10 @@ static bool any_chosen(const struct wait *w)
     return false;
 }
 
-// leave takes the nodes out of their cells; those that a setter has got hold of are
-// waited for.
+// leave_cells takes the nodes out of their cells; those that a setter has got hold of
+// are waited for.
 // Returns: true if a cell was set.
-static bool leave(struct wait *w, const char *what, intptr_t on)
+static bool leave_cells(struct wait *w, const char *what, intptr_t on)
 {
     bool set = false;
 
@@ -117,7 +117,7 @@ int wf_wait_cells(struct wf_cell *const *c, int n, weft_time deadline, const cha
             if (deadline <= wf_now())
                 err = -ETIMEDOUT;
             else {
-                arm(&w.timer, w.task, deadline);
+                arm_wake(&w.timer, w.task, deadline);
                 w.armed = true;
             }
         }
@@ -127,7 +127,7 @@ int wf_wait_cells(struct wf_cell *const *c, int n, weft_time deadline, const cha
             wf_timer_disarm(&w.timer);
     }
     // Completion wins: whatever ended the wait, a cell that was set meanwhile counts.
-    return leave(&w, what, on) ? 0 : err;
+    return leave_cells(&w, what, on) ? 0 : err;
 }
 
 int wf_wait_cell(struct wf_cell *c, weft_time deadline, const char *what, intptr_t on)
@@ -165,7 +165,7 @@ int wf_wait_sleep(weft_time deadline)
         return 0;
     }
     if (timed)
-        arm(&timer, task, deadline);
+        arm_wake(&timer, task, deadline);
     while (!(timed && wf_timer_fired(&timer)) && !(err = wf_wait_cut(task)))
         wf_wait_park(task, "sleep", 0);
     bool over = timed && wf_timer_fired(&timer);

@@ -10,9 +10,9 @@ void wf_waiter_grant(struct wf_waiter *w, int result)
     wf_store_release(&w->state, WF_WAITER_SIGNALLED); // [Q2]
 }
 
-// let_go waits until the granter of a CHOSEN waiter is done with it: a few
+// await_granter waits until the granter of a CHOSEN waiter is done with it: a few
 // instructions, as in wf_wait_let_go.
-static void let_go(const struct wf_waiter *w)
+static void await_granter(const struct wf_waiter *w)
 {
     unsigned turns = WF_RELAX_SPINS;
 
@@ -24,13 +24,13 @@ int wf_waiter_wait_shielded(struct wf_waiter *w, const char *what, intptr_t on)
 {
     while (!wf_waiter_chosen(w))
         wf_wait_park_shielded(w->task, what, on);
-    let_go(w);
+    await_granter(w);
     return w->result;
 }
 
-// leave takes `w` out of its queue, and keeps the lock.
+// leave_locked takes `w` out of its queue, and keeps the lock.
 // Returns: false, without the lock: a granter has taken it, and the grant follows.
-static bool leave(struct wf_waiter *w, struct wf_lock *lock)
+static bool leave_locked(struct wf_waiter *w, struct wf_lock *lock)
 {
     wf_lock_acquire(lock);
     bool out = w->queued;
@@ -47,7 +47,7 @@ int wf_waiter_await(struct wf_waiter *w, struct wf_lock *lock, const char *what,
 
     while (!wf_waiter_chosen(w) && !(err = wf_wait_cut(w->task)))
         wf_wait_park(w->task, what, on);
-    if (err && leave(w, lock))
+    if (err && leave_locked(w, lock))
         return err;
     wf_waiter_wait_shielded(w, what, on);
     return 0;

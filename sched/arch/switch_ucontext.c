@@ -27,7 +27,7 @@ void *wf_arch_switch(void **save, void *load, void *arg)
 }
 
 // makecontext passes ints: the pointer comes in two halves.
-static void enter(unsigned high, unsigned low)
+static void enter_context(unsigned high, unsigned low)
 {
     struct saved *s = (struct saved *)(((uintptr_t)high << 16 << 16) | low);
 #ifndef __arm__                                                      // which has no such tables
@@ -49,6 +49,6 @@ void *wf_arch_make(void *top, void (*entry)(void *arg))
     s->context.uc_stack.ss_sp = (char *)s - 4096;
     s->context.uc_stack.ss_size = 4096;
     s->context.uc_link = NULL;
-    makecontext(&s->context, (void (*)(void))enter, 2, (unsigned)(at >> 16 >> 16), (unsigned)at);
+    makecontext(&s->context, (void (*)(void))enter_context, 2, (unsigned)(at >> 16 >> 16), (unsigned)at);
     return s;
 }

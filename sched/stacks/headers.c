@@ -33,14 +33,14 @@ static struct wf_task *header(struct wf_headers *h, struct wf_header_slab *slab,
     return (struct wf_task *)(void *)(slab->memory + i * h->size);
 }
 
-static void move(struct wf_header_list *from, struct wf_header_list *to, unsigned n)
+static void move_headers(struct wf_header_list *from, struct wf_header_list *to, unsigned n)
 {
     for (; n > 0 && from->free; n--)
         wf_header_push(to, wf_header_pop(from));
 }
 
-// grow adds a slab of headers to the shared list. Under the lock.
-static bool grow(struct wf_headers *h)
+// add_slab adds a slab of headers to the shared list. Under the lock.
+static bool add_slab(struct wf_headers *h)
 {
     struct wf_header_slab *slab = wf_alloc(SLAB_BYTES);
     if (!slab)
@@ -61,10 +61,10 @@ struct wf_task *wf_headers_refill(struct wf_headers *h, struct wf_header_list *l
     struct wf_task *task = NULL;
 
     pthread_mutex_lock(&h->lock);
-    if (h->shared.free || grow(h)) {
+    if (h->shared.free || add_slab(h)) {
         task = wf_header_pop(&h->shared);
         if (local)
-            move(&h->shared, local, WF_HEADERS_BATCH);
+            move_headers(&h->shared, local, WF_HEADERS_BATCH);
     }
     pthread_mutex_unlock(&h->lock);
     return task;
@@ -73,7 +73,7 @@ struct wf_task *wf_headers_refill(struct wf_headers *h, struct wf_header_list *l
 void wf_headers_spill(struct wf_headers *h, struct wf_header_list *local)
 {
     pthread_mutex_lock(&h->lock);
-    move(local, &h->shared, WF_HEADERS_BATCH);
+    move_headers(local, &h->shared, WF_HEADERS_BATCH);
     pthread_mutex_unlock(&h->lock);
 }
 
@@ -84,7 +84,7 @@ void wf_headers_return(struct wf_headers *h, struct wf_task *task)
     pthread_mutex_unlock(&h->lock);
 }
 
-static void put_back(struct wf_task *task, void *shared)
+static void put_header_back(struct wf_task *task, void *shared)
 {
     wf_header_push(shared, task);
 }
@@ -98,7 +98,7 @@ void wf_headers_reclaim(struct wf_headers *h, struct wf_header_list *local)
         all += slab->headers;
     if (all > h->shared.count + local->count) {
         *local = h->shared = (struct wf_header_list){ 0 };
-        wf_headers_each(h, put_back, &h->shared);
+        wf_headers_each(h, put_header_back, &h->shared);
     }
     pthread_mutex_unlock(&h->lock);
 }

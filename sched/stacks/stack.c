@@ -264,10 +264,10 @@ static void depot_give(struct wf_depot *d, struct wf_stack_pool *from, uint8_t s
     pthread_mutex_unlock(&d->lock);
 }
 
-// give_back gives the memory of the stacks that are in the depot back, each row of
+// release_memory gives the memory of the stacks that are in the depot back, each row of
 // neighbours by one call; their guards survive that. If the system refuses, the memory
 // stays: no harm.
-static void give_back(struct wf_slab *slab)
+static void release_memory(struct wf_slab *slab)
 {
     for (unsigned i = 0, n; i < slab->carved; i += n + 1) {
         for (n = 0; i + n < slab->carved && slab->all[i + n].in_depot; n++)
@@ -311,7 +311,7 @@ static bool cool_slabs(struct wf_depot *d, int64_t now)
         if (slab->cold || slab->out == slab->carved || keeps(slab, &kept))
             continue;
         if (quiet && left > 0) {
-            give_back(slab);
+            release_memory(slab);
             left--;
         } else {
             more = true;
