@@ -13,9 +13,9 @@
 //
 //      generation    even: not registered                          odd: registered
 //
-//                    enter: cells SET, EPOLL_CTL_ADD, then generation + 1
+//                    enter_source: cells SET, EPOLL_CTL_ADD, then generation + 1
 //                 ---------------------------------------------------------------->
-//                    leave: generation + 1, EPOLL_CTL_DEL, then cells SET
+//                    leave_source: generation + 1, EPOLL_CTL_DEL, then cells SET
 //                 <----------------------------------------------------------------
 //
 // Both happen under the number's mutex, wakers and all, so what a generation sets its
@@ -38,9 +38,9 @@
 // The generation changes when epoll has taken the number, and not before: a call that
 // has claimed it would take an attempt that fails for the number's end. So an event may
 // come before its generation. It is known by its tag, one above an even generation, and
-// counts: enter has set the cells, and taken the old marks away, before EPOLL_CTL_ADD.
+// counts: enter_source has set the cells, and taken the old marks away, before EPOLL_CTL_ADD.
 //
-// An event that passes the check and is then overtaken by leave sets a cell of a later
+// An event that passes the check and is then overtaken by leave_source sets a cell of a later
 // generation: a spurious readiness, which costs the reader an EAGAIN. If it overwrites
 // an edge of that generation the cell stays SET, and its value changes: the edge is not
 // lost. Nor is an event lost: the cells of a generation begin SET, and epoll reports at
@@ -54,7 +54,7 @@
 // may block for long (a socket that lingers, a file on a network):
 //
 //      wf_closing_begin: n is marked, in a table for the whole process
-//      wf_source_forget in each runtime: leave
+//      wf_source_forget in each runtime: leave_source
 //      close(2): n means nothing from now on, or means a successor
 //      wf_closing_end: if n was registered meanwhile, in whatever runtime: wf_source_check in each; the mark goes
 //
@@ -68,7 +68,7 @@
 //     wf_closing_end sees, unless the note comes after wf_closing_end's look: but that
 //     is after close(2), so that what was added is a successor. Seeing the note, the
 //     closer checks: EPOLL_CTL_MOD tells whether what is registered is what the number
-//     means now; if not, leave.
+//     means now; if not, leave_source.
 //   - It comes after, and finds no mark, because the closer is done: what was added is
 //     a successor.
 // The middle case leaves a registration that may be of a file that is gone until the
@@ -85,7 +85,7 @@
 // word, and the cells tell nothing: an EMPTY one may be of a file that is gone. So
 // before a task parks on a descriptor that weft has not made, and when its node is in
 // the cell, wf_source_confirm asks epoll, by EPOLL_CTL_MOD. ENOENT: the number means
-// another file; leave. The call that asked registers the number anew and goes on; other
+// another file; leave_source. The call that asked registers the number anew and goes on; other
 // tasks that are parked were confirmed when they parked, so the number has changed
 // since, and they get -EBADF. EPOLL_CTL_ADD would ask as well, by EEXIST; but it also
 // finds what an earlier generation has left in the set (a number closed while a
@@ -100,8 +100,8 @@
 // is room; no call trusts it without confirming (wf_source_is_own).
 //
 // What weft has made itself (accept, dial, listen) and closes by weft_close is trusted
-// without a call: wf_source_fresh marks the number; enter, under the mutex, makes that
-// the mark of the registration; leave and forget take it away. If others close such a
+// without a call: wf_source_fresh marks the number; enter_source, under the mutex, makes that
+// the mark of the registration; leave_source and forget take it away. If others close such a
 // descriptor the mark is false, and a call on the number's next descriptor may wait in
 // vain, unless weft has made that one, too: wf_source_fresh finds the remains and
 // forgets them. Once that, or any check, has found such a close, the mark is not given
@@ -109,9 +109,9 @@
 //
 // Edges.
 //   G1  new_chunk publishes a chunk (release) -> wf_source_get (acquire): its contents
-//   G2  enter stores the odd generation (seq_cst, which closing.c needs) ->
+//   G2  enter_source stores the odd generation (seq_cst, which closing.c needs) ->
 //       wf_source_get, and the callers that compare (acquire): the cells are set for it
-//   G3  leave stores the even generation (seq_cst, as G2), then sets the cells [C1] ->
+//   G3  leave_source stores the even generation (seq_cst, as G2), then sets the cells [C1] ->
 //       a waiter that is woken, finds the cell set, or pushes its node after that, sees
 //       that its generation is over
 //   G4  wf_source_event marks the source, then sets the cells [C1] -> a reader that
@@ -489,7 +489,7 @@ bool wf_source_event(struct wf_reactor *r, uint64_t tag, bool readable, bool wri
     int fd = (int)(uint32_t)tag;
     struct wf_source *s = source_of(chunk_of(&r->sources, fd), fd); // the tag was made from a source
 
-    if ((uint32_t)(tag >> 32) - wf_load_acquire(&s->generation) > 1) // [G2] tags are odd: 1 is enter's at the moment
+    if ((uint32_t)(tag >> 32) - wf_load_acquire(&s->generation) > 1) // [G2] tags are odd: 1 is that of enter_source
         return false;
     if (last)
         wf_fetch_or_relaxed(&s->edges, (uint32_t)WF_EDGE_LAST); // relaxed: [G4]
