@@ -3,7 +3,7 @@
 #include "base/atomic.h"
 #include "base/compiler.h"
 
-// A task on a thread with its own clock never leaves that thread (sched/draw.c). All
+// A task on a thread with its own clock never leaves that thread (sched/sim.c). All
 // other tasks find NULL on every thread. Nothing here is inlined, so the compiler does
 // not keep the address across a change of threads.
 static _Thread_local struct wf_clock *used;

@@ -22,10 +22,10 @@ struct wf_idle_source {
     // give_back ends the loan.
     void (*give_back)(void *self);
 
-    // attend says that a worker is awake and has a second task queued: the owner of the
-    // poll must monitor the workers again. Called when the worker is counted as awake.
-    // Any worker.
-    void (*attend)(void *self);
+    // notify_awake says that a worker is awake and has a second task queued: the owner
+    // of the poll must monitor the workers again. Called when the worker is counted as
+    // awake. Any worker.
+    void (*notify_awake)(void *self);
 
     // interrupt makes a poll that waits, or the next one that would, return at once.
     // Any thread.

@@ -5,7 +5,7 @@
 #define WEFT_H
 
 #include <weft/blocking.h>
-#include <weft/cast.h>
+#include <weft/broadcast.h>
 #include <weft/chan.h>
 #include <weft/error.h>
 #include <weft/future.h>
@@ -18,5 +18,6 @@
 #include <weft/task.h>
 #include <weft/test.h>
 #include <weft/time.h>
+#include <weft/watch.h>
 
 #endif

@@ -107,11 +107,12 @@ static void return_poll(void *self)
     wf_lease_return(&r->lease); // [L1]
 }
 
-static void attend(void *self)
+static void notify_awake(void *self)
 {
     struct wf_reactor *r = self;
-    wf_store_relaxed(&r->attended, true);                                            // relaxed: a hint
-    if (wf_load_seq_cst(&r->unwatched) && wf_exchange_seq_cst(&r->unwatched, false)) // [L2] one call is enough
+    wf_store_relaxed(&r->attended, true); // relaxed: a hint
+    if (wf_load_seq_cst(&r->monitor_paused) &&
+        wf_exchange_seq_cst(&r->monitor_paused, false)) // [L2] one call is enough
         wf_interrupt_thread(r);
 }
 
@@ -126,7 +127,7 @@ struct wf_idle_source wf_reactor_idle_source(struct wf_reactor *r)
                                     .borrow = borrow_poll,
                                     .poll = poll_for,
                                     .give_back = return_poll,
-                                    .attend = attend,
+                                    .notify_awake = notify_awake,
                                     .interrupt = interrupt_poller };
 }
 

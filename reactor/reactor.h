@@ -11,6 +11,7 @@
 
 #include "base/cell.h"
 #include "base/idle_source.h"
+#include "base/monitor.h"
 #include "base/waker.h"
 #include "timerwheel/timerwheel.h"
 
@@ -22,10 +23,8 @@ struct wf_reactor_hooks {
     void *self;
     void (*batch_begin)(void *self); // the reactor thread is about to fire wakers,
     void (*batch_flush)(void *self); // and has fired them
-    unsigned (*watch)(void *self);   // see wf_sched_watch; called about once a tick (thread.c)
+    unsigned (*monitor)(void *self); // see wf_sched_monitor; called about once a tick. Returns: WF_MONITOR_*
 };
-// What watch returns.
-enum { WF_REACTOR_ALL_ASLEEP = 1, WF_REACTOR_STUCK = 2, WF_REACTOR_BRISK = 4, WF_REACTOR_AGAIN = 8 };
 
 // wf_reactor_new makes a reactor with `wheels` timer wheels; wf_reactor_start starts
 // its thread, named `name`.
@@ -184,8 +183,8 @@ bool wf_closing_end(int fd, bool checked);
 bool wf_closing_now(int fd);
 
 // wf_registry_forget takes `fd` out of every reactor of the process, and wakes the
-// tasks that wait on it there. wf_registry_check does so where what is registered is not
-// what the number means now.  Context: any thread.
+// tasks that wait on it there. wf_registry_check does so where what is registered is
+// not what the number means now.  Context: any thread.
 void wf_registry_forget(int fd);
 void wf_registry_check(int fd);
 

@@ -36,8 +36,8 @@ struct wf_reactor {
     struct wf_reactor_hooks hooks; // I
     char name[16];                 // I
 
-    // The sleep of the worker that holds the lease: interrupt.c. Read by each thread that
-    // arms the next timer of a wheel.
+    // The sleep of the worker that holds the lease: interrupt.c. Read by each thread
+    // that arms the next timer of a wheel.
     _Alignas(WF_CACHE_LINE) _Atomic int64_t until; // A
     _Atomic bool interrupted;                      // A
     _Atomic uint64_t interrupts;                   // A: a counter
@@ -47,7 +47,7 @@ struct wf_reactor {
 
     _Alignas(WF_CACHE_LINE) struct wf_parker parker; // A: the thread's sleep: base/parker.h
     _Atomic int64_t resting;                         // A: timer.c, W2: until when the thread rests; 0: it does not
-    _Atomic bool unwatched;                          // A: thread.c, L2: the thread does not look at the workers
+    _Atomic bool monitor_paused;                     // A: thread.c, L2: the thread does not look at the workers
     _Atomic bool attended;                           // A: a worker has asked it to, since it looked last: a hint
     _Atomic bool quit;                               // A: the parker's [P1]
     struct wf_tally own;                             // R: turns of the thread

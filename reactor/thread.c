@@ -13,8 +13,8 @@
 // and the tasks go through the injector to a sleeping worker. So a CPU-bound task
 // delays no other task's events, not even the first one. On an idle server, where the
 // worker is back before the next event, this thread never wakes up.
-//   While all workers sleep, this thread does not monitor them (`unwatched`), until a
-//   worker says that it is awake and has a second task queued (wf_worker_attend). From
+//   While all workers sleep, this thread does not monitor them (`monitor_paused`), until a
+//   worker says that it is awake and has a second task queued (wf_worker_notify_monitor). From
 //   then on the thread looks at the workers once a tick, until it finds all of them
 //   asleep and none has called again.
 //   The thread also wakes up for timers, but a little late: a worker that sleeps, or
@@ -31,13 +31,13 @@
 // Edge L2: no task waits unnoticed behind the one that an awake worker runs, while this
 // thread does not monitor the workers:
 //
-//         reactor thread (plan)                  worker that has woken up (attend, when something waits)
-//         [S] unwatched = true                   [X] it counts as awake
-//         [L] watch: all asleep?                 [L] unwatched? call the thread
+//         reactor thread (plan)                  worker that has woken up (notify_awake, when something waits)
+//         [S] monitor_paused = true                   [X] it counts as awake
+//         [L] monitor: all asleep?                [L] monitor_paused? call the thread
 //             then sleep without a tick
 //
 //   All are seq_cst, so at least one of the two sees the other's. A worker that wakes
-//   up later finds `unwatched` true.
+//   up later finds `monitor_paused` true.
 //
 // Rejected: one lease for both, so that only one thread waits in epoll. Then this
 // thread must tick while a worker polls, and be woken whenever that worker leaves: 59
@@ -59,7 +59,7 @@
 #define TICK INT64_C(500000)
 #define TICK_MAX INT64_C(8000000)
 #define TICK_STUCK INT64_C(2000000)
-#define AGAIN INT64_C(25000000)   // how long STANDBY sleeps if `watch` asks to be called again
+#define AGAIN INT64_C(25000000)   // how long STANDBY sleeps if `monitor` asks to be called again
 #define LATE INT64_C(1000000)     // how much later than a timer this thread wakes up for it; doubled, up to
 #define LATE_MAX INT64_C(8000000) // LATE_MAX, while it wakes up without an event
 #define ASIDE INT64_C(100000)     // how long it stays out of epoll, so that the worker gets the worker's events
@@ -77,16 +77,16 @@ static void ask_for_promptness(void)
 }
 
 // The thread's state between looks.
-struct beat {
+struct monitor {
     int64_t next;       // when the next look is due
-    bool watching;      // a look is due without a worker's call: `unwatched` is false
+    bool watching;      // a look is due without a worker's call: `monitor_paused` is false
     int64_t tick;       // the length of the tick until then
     uint64_t polls;     // of the workers, at the last tick
     unsigned quiet;     // for how many ticks no worker has polled
     unsigned calm;      // at how many ticks in a row all workers slept
     unsigned calm_want; // at how many they have to, for STANDBY
-    bool asleep, stuck; // what `watch` said last,
-    bool brisk;         // as well
+    bool asleep, stuck; // what `monitor` said last,
+    bool progressing;   // as well
     bool again;         // and that it asks to be called again
     int64_t late;       // how much later than a timer the thread wakes up
     unsigned woken;     // how often events have woken the thread,
@@ -103,20 +103,20 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static void look_at_workers(struct wf_reactor *r, struct beat *b)
+static void look_at_workers(struct wf_reactor *r, struct monitor *b)
 {
-    unsigned seen = r->hooks.watch(r->hooks.self);
+    unsigned seen = r->hooks.monitor(r->hooks.self);
 
-    b->asleep = seen & WF_REACTOR_ALL_ASLEEP;
-    b->stuck = seen & WF_REACTOR_STUCK;
-    b->brisk = seen & WF_REACTOR_BRISK;
-    b->again = seen & WF_REACTOR_AGAIN;
+    b->asleep = seen & WF_MONITOR_ASLEEP;
+    b->stuck = seen & WF_MONITOR_STUCK;
+    b->progressing = seen & WF_MONITOR_PROGRESSING;
+    b->again = seen & WF_MONITOR_AGAIN;
     wf_bump(&r->ticks, 1u); // relaxed: a counter, of this thread
 }
 
 // set_tick plans the next look: after a tick that is `longer` than the last one. While
 // a worker is stuck in a task, it is longer only if a worker waits in epoll.
-static void set_tick(struct wf_reactor *r, struct beat *b, bool longer, int64_t now)
+static void set_tick(struct wf_reactor *r, struct monitor *b, bool longer, int64_t now)
 {
     if (b->stuck)
         longer = wf_turn_is_awaited(r);
@@ -124,7 +124,7 @@ static void set_tick(struct wf_reactor *r, struct beat *b, bool longer, int64_t 
     b->next = now + b->tick;
 }
 
-static void begin_ticks(struct beat *b, int64_t now)
+static void begin_ticks(struct monitor *b, int64_t now)
 {
     b->watching = true;
     b->tick = TICK;
@@ -166,24 +166,24 @@ static void sleep_in_futex(struct wf_reactor *r, int64_t until, int64_t late)
 // --- STANDBY -------------------------------------------------------------------------
 
 // plan looks at the workers, and decides when to look again.
-static void plan(struct wf_reactor *r, struct beat *b, int64_t now)
+static void plan(struct wf_reactor *r, struct monitor *b, int64_t now)
 {
     bool attended = wf_exchange_acquire(&r->attended, false); // acquire: a hint, so any order would do
 
     if (!attended)
-        wf_store_seq_cst(&r->unwatched, true); // [L2]
+        wf_store_seq_cst(&r->monitor_paused, true); // [L2]
     look_at_workers(r, b);
     b->watching = attended || !b->asleep;
     if (!b->watching) {
         b->next = b->again ? now + AGAIN : WF_NEVER;
         return;
     }
-    wf_store_relaxed(&r->unwatched, false); // relaxed: a worker that still sees true calls the awake thread
+    wf_store_relaxed(&r->monitor_paused, false); // relaxed: a worker that still sees true calls the awake thread
     set_tick(r, b, true, now);
 }
 
 // is_busy counts a wake for events.  Returns: true if there are too many.
-static bool is_busy(struct beat *b)
+static bool is_busy(struct monitor *b)
 {
     if (++b->woken < BUSY_WAKES)
         return false;
@@ -195,22 +195,22 @@ static bool is_busy(struct beat *b)
 
 // wait_once waits in epoll, and fires what comes.  Returns: false if the workers are
 // busy.
-static bool wait_once(struct wf_reactor *r, struct beat *b)
+static bool wait_once(struct wf_reactor *r, struct monitor *b)
 {
     int64_t until = announce_rest(r, b->next, b->late);
     struct wf_turn_result turn = wf_turn_of_thread(r, until);
 
     end_rest(r);
-    if (turn.passed_on || (turn.fired > 0 && wf_turn_is_awaited(r)))
+    if (turn.propagated || (turn.fired > 0 && wf_turn_is_awaited(r)))
         sleep_in_futex(r, wf_now() + ASIDE, 0);
-    if (!b->watching && !wf_load_seq_cst(&r->unwatched)) // [L2] whichever of the two sleeps the call has ended
+    if (!b->watching && !wf_load_seq_cst(&r->monitor_paused)) // [L2] whichever of the two sleeps the call has ended
         begin_ticks(b, wf_now());
     if (!turn.called)
         b->late = turn.fired > 0 ? LATE : earlier(2 * b->late, LATE_MAX);
     return turn.fired == 0 || !is_busy(b);
 }
 
-static void stand_by(struct wf_reactor *r, struct beat *b)
+static void stand_by(struct wf_reactor *r, struct monitor *b)
 {
     bool calm = true;
 
@@ -224,7 +224,7 @@ static void stand_by(struct wf_reactor *r, struct beat *b)
             plan(r, b, wf_now());
         calm = wait_once(r, b);
     }
-    wf_store_relaxed(&r->unwatched, false); // relaxed: as in plan
+    wf_store_relaxed(&r->monitor_paused, false); // relaxed: as in plan
 }
 
 // --- BUSY ----------------------------------------------------------------------------
@@ -236,12 +236,12 @@ static void run_turn_now(struct wf_reactor *r)
 }
 
 // tick_once looks at the workers, and polls if no worker does.
-static void tick_once(struct wf_reactor *r, struct beat *b, int64_t now)
+static void tick_once(struct wf_reactor *r, struct monitor *b, int64_t now)
 {
     uint64_t polls = wf_load_relaxed(&r->lent.polls); // relaxed: only a change matters, and may be seen a tick late
 
     look_at_workers(r, b);
-    set_tick(r, b, b->brisk, now);
+    set_tick(r, b, b->progressing, now);
     b->calm = b->asleep ? b->calm + 1 : 0;
     b->quiet = polls == b->polls && !wf_turn_is_awaited(r) ? b->quiet + 1 : 0;
     b->polls = polls;
@@ -252,7 +252,7 @@ static void tick_once(struct wf_reactor *r, struct beat *b, int64_t now)
 }
 
 // be_busy ticks until all workers sleep.
-static void be_busy(struct wf_reactor *r, struct beat *b)
+static void be_busy(struct wf_reactor *r, struct monitor *b)
 {
     b->quiet = b->calm = 0;
     begin_ticks(b, wf_now());
@@ -267,7 +267,7 @@ static void be_busy(struct wf_reactor *r, struct beat *b)
 }
 
 // change_calm makes the return to STANDBY take longer if the last stay there was short.
-static void change_calm(struct beat *b, int64_t stay)
+static void change_calm(struct monitor *b, int64_t stay)
 {
     if (stay > 4 * BUSY_SPAN)
         b->calm_want = CALM_MIN;
@@ -278,7 +278,7 @@ static void change_calm(struct beat *b, int64_t stay)
 void *wf_reactor_thread(void *reactor)
 {
     struct wf_reactor *r = reactor;
-    struct beat beat = { .calm_want = CALM_MIN };
+    struct monitor beat = { .calm_want = CALM_MIN };
 
     prctl(PR_SET_NAME, r->name);
     ask_for_promptness();

@@ -179,8 +179,8 @@ struct wf_turn_result wf_turn_of_thread(struct wf_reactor *r, int64_t until)
         woken |= more;
     }
     r->hooks.batch_flush(r->hooks.self);
-    result.passed_on = woken && wf_load_seq_cst(&r->interrupted) && wf_load_seq_cst(&r->until) != 0; // [E1]
-    if (result.passed_on)
+    result.propagated = woken && wf_load_seq_cst(&r->interrupted) && wf_load_seq_cst(&r->until) != 0; // [E1]
+    if (result.propagated)
         wf_epoll_interrupt(&r->epoll);
     return result;
 }

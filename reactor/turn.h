@@ -17,9 +17,9 @@ unsigned wf_turn(struct wf_reactor *r, int64_t wait);
 
 // The result of a turn of the reactor thread.
 struct wf_turn_result {
-    unsigned fired; // as wf_turn returns
-    bool called;    // by wf_interrupt_thread
-    bool passed_on; // an interrupt that was meant for the worker
+    unsigned fired;  // as wf_turn returns
+    bool called;     // by wf_interrupt_thread
+    bool propagated; // an interrupt that was meant for the worker
 };
 
 // wf_turn_of_thread is a turn of the reactor thread, which waits until `until` at most

@@ -86,14 +86,10 @@ static void batch_flush(void *sched)
     wf_sched_batch_flush(sched);
 }
 
-static unsigned watch_workers(void *sched)
+static unsigned monitor_workers(void *sched)
 {
-    return wf_sched_watch(sched);
+    return wf_sched_monitor(sched);
 }
-
-_Static_assert((int)WF_WATCH_ASLEEP == (int)WF_REACTOR_ALL_ASLEEP && (int)WF_WATCH_STUCK == (int)WF_REACTOR_STUCK &&
-                   (int)WF_WATCH_BRISK == (int)WF_REACTOR_BRISK && (int)WF_WATCH_AGAIN == (int)WF_REACTOR_AGAIN,
-               "the scheduler answers in the reactor's words");
 
 static int new_sched(struct weft_rt *rt, const weft_config *cfg, const struct wf_idle_source *idle)
 {
@@ -116,7 +112,7 @@ static int new_sched(struct weft_rt *rt, const weft_config *cfg, const struct wf
 // it runs.
 static int start_threads(struct weft_rt *rt, const weft_config *cfg)
 {
-    struct wf_reactor_hooks hooks = { rt->sched, batch_begin, batch_flush, watch_workers };
+    struct wf_reactor_hooks hooks = { rt->sched, batch_begin, batch_flush, monitor_workers };
     char name[16];
 
     wf_reactor_make_room(rt->reactor);

@@ -11,10 +11,10 @@
 #include "reactor/reactor.h"
 #include "sched/sched.h"
 
-struct wf_origin; // base/origin.h
-struct wf_pool;   // runtime/task/blocking.c
-struct wf_scope;  // runtime/wait/scope.h
-struct wf_level;  // runtime/wait/cancel.h
+struct wf_origin;      // base/origin.h
+struct wf_pool;        // runtime/task/blocking.c
+struct wf_scope;       // runtime/wait/scope.h
+struct wf_cancel_node; // runtime/wait/cancel.h
 
 // I: fixed after weft_rt_new; A: atomic
 struct weft_rt {
@@ -38,9 +38,9 @@ struct wf_birth {
 
 // What a task has while it runs.
 struct wf_life {
-    struct wf_level *inner; // the way up to what may cancel it; NULL: nothing but itself
-    int64_t shielded_until; // if core.shields > 0
-    void **locals;          // NULL until the first weft_local_set; locals[0] is their number
+    struct wf_cancel_node *inner; // the way up to what may cancel it; NULL: nothing but itself
+    int64_t shielded_until;       // if core.shields > 0
+    void **locals;                // NULL until the first weft_local_set; locals[0] is their number
 };
 
 // T: the task itself (its spawner before, its joiner after); H: the holder of the

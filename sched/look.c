@@ -137,7 +137,7 @@ struct wf_task *wf_worker_look_around(struct wf_worker *w)
     set_pace(w, now);
     poll_in_time(w, now);
     if (!wf_injector_empty(&w->sched->injector) && ring_has_room(w))
-        queue_in_ring(w, wf_worker_take_share(w));
+        queue_in_ring(w, wf_worker_take_injected(w));
     visit_other(w);
     if ((int64_t)wf_ring_size(&w->ring) * w->pace.turn >= SPREAD_NS)
         wf_worker_hint(w);

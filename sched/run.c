@@ -4,7 +4,7 @@
 // A task that leaves switches straight to the next one, if the worker's own queues have
 // one; only when they are dry does it go by way of the worker's own stack (worker.c).
 // The next task to run finishes what the task that left could not do while it still ran
-// on its stack: publish it as PARKED, queue it, or free its stack (wf_worker_arrive).
+// on its stack: publish it as PARKED, queue it, or free its stack (wf_worker_finish_switch).
 //
 // The order of choice:
 //   next slot   the task just woken or spawned: its data is hot. At most WF_NEXT_RUNS in a row while others wait.
@@ -41,18 +41,18 @@ static struct wf_task *take_next(struct wf_worker *w)
     return task;
 }
 
-struct wf_task *wf_worker_take_share(struct wf_worker *w)
+struct wf_task *wf_worker_take_injected(struct wf_worker *w)
 {
-    struct wf_task *share[WF_SHARE];
-    // Not more than half of the ring: see WF_LEFT_YIELDED below.
-    unsigned most = wf_ring_size(&w->ring) + WF_SHARE > WF_RING_CAP / 2 ? 1 : WF_SHARE;
+    struct wf_task *share[WF_INJECT_BATCH];
+    // Not more than half of the ring: see WF_SWITCH_YIELDED below.
+    unsigned most = wf_ring_size(&w->ring) + WF_INJECT_BATCH > WF_RING_CAP / 2 ? 1 : WF_INJECT_BATCH;
     unsigned n = wf_injector_take(&w->sched->injector, share, most);
 
     for (unsigned i = 1; i < n; i++)
         if (!wf_ring_push(&w->ring, share[i]))
             wf_panic("a ring with room is full");
-    if (wf_unlikely(w->unattended) && n > 1)
-        wf_worker_attend(w);
+    if (wf_unlikely(w->monitor_unaware) && n > 1)
+        wf_worker_notify_monitor(w);
     return n > 0 ? share[0] : NULL;
 }
 
@@ -75,7 +75,7 @@ static struct wf_task *pick_in_turn(struct wf_worker *w, uint64_t ticks)
     if (!task && wf_load_relaxed(&w->inbox.tail))
         task = wf_worker_take_pinned(w);
     if (!task && wf_load_relaxed(&w->sched->injector.tail)) // relaxed: as above
-        task = wf_worker_take_share(w);
+        task = wf_worker_take_injected(w);
     return task;
 }
 
@@ -210,16 +210,16 @@ static void push_polled(struct wf_worker *w, struct wf_task *task)
         wf_store_release(&w->next, task); // [N1]
 }
 
-// send_home queues a task on the one worker that may run it, `home`. `w` is the calling
-// worker, NULL on other threads.
-static void send_home(struct wf_worker *w, struct wf_worker *home, struct wf_task *task)
+// enqueue_pinned queues a task on the one worker that may run it, `home`. `w` is the
+// calling worker, NULL on other threads.
+static void enqueue_pinned(struct wf_worker *w, struct wf_worker *home, struct wf_task *task)
 {
     struct wf_chain chain = { 0 };
 
     wf_chain_append(&chain, task);
     wf_injector_push(&home->inbox, &chain);
     if (home != w)
-        wf_worker_wake_home(home);
+        wf_worker_wake_pinned(home);
 }
 
 static void enqueue_outside(struct wf_sched *s, struct wf_thread *thread, struct wf_task *task)
@@ -239,10 +239,10 @@ static void enqueue_task(struct wf_task *task)
     struct wf_worker *w = thread->worker;
 
     if (wf_unlikely(task->pinned && task->worker)) {
-        send_home(w, task->worker, task);
+        enqueue_pinned(w, task->worker, task);
 #ifdef WF_FAULTS
     } else if (task->sched->scatter && task->worker) { // for tests: a woken task runs on another worker
-        send_home(w, &task->sched->workers[(task->worker->index + 1) % task->sched->cfg.workers], task);
+        enqueue_pinned(w, &task->sched->workers[(task->worker->index + 1) % task->sched->cfg.workers], task);
 #endif
     } else if (wf_unlikely(!w || w->sched != task->sched)) {
         enqueue_outside(task->sched, thread, task);
@@ -250,8 +250,8 @@ static void enqueue_task(struct wf_task *task)
         push_polled(w, task);
     } else {
         put_next(w, task);
-        if (wf_unlikely(w->unattended))
-            wf_worker_attend(w);
+        if (wf_unlikely(w->monitor_unaware))
+            wf_worker_notify_monitor(w);
     }
 }
 
@@ -264,7 +264,7 @@ void wf_task_wake(void *arg)
 
 void wf_task_cancel(struct wf_task *task)
 {
-    wf_fetch_or_acq_rel(&task->word, (uint32_t)(WF_TASK_CANCEL | WF_TASK_DOOMED)); // [T3]
+    wf_fetch_or_acq_rel(&task->word, (uint32_t)(WF_TASK_CANCEL_PENDING | WF_TASK_CANCELLED)); // [T3]
     wf_task_wake(task);
 }
 
@@ -331,36 +331,36 @@ void wf_worker_ready(struct wf_worker *w, struct wf_task *task)
         starve(w, task);
 }
 
-WF_LINE_ALIGNED WF_NOINLINE void wf_worker_arrive(struct wf_worker *w)
+WF_LINE_ALIGNED WF_NOINLINE void wf_worker_finish_switch(struct wf_worker *w)
 {
-    struct wf_task *left = w->left;
+    struct wf_task *left = w->prev;
 
-    switch (w->how) {
-    case WF_LEFT_NOTHING:
+    switch (w->prev_reason) {
+    case WF_SWITCH_NOTHING:
         return;
-    case WF_LEFT_PARKED:
+    case WF_SWITCH_PARKED:
         if (wf_unlikely(!wf_task_retire(left)))
             enqueue_task(left);
         break;
-    case WF_LEFT_YIELDED:
+    case WF_SWITCH_YIELDED:
         if (wf_unlikely(left->pinned))
-            send_home(w, w, left);
+            enqueue_pinned(w, w, left);
         else if (wf_load_relaxed(&w->sched->injector.tail) &&
                  wf_ring_size(&w->ring) >= WF_RING_CAP / 2) // relaxed: a hint
             inject(w->sched, left);                         // behind those that found no room: they get as many turns
         else
             push_ring(w, left);
-        if (wf_unlikely(w->unattended) && w->thread->current) // it waits behind that one
-            wf_worker_attend(w);
+        if (wf_unlikely(w->monitor_unaware) && w->thread->current) // it waits behind that one
+            wf_worker_notify_monitor(w);
         break;
-    case WF_LEFT_ENDED:
-        wf_stack_give(&w->stacks[w->dead->size_class - WF_STACK_CLASS_MIN], &w->sched->depot, w->dead);
+    case WF_SWITCH_ENDED:
+        wf_stack_give(&w->stacks[w->prev_stack->size_class - WF_STACK_CLASS_MIN], &w->sched->depot, w->prev_stack);
         break;
-    case WF_LEFT_RESERVE:
+    case WF_SWITCH_RESERVE:
         wf_stack_hide(w->reserve);
         break;
     }
-    w->how = WF_LEFT_NOTHING;
+    w->prev_reason = WF_SWITCH_NOTHING;
 }
 
 // pick_in_time is wf_worker_pick, unless it is time to look around, on the worker's own
@@ -385,36 +385,36 @@ __attribute__((always_inline)) static inline struct wf_task *next_ready(struct w
 
 // switch_away switches from the running task. Returns when it is resumed: the worker
 // that it is on then.
-__attribute__((always_inline)) static inline struct wf_worker *switch_away(struct wf_worker *w, struct wf_task *task,
-                                                                           enum wf_left how, struct wf_task *next)
+__attribute__((always_inline)) static inline struct wf_worker *
+switch_away(struct wf_worker *w, struct wf_task *task, enum wf_switch_reason how, struct wf_task *next)
 {
-    w->left = task;
-    w->how = how;
+    w->prev = task;
+    w->prev_reason = how;
     wf_worker_begin_turn(w, next);
     return wf_context_switch(&task->context, next ? &next->context : &w->loop, w, false);
 }
 
 // leave_with_exceptions is leave in a C++ handler, or while the task's stack is
 // unwound.
-WF_NOINLINE static void leave_with_exceptions(struct wf_worker *w, struct wf_task *task, enum wf_left how,
+WF_NOINLINE static void leave_with_exceptions(struct wf_worker *w, struct wf_task *task, enum wf_switch_reason how,
                                               struct wf_task *next)
 {
     struct wf_exceptions own = wf_exceptions_take(w->cxx);
 
     w = switch_away(w, task, how, next);
     *w->cxx = own;
-    wf_worker_arrive(w);
+    wf_worker_finish_switch(w);
 }
 
 // leave_worker switches away from the running task. Returns when it is resumed, perhaps
 // on another worker.
 __attribute__((always_inline)) static inline void leave_worker(struct wf_worker *w, struct wf_task *task,
-                                                               enum wf_left how, struct wf_task *next)
+                                                               enum wf_switch_reason how, struct wf_task *next)
 {
     if (wf_exceptions_any(w->cxx))
         leave_with_exceptions(w, task, how, next);
     else
-        wf_worker_arrive(switch_away(w, task, how, next));
+        wf_worker_finish_switch(switch_away(w, task, how, next));
 }
 
 WF_LINE_ALIGNED void wf_park(struct wf_task *self, const char *what, intptr_t on)
@@ -425,7 +425,7 @@ WF_LINE_ALIGNED void wf_park(struct wf_task *self, const char *what, intptr_t on
         return;
     wf_store_relaxed(&self->on, on); // relaxed: only dumps read them
     wf_store_relaxed(&self->what, what);
-    leave_worker(w, self, WF_LEFT_PARKED, next_ready(w));
+    leave_worker(w, self, WF_SWITCH_PARKED, next_ready(w));
     wf_store_relaxed(&self->what, NULL); // relaxed: as above
 }
 
@@ -441,7 +441,7 @@ WF_LINE_ALIGNED int wf_yield(struct wf_task *self)
         w->turn.budget = WF_BUDGET;
         return 0;
     }
-    leave_worker(w, self, WF_LEFT_YIELDED, next);
+    leave_worker(w, self, WF_SWITCH_YIELDED, next);
     return 0;
 }
 
@@ -493,7 +493,7 @@ static void task_main(void *arg)
     struct wf_worker *w = arg;
 
     wf_context_arrived();
-    wf_worker_arrive(w);
+    wf_worker_finish_switch(w);
     for (;;) {
         struct wf_stack *stack;
         struct wf_task *task = w->thread->current;
@@ -508,8 +508,8 @@ static void task_main(void *arg)
         }
         if (next)
             wf_worker_ready(w, next);
-        w->dead = stack;
-        w->how = WF_LEFT_ENDED;
+        w->prev_stack = stack;
+        w->prev_reason = WF_SWITCH_ENDED;
         wf_worker_begin_turn(w, next);
         struct wf_context gone;
         wf_context_switch(&gone, next ? &next->context : &w->loop, w, true);
@@ -526,11 +526,11 @@ __attribute__((cold)) static void reserve_main(void *arg)
     struct wf_context gone;
 
     wf_context_arrived();
-    wf_worker_arrive(w);
+    wf_worker_finish_switch(w);
     struct wf_task *task = w->thread->current;
     run_body(w, task);
     end_task(task, &stack);
-    w->how = WF_LEFT_RESERVE;
+    w->prev_reason = WF_SWITCH_RESERVE;
     wf_worker_begin_turn(w, NULL);
     wf_context_switch(&gone, &w->loop, w, true);
     wf_panic("a task came back after its end");

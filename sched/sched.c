@@ -188,7 +188,7 @@ uint64_t wf_sched_living(struct wf_sched *s)
 static void cancel_living(struct wf_task *task, void *arg)
 {
     (void)arg;
-    if (!wf_task_doomed(task))
+    if (!wf_task_is_cancelled(task))
         wf_task_cancel(task);
 }
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/idle_source.h"
+#include "base/monitor.h"
 #include "sched/task.h"
 
 struct wf_origin;
@@ -99,7 +100,7 @@ int wf_yield(struct wf_task *self);
 // the task to touch.
 struct wf_turn {
     unsigned budget; // what is left of it
-    bool spent;      // of draw.c: a task has used its budget up, since it looked last
+    bool spent;      // of sim.c: a task has used its budget up, since it looked last
 };
 
 // wf_budget takes one unit of the running task's budget, for a call that did not have
@@ -140,57 +141,51 @@ void wf_task_cancel(struct wf_task *task);
 void wf_sched_batch_begin(struct wf_sched *s);
 void wf_sched_batch_flush(struct wf_sched *s);
 
-// --- by lot, for tests (draw.c) ------------------------------------------------------
+// --- by lot, for tests (sim.c) ------------------------------------------------------
 
 // A scheduler of one worker that is not started: the calling thread runs its tasks, and
 // a sequence that a seed fixes says which of those that are ready is next, and when one
 // that need not park yields all the same.
-struct wf_draw;
+struct wf_sim;
 
 // What is called on the worker's own stack, between the turns of tasks.
-struct wf_draw_hooks {
+struct wf_sim_hooks {
     void *self;
     bool (*go_on)(void *self);                                                     // before each draw; false: stop
     void (*drawn)(void *self, struct wf_task *task, unsigned number, unsigned of); // `task` is next: it was that one
     void (*pass_time)(void *self); // for long all that is ready has done nothing but yield: let time pass
 };
 
-// wf_draw_new makes the calling thread the worker of `s`, until wf_draw_free.  Returns:
+// wf_sim_new makes the calling thread the worker of `s`, until wf_sim_free.  Returns:
 // 0; -ENOMEM.
-WF_MUST_CHECK int wf_draw_new(struct wf_draw **out, struct wf_sched *s, const struct wf_draw_hooks *hooks);
-void wf_draw_free(struct wf_draw *d);
+WF_MUST_CHECK int wf_sim_new(struct wf_sim **out, struct wf_sched *s, const struct wf_sim_hooks *hooks);
+void wf_sim_free(struct wf_sim *d);
 
-// wf_draw_begin begins anew, no task being alive: by another seed, tasks counted from
+// wf_sim_begin begins anew, no task being alive: by another seed, tasks counted from
 // 1; handles that are left are void.
-// wf_draw_run, when a first task has been submitted, runs tasks until go_on says no.
-void wf_draw_begin(struct wf_draw *d, uint64_t seed);
-void wf_draw_run(struct wf_draw *d);
+// wf_sim_run, when a first task has been submitted, runs tasks until go_on says no.
+void wf_sim_begin(struct wf_sim *d, uint64_t seed);
+void wf_sim_run(struct wf_sim *d);
 
-// wf_draw_interrupt is called by the running task `self`, which bears the mark, where
+// wf_sim_interrupt is called by the running task `self`, which bears the mark, where
 // it might park: it may yield here. In half of the runs all tasks bear it, for that; so
 // it tells nothing of a task but that it is to look.
-void wf_draw_interrupt(struct wf_task *self);
+void wf_sim_interrupt(struct wf_task *self);
 
-// wf_draw_dismiss refuses new tasks and cancels every task, in the order of their
+// wf_sim_dismiss refuses new tasks and cancels every task, in the order of their
 // birth.
-void wf_draw_dismiss(struct wf_draw *d);
+void wf_sim_dismiss(struct wf_sim *d);
 
 // wf_sched_living is how many tasks were made and have not ended.
 uint64_t wf_sched_living(struct wf_sched *s);
 
-// --- watching ------------------------------------------------------------------------
+// --- the monitor ------------------------------------------------------------------------
 
-// wf_sched_watch is called now and then by one thread that is not a worker (the
+// wf_sched_monitor is called now and then by one thread that is not a worker (the
 // reactor's), while the threads run. It wakes a sleeping worker for work that waits
 // behind a task that hogs its worker.
-// Returns: a set of WF_WATCH_* flags.
-enum {
-    WF_WATCH_ASLEEP = 1, // no worker is awake
-    WF_WATCH_STUCK = 2,  // one has computed, or was blocked, in the same task since the last look
-    WF_WATCH_BRISK = 4,  // one runs many short tasks: no need to look so often
-    WF_WATCH_AGAIN = 8,  // something is to be done when some time has passed, even if no worker wakes up
-};
-unsigned wf_sched_watch(struct wf_sched *s);
+// Returns: a set of WF_MONITOR_* (base/monitor.h).
+unsigned wf_sched_monitor(struct wf_sched *s);
 
 // wf_sched_worker_index is the calling worker's number, or `workers` on any other
 // thread: where per-worker things live.

@@ -10,7 +10,7 @@
 //   wake.c       whom to wake, for all of these
 //   timeslice.c  long turns
 //   watch.c      what the monitor sees from outside
-//   draw.c       the worker of a test on one thread: each choice is drawn by lot
+//   sim.c       the worker of a test on one thread: each choice is drawn by lot
 #ifndef WF_SCHED_STATE_H
 #define WF_SCHED_STATE_H
 
@@ -34,7 +34,7 @@
 
 // How a task left the worker, told to the next one to run, which finishes it: only then
 // are its registers saved.
-enum wf_left { WF_LEFT_NOTHING, WF_LEFT_PARKED, WF_LEFT_YIELDED, WF_LEFT_ENDED, WF_LEFT_RESERVE };
+enum wf_switch_reason { WF_SWITCH_NOTHING, WF_SWITCH_PARKED, WF_SWITCH_YIELDED, WF_SWITCH_ENDED, WF_SWITCH_RESERVE };
 
 enum {
     WF_BUDGET = 128,      // calls in a row that need not wait, before a task yields (Tokio's number)
@@ -42,7 +42,7 @@ enum {
     WF_TURN_TICKS = 8,    // and every so many, the inbox and the injector; divides WF_FAIR_TICKS
     WF_NEXT_RUNS = 16,    // tasks in a row from the next slot, while others wait
     WF_AHEAD_LINES = 8,   // of a stack that are fetched ahead: what a task that waits for a descriptor touches
-    WF_SHARE = 32,        // tasks taken from the injector at a time
+    WF_INJECT_BATCH = 32, // tasks taken from the injector at a time
     WF_STEAL_SPAWNED = 8, // spawned tasks stolen at a time
     WF_WAKE_BACKLOG = 16, // woken tasks that may wait on one worker before a second one is woken for them
     WF_STRIDE_MAX = 1024, // turns between two looks around, however short they are
@@ -72,26 +72,26 @@ struct wf_pace {
 
 // O: the worker itself, whatever stack it is on; A: atomic
 struct wf_worker {
-    struct wf_turn turn;           // O: first (wf_budget)
-    struct wf_sched *sched;        // fixed
-    unsigned index;                // fixed
-    struct wf_thread *thread;      // fixed: the thread's own words; `current` in it is the task that runs
-    struct wf_task *left;          // O: the task that left last, for wf_worker_arrive
-    enum wf_left how;              // O: and how
-    struct wf_stack *dead;         // O: the stack of a task that has ended, until no code runs on it
-    struct wf_stack *reserve;      // fixed: for a task that gets none
-    bool draws;                    // fixed: by lot (draw.c)
-    unsigned next_runs;            // O: tasks run in a row from the next slot
-    uint64_t batch_end;            // O: the ring's tail after the last poll: is that batch worked off?
-    struct wf_pace pace;           // O: look.c
-    uint64_t rng;                  // O
-    struct wf_exceptions *cxx;     // fixed once it runs: of the thread
-    bool searching;                // O: counted in idle.searching
-    bool polling;                  // O: inside the idle source's poll
-    bool unattended;               // O: it has woken up, and wf_worker_attend is still to be called
-    uint64_t slice;                // O: that it has asked for: WF_SLICE_*
-    struct wf_context loop;        // O: the worker's own stack, while a task runs
-    struct wf_header_list headers; // O
+    struct wf_turn turn;               // O: first (wf_budget)
+    struct wf_sched *sched;            // fixed
+    unsigned index;                    // fixed
+    struct wf_thread *thread;          // fixed: the thread's own words; `current` in it is the task that runs
+    struct wf_task *prev;              // O: the task that left last, for wf_worker_finish_switch
+    enum wf_switch_reason prev_reason; // O: and how
+    struct wf_stack *prev_stack;       // O: the stack of a task that has ended, until no code runs on it
+    struct wf_stack *reserve;          // fixed: for a task that gets none
+    bool draws;                        // fixed: by lot (sim.c)
+    unsigned next_runs;                // O: tasks run in a row from the next slot
+    uint64_t batch_end;                // O: the ring's tail after the last poll: is that batch worked off?
+    struct wf_pace pace;               // O: look.c
+    uint64_t rng;                      // O
+    struct wf_exceptions *cxx;         // fixed once it runs: of the thread
+    bool searching;                    // O: counted in idle.searching
+    bool polling;                      // O: inside the idle source's poll
+    bool monitor_unaware;              // O: it has woken up, and wf_worker_notify_monitor is still to be called
+    uint64_t slice;                    // O: that it has asked for: WF_SLICE_*
+    struct wf_context loop;            // O: the worker's own stack, while a task runs
+    struct wf_header_list headers;     // O
     struct wf_stack_pool stacks[WF_STACK_CLASSES]; // O
     uint64_t ids, ids_end;                         // O: task numbers put by for this worker
     pthread_t handle;                              // of wf_sched_start and _stop
@@ -131,7 +131,7 @@ struct wf_sched {
     struct wf_idle idle;
     struct wf_injector injector;
     struct wf_exceptions *(*cxx)(void);                       // fixed: finds those of the calling thread
-    _Alignas(WF_NO_SHARING) _Atomic int32_t ways;             // A: how many workers make way: a hint
+    _Alignas(WF_NO_SHARING) _Atomic int32_t long_turns;       // A: how many workers make way: a hint
     _Atomic bool draining;                                    // A: no new tasks
     _Atomic bool quitting;                                    // A: workers leave when they are dry
     _Alignas(WF_NO_SHARING) _Atomic uint64_t spawned_outside; // A: by threads that are not workers
@@ -149,11 +149,11 @@ extern struct wf_keeper wf_worker_keeper;
 // empty.
 struct wf_task *wf_worker_pick(struct wf_worker *w);
 
-// wf_worker_take_share takes a batch from the injector: the first to run, the others
+// wf_worker_take_injected takes a batch from the injector: the first to run, the others
 // into the ring, where they can be stolen. wf_worker_take_pinned takes one from the
 // inbox; no more, because in the ring it could be stolen. NULL: there is nothing, or
 // another worker is taking.
-struct wf_task *wf_worker_take_share(struct wf_worker *w);
+struct wf_task *wf_worker_take_injected(struct wf_worker *w);
 struct wf_task *wf_worker_take_pinned(struct wf_worker *w);
 
 // wf_worker_idle waits, in the poll if it can have it, until there may be something to
@@ -195,23 +195,23 @@ void wf_worker_ready(struct wf_worker *w, struct wf_task *task);
 // Returns: 0; -ENOMEM.
 WF_MUST_CHECK int wf_worker_make_reserve(struct wf_worker *w);
 
-// wf_worker_arrive finishes what the task that left the worker last could not do
+// wf_worker_finish_switch finishes what the task that left the worker last could not do
 // itself. First thing after each switch.
-void wf_worker_arrive(struct wf_worker *w);
+void wf_worker_finish_switch(struct wf_worker *w);
 
-// wf_worker_attend tells the owner of the poll that this worker is awake again: it may
-// be asleep without bound. It is due when something waits behind the task that runs,
-// and not before: most that wake up run one task and sleep again, and to wake another
-// thread first would delay that task (from a thread outside that completes a future to
-// the task that awaits it: 16.4 us, and 8.3 without; Tokio's 12.8).
-void wf_worker_attend(struct wf_worker *w);
+// wf_worker_notify_monitor tells the owner of the poll that this worker is awake again:
+// it may be asleep without bound. It is due when something waits behind the task that
+// runs, and not before: most that wake up run one task and sleep again, and to wake
+// another thread first would delay that task (from a thread outside that completes a
+// future to the task that awaits it: 16.4 us, and 8.3 without; Tokio's 12.8).
+void wf_worker_notify_monitor(struct wf_worker *w);
 
 // wf_worker_hint wakes a sleeping worker for work in this one's own queues, if there is
 // one and no worker searches.
 void wf_worker_hint(struct wf_worker *w);
 
-// wf_worker_wake_home wakes the one worker that may run what is in its inbox.
-void wf_worker_wake_home(struct wf_worker *home);
+// wf_worker_wake_pinned wakes the one worker that may run what is in its inbox.
+void wf_worker_wake_pinned(struct wf_worker *home);
 
 // wf_sched_notify does so for work in the injector, and cannot miss (idle.h, [I1]).
 void wf_sched_notify(struct wf_sched *s);
@@ -225,24 +225,24 @@ void wf_sched_notify_poller(struct wf_sched *s);
 // chosen.
 void wf_sched_wake_worker(struct wf_sched *s, int worker);
 
-// wf_worker_make_way is called when a task is to run that computed for long in its last
-// turn, and is expected to do so again. A sleeping worker is woken to wait in the poll
-// meanwhile: else the first event would go by way of the reactor thread. And a thread
-// that wakes up on this CPU is to have it at once, above all the one that polls: slices
-// are asked for, the longest by the worker that makes way, the shortest by one that
-// falls asleep meanwhile. Both are given back when a task leaves and it is time to look
-// around: after a long turn, at its end.
-// (Measured when the reactor thread only ticked, a neighbour that computes 20 ms at a
-// time, medians of 9 to 11 rounds: p99 of the others 0.72 ms without all that, 0.15
-// with; p99.9 1.6 ms and 0.6; 1.6 without the short slices, 2.0 without any.)
-void wf_worker_make_way(struct wf_worker *w);
+// wf_worker_expect_long_turn is called when a task is to run that computed for long in
+// its last turn, and is expected to do so again. A sleeping worker is woken to wait in
+// the poll meanwhile: else the first event would go by way of the reactor thread. And a
+// thread that wakes up on this CPU is to have it at once, above all the one that polls:
+// slices are asked for, the longest by the worker that makes way, the shortest by one
+// that falls asleep meanwhile. Both are given back when a task leaves and it is time to
+// look around: after a long turn, at its end. (Measured when the reactor thread only
+// ticked, a neighbour that computes 20 ms at a time, medians of 9 to 11 rounds: p99 of
+// the others 0.72 ms without all that, 0.15 with; p99.9 1.6 ms and 0.6; 1.6 without the
+// short slices, 2.0 without any.)
+void wf_worker_expect_long_turn(struct wf_worker *w);
 
 // wf_worker_note_turn remembers it if the running task, about to leave, did not let go
 // of the worker for long.
 void wf_worker_note_turn(struct wf_worker *w);
 
-// wf_worker_ask_for asks the kernel for slices for the calling worker's thread.
-void wf_worker_ask_for(struct wf_worker *w, uint64_t slice);
+// wf_worker_set_slice asks the kernel for slices for the calling worker's thread.
+void wf_worker_set_slice(struct wf_worker *w, uint64_t slice);
 
 // wf_worker_begin_turn notes that `task` (NULL: none, the worker's own stack) is what
 // runs now.
@@ -254,7 +254,7 @@ static inline void wf_worker_begin_turn(struct wf_worker *w, struct wf_task *tas
         return;
     task->worker = w;
     if (wf_unlikely(wf_task_was_long(task)))
-        wf_worker_make_way(w);
+        wf_worker_expect_long_turn(w);
 }
 
 // Stack overflows are reported by name (overflow.c). wf_overflow_install prepares a

@@ -33,7 +33,7 @@
 //   T2  wf_task_retire's compare-and-swap (release) -> wf_task_wake's (acquire): the
 //       saved registers, and all that the task wrote, are visible to the worker that
 //       resumes it (the queue passes it on)
-//   T3  wf_task_mark's or (release) -> wf_task_cancelled (acquire): why it was
+//   T3  wf_task_set_cancel_pending's or (release) -> wf_task_cancel_pending (acquire): why it was
 //       cancelled
 #ifndef WF_SCHED_TASK_H
 #define WF_SCHED_TASK_H
@@ -48,10 +48,10 @@
 enum {
     WF_TASK_ACTIVE = 1,
     WF_TASK_WOKEN = 2,
-    WF_TASK_CANCEL = 4,   // it, or a scope it is in, was cancelled: look closer. Cleared by the task itself
-    WF_TASK_LIVE = 8,     // from submit to end
-    WF_TASK_DOOMED = 16,  // wf_task_cancel: the task itself was; for good
-    WF_TASK_LONG = 32,    // its last turn was long: so may be the next one. Of the party that has the task
+    WF_TASK_CANCEL_PENDING = 4, // it, or a scope it is in, was cancelled: look closer. Cleared by the task itself
+    WF_TASK_LIVE = 8,           // from submit to end
+    WF_TASK_CANCELLED = 16,     // wf_task_cancel: the task itself was; for good
+    WF_TASK_LONG = 32,          // its last turn was long: so may be the next one. Of the party that has the task
     WF_TASK_STARVED = 64, // it got no stack of its own, and runs on its worker's reserve: it must not park; for good
 };
 
@@ -139,22 +139,22 @@ static inline bool wf_task_note_wake(struct wf_task *t)
     return !(word & WF_TASK_ACTIVE);
 }
 
-// wf_task_mark tells a task to look whether it was cancelled, when it looks next: wake
-// it after that. wf_task_unmark takes that back: called by the running task, which then
-// looks itself.
-static inline void wf_task_mark(struct wf_task *t)
+// wf_task_set_cancel_pending tells a task to look whether it was cancelled, when it
+// looks next: wake it after that. wf_task_clear_cancel_pending takes that back: called
+// by the running task, which then looks itself.
+static inline void wf_task_set_cancel_pending(struct wf_task *t)
 {
-    wf_fetch_or_acq_rel(&t->word, (uint32_t)WF_TASK_CANCEL); // [T3]
+    wf_fetch_or_acq_rel(&t->word, (uint32_t)WF_TASK_CANCEL_PENDING); // [T3]
 }
 
-static inline void wf_task_unmark(struct wf_task *t)
+static inline void wf_task_clear_cancel_pending(struct wf_task *t)
 {
-    wf_fetch_and_acq_rel(&t->word, ~(uint32_t)WF_TASK_CANCEL); // [T3] whose mark is gone, its reason is seen
+    wf_fetch_and_acq_rel(&t->word, ~(uint32_t)WF_TASK_CANCEL_PENDING); // [T3] whose mark is gone, its reason is seen
 }
 
-static inline bool wf_task_cancelled(const struct wf_task *t)
+static inline bool wf_task_cancel_pending(const struct wf_task *t)
 {
-    return wf_load_acquire(&t->word) & WF_TASK_CANCEL; // [T3]
+    return wf_load_acquire(&t->word) & WF_TASK_CANCEL_PENDING; // [T3]
 }
 
 // wf_task_note_long remembers that the running task has computed for long in this turn.
@@ -177,7 +177,7 @@ static inline bool wf_task_was_long(struct wf_task *t)
 // would. wf_task_starved tells whether it is one.
 static inline void wf_task_starve(struct wf_task *t)
 {
-    wf_fetch_or_acq_rel(&t->word, (uint32_t)(WF_TASK_CANCEL | WF_TASK_STARVED)); // [T3]
+    wf_fetch_or_acq_rel(&t->word, (uint32_t)(WF_TASK_CANCEL_PENDING | WF_TASK_STARVED)); // [T3]
 }
 
 static inline bool wf_task_starved(const struct wf_task *t)
@@ -191,10 +191,10 @@ static inline bool wf_task_begun(const struct wf_task *t)
     return t->worker != NULL;
 }
 
-// wf_task_doomed tells whether the task itself was cancelled.
-static inline bool wf_task_doomed(const struct wf_task *t)
+// wf_task_is_cancelled tells whether the task itself was cancelled.
+static inline bool wf_task_is_cancelled(const struct wf_task *t)
 {
-    return wf_load_acquire(&t->word) & WF_TASK_DOOMED; // [T3]
+    return wf_load_acquire(&t->word) & WF_TASK_CANCELLED; // [T3]
 }
 
 #endif

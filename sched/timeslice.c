@@ -5,19 +5,19 @@
 #include "base/clock.h"
 #include "sched/state.h"
 
-void wf_worker_ask_for(struct wf_worker *w, uint64_t slice)
+void wf_worker_set_slice(struct wf_worker *w, uint64_t slice)
 {
     if (slice == w->slice)
         return;
     // relaxed: a hint
-    wf_fetch_add_relaxed(&w->sched->ways, (slice == WF_SLICE_LONG) - (w->slice == WF_SLICE_LONG));
+    wf_fetch_add_relaxed(&w->sched->long_turns, (slice == WF_SLICE_LONG) - (w->slice == WF_SLICE_LONG));
     w->slice = slice;
     wf_slice_ask(slice);
 }
 
-void wf_worker_make_way(struct wf_worker *w)
+void wf_worker_expect_long_turn(struct wf_worker *w)
 {
-    wf_worker_ask_for(w, WF_SLICE_LONG);
+    wf_worker_set_slice(w, WF_SLICE_LONG);
     wf_worker_hint(w);
 }
 
@@ -35,7 +35,7 @@ void wf_worker_note_turn(struct wf_worker *w)
 {
     struct wf_task *task = w->thread->current;
 
-    wf_worker_ask_for(w, WF_SLICE_USUAL);
+    wf_worker_set_slice(w, WF_SLICE_USUAL);
     if (task && was_long(w)) {
         wf_store_relaxed(&w->overdue, false); // relaxed: a hint
         wf_task_note_long(task);

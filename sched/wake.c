@@ -42,7 +42,7 @@ void wf_sched_notify_poller(struct wf_sched *s)
 }
 
 // As [I1], with the inbox for the injector.
-void wf_worker_wake_home(struct wf_worker *home)
+void wf_worker_wake_pinned(struct wf_worker *home)
 {
     struct wf_sched *s = home->sched;
 
@@ -52,13 +52,13 @@ void wf_worker_wake_home(struct wf_worker *home)
         wf_sched_notify(s);
 }
 
-void wf_worker_attend(struct wf_worker *w)
+void wf_worker_notify_monitor(struct wf_worker *w)
 {
     const struct wf_idle_source *source = &w->sched->cfg.idle;
 
-    w->unattended = false;
-    if (source->attend)
-        source->attend(source->self);
+    w->monitor_unaware = false;
+    if (source->notify_awake)
+        source->notify_awake(source->self);
 }
 
 void wf_sched_batch_begin(struct wf_sched *s)

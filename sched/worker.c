@@ -29,8 +29,8 @@ static struct wf_task *search(struct wf_worker *w)
 // wakes another worker if work is left.
 static void found(struct wf_worker *w)
 {
-    if (w->unattended && (wf_ring_size(&w->ring) > 0 || wf_deque_size(&w->deque) > 0))
-        wf_worker_attend(w);
+    if (w->monitor_unaware && (wf_ring_size(&w->ring) > 0 || wf_deque_size(&w->deque) > 0))
+        wf_worker_notify_monitor(w);
     if (!w->searching)
         return;
     w->searching = false;
@@ -81,15 +81,15 @@ static void rest_until_woken(struct wf_worker *w, bool polling)
 
 void wf_worker_idle(struct wf_worker *w)
 {
-    if (w->unattended && wf_depot_has_news(&w->sched->depot)) // only the monitor trims the depot
-        wf_worker_attend(w);
-    int32_t others = wf_load_relaxed(&w->sched->ways) - (w->slice == WF_SLICE_LONG); // relaxed: a hint
-    wf_worker_ask_for(w, others > 0 ? WF_SLICE_SHORT : WF_SLICE_USUAL);
+    if (w->monitor_unaware && wf_depot_needs_trim(&w->sched->depot)) // only the monitor trims the depot
+        wf_worker_notify_monitor(w);
+    int32_t others = wf_load_relaxed(&w->sched->long_turns) - (w->slice == WF_SLICE_LONG); // relaxed: a hint
+    wf_worker_set_slice(w, others > 0 ? WF_SLICE_SHORT : WF_SLICE_USUAL);
     bool polling = wf_worker_borrow(w);
 
     if (wf_parker_prepare(&w->parker, polling ? WF_PARKER_ELSEWHERE : WF_PARKER_IN_FUTEX))
         rest_until_woken(w, polling);
-    w->unattended = true;
+    w->monitor_unaware = true;
     wf_bump(&w->parks, 1);
     if (!polling)
         return;
@@ -105,7 +105,8 @@ static struct wf_task *find_now(struct wf_worker *w)
 {
     struct wf_task *task = wf_worker_is_due(w) ? wf_worker_look_around(w) : NULL;
 
-    if (!task && !(task = wf_worker_pick(w)) && !(task = wf_worker_take_pinned(w)) && !(task = wf_worker_take_share(w)))
+    if (!task && !(task = wf_worker_pick(w)) && !(task = wf_worker_take_pinned(w)) &&
+        !(task = wf_worker_take_injected(w)))
         task = search(w);
     return task;
 }
@@ -170,8 +171,8 @@ void *wf_worker_main(void *arg)
         wf_context_switch(&w->loop, &task->context, w, false);
         // A yielding task is queued after the events that arrived while it ran, so it
         // is not queued before them.
-        task = w->how == WF_LEFT_YIELDED && wf_worker_is_due(w) ? wf_worker_look_around(w) : NULL;
-        wf_worker_arrive(w);
+        task = w->prev_reason == WF_SWITCH_YIELDED && wf_worker_is_due(w) ? wf_worker_look_around(w) : NULL;
+        wf_worker_finish_switch(w);
     }
     w->thread->worker = NULL;
     wf_overflow_leave(w);

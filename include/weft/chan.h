@@ -18,7 +18,8 @@
 #define WEFT_CHAN_H
 
 #include <weft/base.h>
-#include <weft/cast.h>
+#include <weft/broadcast.h>
+#include <weft/watch.h>
 
 WEFT_BEGIN_DECLS
 

@@ -2,21 +2,21 @@
 //
 // Its memory belongs to its holders: all references together are one holder, and each
 // receiver is one. The last holder frees it.
-#include <weft/cast.h>
+#include <weft/broadcast.h>
 
 #include <errno.h>
 #include <limits.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "runtime/chan/cast.h"
+#include "runtime/chan/bcast.h"
 
 // L: under cast.lock
 struct weft_broadcast {
-    struct wf_cast cast; // first
-    uint64_t refs;       // L
-    uint64_t receivers;  // L
-    uint64_t holders;    // L
+    struct wf_bcast cast; // first
+    uint64_t refs;        // L
+    uint64_t receivers;   // L
+    uint64_t holders;     // L
 };
 
 // O: the receiving task or thread, one at a time; A: atomic
@@ -32,7 +32,7 @@ int weft_broadcast_new(weft_broadcast **out, size_t elem_size, size_t capacity)
 {
     if (capacity == 0)
         return -EINVAL;
-    weft_broadcast *b = wf_cast_new(sizeof(*b), elem_size, capacity);
+    weft_broadcast *b = wf_bcast_new(sizeof(*b), elem_size, capacity);
     if (!b)
         return -ENOMEM;
     b->refs = b->holders = 1;
@@ -66,7 +66,7 @@ void weft_broadcast_unref(weft_broadcast *b)
     bool last = --b->refs == 0;
     wf_lock_release(&b->cast.lock);
     if (last) {
-        wf_cast_close(&b->cast);
+        wf_bcast_close(&b->cast);
         drop_holder(b);
     }
 }
@@ -78,19 +78,19 @@ int weft_broadcast_send(weft_broadcast *b, const void *elem)
     uint64_t count = 0;
 
     wf_lock_acquire(&b->cast.lock);
-    bool closed = wf_cast_closed(&b->cast);
+    bool closed = wf_bcast_closed(&b->cast);
     int receivers = b->receivers < INT_MAX ? (int)b->receivers : INT_MAX;
     if (!closed && receivers > 0)
-        count = wf_cast_put(&b->cast, elem);
+        count = wf_bcast_put(&b->cast, elem);
     wf_lock_release(&b->cast.lock);
     if (count)
-        wf_cast_tell(&b->cast, count);
+        wf_bcast_tell(&b->cast, count);
     return closed ? -EPIPE : receivers;
 }
 
 void weft_broadcast_close(weft_broadcast *b)
 {
-    wf_cast_close(&b->cast);
+    wf_bcast_close(&b->cast);
 }
 
 // --- Receiving -----------------------------------------------------------------------
@@ -135,7 +135,7 @@ void weft_broadcast_unsubscribe(weft_receiver *r)
 // skip advances to the oldest message that was kept.
 static int skip(weft_receiver *r, uint64_t *lost)
 {
-    uint64_t oldest = wf_cast_oldest(&r->from->cast);
+    uint64_t oldest = wf_bcast_oldest(&r->from->cast);
 
     if (lost)
         *lost = oldest - r->next;
@@ -145,13 +145,13 @@ static int skip(weft_receiver *r, uint64_t *lost)
 
 static int take_message(weft_receiver *r, void *elem, uint64_t *lost)
 {
-    bool closed = wf_cast_closed(&r->from->cast);
+    bool closed = wf_bcast_closed(&r->from->cast);
 
-    switch (wf_cast_get(&r->from->cast, r->next, elem)) {
-    case WF_CAST_GOT:
+    switch (wf_bcast_get(&r->from->cast, r->next, elem)) {
+    case WF_BCAST_GOT:
         r->next++;
         return 0;
-    case WF_CAST_LOST:
+    case WF_BCAST_LOST:
         return skip(r, lost);
     default:
         return closed ? -EPIPE : -EAGAIN;
@@ -172,10 +172,10 @@ static int wait_and_take(weft_receiver *r, void *elem, uint64_t *lost)
 
     wf_store_relaxed(&r->waiting, true); // relaxed: see expect_mine
     do {
-        uintptr_t seen = wf_cast_seen(&r->from->cast);
+        uintptr_t seen = wf_bcast_seen(&r->from->cast);
         got = take_message(r, elem, lost);
         if (got == -EAGAIN)
-            err = wf_cast_wait(&r->from->cast, self, seen, "broadcast");
+            err = wf_bcast_wait(&r->from->cast, self, seen, "broadcast");
     } while (got == -EAGAIN && !err);
     wf_store_relaxed(&r->waiting, false); // relaxed: see expect_mine
     return err ? err : got;
@@ -190,6 +190,6 @@ int weft_broadcast_recv(weft_receiver *r, void *elem, uint64_t *lost)
     err = take_message(r, elem, lost);
     if (err == -EAGAIN)
         return wait_and_take(r, elem, lost);
-    wf_spend();
+    wf_budget_consume_self();
     return err;
 }

@@ -217,7 +217,7 @@ WF_NOINLINE static int grow_buffer(weft_chan *c)
 // spend ends a call that did not park.
 static inline int spend(struct wf_task *self, int result)
 {
-    wf_wait_spend(self);
+    wf_budget_consume(self);
     return result;
 }
 
@@ -307,9 +307,9 @@ WF_NOINLINE static int wait_in(weft_chan *c, struct wf_list *queue, struct wf_ch
 
 int weft_chan_send(weft_chan *c, const void *elem)
 {
-    struct wf_task *self = wf_wait_self("weft_chan_send");
+    struct wf_task *self = wf_require_task("weft_chan_send");
     struct wf_chan_waiter *peer = NULL;
-    int err = wf_wait_cut(self);
+    int err = wf_check_cancel(self);
 
     if (wf_unlikely(err != 0))
         return err;
@@ -326,10 +326,10 @@ int weft_chan_send(weft_chan *c, const void *elem)
 
 int weft_chan_recv(weft_chan *c, void *elem)
 {
-    struct wf_task *self = wf_wait_self("weft_chan_recv");
+    struct wf_task *self = wf_require_task("weft_chan_recv");
     struct wf_chan_waiter *peer = NULL;
     struct wf_block *drained = NULL;
-    int err = wf_wait_cut(self);
+    int err = wf_check_cancel(self);
 
     if (wf_unlikely(err != 0))
         return err;

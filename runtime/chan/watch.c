@@ -1,11 +1,11 @@
 // Watch: a cast of which only the last message is read. The version of a value is the
 // number of messages up to it.
-#include <weft/cast.h>
+#include <weft/watch.h>
 
 #include <errno.h>
 
 #include "base/mem.h"
-#include "runtime/chan/cast.h"
+#include "runtime/chan/bcast.h"
 
 // A reader is overtaken if this many less one values are set while it copies: then it
 // begins again.
@@ -13,18 +13,18 @@ enum { VALUES_KEPT = 4 };
 
 // L: under cast.lock
 struct weft_watch {
-    struct wf_cast cast; // first
-    uint64_t refs;       // L
+    struct wf_bcast cast; // first
+    uint64_t refs;        // L
 };
 
 int weft_watch_new(weft_watch **out, size_t elem_size, const void *initial)
 {
-    weft_watch *w = wf_cast_new(sizeof(*w), elem_size, VALUES_KEPT);
+    weft_watch *w = wf_bcast_new(sizeof(*w), elem_size, VALUES_KEPT);
     if (!w)
         return -ENOMEM;
     w->refs = 1;
     wf_lock_acquire(&w->cast.lock);
-    (void)wf_cast_put(&w->cast, initial);
+    (void)wf_bcast_put(&w->cast, initial);
     wf_lock_release(&w->cast.lock);
     *out = w;
     return 0;
@@ -54,18 +54,18 @@ int weft_watch_set(weft_watch *w, const void *elem)
     uint64_t count = 0;
 
     wf_lock_acquire(&w->cast.lock);
-    if (!wf_cast_closed(&w->cast))
-        count = wf_cast_put(&w->cast, elem);
+    if (!wf_bcast_closed(&w->cast))
+        count = wf_bcast_put(&w->cast, elem);
     wf_lock_release(&w->cast.lock);
     if (!count)
         return -EPIPE;
-    wf_cast_tell(&w->cast, count);
+    wf_bcast_tell(&w->cast, count);
     return 0;
 }
 
 void weft_watch_close(weft_watch *w)
 {
-    wf_cast_close(&w->cast);
+    wf_bcast_close(&w->cast);
 }
 
 // latest copies the latest value. Returns: its version.
@@ -74,8 +74,8 @@ static uint64_t latest(const weft_watch *w, void *elem)
     uint64_t version;
 
     do {
-        version = wf_cast_full(&w->cast);
-    } while (wf_cast_get(&w->cast, version - 1, elem) != WF_CAST_GOT);
+        version = wf_bcast_full(&w->cast);
+    } while (wf_bcast_get(&w->cast, version - 1, elem) != WF_BCAST_GOT);
     return version;
 }
 
@@ -89,9 +89,9 @@ void weft_watch_get(const weft_watch *w, void *elem, uint64_t *version)
 // copy_newer copies the value if its version differs from *version.
 static int copy_newer(const weft_watch *w, void *elem, uint64_t *version)
 {
-    bool closed = wf_cast_closed(&w->cast);
+    bool closed = wf_bcast_closed(&w->cast);
 
-    if (wf_cast_full(&w->cast) == *version)
+    if (wf_bcast_full(&w->cast) == *version)
         return closed ? -EPIPE : -EAGAIN;
     *version = latest(w, elem);
     return 0;
@@ -99,19 +99,19 @@ static int copy_newer(const weft_watch *w, void *elem, uint64_t *version)
 
 int weft_watch_wait(weft_watch *w, void *elem, uint64_t *version)
 {
-    struct wf_task *self = wf_wait_self("weft_watch_wait");
-    int err = wf_wait_cut(self);
+    struct wf_task *self = wf_require_task("weft_watch_wait");
+    int err = wf_check_cancel(self);
     bool parked = false;
 
     while (!err) {
-        uintptr_t seen = wf_cast_seen(&w->cast);
+        uintptr_t seen = wf_bcast_seen(&w->cast);
         err = copy_newer(w, elem, version);
         if (err != -EAGAIN) {
             if (!parked)
-                wf_spend();
+                wf_budget_consume_self();
             return err;
         }
-        err = wf_cast_wait(&w->cast, self, seen, "watch");
+        err = wf_bcast_wait(&w->cast, self, seen, "watch");
         parked = true;
     }
     return err;

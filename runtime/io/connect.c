@@ -250,7 +250,7 @@ static int connect_ready(struct wf_ready *r, connect_fn *how, const struct socka
     if (err == -EINPROGRESS)
         return (int)wf_ready_run(r, sys_connected, NULL, NULL, 0);
     if (err == 0 && !r->parked)
-        wf_spend();
+        wf_budget_consume_self();
     return err;
 }
 

@@ -34,7 +34,7 @@ static int await(struct wf_ready *r, struct wf_cell *const *cells, int n)
 
     if (wf_ask_push(nodes, r, cells, n)) {
         r->parked = true;
-        while (!wf_ask_chosen(nodes, n) && !(err = wf_wait_cut(r->self)))
+        while (!wf_ask_chosen(nodes, n) && !(err = wf_check_cancel(r->self)))
             wf_wait_park(r->self, r->call, r->fd);
         if (wf_ask_pull(nodes, r, cells, n))
             err = 0; // completion wins
@@ -130,6 +130,6 @@ int weft_poll(int fd, short events)
         ready = poll_until_ready(&a);
     } while (wf_unlikely(ready == -EBADF) && wf_ready_anew(&a.r));
     if (!a.r.parked)
-        wf_spend();
+        wf_budget_consume_self();
     return ready;
 }

@@ -91,7 +91,7 @@ int wf_ready_pause(struct wf_ready *r, weft_time deadline)
     r->parked = true;
     err = wf_wait_cells(&cell, 1, deadline, r->call, r->fd);
     if (err == -ETIMEDOUT)
-        err = wf_wait_cut(r->self); // or a scope's deadline?
+        err = wf_check_cancel(r->self); // or a scope's deadline?
     return err < 0 ? err : wf_ready_confirm(r);
 }
 
@@ -276,7 +276,7 @@ int wf_ready_fix(struct wf_ready *r)
 
 int wf_ready_again(struct wf_ready *r)
 {
-    int err = wf_wait_cut(r->self);
+    int err = wf_check_cancel(r->self);
 
     if (err == 0)
         err = wf_ready_fix(r);
@@ -460,7 +460,7 @@ ssize_t wf_ready_calls(struct wf_ready *r, const struct wf_file_calls *calls, vo
         ssize_t result = attempt(r, calls, args);
         if (result != -EAGAIN && result != WF_TRY_LATER) {
             if (!r->parked)
-                wf_wait_spend(r->self);
+                wf_budget_consume(r->self);
             return result;
         }
         int err = result == -EAGAIN || !r->source ? wf_ready_wait(r) : wf_ready_back_off(r);

@@ -159,12 +159,12 @@ static inline void wf_ready_find(struct wf_ready *r)
 // Returns: 0; -ECANCELED.
 static inline int wf_ready_open(struct wf_ready *r, int fd, enum wf_direction direction, const char *call)
 {
-    *r = (struct wf_ready){ .self = wf_wait_self(call),
+    *r = (struct wf_ready){ .self = wf_require_task(call),
                             .fd = fd,
                             .direction = direction,
                             .call = call,
                             .asks = direction == WF_WRITE ? POLLOUT : 0 };
-    int err = wf_wait_cut(r->self);
+    int err = wf_check_cancel(r->self);
     if (wf_likely(err == 0))
         wf_ready_find(r);
     return err;
@@ -271,7 +271,7 @@ __attribute__((always_inline)) static inline ssize_t wf_ready_run(struct wf_read
     if (result > 0 && (size_t)result < full && (!into || wf_ready_holds(r, into, full)))
         wf_ready_short(r);
     if (!r->parked)
-        wf_wait_spend(r->self);
+        wf_budget_consume(r->self);
     return result;
 }
 
@@ -307,7 +307,7 @@ int wf_poll_now(int fd, short events);
 static inline ssize_t wf_ready_once(int fd, wf_ready_try *fn, void *args)
 {
     ssize_t result = fn(fd, args);
-    wf_spend();
+    wf_budget_consume_self();
     return result;
 }
 

@@ -63,7 +63,8 @@ static void dump_task(struct wf_task *task, void *arg)
     if (l.what && n < (int)sizeof(line)) // a descriptor's number, a task's, or the address of an object
         n += snprintf(line + n, sizeof(line) - (size_t)n, l.on >> 32 ? " %#llx" : " %lld", (long long)l.on);
     if (n < (int)sizeof(line))
-        n += snprintf(line + n, sizeof(line) - (size_t)n, "%s\n", l.word & WF_TASK_CANCEL ? " (cancelled)" : "");
+        n +=
+            snprintf(line + n, sizeof(line) - (size_t)n, "%s\n", l.word & WF_TASK_CANCEL_PENDING ? " (cancelled)" : "");
     print(d->fd, line, n, sizeof(line));
     d->tasks++;
 }

@@ -380,7 +380,7 @@ static int wait_all(struct select *s)
             return i;
         if (s->armed && wf_timer_fired(&s->timer) && decide_case(s, s->first) && report_case(&s->cases[s->first], 0))
             return s->first;
-        err = wf_wait_cut(s->task);
+        err = wf_check_cancel(s->task);
         if (err < 0 && decide_case(s, s->n))
             return err;
         if (wf_choice_won(&s->choice, &number))
@@ -444,7 +444,7 @@ int weft_select(weft_case *c, size_t n)
     s.used = s.cells = s.armed = false;
     int i = look_at_cases(&s);
     if (i != NONE)
-        wf_spend();
+        wf_budget_consume_self();
     else
         i = join_and_wait(&s);
     leave_all(&s);

@@ -52,7 +52,7 @@ static int make_runtime(struct wf_test *t)
 {
     weft_config asked = WEFT_CONFIG_INIT, full;
     struct wf_idle_source idle = wf_test_idle_source(t);
-    struct wf_draw_hooks hooks = { .self = t, .go_on = go_on, .drawn = drawn, .pass_time = wf_test_pass_time };
+    struct wf_sim_hooks hooks = { .self = t, .go_on = go_on, .drawn = drawn, .pass_time = wf_test_pass_time };
 
     asked.workers = 1;
     asked.stack_size = t->cfg.stack_size;
@@ -64,7 +64,7 @@ static int make_runtime(struct wf_test *t)
         return err;
     wf_pool_hold(t->rt->blocking);
     t->reactor = wf_reactor_idle_source(t->rt->reactor);
-    err = wf_draw_new(&t->draw, t->rt->sched, &hooks);
+    err = wf_sim_new(&t->draw, t->rt->sched, &hooks);
     if (err)
         weft_rt_free(t->rt);
     return err;
@@ -74,7 +74,7 @@ static void begin_run(struct wf_test *t, uint64_t seed)
 {
     wf_store_relaxed(&t->clock.now, WEFT_TEST_START); // relaxed: base/clock.h
     wf_reactor_rewind(t->rt->reactor);
-    wf_draw_begin(t->draw, seed);
+    wf_sim_begin(t->draw, seed);
     t->seed = seed;
     t->trace = 0;
     t->rng = wf_rand_seed(seed, 2); // 0 and 1 are the scheduler's
@@ -89,7 +89,7 @@ static int run_once(struct wf_test *t, uint64_t seed, weft_fn *fn, void *arg)
     int result = wf_task_spawn(t->rt, &t->first, NULL, NULL, fn, arg);
     if (result)
         return result;
-    wf_draw_run(t->draw);
+    wf_sim_run(t->draw);
     result = t->deadlock ? -EDEADLK : (int)t->first->done.weft_value;
     weft_detach(t->first);
     return result;
@@ -127,7 +127,7 @@ static int run_all(const weft_test_config *cfg, uint64_t first, unsigned n, bool
         result = run_seeds(&t, first, n, fn, arg);
         if (result < 0 && name)
             name_failed(result, t.seed);
-        wf_draw_free(t.draw);
+        wf_sim_free(t.draw);
         weft_rt_free(t.rt);
     }
     wf_clock_use(before);

@@ -1,5 +1,5 @@
 // A test run: a runtime without threads. The calling thread is its worker, by lot
-// (sched/draw.c), and its clock is moved by hand. What the files of runtime/sim/
+// (sched/sim.c), and its clock is moved by hand. What the files of runtime/sim/
 // share.
 #ifndef WF_RUNTIME_TEST_TEST_H
 #define WF_RUNTIME_TEST_TEST_H
@@ -13,7 +13,7 @@
 struct wf_test {
     weft_test_config cfg;          // fixed
     weft_rt *rt;                   // fixed
-    struct wf_draw *draw;          // fixed
+    struct wf_sim *draw;           // fixed
     struct wf_idle_source reactor; // fixed: its poll
     struct wf_clock clock;         // A: written by this thread, read by blocking calls, too
 

@@ -56,15 +56,15 @@ static bool arrive(struct wf_barrier *b, struct wf_waiter *w, struct wf_list *ta
 
 int weft_barrier_wait(weft_barrier *b)
 {
-    struct wf_task *self = wf_wait_self("weft_barrier_wait");
+    struct wf_task *self = wf_require_task("weft_barrier_wait");
     struct wf_barrier *barrier = barrier_of(b);
     struct wf_waiter w;
     struct wf_list taken;
-    int err = wf_wait_cut(self);
+    int err = wf_check_cancel(self);
 
     if (err)
         return err;
-    wf_wait_spend(self);
+    wf_budget_consume(self);
     wf_waiter_init(&w, self);
     wf_list_init(&taken);
     if (arrive(barrier, &w, &taken)) {

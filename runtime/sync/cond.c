@@ -48,10 +48,10 @@ static void join_cond(struct wf_cond *c, struct wf_waiter *w, weft_mutex *m)
 
 int weft_cond_wait(weft_cond *c, weft_mutex *m)
 {
-    struct wf_task *self = wf_wait_self("weft_cond_wait");
+    struct wf_task *self = wf_require_task("weft_cond_wait");
     struct wf_cond *cond = cond_of(c);
     struct wf_waiter w;
-    int err = wf_wait_cut(self);
+    int err = wf_check_cancel(self);
 
     if (wf_unlikely(!wf_mutex_held(m, self)))
         wf_misuse("weft_cond_wait: the task does not hold the mutex");

@@ -196,12 +196,12 @@ static WF_NOINLINE int lock_mutex_slowly(struct wf_mutex *m, struct wf_task *sel
 
 int weft_mutex_lock(weft_mutex *m)
 {
-    struct wf_task *self = wf_wait_self("weft_mutex_lock");
-    int err = wf_wait_cut(self);
+    struct wf_task *self = wf_require_task("weft_mutex_lock");
+    int err = wf_check_cancel(self);
 
     if (wf_unlikely(err))
         return err;
-    wf_wait_spend(self);
+    wf_budget_consume(self);
     return wf_likely(take_mutex(mutex_of(m), self, 0)) ? 0 : lock_mutex_slowly(mutex_of(m), self, false);
 }
 
@@ -213,7 +213,7 @@ void wf_mutex_lock_shielded(weft_mutex *m, struct wf_task *self)
 
 int weft_mutex_try_lock(weft_mutex *m)
 {
-    return take_mutex(mutex_of(m), wf_wait_self("weft_mutex_try_lock"), 0) ? 0 : -EBUSY;
+    return take_mutex(mutex_of(m), wf_require_task("weft_mutex_try_lock"), 0) ? 0 : -EBUSY;
 }
 
 // --- Unlock --------------------------------------------------------------------------
@@ -245,7 +245,7 @@ static WF_NOINLINE bool pass_mutex_on(struct wf_mutex *m)
 
 void weft_mutex_unlock(weft_mutex *m)
 {
-    struct wf_task *self = wf_wait_self("weft_mutex_unlock");
+    struct wf_task *self = wf_require_task("weft_mutex_unlock");
     struct wf_mutex *mutex = mutex_of(m);
     uintptr_t word = wf_load_relaxed(&mutex->word); // relaxed: the compare-and-swap confirms it
 

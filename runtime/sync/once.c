@@ -101,12 +101,12 @@ static int do_slowly(struct wf_once *o, struct wf_task *self, weft_fn *fn, void 
 
 int weft_once_do(weft_once *o, weft_fn *fn, void *arg)
 {
-    struct wf_task *self = wf_wait_self("weft_once_do");
-    int err = wf_wait_cut(self);
+    struct wf_task *self = wf_require_task("weft_once_do");
+    int err = wf_check_cancel(self);
 
     if (wf_unlikely(err))
         return err;
-    wf_wait_spend(self);
+    wf_budget_consume(self);
     if (wf_likely(wf_load_acquire(&once_of(o)->word) == DONE)) // [O1]
         return 0;
     return do_slowly(once_of(o), self, fn, arg);

@@ -158,12 +158,12 @@ static WF_NOINLINE int lock_rwlock_slowly(struct wf_rwlock *l, struct wf_task *s
 
 static inline int lock_as(weft_rwlock *l, bool writes, const char *call)
 {
-    struct wf_task *self = wf_wait_self(call);
-    int err = wf_wait_cut(self);
+    struct wf_task *self = wf_require_task(call);
+    int err = wf_check_cancel(self);
 
     if (wf_unlikely(err))
         return err;
-    wf_wait_spend(self);
+    wf_budget_consume(self);
     return wf_likely(try_lock(rwlock_of(l), self, writes)) ? 0 : lock_rwlock_slowly(rwlock_of(l), self, writes);
 }
 
@@ -179,12 +179,12 @@ int weft_rwlock_write_lock(weft_rwlock *l)
 
 int weft_rwlock_try_read_lock(weft_rwlock *l)
 {
-    return try_lock(rwlock_of(l), wf_wait_self("weft_rwlock_try_read_lock"), false) ? 0 : -EBUSY;
+    return try_lock(rwlock_of(l), wf_require_task("weft_rwlock_try_read_lock"), false) ? 0 : -EBUSY;
 }
 
 int weft_rwlock_try_write_lock(weft_rwlock *l)
 {
-    return try_lock(rwlock_of(l), wf_wait_self("weft_rwlock_try_write_lock"), true) ? 0 : -EBUSY;
+    return try_lock(rwlock_of(l), wf_require_task("weft_rwlock_try_write_lock"), true) ? 0 : -EBUSY;
 }
 
 // --- Unlock --------------------------------------------------------------------------
@@ -239,11 +239,11 @@ static inline void unlock_as(struct wf_rwlock *l, uintptr_t share)
 
 void weft_rwlock_read_unlock(weft_rwlock *l)
 {
-    wf_wait_self("weft_rwlock_read_unlock");
+    wf_require_task("weft_rwlock_read_unlock");
     unlock_as(rwlock_of(l), READER);
 }
 
 void weft_rwlock_write_unlock(weft_rwlock *l)
 {
-    unlock_as(rwlock_of(l), writer(wf_wait_self("weft_rwlock_write_unlock")));
+    unlock_as(rwlock_of(l), writer(wf_require_task("weft_rwlock_write_unlock")));
 }

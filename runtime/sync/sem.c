@@ -133,13 +133,13 @@ static WF_NOINLINE int acquire_slowly(struct wf_sem *sem, size_t n, struct wf_ta
 
 int weft_sem_acquire(weft_sem *s, size_t n)
 {
-    struct wf_task *self = wf_wait_self("weft_sem_acquire");
+    struct wf_task *self = wf_require_task("weft_sem_acquire");
     struct wf_sem *sem = sem_of(s);
-    int err = wf_wait_cut(self);
+    int err = wf_check_cancel(self);
 
     if (wf_unlikely(err))
         return err;
-    wf_wait_spend(self);
+    wf_budget_consume(self);
     return wf_likely(try_acquire(sem, check_count(n, "weft_sem_acquire"))) ? 0 : acquire_slowly(sem, n, self);
 }
 

@@ -21,7 +21,7 @@ enum { HANDLE_GIVEN_BACK, HANDLE_HELD, HANDLE_NEVER_WAS };
 
 // untidy is called when a body has returned and left something behind. What destructors
 // of values do is inside the task's scopes still.
-static void untidy(struct weft_task *task, const struct wf_level *outside)
+static void untidy(struct weft_task *task, const struct wf_cancel_node *outside)
 {
     if (task->life.inner != outside)
         wf_misuse("a task's body returned with a scope open: weft_scope_close waits for its children");
@@ -31,7 +31,7 @@ static void untidy(struct weft_task *task, const struct wf_level *outside)
 }
 
 // run_fn runs the body, which must leave the task as it found it.
-__attribute__((always_inline)) static inline int run_fn(struct weft_task *task, const struct wf_level *outside,
+__attribute__((always_inline)) static inline int run_fn(struct weft_task *task, const struct wf_cancel_node *outside,
                                                         weft_fn *fn, void *arg)
 {
     int result = fn(arg);
@@ -114,7 +114,7 @@ int wf_task_spawn(struct weft_rt *rt, struct weft_task **out, const weft_spawn_o
     task->birth.home = home;
     wf_debug_assert(task->core.shields == 0); // as its last user left it, or it would not have ended
     if (wf_unlikely(home != NULL))
-        wf_scope_expect(home);
+        wf_scope_child_add(home);
     wf_store_relaxed(&task->core.handle, out ? HANDLE_HELD : HANDLE_NEVER_WAS); // relaxed: no other thread has it yet
     if (out)
         *out = task; // before it can run: a task may look at its own handle there
@@ -149,7 +149,7 @@ int weft_spawn_with(weft_task **out, const weft_spawn_opts *o, weft_fn *fn, void
 
 int weft_scope_spawn(weft_scope *scope, weft_fn *fn, void *arg)
 {
-    struct weft_task *self = wf_weft_task(wf_wait_self("weft_scope_spawn"));
+    struct weft_task *self = wf_weft_task(wf_require_task("weft_scope_spawn"));
     return wf_unlikely(wf_task_starved(&self->core))
                ? -ENOMEM
                : wf_task_spawn(self->rt, NULL, NULL, wf_scope_inside(scope), fn, arg);
@@ -167,12 +167,12 @@ static void take_handle(weft_task *t, const char *call)
 
 int weft_join(weft_task *t, int *result)
 {
-    struct wf_task *self = wf_wait_self("weft_join");
+    struct wf_task *self = wf_require_task("weft_join");
 
     if (&t->core == self)
         wf_misuse("weft_join: a task cannot join itself");
     take_handle(t, "weft_join");
-    int err = wf_wait_cut(self);
+    int err = wf_check_cancel(self);
     if (wf_likely(!err) && !wf_cell_value(wf_future_cell(&t->done)))
         err = wf_wait_as(self, wf_future_cell(&t->done), "join task", (intptr_t)t->core.id);
     if (err) {
@@ -210,8 +210,8 @@ bool weft_task_done(const weft_task *t)
 
 int weft_yield(void)
 {
-    struct wf_task *self = wf_wait_self("weft_yield");
-    int err = wf_wait_would_cut(self);
+    struct wf_task *self = wf_require_task("weft_yield");
+    int err = wf_check_cancel_no_preempt(self);
     return wf_unlikely(err) ? err : wf_yield(self);
 }
 
@@ -239,5 +239,5 @@ WF_NOINLINE int weft_errno(void)
 bool weft_cancelled(void)
 {
     struct wf_task *self = wf_self();
-    return self && wf_wait_would_cut(self);
+    return self && wf_check_cancel_no_preempt(self);
 }

@@ -9,7 +9,7 @@
 // The levels lie on the stacks of the tasks that opened them, and exist while anything
 // is inside: so a task may read them at any time, without a lock. Only these change:
 //   - `cut` of a scope: 0, then permanently the error of calls inside;
-//   - WF_TASK_DOOMED of a task: set by weft_task_cancel, permanently;
+//   - WF_TASK_CANCELLED of a task: set by weft_task_cancel, permanently;
 //   - the clock, which ends a shield's grace.
 // A task that runs on the reserve stack (WF_TASK_STARVED) is cancelled from its first
 // call to its last, shield or not: it cannot park. It has no children, because it
@@ -17,7 +17,7 @@
 // the scope that caused it. The first cancelled level on the way up decides; a shield
 // hides all levels outside it.
 //
-// The mark in the task word (wf_task_mark) makes a task walk up; without the mark a
+// The mark in the task word (wf_task_set_cancel_pending) makes a task walk up; without the mark a
 // call costs one load. The canceller sets `cut` or DOOMED first, then marks and wakes
 // the nearest tasks:
 //
@@ -26,7 +26,7 @@
 //        weft_task_cancel ---------> the task
 //
 // A task that finds itself cancelled propagates that to the children of its open scopes
-// (pass_on). So a cancel of a whole tree costs each task the work for its own children,
+// (propagate). So a cancel of a whole tree costs each task the work for its own children,
 // and no thread needs to know, or lock, the tree. A parked task looks when it is woken;
 // even a shielded wait looks, and then continues. A computing task looks at its next
 // call.
@@ -54,20 +54,20 @@ enum { TELL_AT_ONCE = 64 /* children a hold of the lock */ };
 
 // --- Looking -------------------------------------------------------------------------
 
-static int doomed(const struct weft_task *task)
+static int is_cancelled(const struct weft_task *task)
 {
-    return wf_task_doomed(&task->core) ? -ECANCELED : 0;
+    return wf_task_is_cancelled(&task->core) ? -ECANCELED : 0;
 }
 
-// look_up walks up from `level` (NULL: from outside any scope of `task`).
-static int look_up(const struct wf_level *level, const struct weft_task *task, int64_t now)
+// resolve_from walks up from `level` (NULL: from outside any scope of `task`).
+static int resolve_from(const struct wf_cancel_node *level, const struct weft_task *task, int64_t now)
 {
     if (wf_unlikely(wf_task_starved(&task->core)))
         return -ENOMEM;
     for (; level; level = level->outer) {
         task = level->task;
         if (!level->is_scope) {
-            if (doomed(task))
+            if (is_cancelled(task))
                 return -ECANCELED;
             continue;
         }
@@ -78,12 +78,12 @@ static int look_up(const struct wf_level *level, const struct weft_task *task, i
         if (now < s->shielded_until)
             return 0;
     }
-    return doomed(task);
+    return is_cancelled(task);
 }
 
-int wf_cancel_outside(const struct wf_level *from, const struct weft_task *task)
+int wf_cancel_outside(const struct wf_cancel_node *from, const struct weft_task *task)
 {
-    return look_up(from, task, wf_now());
+    return resolve_from(from, task, wf_now());
 }
 
 // mark_some marks children that were not told yet, and collects them to be woken. The
@@ -99,7 +99,7 @@ static unsigned mark_some(struct wf_shard *shard, struct wf_task **woken)
         wf_list_remove(&child->link);
         wf_list_append(&shard->told, &child->link);
         woken[n] = &child->level.task->core;
-        wf_task_mark(woken[n++]);
+        wf_task_set_cancel_pending(woken[n++]);
     }
     wf_lock_release(&shard->lock);
     return n;
@@ -127,19 +127,19 @@ void wf_cancel_scope(struct wf_scope *s, int err)
 
     if (!wf_cas_acq_rel(&s->cut, &whole, err)) // [K1]
         return;
-    wf_task_mark(opener);
+    wf_task_set_cancel_pending(opener);
     tell_children(s);
     wf_task_wake(opener);
 }
 
-// pass_on tells the children of the open scopes around which something is cancelled.
-static void pass_on(struct weft_task *task, int64_t now)
+// propagate tells the children of the open scopes around which something is cancelled.
+static void propagate(struct weft_task *task, int64_t now)
 {
-    for (struct wf_level *at = task->life.inner; at && at->is_scope; at = at->outer) {
+    for (struct wf_cancel_node *at = task->life.inner; at && at->is_scope; at = at->outer) {
         struct wf_scope *s = wf_scope_of(at);
-        if (s->passed_on || !look_up(at, task, now))
+        if (s->propagated || !resolve_from(at, task, now))
             continue;
-        s->passed_on = true;
+        s->propagated = true;
         tell_children(s);
     }
 }
@@ -149,23 +149,23 @@ static bool is_shielded(const struct weft_task *task, int64_t now)
     return task->core.shields > 0 && now < task->life.shielded_until;
 }
 
-static int look_at(struct weft_task *task, int64_t now)
+static int resolve(struct weft_task *task, int64_t now)
 {
-    pass_on(task, now);
-    return is_shielded(task, now) && !wf_task_starved(&task->core) ? 0 : look_up(task->life.inner, task, now);
+    propagate(task, now);
+    return is_shielded(task, now) && !wf_task_starved(&task->core) ? 0 : resolve_from(task->life.inner, task, now);
 }
 
-int wf_cancel_look(struct wf_task *self)
+int wf_cancel_resolve(struct wf_task *self)
 {
-    return look_at(wf_weft_task(self), wf_now());
+    return resolve(wf_weft_task(self), wf_now());
 }
 
 void wf_cancel_refresh(struct weft_task *self)
 {
-    wf_task_unmark(&self->core);
+    wf_task_clear_cancel_pending(&self->core);
     // A shield defers a cancel only for some time: so look as if there were no shield.
-    if (look_up(self->life.inner, self, INT64_MAX))
-        wf_task_mark(&self->core);
+    if (resolve_from(self->life.inner, self, INT64_MAX))
+        wf_task_set_cancel_pending(&self->core);
 }
 
 // --- Shields -------------------------------------------------------------------------
@@ -184,7 +184,7 @@ static int64_t grace_ends(const struct weft_task *task, int64_t now)
 
     if (task->core.shields > 0)
         sooner(&first, task->life.shielded_until, now);
-    for (const struct wf_level *at = task->life.inner; at && at->is_scope; at = at->outer)
+    for (const struct wf_cancel_node *at = task->life.inner; at && at->is_scope; at = at->outer)
         sooner(&first, wf_container_of(at, const struct wf_scope, level)->shielded_until, now);
     return first;
 }
@@ -198,7 +198,7 @@ void wf_cancel_park(struct wf_task *self, bool shielded, const char *what, intpt
     int64_t now = wf_now();
     struct wf_timer timer;
 
-    if (look_at(task, now) && !shielded)
+    if (resolve(task, now) && !shielded)
         return;
     if (wf_unlikely(wf_task_starved(self)))
         wf_panic("a task on its worker's reserve stack is to park: %s", what);
@@ -212,7 +212,7 @@ void wf_cancel_park(struct wf_task *self, bool shielded, const char *what, intpt
 
 void weft_shield_begin(weft_time grace)
 {
-    struct weft_task *task = wf_weft_task(wf_wait_self("weft_shield_begin"));
+    struct weft_task *task = wf_weft_task(wf_require_task("weft_shield_begin"));
     int64_t until = wf_after(wf_now(), grace);
 
     if (task->core.shields == UINT8_MAX)
@@ -223,7 +223,7 @@ void weft_shield_begin(weft_time grace)
 
 void weft_shield_end(void)
 {
-    struct weft_task *task = wf_weft_task(wf_wait_self("weft_shield_end"));
+    struct weft_task *task = wf_weft_task(wf_require_task("weft_shield_end"));
 
     if (task->core.shields == 0)
         wf_misuse("weft_shield_end: no shield was begun in the scope that was opened last");

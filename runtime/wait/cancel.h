@@ -12,20 +12,20 @@ struct wf_task;
 
 // A level is a step on the way up from a task: a scope that it has open, or its place
 // as a child in another task's scope. Each may cancel it.
-struct wf_level {
-    struct wf_level *outer; // I: the next one up; NULL: the task was spawned outside any scope
-    struct weft_task *task; // I: the task of this level
-    bool is_scope;          // I: a struct wf_scope (runtime/wait/scope.h), else a child's place in one
+struct wf_cancel_node {
+    struct wf_cancel_node *outer; // I: the next one up; NULL: the task was spawned outside any scope
+    struct weft_task *task;       // I: the task of this level
+    bool is_scope;                // I: a struct wf_scope (runtime/wait/scope.h), else a child's place in one
 };
 
-// wf_cancel_look is the slow path of wf_wait_cut, for a marked task (wf_task_mark): is
-// it cancelled at this moment? It propagates a cancel to the children of the scopes
-// that the task has open.
+// wf_cancel_resolve is the slow path of wf_check_cancel, for a marked task
+// (wf_task_set_cancel_pending): is it cancelled at this moment? It propagates a cancel
+// to the children of the scopes that the task has open.
 // Returns: 0: no, or a shield is up; -ECANCELED; -ETIMEDOUT; -ENOMEM: the task runs on
 // the reserve stack, so it cannot park.
 // Context: the running task. Once not 0, it stays so until the task closes a scope or
 // begins a shield.
-__attribute__((cold)) int wf_cancel_look(struct wf_task *self);
+__attribute__((cold)) int wf_cancel_resolve(struct wf_task *self);
 
 // wf_cancel_park is wf_park for a marked task: it also returns when a shield's grace
 // ends, and at once if the task is cancelled, unless the wait is `shielded`.
@@ -41,7 +41,7 @@ void wf_cancel_refresh(struct weft_task *self);
 void wf_cancel_scope(struct wf_scope *s, int err);
 
 // wf_cancel_outside tells whether a level from `from` on, outwards, cancels `task`.
-// Returns: as wf_cancel_look.
-int wf_cancel_outside(const struct wf_level *from, const struct weft_task *task);
+// Returns: as wf_cancel_resolve.
+int wf_cancel_outside(const struct wf_cancel_node *from, const struct weft_task *task);
 
 #endif

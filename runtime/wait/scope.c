@@ -87,10 +87,10 @@ static void disarm(struct wf_scope *s, struct wf_task *self)
         wf_wait_park_shielded(self, "scope deadline", (intptr_t)s);
 }
 
-// own aborts if the caller is not the task that opened the scope.
-static struct weft_task *own(struct wf_scope *s, const char *call)
+// require_owner aborts if the caller is not the task that opened the scope.
+static struct weft_task *require_owner(struct wf_scope *s, const char *call)
 {
-    struct weft_task *self = wf_weft_task(wf_wait_self(call));
+    struct weft_task *self = wf_weft_task(wf_require_task(call));
     if (s->level.task != self)
         wf_misuse("%s: the scope belongs to another task, or is not open", call);
     return self;
@@ -99,7 +99,7 @@ static struct weft_task *own(struct wf_scope *s, const char *call)
 void weft_scope_deadline(weft_scope *scope, weft_time when)
 {
     struct wf_scope *s = wf_scope_inside(scope);
-    struct weft_task *self = own(s, "weft_scope_deadline");
+    struct weft_task *self = require_owner(s, "weft_scope_deadline");
 
     disarm(s, &self->core);
     if (when == WEFT_NEVER)
@@ -117,7 +117,7 @@ void weft_scope_deadline(weft_scope *scope, weft_time when)
 
 // --- Children ------------------------------------------------------------------------
 
-void wf_scope_expect(struct wf_scope *s)
+void wf_scope_child_add(struct wf_scope *s)
 {
     wf_fetch_add_relaxed(&s->alive, 1u); // relaxed: the caller's own count keeps it above 0
 }
@@ -126,18 +126,18 @@ void wf_scope_enter(struct wf_scope *s, struct wf_child *child, struct weft_task
 {
     struct weft_rt *rt = task->rt;
 
-    child->level = (struct wf_level){ .outer = &s->level, .task = task };
+    child->level = (struct wf_cancel_node){ .outer = &s->level, .task = task };
     child->shard = &s->shards[wf_sched_worker_index(rt->sched) % WF_SCOPE_SHARDS];
     task->life.inner = &child->level;
     wf_lock_acquire(&child->shard->lock);
     wf_list_append(&child->shard->fresh, &child->link);
     wf_lock_release(&child->shard->lock);
     if (wf_unlikely(wf_cancel_outside(&child->level, task)))
-        wf_task_mark(&task->core);
+        wf_task_set_cancel_pending(&task->core);
 }
 
-// judge applies the policy to a child that ended with `result`.
-static void judge(struct wf_scope *s, int result)
+// apply_policy applies the policy to a child that ended with `result`.
+static void apply_policy(struct wf_scope *s, int result)
 {
     int none = 0;
 
@@ -150,8 +150,8 @@ static void judge(struct wf_scope *s, int result)
         wf_cancel_scope(s, -ECANCELED);
 }
 
-// count_out counts a child out, after which the scope may be gone.
-static void count_out(struct wf_scope *s)
+// child_done counts a child out, after which the scope may be gone.
+static void child_done(struct wf_scope *s)
 {
     struct wf_task *opener = &s->level.task->core;
 
@@ -164,26 +164,26 @@ void wf_scope_leave(struct wf_scope *s, struct wf_child *child, int result)
     wf_lock_acquire(&child->shard->lock);
     wf_list_remove(&child->link);
     wf_lock_release(&child->shard->lock);
-    judge(s, result);
-    count_out(s);
+    apply_policy(s, result);
+    child_done(s);
 }
 
 // --- Opening and closing -------------------------------------------------------------
 
 void weft_scope_open(weft_scope *scope, int policy)
 {
-    struct weft_task *self = wf_weft_task(wf_wait_self("weft_scope_open"));
+    struct weft_task *self = wf_weft_task(wf_require_task("weft_scope_open"));
     struct wf_scope *s = wf_scope_inside(scope);
 
     if (policy < WEFT_SCOPE_FAIL_FAST || policy > WEFT_SCOPE_RACE)
         wf_misuse("weft_scope_open: there is no policy %d", policy);
     if (self->life.inner == &s->level)
         wf_misuse("weft_scope_open: the scope is open already, or one that lay in its place was never closed");
-    s->level = (struct wf_level){ .outer = self->life.inner, .task = self, .is_scope = true };
+    s->level = (struct wf_cancel_node){ .outer = self->life.inner, .task = self, .is_scope = true };
     s->policy = policy;
     s->shields_before = self->core.shields;
     s->shielded_until = self->core.shields > 0 ? self->life.shielded_until : INT64_MIN;
-    s->passed_on = s->armed = false;
+    s->propagated = s->armed = false;
     wf_store_relaxed(&s->cut, 0); // relaxed: the scope is not shared yet
     wf_store_relaxed(&s->first_error, 0);
     wf_store_relaxed(&s->outcome, (uint64_t)0); // relaxed: as above
@@ -197,19 +197,19 @@ void weft_scope_open(weft_scope *scope, int policy)
     self->core.shields = 0;
 }
 
-// pop restores the task's innermost level from before the scope was opened.
-static void pop(struct wf_scope *s, struct weft_task *self)
+// leave_scope restores the task's innermost level from before the scope was opened.
+static void leave_scope(struct wf_scope *s, struct weft_task *self)
 {
     self->life.inner = s->level.outer;
     self->life.shielded_until = s->shielded_until;
     self->core.shields = s->shields_before;
-    s->level.task = NULL; // for own(), if the scope is closed again
-    if (wf_unlikely(wf_task_cancelled(&self->core)))
+    s->level.task = NULL; // for require_owner(), if the scope is closed again
+    if (wf_unlikely(wf_task_cancel_pending(&self->core)))
         wf_cancel_refresh(self);
 }
 
-// verdict is the result of close. Called while the task is still inside the scope.
-static int verdict(struct wf_scope *s, struct weft_task *self)
+// close_result is the result of close. Called while the task is still inside the scope.
+static int close_result(struct wf_scope *s, struct weft_task *self)
 {
     uint64_t outcome = wf_load_acquire(&s->outcome); // [K4]
     int err = wf_load_acquire(&s->first_error);      // [K4]
@@ -218,13 +218,13 @@ static int verdict(struct wf_scope *s, struct weft_task *self)
         return (int)(uint32_t)outcome;
     if (err)
         return err;
-    return wf_task_cancelled(&self->core) ? wf_cancel_outside(&s->level, self) : 0;
+    return wf_task_cancel_pending(&self->core) ? wf_cancel_outside(&s->level, self) : 0;
 }
 
 int weft_scope_close(weft_scope *scope)
 {
     struct wf_scope *s = wf_scope_inside(scope);
-    struct weft_task *self = own(s, "weft_scope_close");
+    struct weft_task *self = require_owner(s, "weft_scope_close");
 
     if (self->life.inner != &s->level)
         wf_misuse("weft_scope_close: a scope that was opened inside it is still open");
@@ -234,7 +234,7 @@ int weft_scope_close(weft_scope *scope)
     while (wf_load_acquire(&s->alive) > 0) // [K2]
         wf_wait_park_shielded(&self->core, "scope", (intptr_t)s);
     disarm(s, &self->core);
-    int result = verdict(s, self);
-    pop(s, self);
+    int result = close_result(s, self);
+    leave_scope(s, self);
     return result;
 }

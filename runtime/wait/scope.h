@@ -24,18 +24,18 @@ struct wf_shard {
 // I: fixed by weft_scope_open; T: the task that opened it; A: atomic; L: under the
 // shard's lock
 struct wf_scope {
-    struct wf_level level;    // I: first: where the task was when it opened the scope
-    int policy;               // I
-    uint8_t shields_before;   // I: the task's, when it opened the scope,
-    int64_t shielded_until;   // I: and until when they defer cancels from around the scope
-    bool passed_on;           // T: something around it is cancelled, and the children were told
-    bool armed;               // T: the timer is armed
-    _Atomic bool expired;     // A: [K3] the timer has fired, and expire() is done with the scope
-    _Atomic int cut;          // A: [K1] 0, or the error with which calls inside fail
-    _Atomic int first_error;  // A: of a child, for a race
-    _Atomic uint64_t outcome; // A: 0, or DECIDED | what close returns
-    _Atomic uint32_t alive;   // A: [K2] children that have not ended, and 1 until it is closed
-    struct wf_timer timer;    // T, and the reactor while it is armed
+    struct wf_cancel_node level; // I: first: where the task was when it opened the scope
+    int policy;                  // I
+    uint8_t shields_before;      // I: the task's, when it opened the scope,
+    int64_t shielded_until;      // I: and until when they defer cancels from around the scope
+    bool propagated;             // T: something around it is cancelled, and the children were told
+    bool armed;                  // T: the timer is armed
+    _Atomic bool expired;        // A: [K3] the timer has fired, and expire() is done with the scope
+    _Atomic int cut;             // A: [K1] 0, or the error with which calls inside fail
+    _Atomic int first_error;     // A: of a child, for a race
+    _Atomic uint64_t outcome;    // A: 0, or DECIDED | what close returns
+    _Atomic uint32_t alive;      // A: [K2] children that have not ended, and 1 until it is closed
+    struct wf_timer timer;       // T, and the reactor while it is armed
     struct wf_shard shards[WF_SCOPE_SHARDS];
 };
 
@@ -46,15 +46,15 @@ static inline struct wf_scope *wf_scope_inside(struct weft_scope *s)
     return (struct wf_scope *)(void *)s;
 }
 
-static inline struct wf_scope *wf_scope_of(struct wf_level *level)
+static inline struct wf_scope *wf_scope_of(struct wf_cancel_node *level)
 {
     return wf_container_of(level, struct wf_scope, level);
 }
 
 // A running child, on its own stack.
 struct wf_child {
-    struct wf_level level; // first: the next level up is the scope
-    struct wf_list link;   // L: of the shard
+    struct wf_cancel_node level; // first: the next level up is the scope
+    struct wf_list link;         // L: of the shard
     struct wf_shard *shard;
 };
 
@@ -63,7 +63,7 @@ struct wf_child {
 void wf_scope_enter(struct wf_scope *s, struct wf_child *child, struct weft_task *task);
 void wf_scope_leave(struct wf_scope *s, struct wf_child *child, int result);
 
-// wf_scope_expect counts a child that is about to be submitted.
-void wf_scope_expect(struct wf_scope *s);
+// wf_scope_child_add counts a child that is about to be submitted.
+void wf_scope_child_add(struct wf_scope *s);
 
 #endif

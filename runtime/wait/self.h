@@ -8,15 +8,15 @@
 #include "runtime/state.h"
 #include "sched/sched.h"
 
-_Noreturn void wf_wait_no_task(const char *call);
+_Noreturn void wf_refuse_no_task(const char *call);
 
-// wf_wait_self is the calling task. It stops a caller that is none (misuse: `call`
+// wf_require_task is the calling task. It stops a caller that is none (misuse: `call`
 // names it).
-static inline struct wf_task *wf_wait_self(const char *call)
+static inline struct wf_task *wf_require_task(const char *call)
 {
     struct wf_task *self = wf_self();
     if (wf_unlikely(!self))
-        wf_wait_no_task(call);
+        wf_refuse_no_task(call);
     return self;
 }
 

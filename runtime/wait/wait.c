@@ -7,16 +7,16 @@
 #include "base/lock.h"
 #include "runtime/state.h"
 
-void wf_spend(void)
+void wf_budget_consume_self(void)
 {
-    wf_wait_spend(wf_self());
+    wf_budget_consume(wf_self());
 }
 
-int wf_wait_look(struct wf_task *self)
+int wf_check_cancel_slow(struct wf_task *self)
 {
     if (!wf_task_starved(self))
-        wf_draw_interrupt(self);
-    return wf_cancel_look(self);
+        wf_sim_interrupt(self);
+    return wf_cancel_resolve(self);
 }
 
 static void arm_wake(struct wf_timer *timer, struct wf_task *task, weft_time deadline)
@@ -39,7 +39,7 @@ bool wf_wait_leave(struct wf_task *task, struct wf_cell *c, struct wf_cell_node 
         return false;
     while (!wf_cell_chosen(node))
         wf_wait_park_shielded(task, what, on);
-    wf_wait_let_go(node);
+    wf_wait_released(node);
     return true;
 }
 
@@ -94,7 +94,7 @@ static int park_until(struct wait *w, const char *what, intptr_t on)
 {
     int err = 0;
 
-    while (!any_chosen(w) && !(err = wf_wait_cut(w->task))) {
+    while (!any_chosen(w) && !(err = wf_check_cancel(w->task))) {
         if (w->armed && wf_timer_fired(&w->timer))
             return -ETIMEDOUT;
         wf_wait_park(w->task, what, on);
@@ -133,7 +133,7 @@ int wf_wait_cells(struct wf_cell *const *c, int n, weft_time deadline, const cha
 int wf_wait_cell(struct wf_cell *c, weft_time deadline, const char *what, intptr_t on)
 {
     if (wf_cell_value(c)) {
-        wf_spend();
+        wf_budget_consume_self();
         return 0;
     }
     return deadline == WEFT_NEVER ? wf_wait_as(wf_self(), c, what, on) : wf_wait_cells(&c, 1, deadline, what, on);
@@ -148,7 +148,7 @@ void wf_wait_shielded(struct wf_cell *c, const char *what)
         return;
     while (!wf_cell_chosen(&node))
         wf_wait_park_shielded(task, what, 0);
-    wf_wait_let_go(&node);
+    wf_wait_released(&node);
 }
 
 // --- Time ----------------------------------------------------------------------------
@@ -161,12 +161,12 @@ int wf_wait_sleep(weft_time deadline)
     int err = 0;
 
     if (deadline <= wf_now()) {
-        wf_spend();
+        wf_budget_consume_self();
         return 0;
     }
     if (timed)
         arm_wake(&timer, task, deadline);
-    while (!(timed && wf_timer_fired(&timer)) && !(err = wf_wait_cut(task)))
+    while (!(timed && wf_timer_fired(&timer)) && !(err = wf_check_cancel(task)))
         wf_wait_park(task, "sleep", 0);
     bool over = timed && wf_timer_fired(&timer);
     if (timed)

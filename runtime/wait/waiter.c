@@ -11,7 +11,7 @@ void wf_waiter_grant(struct wf_waiter *w, int result)
 }
 
 // await_granter waits until the granter of a CHOSEN waiter is done with it: a few
-// instructions, as in wf_wait_let_go.
+// instructions, as in wf_wait_released.
 static void await_granter(const struct wf_waiter *w)
 {
     unsigned turns = WF_RELAX_SPINS;
@@ -45,7 +45,7 @@ int wf_waiter_await(struct wf_waiter *w, struct wf_lock *lock, const char *what,
 {
     int err = 0;
 
-    while (!wf_waiter_chosen(w) && !(err = wf_wait_cut(w->task)))
+    while (!wf_waiter_chosen(w) && !(err = wf_check_cancel(w->task)))
         wf_wait_park(w->task, what, on);
     if (err && leave_locked(w, lock))
         return err;

@@ -42,9 +42,9 @@ struct wf_slab {
     unsigned stacks;       // fixed: how many there is room for
     unsigned carved;       // how many have been made ready
     unsigned out;          // how many are not in the depot
-    bool used;             // some were taken or given since wf_depot_cool looked last
+    bool used;             // some were taken or given since wf_depot_trim looked last
     bool cold;             // what is in the depot was given back to the system
-    int64_t quiet_since;   // by the clock of wf_depot_cool: none were
+    int64_t quiet_since;   // by the clock of wf_depot_trim: none were
     struct wf_stack all[]; // the stacks themselves
 };
 
@@ -257,7 +257,7 @@ static void depot_give(struct wf_depot *d, struct wf_stack_pool *from, uint8_t s
         stack->slab->used = true;
         stack->slab->cold = false;
     }
-    if (!wf_load_relaxed(&d->warm)) { // relaxed, all three: see wf_depot_cool
+    if (!wf_load_relaxed(&d->warm)) { // relaxed, all three: see wf_depot_trim
         wf_store_relaxed(&d->warm, true);
         wf_store_relaxed(&d->news, true);
     }
@@ -322,9 +322,9 @@ static bool cool_slabs(struct wf_depot *d, int64_t now)
 
 // relaxed: `warm` is a hint while others give. A worker that has given and gone to
 // sleep has given before its sleep was seen; and if the caller sleeps already, since it
-// was told nothing of a wake for one task (wf_worker_attend), the giver tells it of the
-// news.
-bool wf_depot_cool(struct wf_depot *d, int64_t now)
+// was told nothing of a wake for one task (wf_worker_notify_monitor), the giver tells
+// it of the news.
+bool wf_depot_trim(struct wf_depot *d, int64_t now)
 {
     wf_store_relaxed(&d->news, false); // relaxed: before `warm` is read
     if (now - d->looked >= LOOK_INTERVAL && wf_load_relaxed(&d->warm)) {
@@ -338,7 +338,7 @@ bool wf_depot_cool(struct wf_depot *d, int64_t now)
 
 void wf_stack_refill(struct wf_stack_pool *pool, struct wf_depot *d, uint8_t size_class)
 {
-    depot_take(d, pool, size_class, size_class > WF_STACK_CLASS_HOARD ? 1 : WF_STACK_POOL_MAX / 2);
+    depot_take(d, pool, size_class, size_class > WF_STACK_CLASS_CACHE_MAX ? 1 : WF_STACK_POOL_MAX / 2);
 }
 
 struct wf_stack *wf_stack_take_one(struct wf_depot *d, uint8_t size_class)

@@ -32,9 +32,9 @@
 #include "sched/task.h"
 
 enum {
-    WF_STACK_GUARD = 64 << 10, // bytes below each stack; a multiple of the page of all processors
-    WF_STACK_POOL_MAX = 64,    // stacks that a worker keeps; half of them go to the depot when it has more
-    WF_STACK_CLASS_HOARD = 18, // of those larger than 256 KiB it keeps one
+    WF_STACK_GUARD = 64 << 10,     // bytes below each stack; a multiple of the page of all processors
+    WF_STACK_POOL_MAX = 64,        // stacks that a worker keeps; half of them go to the depot when it has more
+    WF_STACK_CLASS_CACHE_MAX = 18, // of those larger than 256 KiB it keeps one
 };
 
 struct wf_slab;
@@ -67,25 +67,25 @@ struct wf_depot {
     struct wf_stack_pool pools[WF_STACK_CLASSES]; // under lock
     struct wf_list slabs;                         // under lock
     bool mprotect_guards;                         // under lock: MADV_GUARD_INSTALL makes no guards here
-    int64_t looked;                               // of wf_depot_cool: when it last looked at the slabs
+    int64_t looked;                               // of wf_depot_trim: when it last looked at the slabs
     _Atomic bool warm;                            // A: written under lock: there may be memory to give back, some time
-    _Atomic bool news;                            // A: that has become so, and wf_depot_cool does not know yet
+    _Atomic bool news;                            // A: that has become so, and wf_depot_trim does not know yet
 };
 
 // wf_depot_init makes an empty depot of zeroed memory.
 void wf_depot_init(struct wf_depot *d);
 void wf_depot_fini(struct wf_depot *d); // unmaps everything
 
-// wf_depot_cool gives the memory of stacks back that have not been used for long, some
+// wf_depot_trim gives the memory of stacks back that have not been used for long, some
 // at a time.
 // Returns: true if it should be called again.
 // Context: one thread, which calls it now and then; `now` is its clock.
-bool wf_depot_cool(struct wf_depot *d, int64_t now);
+bool wf_depot_trim(struct wf_depot *d, int64_t now);
 
-// wf_depot_has_news tells whether wf_depot_cool, having said that it need not be called
-// again, should be after all.
+// wf_depot_needs_trim tells whether wf_depot_trim, having said that it need not be
+// called again, should be after all.
 // Context: any thread.
-static inline bool wf_depot_has_news(const struct wf_depot *d)
+static inline bool wf_depot_needs_trim(const struct wf_depot *d)
 {
     return wf_load_relaxed(&d->news); // relaxed: the giver asks afterwards itself
 }
@@ -139,7 +139,7 @@ static inline void wf_stack_give(struct wf_stack_pool *pool, struct wf_depot *d,
     wf_stack_hide(stack);
     stack->next = pool->free;
     pool->free = stack;
-    if (wf_unlikely(++pool->count > (stack->size_class > WF_STACK_CLASS_HOARD ? 1 : WF_STACK_POOL_MAX)))
+    if (wf_unlikely(++pool->count > (stack->size_class > WF_STACK_CLASS_CACHE_MAX ? 1 : WF_STACK_POOL_MAX)))
         wf_stack_spill(pool, d, stack->size_class);
 }
 

@@ -19,7 +19,7 @@
 
 #include "base/clock.h"
 #include "bench/micro/bodies.h"
-#include "tests/support/unwatched.h"
+#include "tests/support/monitor_paused.h"
 
 // callgrind sets its counters to zero where the one begins, and writes them down where
 // the other does. In strace's log a system call that no other code makes marks the two

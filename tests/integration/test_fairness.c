@@ -6,7 +6,7 @@
 
 #include "base/atomic.h"
 #include "base/compiler.h"
-#include "tests/support/unwatched.h"
+#include "tests/support/monitor_paused.h"
 #include "tests/support/chans.h"
 
 enum {

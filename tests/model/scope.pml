@@ -113,7 +113,7 @@ proctype child()
 
 proctype opener()
 {
-    bool here, passed_on, cut;
+    bool here, propagated, cut;
 
     alive--;
     do
@@ -121,7 +121,7 @@ proctype opener()
     :: else ->
 #ifndef BUG_NO_PASSING_ON
         if
-        :: mark_o && cut_a && !passed_on -> passed_on = true; tell(here)
+        :: mark_o && cut_a && !propagated -> propagated = true; tell(here)
         :: else -> skip
         fi;
 #endif

@@ -10,16 +10,16 @@
  * a timer. How a call gets to a thread in epoll is eventfd.pml's: here it is `edge`,
  * which is not lost.
  *
- * `waits` counts from the end of wf_worker_attend on; until then the worker is about to
+ * `waits` counts from the end of wf_worker_notify_monitor on; until then the worker is about to
  * tell.
  *
  * Planted bugs, each of which must be found (-DBUG_...):
- *   NO_EXCHANGE   attend does not take `unwatched` back
- *   NO_CALL       attend takes it back, and does not call the thread
+ *   NO_EXCHANGE   notify_awake does not take `monitor_paused` back
+ *   NO_CALL       notify_awake takes it back, and does not call the thread
  *   ATTEND_FIRST  a worker attends before it is counted as awake
  *   LOOK_FIRST    plan looks at the workers before it says that it will not look again
  *   CALLED_ONLY   the thread asks its turn in epoll whether it was called, and not
- *                 `unwatched`
+ *                 `monitor_paused`
  *   ASK_FIRST     a caller asks how the thread sleeps, then wakes it there: the poll
  *                 with one lease for all did so
  *   NO_TOKEN      a call that comes before the sleep is not kept
@@ -31,7 +31,7 @@
 #define IN_FUTEX 2
 #define ELSEWHERE 3
 
-bool unwatched, attended;
+bool monitor_paused, attended;
 byte parker;             /* of the thread */
 bool edge;               /* the eventfd was written for it */
 bool unbound;            /* it sleeps in epoll until something happens */
@@ -55,16 +55,16 @@ inline call_thread()
     }
 }
 
-inline attend()
+inline notify_awake()
 {
     attended = true;
     if
-    :: unwatched ->
+    :: monitor_paused ->
         atomic {
-            was = unwatched;
+            was = monitor_paused;
             if :: was -> calling++ :: else -> skip fi;
 #ifndef BUG_NO_EXCHANGE
-            unwatched = false
+            monitor_paused = false
 #endif
         }
     :: else -> skip
@@ -84,25 +84,25 @@ inline attend()
 active [WORKERS] proctype worker()
 {
     byte old;
-    bool was, unattended;
+    bool was, monitor_unaware;
 
     do
     :: true ->
 #ifdef BUG_ATTEND_FIRST
-        attend();
+        notify_awake();
         asleep[_pid] = false;
         waits[_pid] = true;
 #else
         asleep[_pid] = false; /* [X], by a waker or by itself */
 #endif
-        unattended = true;
+        monitor_unaware = true;
         do
-        :: unattended -> attend(); unattended = false
-        :: !unattended && !waits[_pid] -> waits[_pid] = true
+        :: monitor_unaware -> notify_awake(); monitor_unaware = false
+        :: !monitor_unaware && !waits[_pid] -> waits[_pid] = true
         :: waits[_pid] -> waits[_pid] = false
         :: break
         od;
-        atomic { waits[_pid] = false; unattended = false };
+        atomic { waits[_pid] = false; monitor_unaware = false };
         asleep[_pid] = true
     od
 }
@@ -155,14 +155,14 @@ active proctype thread()
         atomic { old_news = attended; attended = false };
 #ifdef BUG_LOOK_FIRST
         all = asleep[0] && asleep[1];
-        if :: !old_news -> unwatched = true :: else -> skip fi;
+        if :: !old_news -> monitor_paused = true :: else -> skip fi;
 #else
-        if :: !old_news -> unwatched = true :: else -> skip fi;
+        if :: !old_news -> monitor_paused = true :: else -> skip fi;
         all = asleep[0] && asleep[1]; /* one word */
 #endif
         watching = old_news || !all;
         if
-        :: watching -> unwatched = false; endless = false
+        :: watching -> monitor_paused = false; endless = false
         :: !watching -> endless = true
         :: !watching -> endless = false /* `watch` wants to be called again */
         fi;
@@ -186,13 +186,13 @@ active proctype thread()
 #ifdef BUG_CALLED_ONLY
             if :: !watching && called -> watching = true; endless = false :: else -> skip fi;
 #else
-            if :: !watching && !unwatched -> watching = true; endless = false :: else -> skip fi;
+            if :: !watching && !monitor_paused -> watching = true; endless = false :: else -> skip fi;
 #endif
             d_step { called = false; was_called = false };
             if
             :: !endless -> break /* the tick is over */
             :: true -> skip
-            :: true -> unwatched = false; nap(); break /* BUSY, and back */
+            :: true -> monitor_paused = false; nap(); break /* BUSY, and back */
             fi
         od
     od

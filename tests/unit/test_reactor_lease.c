@@ -50,7 +50,9 @@ static unsigned watch(void *self)
     return wf_load_acquire(&says);
 }
 
-static const struct wf_reactor_hooks hooks = { .batch_begin = batch_begin, .batch_flush = batch_flush, .watch = watch };
+static const struct wf_reactor_hooks hooks = { .batch_begin = batch_begin,
+                                               .batch_flush = batch_flush,
+                                               .monitor = watch };
 
 static int setup(void **state)
 {
@@ -101,7 +103,7 @@ static void wait_for_looks(uint32_t more)
 // workers.
 static void wait_for_standby(void)
 {
-    while (!wf_load_acquire(&reactor->unwatched) || wf_load_acquire(&reactor->parker.state) != WF_PARKER_ELSEWHERE)
+    while (!wf_load_acquire(&reactor->monitor_paused) || wf_load_acquire(&reactor->parker.state) != WF_PARKER_ELSEWHERE)
         sched_yield();
 }
 
@@ -320,7 +322,7 @@ static void the_thread_harvests_while_nobody_else_waits(void **state)
 
     (void)state;
     line_open(&line);
-    start(WF_REACTOR_ALL_ASLEEP);
+    start(WF_MONITOR_ASLEEP);
     for (int i = 0; i < 100; i++)
         line_turn(&line);
     line_close(&line);
@@ -329,7 +331,7 @@ static void the_thread_harvests_while_nobody_else_waits(void **state)
 static void the_thread_looks_again_while_all_are_asleep_if_it_was_asked_to(void **state)
 {
     (void)state;
-    start(WF_REACTOR_ALL_ASLEEP | WF_REACTOR_AGAIN);
+    start(WF_MONITOR_ASLEEP | WF_MONITOR_AGAIN);
     uint32_t before = wf_load_acquire(&looks);
     while (wf_load_acquire(&looks) < before + 3)
         sched_yield();
@@ -341,7 +343,7 @@ static void the_thread_wakes_for_a_timer_that_is_armed_while_it_sleeps(void **st
     struct wf_timer t;
 
     (void)state;
-    start(WF_REACTOR_ALL_ASLEEP);
+    start(WF_MONITOR_ASLEEP);
     for (uint32_t i = 1; i <= 100; i++) {
         wf_timer_arm(reactor, i % 2, &t, wf_now() + i % 3 * 50000, bell_waker(&bell));
         bell_wait(&bell, i);
@@ -352,7 +354,7 @@ static void the_thread_wakes_for_a_timer_that_is_armed_while_it_sleeps(void **st
 static void while_all_sleep_the_thread_does_not_look(void **state)
 {
     (void)state;
-    start(WF_REACTOR_ALL_ASLEEP);
+    start(WF_MONITOR_ASLEEP);
     wait_for_standby();
     uint32_t before = wf_load_acquire(&looks);
     for (int i = 0; i < 1000; i++)
@@ -365,17 +367,17 @@ static void the_thread_looks_while_a_worker_is_awake(void **state)
     (void)state;
     start(0);
     wait_for_looks(5);
-    assert_false(wf_load_acquire(&reactor->unwatched));
+    assert_false(wf_load_acquire(&reactor->monitor_paused));
 }
 
 static void a_worker_that_something_waits_behind_makes_it_look(void **state)
 {
     (void)state;
-    start(WF_REACTOR_ALL_ASLEEP);
+    start(WF_MONITOR_ASLEEP);
     for (int i = 0; i < 20; i++) {
         wait_for_standby();
         uint32_t before = wf_load_acquire(&looks);
-        idle.attend(reactor);
+        idle.notify_awake(reactor);
         while (wf_load_acquire(&looks) == before)
             sched_yield();
     }
@@ -384,10 +386,10 @@ static void a_worker_that_something_waits_behind_makes_it_look(void **state)
 static void the_thread_goes_on_looking_while_workers_ask_for_it(void **state)
 {
     (void)state;
-    start(WF_REACTOR_ALL_ASLEEP);
+    start(WF_MONITOR_ASLEEP);
     wait_for_standby();
     for (uint32_t from = wf_load_acquire(&looks); wf_load_acquire(&looks) - from < 5;)
-        idle.attend(reactor);
+        idle.notify_awake(reactor);
     wait_for_standby(); // and stops when they do not
 }
 
@@ -435,7 +437,7 @@ static void an_interrupt_reaches_the_one_that_it_is_for(void **state)
     struct waiter w;
 
     (void)state;
-    start(WF_REACTOR_ALL_ASLEEP);
+    start(WF_MONITOR_ASLEEP);
     waiter_start(&w);
     for (unsigned i = wf_test_rounds(2000); i > 0; i--) {
         uint32_t turns = bell_count(&w.turns);
@@ -443,7 +445,7 @@ static void an_interrupt_reaches_the_one_that_it_is_for(void **state)
         bell_wait(&w.turns, turns + 1);
         uint32_t before = wf_load_acquire(&looks);
         while (wf_load_acquire(&looks) == before) {
-            idle.attend(reactor);
+            idle.notify_awake(reactor);
             sched_yield();
         }
     }
@@ -464,10 +466,10 @@ static void the_thread_passes_on_what_is_the_workers(void **state)
     reactor->hooks = hooks;
     wf_store_seq_cst(&reactor->until, WF_NEVER); // as if a worker slept
     idle.interrupt(reactor);
-    assert_true(wf_turn_of_thread(reactor, 0).passed_on);
+    assert_true(wf_turn_of_thread(reactor, 0).propagated);
     assert_int_equal(eventfds_ready(), 1);
     wf_interrupt_thread(reactor); // nor does it pass on what is its own
-    assert_false(wf_turn_of_thread(reactor, WF_NEVER).passed_on);
+    assert_false(wf_turn_of_thread(reactor, WF_NEVER).propagated);
     assert_int_equal(eventfds_ready(), 0);
     wf_store_seq_cst(&reactor->until, (int64_t)0);
 }
@@ -498,7 +500,7 @@ static void a_stop_reaches_the_thread_behind_a_worker(void **state)
     struct waiter w;
 
     (void)state;
-    start(WF_REACTOR_ALL_ASLEEP);
+    start(WF_MONITOR_ASLEEP);
     waiter_start(&w);
     wait_for_standby();
     wf_reactor_stop(reactor);
@@ -530,7 +532,7 @@ static void the_worker_in_front_gets_the_events(void **state)
 
     (void)state;
     line_open_pipe(&line);
-    start(WF_REACTOR_ALL_ASLEEP);
+    start(WF_MONITOR_ASLEEP);
     wait_for_standby();
     wait_for_sleep(wf_load_acquire(&looker));
     waiter_start(&w);
@@ -558,7 +560,7 @@ static void the_thread_lets_the_worker_pass(void **state)
     line_open_pipe(&line);
     waiter_start(&w);
     wait_for_sleep(wf_load_acquire(&w.tid));
-    start(WF_REACTOR_ALL_ASLEEP);
+    start(WF_MONITOR_ASLEEP);
     for (int i = 0; i < 1000 && !passed; i++) {
         wait_for_standby();
         wait_for_sleep(wf_load_acquire(&looker));
@@ -596,20 +598,20 @@ static void harvest_while_nobody_polls(unsigned watch_says)
 static void the_thread_harvests_for_workers_that_are_stuck(void **state)
 {
     (void)state;
-    harvest_while_nobody_polls(WF_REACTOR_STUCK);
+    harvest_while_nobody_polls(WF_MONITOR_STUCK);
 }
 
 static void the_thread_harvests_for_workers_that_are_busy(void **state)
 {
     (void)state;
-    harvest_while_nobody_polls(WF_REACTOR_BRISK);
+    harvest_while_nobody_polls(WF_MONITOR_PROGRESSING);
 }
 
 static void when_all_sleep_again_the_thread_comes_back_to_epoll(void **state)
 {
     (void)state;
     harvest_while_nobody_polls(0);
-    wf_store_release(&says, WF_REACTOR_ALL_ASLEEP);
+    wf_store_release(&says, WF_MONITOR_ASLEEP);
     wait_for_standby();
 }
 
@@ -617,7 +619,7 @@ static void the_thread_stops_at_once(void **state)
 {
     (void)state;
     for (int i = 0; i < 50; i++) {
-        wf_store_release(&says, i % 2 ? WF_REACTOR_ALL_ASLEEP : 0u);
+        wf_store_release(&says, i % 2 ? WF_MONITOR_ASLEEP : 0u);
         assert_int_equal(wf_reactor_start(reactor, &hooks, "r"), 0); // it may not have begun
         wf_reactor_stop(reactor);
         teardown(state);

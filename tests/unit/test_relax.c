@@ -24,7 +24,7 @@ static _Atomic unsigned yields, naps;
 // The library calls these, too: the program's own definitions go first.
 int sched_yield(void)
 {
-    if (wf_load_relaxed(&counting))        // relaxed, all here: counters
+    if (wf_load_relaxed(&counting)) // relaxed, all here: counters
         wf_fetch_add_relaxed(&yields, 1u);
     return (int)wf_syscall(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
 }
@@ -111,7 +111,7 @@ static void choose_node(struct thing *t)
 
 static void let_go_of_node(struct thing *t)
 {
-    wf_wait_let_go(&t->node);
+    wf_wait_released(&t->node);
 }
 
 static void signal_node(struct thing *t)
@@ -182,7 +182,7 @@ static void await_naps(void)
 {
     while (wf_load_relaxed(&naps) < NAPS && wf_load_relaxed(&yields) < TOO_MANY) // relaxed: counters
         usleep(100);
-    wf_store_relaxed(&counting, false); // relaxed: a flag
+    wf_store_relaxed(&counting, false);                           // relaxed: a flag
     assert_true(wf_load_relaxed(&yields) <= WF_RELAX_YIELDS + 1); // relaxed: a counter; it may be ahead by one
 }
 

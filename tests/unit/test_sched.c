@@ -1,4 +1,4 @@
-// The scheduler by itself: no reactor, no timers, and no calls of wf_sched_watch, so
+// The scheduler by itself: no reactor, no timers, and no calls of wf_sched_monitor, so
 // that nothing repairs a lost wake. Queues have four slots.
 #include <errno.h>
 #include <pthread.h>
@@ -141,7 +141,7 @@ static void stay_at_home(struct job *job)
             wf_fetch_add_relaxed(&guest->strays, 1);
         if (round % 8 == 0)
             wf_yield(wf_self());
-        if (wf_task_cancelled(wf_self()))
+        if (wf_task_cancel_pending(wf_self()))
             return;
     }
 }
@@ -316,7 +316,7 @@ static void *watch(void *ended)
 
     while (bell_count(ended) < 2 * PAIRS) {
         usleep(50); // a thief needs a processor, too
-        wf_sched_watch(sched);
+        wf_sched_monitor(sched);
         wf_sched_stats(sched, &stats);
         if (stats.steals >= wf_test_rounds(STEALS))
             wf_store_release(&enough, true);
@@ -430,7 +430,7 @@ static void a_task_whose_last_turn_was_long_makes_way_for_others(void **state)
     start(2);
     assert_int_equal(begin_turn(&bee, 1), 0);
     assert_true(bee.slice < WF_SLICE_LONG);
-    while (!(wf_sched_watch(sched) & WF_WATCH_STUCK))
+    while (!(wf_sched_monitor(sched) & WF_MONITOR_STUCK))
         usleep(1000); // it computes during this time
     bell_ring(&bee.go);
 
@@ -461,7 +461,7 @@ static void a_task_whose_last_turn_was_long_makes_way_for_others(void **state)
 static void park_until_cancelled(struct job *job)
 {
     bell_ring(job->arg);
-    while (!wf_task_cancelled(wf_self()))
+    while (!wf_task_cancel_pending(wf_self()))
         wf_park(wf_self(), "the end", 0);
 }
 
@@ -512,7 +512,7 @@ static void tell_starved(struct job *job)
         assert_ptr_not_equal(job->core.stack, told->reserve);
         return;
     }
-    assert_true(wf_task_cancelled(&job->core));
+    assert_true(wf_task_cancel_pending(&job->core));
     assert_true(told->reserve == NULL || job->core.stack == told->reserve);
     told->reserve = job->core.stack;
     told->starved++;

@@ -288,10 +288,10 @@ static void memory_that_nobody_has_used_for_long_goes_back_and_the_guard_stays(v
     (void)state;
 
     use_many(stacks);
-    assert_true(wf_depot_cool(&depot, 10 * second));
-    assert_true(wf_depot_cool(&depot, 11 * second)); // not yet
+    assert_true(wf_depot_trim(&depot, 10 * second));
+    assert_true(wf_depot_trim(&depot, 11 * second)); // not yet
     assert_int_equal(count_cold(stacks), 0);
-    for (int64_t now = 12; wf_depot_cool(&depot, now * second); now++) // some at a time
+    for (int64_t now = 12; wf_depot_trim(&depot, now * second); now++) // some at a time
         assert_true(now < 12 + WAVE);
     assert_in_range(count_cold(stacks), 1, WAVE - 2); // some stay, for tasks that come soon
     for (int i = 0; i < WAVE; i++)
@@ -306,7 +306,7 @@ static void memory_that_is_used_meanwhile_stays(void **state)
 
     for (int wave = 1; wave < 10; wave++) {
         use_many(stacks);
-        assert_true(wf_depot_cool(&depot, wave * second));
+        assert_true(wf_depot_trim(&depot, wave * second));
         assert_int_equal(count_cold(stacks), 0);
     }
 }

@@ -76,13 +76,13 @@ static void a_cancel_wakes_and_stays(void **state)
 {
     (void)state;
     begin();
-    assert_false(wf_task_cancelled(&task));
+    assert_false(wf_task_cancel_pending(&task));
     wf_task_cancel(&task);
-    assert_true(wf_task_cancelled(&task));
+    assert_true(wf_task_cancel_pending(&task));
     assert_true(wf_task_consume_wake(&task));
     assert_true(wf_task_retire(&task));
     assert_true(wf_task_note_wake(&task));
-    assert_true(wf_task_cancelled(&task));
+    assert_true(wf_task_cancel_pending(&task));
 }
 
 static void a_wake_after_the_end_queues_nothing_and_the_next_user_of_the_header_begins_clean(void **state)
@@ -95,7 +95,7 @@ static void a_wake_after_the_end_queues_nothing_and_the_next_user_of_the_header_
     assert_false(wf_task_note_wake(&task));
     wf_task_cancel(&task);
     begin();
-    assert_false(wf_task_cancelled(&task));
+    assert_false(wf_task_cancel_pending(&task));
     assert_false(wf_task_consume_wake(&task));
     assert_true(wf_task_retire(&task));
 }

@@ -1,4 +1,4 @@
-// The watch: what the monitor, on the reactor thread, sees of the workers. It finds
+// The monitor: what the reactor thread, looking now and then, finds of the workers:
 // turns that do not end, and work that no worker comes for.
 #include <string.h>
 #include <time.h>
@@ -9,8 +9,8 @@
 
 enum {
     STILL_LOOKS = 4,
-    BRISK_EACH_NS = 62500, // a worker is brisk that runs a task at least so often,
-    BRISK_CPU_NS = 50000,  // each of at most so much CPU time
+    PROGRESS_EACH_NS = 62500, // a worker progresses that runs a task at least so often,
+    PROGRESS_CPU_NS = 50000,  // each of at most so much CPU time
 };
 
 static bool has_backlog(struct wf_worker *w)
@@ -47,12 +47,12 @@ static bool blocked(const struct wf_worker *w)
 }
 
 // look_at_worker tells how the worker has done since the last look, `elapsed` ns ago:
-// WF_WATCH_STUCK, WF_WATCH_BRISK, or 0. Stuck is one that has computed, or was blocked,
-// in one task all the while. A worker that did not get the processor is not, at first:
-// its work is not more urgent for being moved, and what others would poll for it would
-// overtake the rest. But after STILL_LOOKS looks it is: on a machine with ten times as
-// many threads as processors, or at nice 19, it may never get a quarter of one, and
-// what stands in its next slot waited as long as that lasted.
+// WF_MONITOR_STUCK, WF_MONITOR_PROGRESSING, or 0. Stuck is one that has computed, or
+// was blocked, in one task all the while. A worker that did not get the processor is
+// not, at first: its work is not more urgent for being moved, and what others would
+// poll for it would overtake the rest. But after STILL_LOOKS looks it is: on a machine
+// with ten times as many threads as processors, or at nice 19, it may never get a
+// quarter of one, and what stands in its next slot waited as long as that lasted.
 static unsigned look_at_worker(struct wf_sched *s, struct wf_worker *w, int64_t elapsed)
 {
     uint64_t ticks = wf_load_relaxed(&w->ticks); // relaxed: a hint
@@ -67,12 +67,12 @@ static unsigned look_at_worker(struct wf_sched *s, struct wf_worker *w, int64_t 
     wf_store_relaxed(&w->overdue, stuck); // relaxed: a hint for thieves
     if (stuck) {
         wf_store_relaxed(&w->look_at, (uint64_t)0); // relaxed: a hint, when that turn has ended
-        return WF_WATCH_STUCK;
+        return WF_MONITOR_STUCK;
     }
-    return ran * BRISK_EACH_NS >= elapsed && ran * BRISK_CPU_NS >= used ? WF_WATCH_BRISK : 0;
+    return ran * PROGRESS_EACH_NS >= elapsed && ran * PROGRESS_CPU_NS >= used ? WF_MONITOR_PROGRESSING : 0;
 }
 
-unsigned wf_sched_watch(struct wf_sched *s)
+unsigned wf_sched_monitor(struct wf_sched *s)
 {
     bool waiting = !wf_injector_empty(&s->injector);
     int64_t now = wf_now();
@@ -82,12 +82,12 @@ unsigned wf_sched_watch(struct wf_sched *s)
         struct wf_worker *w = &s->workers[i];
         unsigned how = look_at_worker(s, w, now - s->watched);
         seen |= how;
-        waiting |= has_backlog(w) && (how == WF_WATCH_STUCK || wf_ring_size(&w->ring) >= WF_WAKE_BACKLOG);
+        waiting |= has_backlog(w) && (how == WF_MONITOR_STUCK || wf_ring_size(&w->ring) >= WF_WAKE_BACKLOG);
     }
     s->watched = now;
     if (waiting)
         wf_sched_notify(s);
-    if (wf_idle_all_asleep(&s->idle)) // first: what a worker that sleeps now has given back is seen by wf_depot_cool
-        seen |= WF_WATCH_ASLEEP;
-    return seen | (wf_depot_cool(&s->depot, now) ? WF_WATCH_AGAIN : 0);
+    if (wf_idle_all_asleep(&s->idle)) // first: what a worker that sleeps now has given back is seen by wf_depot_trim
+        seen |= WF_MONITOR_ASLEEP;
+    return seen | (wf_depot_trim(&s->depot, now) ? WF_MONITOR_AGAIN : 0);
 }

@@ -1,4 +1,4 @@
-#include "runtime/chan/cast.h"
+#include "runtime/chan/bcast.h"
 
 #include <string.h>
 
@@ -19,12 +19,12 @@ static uint64_t full(uint64_t n)
     return 2 * n + 2;
 }
 
-static _Atomic uint64_t *slot_of(const struct wf_cast *c, uint64_t n)
+static _Atomic uint64_t *slot_of(const struct wf_bcast *c, uint64_t n)
 {
     return c->ring + n % c->capacity * c->stride;
 }
 
-void *wf_cast_new(size_t size, size_t elem_size, uint64_t capacity)
+void *wf_bcast_new(size_t size, size_t elem_size, uint64_t capacity)
 {
     size_t head = (size + WF_CACHE_LINE - 1) / WF_CACHE_LINE * WF_CACHE_LINE;
     size_t stride = 1 + elem_size / WORD + (elem_size % WORD != 0), bytes;
@@ -32,7 +32,7 @@ void *wf_cast_new(size_t size, size_t elem_size, uint64_t capacity)
     if (__builtin_mul_overflow(stride, WORD, &bytes) || __builtin_mul_overflow(bytes, capacity, &bytes) ||
         __builtin_add_overflow(bytes, head, &bytes))
         return NULL;
-    struct wf_cast *c = wf_alloc(bytes);
+    struct wf_bcast *c = wf_alloc(bytes);
     if (!c)
         return NULL;
     c->ring = (_Atomic uint64_t *)(void *)((char *)c + head);
@@ -45,13 +45,13 @@ void *wf_cast_new(size_t size, size_t elem_size, uint64_t capacity)
 }
 
 // part is how many bytes of a message are in its word `i`.
-static size_t part(const struct wf_cast *c, size_t i)
+static size_t part(const struct wf_bcast *c, size_t i)
 {
     size_t left = c->elem_size - i * WORD;
     return left < WORD ? left : WORD;
 }
 
-static void fill(const struct wf_cast *c, _Atomic uint64_t *words, const char *elem)
+static void fill(const struct wf_bcast *c, _Atomic uint64_t *words, const char *elem)
 {
     for (size_t i = 0; i < c->stride - 1; i++) {
         uint64_t word = 0;
@@ -61,7 +61,7 @@ static void fill(const struct wf_cast *c, _Atomic uint64_t *words, const char *e
     }
 }
 
-uint64_t wf_cast_put(struct wf_cast *c, const void *elem)
+uint64_t wf_bcast_put(struct wf_bcast *c, const void *elem)
 {
     uint64_t n = wf_load_relaxed(&c->count); // relaxed: written under the lock only
     _Atomic uint64_t *slot = slot_of(c, n);
@@ -73,12 +73,12 @@ uint64_t wf_cast_put(struct wf_cast *c, const void *elem)
     return n + 1;
 }
 
-void wf_cast_tell(struct wf_cast *c, uint64_t count)
+void wf_bcast_tell(struct wf_bcast *c, uint64_t count)
 {
     wf_cell_set(&c->news, (uintptr_t)count << 1, true);
 }
 
-void wf_cast_close(struct wf_cast *c)
+void wf_bcast_close(struct wf_bcast *c)
 {
     wf_lock_acquire(&c->lock);
     wf_store_release(&c->closed, true); // [B4]
@@ -86,7 +86,7 @@ void wf_cast_close(struct wf_cast *c)
     wf_cell_set(&c->news, CLOSED, true);
 }
 
-static void copy(const struct wf_cast *c, const _Atomic uint64_t *words, char *elem)
+static void copy(const struct wf_bcast *c, const _Atomic uint64_t *words, char *elem)
 {
     for (size_t i = 0; i < c->stride - 1; i++) {
         uint64_t word = wf_load_acquire(&words[i]); // [B2]
@@ -94,35 +94,35 @@ static void copy(const struct wf_cast *c, const _Atomic uint64_t *words, char *e
     }
 }
 
-enum wf_cast_got wf_cast_get(const struct wf_cast *c, uint64_t n, void *elem)
+enum wf_bcast_got wf_bcast_get(const struct wf_bcast *c, uint64_t n, void *elem)
 {
     const _Atomic uint64_t *slot = slot_of(c, n);
     uint64_t stamp = wf_load_acquire(slot); // [B1] [B3]
 
     if (stamp < full(n))
-        return WF_CAST_NOT_YET;
+        return WF_BCAST_NOT_YET;
     if (stamp > full(n))
-        return WF_CAST_LOST;
+        return WF_BCAST_LOST;
     copy(c, slot + 1, elem);
-    return wf_load_acquire(slot) == full(n) ? WF_CAST_GOT : WF_CAST_LOST; // [B2] [B3]
+    return wf_load_acquire(slot) == full(n) ? WF_BCAST_GOT : WF_BCAST_LOST; // [B2] [B3]
 }
 
-uint64_t wf_cast_oldest(const struct wf_cast *c)
+uint64_t wf_bcast_oldest(const struct wf_bcast *c)
 {
     uint64_t count = wf_load_acquire(&c->count); // [B3]
     return count > c->capacity ? count - c->capacity : 0;
 }
 
-uint64_t wf_cast_full(const struct wf_cast *c)
+uint64_t wf_bcast_full(const struct wf_bcast *c)
 {
     uint64_t count = wf_load_acquire(&c->count); // [B3]
     // acquire: [B1], as it tells that the message is there
     return wf_load_acquire(slot_of(c, count - 1)) >= full(count - 1) ? count : count - 1;
 }
 
-int wf_cast_wait(struct wf_cast *c, struct wf_task *self, uintptr_t seen, const char *what)
+int wf_bcast_wait(struct wf_bcast *c, struct wf_task *self, uintptr_t seen, const char *what)
 {
-    int err = wf_wait_cut(self); // an earlier wait may have consumed the wake of a cancel
+    int err = wf_check_cancel(self); // an earlier wait may have consumed the wake of a cancel
     if (err)
         return err;
     if (seen && !wf_cell_clear(&c->news, seen))

@@ -1,21 +1,21 @@
-// The draw: the deterministic scheduler of test runs, on one thread, whose choices all
+// Simulation: the deterministic scheduler of test runs, on one thread, whose choices all
 // come from a seeded random sequence.
 //
-// All ready tasks lie in one set, the urn, whichever queue they came through. The
-// ordinary paths of run.c lead here without an additional check: the worker's look_at
+// All ready tasks lie in one set, whichever queue they came through. The ordinary paths
+// of run.c lead here without an additional check: the worker's look_at
 // stays 0, so a task that parks, yields or ends finds that it is time to look around
 // (pick_in_time) on the worker's own stack, which runs this file.
 //
 // The random choices:
 //   - the next task. In some runs all ready tasks have the same probability. In others
-//     some tasks are sloths, which are passed over repeatedly, for the whole run or for
+//     some tasks are slow: they are passed over repeatedly, for the whole run or for
 //     a part: a bug may need one task to be far behind the others. (Five tasks of
 //     twenty turns, one of which must still be at its first when the others end: not
-//     once in 600 000 even runs; with sloths in every hundredth.)
+//     once in 600 000 even runs; with slow tasks in every hundredth.)
 //   - how many calls that may park, but need not, a task makes in a row before it
 //     yields (wf_budget): in some runs none. Not all such calls consume the budget.
 //     Therefore in half of the runs all tasks have the cancel mark set, which leads
-//     each call to the slow path (wf_draw_interrupt). In the other half the mark works
+//     each call to the slow path (wf_sim_interrupt). In the other half the mark works
 //     as usual.
 //
 // Tasks from other threads (the injector) are taken when all tasks are parked, else
@@ -29,47 +29,47 @@
 #include "sched/state.h"
 
 enum {
-    URN_MIN = 64,                  // tasks
+    READY_MIN = 64,                // tasks
     LOOK_TURNS = 1024,             // without a look at the injector and at the poll
     SPIN_TURNS = 256,              // of each ready task, in which all only yielded: they wait for time to pass
     BUSY_TURNS = 128 * LOOK_TURNS, // and turns in which some task was always ready, whatever they did
-    WAIT_TURNS = 16,               // of those; then sloths get as many turns as others, which may wait for them
-    SLOTH = 16,                    // how often in a row a sloth must be drawn before it runs
+    WAIT_TURNS = 16,               // of those; then slow tasks get as many turns as others, which may wait for them
+    SLOW_DRAWS = 16,               // how often in a row a slow task must be drawn before it runs
 };
 
 // All of the calling thread.
-struct wf_draw {
-    struct wf_sched *sched;     // fixed
-    struct wf_worker *worker;   // fixed
-    struct wf_draw_hooks hooks; // fixed
-    struct wf_keeper *keeper;   // fixed: the thread's own
-    struct wf_task **urn;       // what is ready
+struct wf_sim {
+    struct wf_sched *sched;    // fixed
+    struct wf_worker *worker;  // fixed
+    struct wf_sim_hooks hooks; // fixed
+    struct wf_keeper *keeper;  // fixed: the thread's own
+    struct wf_task **ready;    // what is ready
     unsigned count, room;
     uint64_t rng;
-    uint64_t sloths;    // of 16 tasks, how many are sloths
-    uint64_t salt;      // and which
-    unsigned fickle;    // other tasks become sloths once in this many turns; 0: never
-    bool marks;         // all tasks, for wf_draw_interrupt
-    unsigned patience;  // the maximum number of calls in a row that need not park
-    uint64_t overflows; // of the worker, at the last look
-    unsigned turns;     // since all tasks were parked
-    unsigned spins;     // turns in a row that only yielded
+    uint64_t slow;       // of 16 tasks, how many are slow
+    uint64_t salt;       // and which
+    unsigned reshuffle;  // other tasks become slow once in this many turns; 0: never
+    bool marks;          // all tasks, for wf_sim_interrupt
+    unsigned budget_max; // the maximum number of calls in a row that need not park
+    uint64_t overflows;  // of the worker, at the last look
+    unsigned turns;      // since all tasks were parked
+    unsigned spins;      // turns in a row that only yielded
 };
 
-// --- The urn -------------------------------------------------------------------------
+// --- The ready set -------------------------------------------------------------------
 
 // has_room makes room for one more. Returns: false if there is no memory: then tasks
 // wait in their queues.
-static bool has_room(struct wf_draw *d)
+static bool has_room(struct wf_sim *d)
 {
     if (wf_likely(d->count < d->room))
         return true;
     struct wf_task **larger = wf_alloc(2 * d->room * sizeof(*larger));
     if (!larger)
         return false;
-    memcpy(larger, d->urn, d->count * sizeof(*larger));
-    wf_free(d->urn);
-    d->urn = larger;
+    memcpy(larger, d->ready, d->count * sizeof(*larger));
+    wf_free(d->ready);
+    d->ready = larger;
     d->room *= 2;
     return true;
 }
@@ -88,26 +88,26 @@ static struct wf_task *take_queued(struct wf_worker *w)
     return wf_worker_take_pinned(w);
 }
 
-static void gather_queued(struct wf_draw *d)
+static void gather_queued(struct wf_sim *d)
 {
     struct wf_task *task;
 
     while (has_room(d) && (task = take_queued(d->worker)))
-        d->urn[d->count++] = task;
+        d->ready[d->count++] = task;
 }
 
 // gather_injected gathers the tasks that other threads have pushed, and the overflow.
-static void gather_injected(struct wf_draw *d)
+static void gather_injected(struct wf_sim *d)
 {
     struct wf_task *task;
 
-    while (has_room(d) && (task = wf_worker_take_share(d->worker))) {
-        d->urn[d->count++] = task;
+    while (has_room(d) && (task = wf_worker_take_injected(d->worker))) {
+        d->ready[d->count++] = task;
         gather_queued(d);
     }
 }
 
-static void gather(struct wf_draw *d)
+static void gather(struct wf_sim *d)
 {
     uint64_t overflows = wf_load_relaxed(&d->worker->overflows); // relaxed: the worker's own
 
@@ -118,30 +118,30 @@ static void gather(struct wf_draw *d)
     }
 }
 
-static bool is_sloth(const struct wf_draw *d, const struct wf_task *task)
+static bool is_slow(const struct wf_sim *d, const struct wf_task *task)
 {
-    return wf_rand_seed(d->salt, task->id) % 16 < d->sloths;
+    return wf_rand_seed(d->salt, task->id) % 16 < d->slow;
 }
 
-static struct wf_task *draw_task(struct wf_draw *d)
+static struct wf_task *draw_task(struct wf_sim *d)
 {
     unsigned i = wf_rand_below(&d->rng, d->count);
-    bool even = d->sloths == 0 || d->spins >= WAIT_TURNS * d->count;
+    bool even = d->slow == 0 || d->spins >= WAIT_TURNS * d->count;
 
-    if (d->fickle && wf_rand_below(&d->rng, d->fickle) == 0)
+    if (d->reshuffle && wf_rand_below(&d->rng, d->reshuffle) == 0)
         d->salt = wf_rand(&d->rng);
-    for (int n = 0; n < SLOTH && !even && is_sloth(d, d->urn[i]); n++)
+    for (int n = 0; n < SLOW_DRAWS && !even && is_slow(d, d->ready[i]); n++)
         i = wf_rand_below(&d->rng, d->count);
-    struct wf_task *task = d->urn[i];
+    struct wf_task *task = d->ready[i];
     d->hooks.drawn(d->hooks.self, task, i, d->count);
-    d->urn[i] = d->urn[--d->count];
+    d->ready[i] = d->ready[--d->count];
     return task;
 }
 
 // --- When nothing is ready, or nothing happens ---------------------------------------
 
 // rest_in_source calls the idle source, which may poll, wait, or let time pass.
-static void rest_in_source(struct wf_draw *d)
+static void rest_in_source(struct wf_sim *d)
 {
     struct wf_worker *w = d->worker;
 
@@ -155,7 +155,7 @@ static void rest_in_source(struct wf_draw *d)
 }
 
 // look_around is for programs in which some task is always ready.
-static void look_around(struct wf_draw *d)
+static void look_around(struct wf_sim *d)
 {
     struct wf_worker *w = d->worker;
 
@@ -172,7 +172,7 @@ static void look_around(struct wf_draw *d)
 }
 
 // find_drawn returns the next task, NULL at the end of the run.
-static struct wf_task *find_drawn(struct wf_draw *d)
+static struct wf_task *find_drawn(struct wf_sim *d)
 {
     while (d->hooks.go_on(d->hooks.self)) {
         gather(d);
@@ -193,32 +193,32 @@ static struct wf_task *find_drawn(struct wf_draw *d)
 
 // run_turn runs a task until it parks, yields or ends. Returns: true if its only
 // visible effect was to yield.
-static bool run_turn(struct wf_draw *d, struct wf_task *task)
+static bool run_turn(struct wf_sim *d, struct wf_task *task)
 {
     struct wf_worker *w = d->worker;
     unsigned others = d->count;
 
-    if (d->marks && !wf_task_cancelled(task))
-        wf_task_mark(task);
+    if (d->marks && !wf_task_cancel_pending(task))
+        wf_task_set_cancel_pending(task);
     w->turn.spent = false;
     wf_worker_begin_turn(w, task);
-    w->turn.budget = 1 + wf_rand_below(&d->rng, d->patience);
+    w->turn.budget = 1 + wf_rand_below(&d->rng, d->budget_max);
     wf_context_switch(&w->loop, &task->context, w, false);
-    bool yielded = w->how == WF_LEFT_YIELDED && !w->turn.spent;
-    wf_worker_arrive(w);
+    bool yielded = w->prev_reason == WF_SWITCH_YIELDED && !w->turn.spent;
+    wf_worker_finish_switch(w);
     if (!yielded)
         return false;
     gather(d);
     return d->count == others + 1;
 }
 
-void wf_draw_interrupt(struct wf_task *self)
+void wf_sim_interrupt(struct wf_task *self)
 {
     if (self->worker->draws && !wf_budget(self))
         wf_yield(self);
 }
 
-void wf_draw_run(struct wf_draw *d)
+void wf_sim_run(struct wf_sim *d)
 {
     // The caller may be in a C++ handler, or be unwinding: that is not for the tasks to
     // see.
@@ -236,20 +236,20 @@ void wf_draw_run(struct wf_draw *d)
         *here = callers;
 }
 
-// temper draws the parameters of this run.
-static void temper(struct wf_draw *d)
+// draw_parameters draws the parameters of this run.
+static void draw_parameters(struct wf_sim *d)
 {
-    static const unsigned sloths[] = { 0, 0, 2, 8 }, fickle[] = { 0, 4, 16, 64 };
-    static const unsigned patience[] = { 1, 4, 16, WF_BUDGET };
+    static const unsigned slow[] = { 0, 0, 2, 8 }, reshuffle[] = { 0, 4, 16, 64 };
+    static const unsigned budget_max[] = { 1, 4, 16, WF_BUDGET };
 
-    d->sloths = sloths[wf_rand_below(&d->rng, wf_countof(sloths))];
-    d->fickle = d->sloths ? fickle[wf_rand_below(&d->rng, wf_countof(fickle))] : 0;
+    d->slow = slow[wf_rand_below(&d->rng, wf_countof(slow))];
+    d->reshuffle = d->slow ? reshuffle[wf_rand_below(&d->rng, wf_countof(reshuffle))] : 0;
     d->marks = wf_rand_below(&d->rng, 2);
-    d->patience = patience[wf_rand_below(&d->rng, wf_countof(patience))];
+    d->budget_max = budget_max[wf_rand_below(&d->rng, wf_countof(budget_max))];
     d->salt = wf_rand(&d->rng);
 }
 
-void wf_draw_begin(struct wf_draw *d, uint64_t seed)
+void wf_sim_begin(struct wf_sim *d, uint64_t seed)
 {
     struct wf_worker *w = d->worker;
 
@@ -261,24 +261,24 @@ void wf_draw_begin(struct wf_draw *d, uint64_t seed)
     d->turns = d->spins = 0;
     d->rng = wf_rand_seed(seed, 0);
     w->rng = wf_rand_seed(seed, 1); // of wf_random
-    temper(d);
+    draw_parameters(d);
 }
 
-int wf_draw_new(struct wf_draw **out, struct wf_sched *s, const struct wf_draw_hooks *hooks)
+int wf_sim_new(struct wf_sim **out, struct wf_sched *s, const struct wf_sim_hooks *hooks)
 {
     struct wf_worker *w = &s->workers[0];
-    struct wf_draw *d = wf_alloc(sizeof(*d));
+    struct wf_sim *d = wf_alloc(sizeof(*d));
 
     wf_assert(s->cfg.workers == 1 && s->started == 0);
     if (!d)
         return -ENOMEM;
-    d->urn = wf_alloc(URN_MIN * sizeof(*d->urn));
-    if (!d->urn || wf_worker_make_reserve(w) || wf_overflow_install(w)) {
-        wf_free(d->urn);
+    d->ready = wf_alloc(READY_MIN * sizeof(*d->ready));
+    if (!d->ready || wf_worker_make_reserve(w) || wf_overflow_install(w)) {
+        wf_free(d->ready);
         wf_free(d);
         return -ENOMEM;
     }
-    d->room = URN_MIN;
+    d->room = READY_MIN;
     d->sched = s;
     d->worker = w;
     d->hooks = *hooks;
@@ -294,13 +294,13 @@ int wf_draw_new(struct wf_draw **out, struct wf_sched *s, const struct wf_draw_h
     return 0;
 }
 
-void wf_draw_free(struct wf_draw *d)
+void wf_sim_free(struct wf_sim *d)
 {
     d->worker->thread->worker = NULL;
     wf_keeper_set(d->keeper);
     wf_overflow_leave(d->worker);
     wf_overflow_remove(d->worker);
-    wf_free(d->urn);
+    wf_free(d->ready);
     wf_free(d);
 }
 
@@ -313,7 +313,7 @@ struct list {
 
 static void cancel_drawn(struct wf_task *task)
 {
-    if (!wf_task_doomed(task))
+    if (!wf_task_is_cancelled(task))
         wf_task_cancel(task);
 }
 
@@ -335,7 +335,7 @@ static int by_birth(const void *a, const void *b)
 
 // In the order in which they were spawned: the order of the headers depends on earlier
 // runs.
-void wf_draw_dismiss(struct wf_draw *d)
+void wf_sim_dismiss(struct wf_sim *d)
 {
     struct list l = { .room = wf_sched_living(d->sched) };
 

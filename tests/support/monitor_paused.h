@@ -1,7 +1,7 @@
 // For tests of what the workers do by themselves: a runtime whose reactor thread has
 // ended.
-#ifndef TESTS_SUPPORT_UNWATCHED_H
-#define TESTS_SUPPORT_UNWATCHED_H
+#ifndef TESTS_SUPPORT_MONITOR_PAUSED_H
+#define TESTS_SUPPORT_MONITOR_PAUSED_H
 
 #include "reactor/reactor.h"
 #include "runtime/state.h"

@@ -9,7 +9,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-#include <weft/cast.h>
+#include <weft/broadcast.h>
+#include <weft/watch.h>
 
 #include "base/atomic.h"
 #include "base/compiler.h"

@@ -51,8 +51,8 @@
 #include "base/lock.h"
 #include "runtime/wait/wait.h"
 
-// I: fixed by wf_cast_new; L: under the lock; A: atomic
-struct wf_cast {
+// I: fixed by wf_bcast_new; L: under the lock; A: atomic
+struct wf_bcast {
     _Atomic uint64_t *ring; // I; A
     uint64_t capacity;      // I: slots
     size_t stride;          // I: words of a slot, stamp included
@@ -64,51 +64,51 @@ struct wf_cast {
     struct wf_cell news;                         // A: see above
 };
 
-enum wf_cast_got { WF_CAST_GOT, WF_CAST_NOT_YET, WF_CAST_LOST };
+enum wf_bcast_got { WF_BCAST_GOT, WF_BCAST_NOT_YET, WF_BCAST_LOST };
 
-// wf_cast_new makes an object of `size` bytes that begins with a struct wf_cast, the
+// wf_bcast_new makes an object of `size` bytes that begins with a struct wf_bcast, the
 // rest zero.
 // Returns: NULL if there is no memory. To free: wf_free.
-WF_MUST_CHECK void *wf_cast_new(size_t size, size_t elem_size, uint64_t capacity);
+WF_MUST_CHECK void *wf_bcast_new(size_t size, size_t elem_size, uint64_t capacity);
 
-// wf_cast_put puts the next message into the ring. `elem` NULL: zeros.
-// Returns: how many there are now, for wf_cast_tell.  Context: under the lock.
-uint64_t wf_cast_put(struct wf_cast *c, const void *elem);
+// wf_bcast_put puts the next message into the ring. `elem` NULL: zeros.
+// Returns: how many there are now, for wf_bcast_tell.  Context: under the lock.
+uint64_t wf_bcast_put(struct wf_bcast *c, const void *elem);
 
-// wf_cast_tell wakes the waiters for message number `count` - 1.
+// wf_bcast_tell wakes the waiters for message number `count` - 1.
 // Context: without the lock.
-void wf_cast_tell(struct wf_cast *c, uint64_t count);
+void wf_bcast_tell(struct wf_bcast *c, uint64_t count);
 
-// wf_cast_close closes it, and wakes the waiters.  Context: any thread, without the
+// wf_bcast_close closes it, and wakes the waiters.  Context: any thread, without the
 // lock.
-void wf_cast_close(struct wf_cast *c);
+void wf_bcast_close(struct wf_bcast *c);
 
-// wf_cast_closed tells whether it is closed: call it before looking for messages.
-static inline bool wf_cast_closed(const struct wf_cast *c)
+// wf_bcast_closed tells whether it is closed: call it before looking for messages.
+static inline bool wf_bcast_closed(const struct wf_bcast *c)
 {
     return wf_load_acquire(&c->closed); // [B4]
 }
 
-// wf_cast_get copies message `n` to `elem`, which may have been written also if it was
+// wf_bcast_get copies message `n` to `elem`, which may have been written also if it was
 // lost.
-enum wf_cast_got wf_cast_get(const struct wf_cast *c, uint64_t n, void *elem);
+enum wf_bcast_got wf_bcast_get(const struct wf_bcast *c, uint64_t n, void *elem);
 
-// wf_cast_oldest is the oldest message in the ring: after WF_CAST_LOST, one later than
-// the lost message.
-uint64_t wf_cast_oldest(const struct wf_cast *c);
+// wf_bcast_oldest is the oldest message in the ring: after WF_BCAST_LOST, one later
+// than the lost message.
+uint64_t wf_bcast_oldest(const struct wf_bcast *c);
 
-// wf_cast_full is the number of messages so far that can be read; at least one exists.
-uint64_t wf_cast_full(const struct wf_cast *c);
+// wf_bcast_full is the number of messages so far that can be read; at least one exists.
+uint64_t wf_bcast_full(const struct wf_bcast *c);
 
-// wf_cast_seen begins a look for a new message: wf_cast_wait needs its result if there
-// was none.
-static inline uintptr_t wf_cast_seen(const struct wf_cast *c)
+// wf_bcast_seen begins a look for a new message: wf_bcast_wait needs its result if
+// there was none.
+static inline uintptr_t wf_bcast_seen(const struct wf_bcast *c)
 {
     return wf_cell_value(&c->news);
 }
 
-// wf_cast_wait parks the calling task, `self`, until there may be a new message.
+// wf_bcast_wait parks the calling task, `self`, until there may be a new message.
 // Returns: 0: look again; -ECANCELED, -ETIMEDOUT.
-int wf_cast_wait(struct wf_cast *c, struct wf_task *self, uintptr_t seen, const char *what);
+int wf_bcast_wait(struct wf_bcast *c, struct wf_task *self, uintptr_t seen, const char *what);
 
 #endif

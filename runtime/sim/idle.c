@@ -102,7 +102,7 @@ static bool wait_outside(struct wf_test *t)
 }
 
 // unmark_task takes the mark off a parked task that is not cancelled
-// (wf_draw_interrupt), for the dump. One that another thread has spawned just now has
+// (wf_sim_interrupt), for the dump. One that another thread has spawned just now has
 // not begun: it has no levels to look at yet.
 static void unmark_task(struct wf_task *task, void *arg)
 {
@@ -127,7 +127,7 @@ static void report_deadlock(struct wf_test *t, const char *what)
 void wf_test_dismiss(struct wf_test *t)
 {
     t->dismissed = t->turns + 1;
-    wf_draw_dismiss(t->draw);
+    wf_sim_dismiss(t->draw);
 }
 
 // stuck is when no task can be woken any more. But a thread that we know nothing of may
