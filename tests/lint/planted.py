@@ -6,6 +6,8 @@ import pathlib
 import sys
 import tempfile
 
+import circles
+import commits
 import guests
 import labels
 import layers
@@ -112,21 +114,52 @@ BAD = [  # check, file, its text, the line that must be reported
     (words, "docs/a.md", "It waits for\never.\n", 2),
     (words, "README.md", "\n" + "x" * 89 + "\n", 2),
 ]
+COMMITS = [  # subject, body, files; how many faults
+    ("sched: count turns", "A figure.", ["sched/run.c"], 0),
+    ("docs: say how", "", ["docs/a.md"], 0),
+    ("docs: " + "x" * 55, "", ["docs/a.md"], 1),
+    ("say how", "", ["docs/a.md"], 1),
+    ("reactor: poll twice", "\n", ["docs/a.md", "reactor/turn.c"], 1),
+]
+CALLS = [  # a graph of calls; how many findings
+    ({"sched/a.c": {"base/a.c": {"f"}}, "base/a.c": {}}, 0),
+    ({"sched/a.c": {}, "base/a.c": {"sched/a.c": {"f"}}}, 1),
+    ({"sched/a.c": {"sched/b.c": {"f"}}, "sched/b.c": {"sched/c.c": {"g"}}, "sched/c.c": {"sched/a.c": {"h"}}}, 3),
+]
+
+
+def write_tree(folder, files):
+    for path, content in files.items():
+        place = pathlib.Path(folder) / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(content)
+    return folder
 
 
 def findings(check, name, text):
     with tempfile.TemporaryDirectory() as folder:
-        for path, content in {**BUILD, name: text}.items():
-            place = pathlib.Path(folder) / path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(content)
-        lint = Lint(folder)
+        lint = Lint(write_tree(folder, {**BUILD, name: text}))
         check.check(lint)
+        return lint.findings
+
+
+def graph_findings(graph):
+    with tempfile.TemporaryDirectory() as folder:
+        lint = Lint(write_tree(folder, BUILD))
+        circles.check(lint, graph)
         return lint.findings
 
 
 def main():
     wrong = 0
+    for *commit, expected in COMMITS:
+        if len(list(commits.faults(*commit))) != expected:
+            print(f"commits: expected {expected} faults in {commit}")
+            wrong += 1
+    for graph, expected in CALLS:
+        if len(graph_findings(graph)) != expected:
+            print(f"circles: expected {expected} findings in {graph}")
+            wrong += 1
     for check, name, text, *line in GOOD + BAD:
         found = findings(check, name, text)
         expected = [f"{name}:{line[0]}:"] if line else []
