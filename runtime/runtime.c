@@ -43,11 +43,12 @@
 #include "base/mem.h"
 #include "base/origin.h"
 #include "base/sigpipe.h"
+#include "runtime/io/pipe.h"
 #include "runtime/service.h"
 #include "runtime/task/blocking.h"
 
 // In the order in which they are made; they end in the reverse order.
-static const struct wf_service *const services[] = { &wf_pool_service };
+static const struct wf_service *const services[] = { &wf_pool_service, &wf_pipes_service };
 enum { SERVICES = sizeof(services) / sizeof(*services) };
 
 static _Atomic unsigned forks; // children born between the first process and this one

@@ -12,6 +12,7 @@
 #include "sched/sched.h"
 
 struct wf_origin;      // base/origin.h
+struct wf_pipes;       // runtime/io/pipe.c
 struct wf_pool;        // runtime/task/blocking.c
 struct wf_scope;       // runtime/wait/scope.h
 struct wf_cancel_node; // runtime/wait/cancel.h
@@ -21,6 +22,7 @@ struct weft_rt {
     struct wf_sched *sched;     // I
     struct wf_reactor *reactor; // I
     struct wf_pool *blocking;   // I
+    struct wf_pipes *pipes;     // I
     unsigned forks;             // I: how many forks lay between this process and its oldest ancestor at birth
     _Atomic uint32_t end;       // A: how far its threads have ended, a futex; [F1]
     _Atomic uint32_t stoppers;  // A: calls of weft_rt_stop that have not returned; [F1]

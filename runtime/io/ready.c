@@ -143,6 +143,17 @@ static int await_edge(struct wf_ready *r)
     return park(r, cell);
 }
 
+int wf_ready_settle(struct wf_ready *r)
+{
+    int err;
+
+    if (!r->source || r->kind == WF_KIND_UNKNOWN) {
+        err = wf_ready_attach(r);
+        return err < 0 ? err : 1;
+    }
+    return r->edge ? note_drained(r, &r->source->ready[r->direction]) : 0;
+}
+
 int wf_ready_wait(struct wf_ready *r)
 {
     if (!r->source || r->kind == WF_KIND_UNKNOWN)
@@ -348,10 +359,11 @@ struct identity {
 // same are the same file at least.
 struct job {
     struct wf_ready *r;
+    struct wf_ready *other; // a second descriptor of the call's; NULL: there is none
     wf_ready_try *fn;
     void *args;
     ssize_t result;
-    struct identity id;
+    struct identity id, other_id;
 };
 
 // sys_identify finds out what file the number means.
@@ -374,15 +386,25 @@ static bool is_same_file(const struct identity *a, const struct identity *b)
     return a->device == b->device && a->inode == b->inode && a->born_s == b->born_s && a->born_ns == b->born_ns;
 }
 
+static bool still_is(int fd, const struct identity *id)
+{
+    struct identity now;
+    return sys_identify(fd, &now) == 0 && is_same_file(&now, id);
+}
+
+static ssize_t try_other(int fd, void *arg)
+{
+    struct job *job = arg;
+    return still_is(fd, &job->other_id) ? job->fn(job->r->fd, job->args) : -EBADF;
+}
+
 static ssize_t try_job(int fd, void *arg)
 {
     struct job *job = arg;
-    struct identity now;
 
-    int err = sys_identify(fd, &now);
-    if (err < 0 || !is_same_file(&now, &job->id))
+    if (!still_is(fd, &job->id))
         return -EBADF;
-    return job->fn(fd, job->args);
+    return job->other ? wf_ready_hold(job->other, try_other, job) : job->fn(fd, job->args);
 }
 
 static int run_job(void *arg)
@@ -413,20 +435,28 @@ static int await_job(struct wf_cell *done, void *arg)
     return err;
 }
 
-// run_in_pool makes the call on a thread of the pool.
-// Returns: what it says; `refused` if there is no thread, and none to be had; -EBADF;
-// -ECANCELED.
-static ssize_t run_in_pool(struct wf_ready *r, wf_ready_try *fn, void *args, ssize_t refused)
+// run_in_pool makes the job's call on a thread of the pool.
+// Returns: what it says; what job->result was if there is no thread, and none to be
+// had; -EBADF; -ECANCELED.
+static ssize_t run_in_pool(struct job *job)
 {
-    struct job job = { .r = r, .fn = fn, .args = args, .result = refused };
+    struct wf_ready *r = job->r;
     int err = claim_file(r);
 
     if (err == 0)
-        err = sys_identify(r->fd, &job.id);
+        err = sys_identify(r->fd, &job->id);
+    if (err == 0 && job->other)
+        err = sys_identify(job->other->fd, &job->other_id);
     if (err < 0)
         return err;
-    err = wf_pool_run_while(wf_weft_task(r->self)->rt->blocking, run_job, &job, r->call, await_job);
-    return err < 0 && err != -EAGAIN ? err : job.result;
+    err = wf_pool_run_while(wf_weft_task(r->self)->rt->blocking, run_job, job, r->call, await_job);
+    return err < 0 && err != -EAGAIN ? err : job->result;
+}
+
+ssize_t wf_ready_pool(struct wf_ready *r, struct wf_ready *other, wf_ready_try *fn, void *args)
+{
+    struct job job = { .r = r, .other = other, .fn = fn, .args = args, .result = WF_TRY_POOL };
+    return run_in_pool(&job);
 }
 
 static ssize_t run_bounded(struct wf_ready *r, const struct wf_file_calls *calls, void *args)
@@ -436,7 +466,8 @@ static ssize_t run_bounded(struct wf_ready *r, const struct wf_file_calls *calls
         if (err < 0)
             return err;
     }
-    return run_in_pool(r, calls->bounded, args, WF_TRY_LATER);
+    struct job job = { .r = r, .fn = calls->bounded, .args = args, .result = WF_TRY_LATER };
+    return run_in_pool(&job);
 }
 
 // attempt is one call, if the cell says that it may succeed.
@@ -476,7 +507,7 @@ ssize_t wf_ready_calls(struct wf_ready *r, const struct wf_file_calls *calls, vo
 static ssize_t run_unpolled(struct wf_ready *r, wf_ready_try *fn, void *args)
 {
     for (weft_time pause = WEFT_MS(1);; pause = pause < WEFT_MS(64) ? 2 * pause : pause) {
-        ssize_t result = run_in_pool(r, fn, args, WF_TRY_POOL);
+        ssize_t result = wf_ready_pool(r, NULL, fn, args);
         if (result == WF_TRY_POOL)
             result = wf_ready_hold(r, fn, args); // no thread is to be had: better late for the others than never
         if (result != -EAGAIN)

@@ -275,6 +275,28 @@ __attribute__((always_inline)) static inline ssize_t wf_ready_run(struct wf_read
     return result;
 }
 
+// For a call that waits for several descriptors at once. wf_ready_attempt is one turn
+// of wf_ready_run's loop, with the same arguments. When it has said -EAGAIN,
+// wf_ready_settle prepares the wait for the next edge, in the direction's cell.
+// Returns: of _settle: 0: push a node, wf_ready_confirm, and park; 1: try again; as
+// wf_ready_wait.
+static inline ssize_t wf_ready_attempt(struct wf_ready *r, wf_ready_try *fn, void *args, const void *into, size_t full)
+{
+    ssize_t result = wf_ready_look(r) ? wf_ready_call(r, fn, args) : -EAGAIN;
+    if (result > 0 && (size_t)result < full && (!into || wf_ready_holds(r, into, full)))
+        wf_ready_short(r);
+    return result;
+}
+int wf_ready_settle(struct wf_ready *r);
+
+// wf_ready_pool makes a system call on the blocking pool: fn(r->fd, args), under holds
+// of both descriptors, if both mean what they did when the call began. `other` may be
+// NULL.
+// Returns: what it says; WF_TRY_POOL if there is no thread, and none to be had; -EBADF;
+// -ECANCELED.
+// Context: both are claimed.
+ssize_t wf_ready_pool(struct wf_ready *r, struct wf_ready *other, wf_ready_try *fn, void *args);
+
 // wf_ready_attach registers the descriptor, and finds out its kind by what it is then.
 // wf_ready_remember is for a call that finds that out by itself, after registering:
 // nothing that was known of the number before need be true any more. wf_ready_attach_as

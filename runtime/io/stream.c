@@ -29,41 +29,13 @@
 #include "runtime/io/bounded.h"
 #include "runtime/io/own.h"
 #include "runtime/io/ready.h"
+#include "runtime/io/step.h"
 
-// What the system calls of this file work on: one buffer, or a vector.
-struct span {
-    void *base;
-    size_t n;
-};
-
+// What else than a span the system calls of this file work on.
 struct vec {
     const struct iovec *v;
     int n;
 };
-
-// The two that every message comes through go without the C library, and so without
-// errno.
-static inline ssize_t sys_recv(int fd, void *args)
-{
-    struct span *s = args;
-    return wf_syscall_retry(SYS_recvfrom, fd, (long)s->base, (long)s->n, MSG_DONTWAIT, 0, 0);
-}
-
-// sys_send: EINPROGRESS is the answer to the first bytes on a socket that opens fast
-// (TCP_FASTOPEN_CONNECT) but has no cookie of its peer. None was taken: a connection is
-// being made first, and to be waited for.
-static inline ssize_t sys_send(int fd, void *args)
-{
-    struct span *s = args;
-    ssize_t put;
-
-    do {
-        put = wf_syscall(SYS_sendto, fd, (long)s->base, (long)s->n, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0);
-        if (wf_likely(put >= 0))
-            return put;
-    } while (put == -EINTR);
-    return put == -EINPROGRESS ? -EAGAIN : put;
-}
 
 WF_NOINLINE static ssize_t sys_recv_vec(int fd, void *args)
 {
@@ -180,16 +152,26 @@ __attribute__((always_inline)) static inline ssize_t run_call(struct wf_ready *r
 // calls return (base/syscall.h).
 __attribute__((always_inline)) static inline ssize_t read_some(struct wf_ready *r, void *buf, size_t n)
 {
-    struct span span = { buf, n };
+    struct wf_span span = { buf, n };
     struct iovec one = { buf, n };
-    return run_call(r, sys_recv, &span, &reading, (struct vec){ &one, 1 }, buf, n);
+    return run_call(r, wf_sys_recv, &span, &reading, (struct vec){ &one, 1 }, buf, n);
 }
 
 __attribute__((always_inline)) static inline ssize_t write_some(struct wf_ready *r, const void *buf, size_t n)
 {
-    struct span span = { (void *)buf, n };
+    struct wf_span span = { (void *)buf, n };
     struct iovec one = { (void *)buf, n };
-    return run_call(r, sys_send, &span, &writing, (struct vec){ &one, 1 }, NULL, n);
+    return run_call(r, wf_sys_send, &span, &writing, (struct vec){ &one, 1 }, NULL, n);
+}
+
+ssize_t wf_step_read(struct wf_ready *r, void *buf, size_t n)
+{
+    return read_some(r, buf, n);
+}
+
+ssize_t wf_step_write(struct wf_ready *r, const void *buf, size_t n)
+{
+    return write_some(r, buf, n);
 }
 
 ssize_t weft_read(int fd, void *buf, size_t n)
@@ -210,7 +192,7 @@ ssize_t weft_read(int fd, void *buf, size_t n)
 static ssize_t write_nothing(int fd, const void *buf)
 {
     struct iovec one = { (void *)buf, 0 };
-    ssize_t put = wf_ready_once(fd, sys_send, &(struct span){ (void *)buf, 0 });
+    ssize_t put = wf_ready_once(fd, wf_sys_send, &(struct wf_span){ (void *)buf, 0 });
     return put == -ENOTSOCK ? sys_writev(fd, &(struct vec){ &one, 1 }) : put;
 }
 

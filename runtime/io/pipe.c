@@ -1,0 +1,139 @@
+// The stock of pipes and buffers: a stack for each worker, that only its owner touches,
+// so there is no lock. What a task takes on one worker it may give back on another.
+#include "runtime/io/pipe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "runtime/service.h"
+#include "runtime/state.h"
+
+enum {
+    PIPES = 8,      // kept for each worker
+    BUFFERS = 4,    // the same
+    ROOM = 1 << 18, // bytes of a pipe, if the system grants them
+    LEAST = WF_BUFFER /
+        4 // with less than that, of which a user who has too many pipes gets no more, buffers are better
+};
+
+// O: the worker that owns it
+struct shelf {
+    _Alignas(WF_CACHE_LINE) unsigned pipes; // O
+    unsigned buffers;                       // O
+    struct wf_pipe pipe[PIPES];             // O
+    char *buffer[BUFFERS];                  // O
+};
+
+struct wf_pipes {
+    unsigned workers;
+    struct shelf shelf[];
+};
+
+static int make_stock(struct weft_rt *rt, const weft_config *cfg)
+{
+    struct wf_pipes *s = wf_alloc(sizeof(*s) + cfg->workers * sizeof(struct shelf));
+
+    if (!s)
+        return -ENOMEM;
+    s->workers = cfg->workers;
+    rt->pipes = s;
+    return 0;
+}
+
+static void close_pipe(struct wf_pipe *p)
+{
+    close(p->in);
+    close(p->out);
+}
+
+static void clear_shelf(struct shelf *s)
+{
+    while (s->pipes > 0)
+        close_pipe(&s->pipe[--s->pipes]);
+    while (s->buffers > 0)
+        wf_free(s->buffer[--s->buffers]);
+}
+
+static void free_stock(struct weft_rt *rt)
+{
+    for (unsigned i = 0; i < rt->pipes->workers; i++)
+        clear_shelf(&rt->pipes->shelf[i]);
+    wf_free(rt->pipes);
+}
+
+const struct wf_service wf_pipes_service = { .make = make_stock, .free = free_stock, .abandon = free_stock };
+
+// own_shelf is the calling worker's.
+static struct shelf *own_shelf(struct weft_rt *rt)
+{
+    return &rt->pipes->shelf[wf_sched_worker_index(rt->sched)];
+}
+
+// --- pipes ---------------------------------------------------------------------------
+
+// enlarge asks for room: each piece of a packet takes a slot of the pipe, however small
+// it is. It may be refused, as the user may have so much in all.
+static size_t enlarge(int fd)
+{
+    int size = fcntl(fd, F_SETPIPE_SZ, ROOM);
+
+    if (size < 0)
+        size = fcntl(fd, F_GETPIPE_SZ);
+    return size < 0 ? 0 : (size_t)size;
+}
+
+static bool make_pipe(struct wf_pipe *p)
+{
+    int fd[2];
+
+    if (wf_fault() || pipe2(fd, O_NONBLOCK | O_CLOEXEC) < 0)
+        return false;
+    *p = (struct wf_pipe){ .in = fd[1], .out = fd[0], .size = enlarge(fd[1]) };
+    if (p->size >= LEAST)
+        return true;
+    close_pipe(p);
+    return false;
+}
+
+WF_NOINLINE bool wf_pipe_take(struct weft_rt *rt, struct wf_pipe *p)
+{
+    struct shelf *s = own_shelf(rt);
+    struct wf_pipe none = { .in = -1, .out = -1 };
+
+    if (s->pipes > 0)
+        *p = s->pipe[--s->pipes];
+    else if (!make_pipe(p))
+        *p = none;
+    return wf_pipe_held(p);
+}
+
+WF_NOINLINE void wf_pipe_give(struct weft_rt *rt, struct wf_pipe *p)
+{
+    struct shelf *s = own_shelf(rt);
+
+    if (p->n > 0 || s->pipes == PIPES)
+        close_pipe(p);
+    else
+        s->pipe[s->pipes++] = *p;
+    *p = (struct wf_pipe){ .in = -1, .out = -1 };
+}
+
+// --- buffers -------------------------------------------------------------------------
+
+char *wf_buffer_take(struct weft_rt *rt)
+{
+    struct shelf *s = own_shelf(rt);
+    return s->buffers > 0 ? s->buffer[--s->buffers] : wf_alloc(WF_BUFFER);
+}
+
+void wf_buffer_give(struct weft_rt *rt, char *buf)
+{
+    struct shelf *s = own_shelf(rt);
+
+    if (buf && s->buffers < BUFFERS)
+        s->buffer[s->buffers++] = buf;
+    else
+        wf_free(buf);
+}

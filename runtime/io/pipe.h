@@ -1,0 +1,45 @@
+// What a copy holds while bytes are on their way: a pipe, for splice(2), or a buffer.
+//
+// A runtime keeps some of both, for each worker, so that they are made seldom. They are
+// held only while there are bytes in them: an idle copy holds neither.
+#ifndef WF_RUNTIME_IO_PIPE_H
+#define WF_RUNTIME_IO_PIPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/compiler.h"
+
+struct weft_rt;
+struct wf_service;
+
+// The stock of a runtime (weft_rt.pipes), as a service.
+extern const struct wf_service wf_pipes_service;
+
+enum { WF_BUFFER = 1 << 16 }; // bytes of a buffer
+
+// A pipe of weft's own. Neither end blocks, and neither is registered with epoll.
+struct wf_pipe {
+    int in, out; // what is written to `in` is read from `out`; -1: none
+    size_t size; // bytes it takes at most
+    size_t n;    // bytes in it: the holder's
+};
+
+// wf_pipe_take gets a pipe. Returns: false if the system refuses one.  wf_pipe_give
+// gives it back; one that is not empty is closed.
+// Context: task, between two parks or over them.
+WF_MUST_CHECK bool wf_pipe_take(struct weft_rt *rt, struct wf_pipe *p);
+void wf_pipe_give(struct weft_rt *rt, struct wf_pipe *p);
+
+static inline bool wf_pipe_held(const struct wf_pipe *p)
+{
+    return p->out >= 0;
+}
+
+// wf_buffer_take gets WF_BUFFER bytes, that are not cleared; NULL if there is no
+// memory. They are sure to be memory: see wf_ready_run. wf_buffer_give takes NULL.
+// Context: as above.
+WF_MUST_CHECK char *wf_buffer_take(struct weft_rt *rt);
+void wf_buffer_give(struct weft_rt *rt, char *buf);
+
+#endif

@@ -1,0 +1,45 @@
+// One step of reading or writing, for the calls that make many.
+#ifndef WF_RUNTIME_IO_STEP_H
+#define WF_RUNTIME_IO_STEP_H
+
+#include <sys/socket.h>
+
+#include "base/syscall.h"
+#include "runtime/io/ready.h"
+
+// A buffer that a system call fills, or empties.
+struct wf_span {
+    void *base;
+    size_t n;
+};
+
+// The two that every message comes through go without the C library, and so without
+// errno.
+static inline ssize_t wf_sys_recv(int fd, void *args)
+{
+    struct wf_span *s = args;
+    return wf_syscall_retry(SYS_recvfrom, fd, (long)s->base, (long)s->n, MSG_DONTWAIT, 0, 0);
+}
+
+// wf_sys_send: EINPROGRESS is the answer to the first bytes on a socket that opens fast
+// (TCP_FASTOPEN_CONNECT) but has no cookie of its peer. None was taken: a connection is
+// being made first, and to be waited for.
+static inline ssize_t wf_sys_send(int fd, void *args)
+{
+    struct wf_span *s = args;
+    ssize_t put;
+
+    do {
+        put = wf_syscall(SYS_sendto, fd, (long)s->base, (long)s->n, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0);
+        if (wf_likely(put >= 0))
+            return put;
+    } while (put == -EINTR);
+    return put == -EINPROGRESS ? -EAGAIN : put;
+}
+
+// wf_step_read and wf_step_write are one step of weft_read and weft_write, on whatever
+// the descriptor is: of the first call, or behind wf_ready_again.
+ssize_t wf_step_read(struct wf_ready *r, void *buf, size_t n);
+ssize_t wf_step_write(struct wf_ready *r, const void *buf, size_t n);
+
+#endif
