@@ -62,6 +62,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <weft/base.h>
+#include <weft/copy.h>
 
 WEFT_BEGIN_DECLS
 

@@ -2,8 +2,6 @@
 // they like. What weft can do without it does without; without the rest there is an
 // error, no abort and no hang.
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -11,6 +9,7 @@
 
 #include "base/atomic.h"
 #include "tests/support/child.h"
+#include "tests/support/filter.h"
 #include "tests/support/left.h"
 #include "tests/support/tasks.h"
 
@@ -35,21 +34,6 @@ struct refused {
     int error;
     weft_fn *fn; // the program
 };
-
-// filter_call has the kernel do `what` in place of one system call of this process.
-// Returns: false if it may not.
-static bool filter_call(long number, unsigned what)
-{
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)number, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, what),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog filter = { .len = wf_countof(code), .filter = code };
-
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
-}
 
 // --- a program that uses a little of everything --------------------------------------
 

@@ -1,0 +1,641 @@
+// weft_copy and weft_sendfile: bytes from one descriptor to another, in the kernel where
+// it can.
+//
+//      from        to          by                                          if that is refused
+//      file        file        copy_file_range, on the blocking pool       sendfile, on the pool; a buffer
+//      file        socket      sendfile, on the pool; small: a buffer      a buffer
+//      FIFO        socket,     splice                                      a buffer
+//      socket,     FIFO        splice                                      a buffer
+//        FIFO
+//      socket      socket      splice, through a pipe of weft's;           a buffer
+//                              small pieces: a buffer
+//      FIFO        file        splice, on the pool                         a buffer
+//      socket      file        splice, through a pipe of weft's            a buffer
+//      else                    a buffer: what weft_read and weft_write do
+//
+// "Socket": one that streams. One in blocking mode gets a buffer: see splice.h.
+//
+// copy_file_range says 0, or some error, where it cannot: of files whose size is not
+// known (/proc), on network file systems, of O_APPEND. So whatever it says but a count
+// is left to the next way, which either goes on, or says the same.
+//
+// What is taken from a socket or a FIFO, and cannot be written any more, is lost: at
+// most WF_BUFFER bytes, or what a pipe holds. A file's position is set back by it.
+// Between a FIFO and a socket nothing is ever held.
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <weft/io.h>
+
+#include "runtime/io/pipe.h"
+#include "runtime/io/ready.h"
+#include "runtime/io/splice.h"
+#include "runtime/io/step.h"
+#include "runtime/state.h"
+#include "runtime/wait/wait.h"
+
+enum {
+    JOB = 1 << 20,      // bytes of a job of the pool, which a cancel waits for
+    FILE_JOB = 1 << 22, // the same, from file to file
+    BULK = 1 << 15,     // bytes of a piece from which on splicing is cheaper
+    SPARE = 512,        // bytes of a buffer for want of another
+};
+
+enum what { OTHER, PACKETS, FILES, FIFO, SOCKET }; // PACKETS: a socket that does not stream
+
+struct copy {
+    struct weft_rt *rt;
+    struct wf_ready in, out;
+    enum what from, to;
+    uint64_t left;    // bytes to be taken yet
+    uint64_t done;    // bytes written
+    size_t held;      // bytes taken and not written, in a buffer or a pipe
+    bool splices;     // as far as is known
+    bool bulk;        // the last piece was large
+    size_t n;         // of the next system call
+    off_t *at;        // of sendfile; NULL: the file's position
+    wf_ready_try *fn; // see on_both
+    struct wf_pipe pipe;
+};
+
+// --- what the descriptors are --------------------------------------------------------
+
+WF_NOINLINE static bool sys_streams(int fd)
+{
+    int type;
+    socklen_t len = sizeof(type);
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
+}
+
+WF_NOINLINE static int sys_what(int fd, enum what *what)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))
+        *what = FILES;
+    else if (S_ISFIFO(st.st_mode))
+        *what = FIFO;
+    else
+        *what = !S_ISSOCK(st.st_mode) ? OTHER : sys_streams(fd) ? SOCKET : PACKETS;
+    return 0;
+}
+
+// open_end begins the call on one of its descriptors, which it then goes on with.
+static int open_end(struct wf_ready *r, int fd, enum wf_direction direction, const char *call, enum what *what)
+{
+    int err = wf_ready_open_all(r, fd, direction, call);
+
+    if (err == 0)
+        err = sys_what(fd, what);
+    if (err == 0)
+        err = *what == FILES ? wf_ready_fix(r) : wf_ready_again(r);
+    return err;
+}
+
+static int open_copy(struct copy *c, int dst, int src, const char *call)
+{
+    c->pipe = (struct wf_pipe){ .in = -1, .out = -1 };
+    int err = open_end(&c->in, src, WF_READ, call, &c->from);
+    if (err == 0)
+        err = open_end(&c->out, dst, WF_WRITE, call, &c->to);
+    c->rt = wf_weft_task(c->in.self)->rt;
+    return err;
+}
+
+// begin is for each step.
+static void begin(struct wf_ready *r)
+{
+    r->edge = 0;
+    r->parked = false;
+    r->pause = 0;
+}
+
+// --- system calls --------------------------------------------------------------------
+
+static ssize_t sys_copy_range(int fd, void *args)
+{
+    struct copy *c = args;
+    return wf_syscall_retry(SYS_copy_file_range, fd, 0, c->out.fd, 0, (long)c->n, 0);
+}
+
+static ssize_t sys_sendfile(int fd, void *args)
+{
+    struct copy *c = args;
+    return wf_syscall_retry(SYS_sendfile, c->out.fd, fd, (long)c->at, (long)c->n, 0, 0);
+}
+
+// sys_sendfile_now is that to a socket, unless it could wait.
+static ssize_t sys_sendfile_now(int fd, void *args)
+{
+    struct copy *c = args;
+    return wf_sys_waits(c->out.fd) ? -EOPNOTSUPP : sys_sendfile(fd, args);
+}
+
+static bool may_splice(const struct copy *c)
+{
+    return !(c->from == SOCKET && wf_sys_waits(c->in.fd)) && !(c->to == SOCKET && wf_sys_waits(c->out.fd));
+}
+
+static ssize_t sys_splice(int fd, void *args)
+{
+    struct copy *c = args;
+    (void)fd;
+    return may_splice(c) ? wf_sys_splice(c->in.fd, c->out.fd, c->n) : -EOPNOTSUPP;
+}
+
+static ssize_t sys_fill(int fd, void *args)
+{
+    struct copy *c = args;
+    return wf_sys_waits(fd) ? -EOPNOTSUPP : wf_sys_splice(fd, c->pipe.in, c->n);
+}
+
+static ssize_t sys_drain(int fd, void *args)
+{
+    struct copy *c = args;
+    return c->to == SOCKET && wf_sys_waits(fd) ? -EOPNOTSUPP : wf_sys_splice(c->pipe.out, fd, c->held);
+}
+
+// --- ways to make one ----------------------------------------------------------------
+
+static ssize_t on_out(int fd, void *args)
+{
+    struct copy *c = args;
+    (void)fd;
+    return c->fn(c->in.fd, c);
+}
+
+// on_both makes one here, while the caller holds `in`.
+static ssize_t on_both(int fd, void *args)
+{
+    struct copy *c = args;
+    (void)fd;
+    return wf_ready_hold(&c->out, on_out, c);
+}
+
+// in_pool makes one on the blocking pool, or, if there is no thread to be had, here:
+// better late for the others than never.
+static ssize_t in_pool(struct copy *c, wf_ready_try *fn)
+{
+    ssize_t result = wf_ready_pool(&c->in, &c->out, fn, c);
+
+    c->fn = fn;
+    return result == WF_TRY_POOL ? wf_ready_hold(&c->in, on_both, c) : result;
+}
+
+// run waits for one end's readiness. What is not a socket here is a FIFO.
+static ssize_t run(struct wf_ready *r, enum what what, wf_ready_try *fn, void *args)
+{
+    const struct wf_file_calls calls = { fn, fn, fn };
+    return what == SOCKET ? wf_ready_run(r, fn, args, NULL, 0) : wf_ready_file(r, &calls, args);
+}
+
+// --- file to file --------------------------------------------------------------------
+
+static bool is_done(const struct copy *c)
+{
+    return c->left == 0;
+}
+
+static size_t least(uint64_t a, size_t b)
+{
+    return a < b ? (size_t)a : b;
+}
+
+static void moved(struct copy *c, ssize_t n)
+{
+    c->left -= (uint64_t)n;
+    c->done += (uint64_t)n;
+}
+
+// by_job moves all by one kind of call.  Returns: what the last one said that moved
+// nothing.
+static ssize_t by_job(struct copy *c, wf_ready_try *fn)
+{
+    ssize_t n = 1;
+
+    while (!is_done(c) && n > 0) {
+        c->n = least(c->left, FILE_JOB);
+        n = wf_check_cancel(c->in.self);
+        if (n == 0)
+            n = in_pool(c, fn);
+        if (n > 0)
+            moved(c, n);
+    }
+    return n;
+}
+
+// --- a file to a socket --------------------------------------------------------------
+
+struct page {
+    struct copy *c;
+    char *buf;
+    size_t n;
+    off_t at;
+};
+
+static ssize_t read_page(const struct page *p, int fd, int flags)
+{
+    struct iovec v = { p->buf, p->n };
+    return wf_syscall_retry(SYS_preadv2, fd, (long)&v, 1, (long)p->at, (long)((uint64_t)p->at >> 32), flags);
+}
+
+static ssize_t sys_read_cached(int fd, void *args)
+{
+    return read_page(args, fd, RWF_NOWAIT);
+}
+
+static ssize_t sys_read_stored(int fd, void *args)
+{
+    struct page *p = args;
+    return wf_result(TEMP_FAILURE_RETRY(pread(fd, p->buf, p->n, p->at)));
+}
+
+// read_stored reads on the pool.
+static ssize_t read_stored(struct page *p)
+{
+    ssize_t got = wf_ready_pool(&p->c->in, NULL, sys_read_stored, p);
+    return got == WF_TRY_POOL ? wf_ready_hold(&p->c->in, sys_read_stored, p) : got;
+}
+
+// fits tells whether a buffer is cheaper than a job.
+static bool fits(const struct copy *c)
+{
+    return c->n <= WF_BUFFER || !c->splices;
+}
+
+// send_page sends some bytes by way of a buffer, if they are in the page cache, or the
+// socket is in blocking mode.  Returns: -EAGAIN: neither.
+static ssize_t send_page(struct page *p)
+{
+    struct copy *c = p->c;
+    ssize_t got = wf_ready_hold(&c->in, sys_read_cached, p);
+
+    if (got == -EAGAIN && c->splices && !wf_sys_waits(c->out.fd))
+        return got;
+    if (got == -EAGAIN || wf_is_unsupported(got)) // the file system has no RWF_NOWAIT; an error comes again
+        got = read_stored(p);
+    if (got <= 0)
+        return got;
+    struct wf_span span = { p->buf, (size_t)got };
+    return wf_ready_run(&c->out, wf_sys_send, &span, NULL, span.n);
+}
+
+static ssize_t send_buffered(struct copy *c)
+{
+    char spare[SPARE], *buf = wf_buffer_take(c->rt);
+    struct page p = { c, buf ? buf : spare, least(c->n, buf ? WF_BUFFER : SPARE), *c->at };
+
+    ssize_t put = send_page(&p);
+    wf_buffer_give(c->rt, buf);
+    if (put > 0)
+        *c->at += put;
+    return put;
+}
+
+// send_some sends some bytes of the file, from *c->at on: on the pool, when there is
+// room for some.
+static ssize_t send_some(struct copy *c)
+{
+    ssize_t put = fits(c) ? send_buffered(c) : -EAGAIN;
+
+    c->n = least(c->n, JOB);
+    while (put == -EAGAIN) {
+        if (wf_ready_look(&c->out))
+            put = in_pool(c, sys_sendfile_now);
+        int err = put == -EAGAIN ? wf_ready_wait(&c->out) : 0;
+        if (err < 0)
+            return err;
+    }
+    if (!wf_is_unsupported(put))
+        return put;
+    c->splices = false;
+    return send_buffered(c);
+}
+
+// sys_seek moves a file's position.
+WF_NOINLINE static ssize_t sys_seek(int fd, void *args)
+{
+    off_t *by = args;
+    off_t at = lseek(fd, *by, SEEK_CUR);
+    return at < 0 ? -errno : at;
+}
+
+static ssize_t seek(struct copy *c, off_t by)
+{
+    return wf_ready_hold(&c->in, sys_seek, &by);
+}
+
+// file_to_socket goes on from the file's position, and moves it along.
+static ssize_t file_to_socket(struct copy *c)
+{
+    off_t at = seek(c, 0), start = at;
+    ssize_t put = at < 0 ? at : 1;
+
+    c->at = &at;
+    while (!is_done(c) && put > 0) {
+        c->n = least(c->left, SSIZE_MAX);
+        begin(&c->out);
+        put = wf_check_cancel(c->out.self);
+        if (put == 0)
+            put = send_some(c);
+        if (put > 0)
+            moved(c, put);
+    }
+    seek(c, at - start);
+    return put;
+}
+
+// --- streams -------------------------------------------------------------------------
+
+// What a system call says that has found the other end not ready.
+enum { OTHER_END = WF_TRY_LATER + 1 };
+
+static ssize_t try_in(int fd, void *args)
+{
+    ssize_t n = on_both(fd, args);
+    return n == -EAGAIN && wf_poll_now(fd, POLLIN) > 0 ? OTHER_END : n;
+}
+
+static ssize_t sys_splice_in(int fd, void *args)
+{
+    (void)fd;
+    return sys_splice(-1, args);
+}
+
+static ssize_t hold_in(struct copy *c)
+{
+    return wf_ready_hold(&c->in, sys_splice_in, c);
+}
+
+static ssize_t try_out(int fd, void *args)
+{
+    struct copy *c = args;
+    ssize_t n = hold_in(c);
+
+    if (n != -EAGAIN)
+        return n;
+    if (wf_poll_now(c->in.fd, POLLIN) == 0)
+        return OTHER_END;
+    return c->to == FIFO && wf_poll_now(fd, POLLOUT) > 0 ? WF_TRY_LATER : n; // other writers were at it just then
+}
+
+// straight splices between a FIFO and a socket, or two FIFOs.
+static ssize_t straight(struct copy *c)
+{
+    ssize_t n = OTHER_END;
+
+    c->n = least(c->left, JOB);
+    c->fn = sys_splice;
+    while (n == OTHER_END) {
+        n = run(&c->in, c->from, try_in, c);
+        if (n == OTHER_END)
+            n = run(&c->out, c->to, try_out, c);
+    }
+    if (n > 0)
+        moved(c, n);
+    return n;
+}
+
+static ssize_t try_readable(int fd, void *args)
+{
+    (void)args;
+    int ready = wf_poll_now(fd, POLLIN);
+    return ready == 0 ? -EAGAIN : ready;
+}
+
+// fifo_to_file: only what is there makes a job.
+static ssize_t fifo_to_file(struct copy *c)
+{
+    ssize_t n = -EAGAIN;
+
+    c->n = least(c->left, JOB);
+    while (n == -EAGAIN) {
+        n = run(&c->in, FIFO, try_readable, NULL);
+        if (n > 0)
+            n = in_pool(c, sys_splice);
+    }
+    if (n > 0)
+        moved(c, n);
+    return n;
+}
+
+static ssize_t drain_job(int fd, void *args)
+{
+    (void)fd;
+    return sys_drain(((struct copy *)args)->out.fd, args);
+}
+
+// put_pipe writes some of what is in the pipe.
+static ssize_t put_pipe(struct copy *c)
+{
+    return c->to == SOCKET ? wf_ready_run(&c->out, sys_drain, c, NULL, 0) : in_pool(c, drain_job);
+}
+
+// put_last is for a call that is cut short: what there is room for at once.
+static void put_last(struct copy *c, wf_ready_try *fn, void *args)
+{
+    ssize_t put = c->to == SOCKET ? wf_ready_hold(&c->out, fn, args) : 0;
+
+    if (put > 0) {
+        c->held -= (size_t)put;
+        c->done += (uint64_t)put;
+    }
+}
+
+// put_held writes all that is held, from `buf`, or from the pipe if that is NULL. A
+// cancel ends it only where it has to wait.
+static ssize_t put_held(struct copy *c, const char *buf)
+{
+    ssize_t put = 1;
+
+    while (c->held > 0 && put > 0) {
+        begin(&c->out);
+        put = buf ? wf_step_write(&c->out, buf, c->held) : put_pipe(c);
+        if (put <= 0)
+            break;
+        c->held -= (size_t)put;
+        c->done += (uint64_t)put;
+        buf = buf ? buf + put : NULL;
+    }
+    if (wf_unlikely(c->held > 0 && wf_check_cancel_no_preempt(c->in.self) < 0))
+        put_last(c, buf ? wf_sys_send : sys_drain, buf ? (void *)&(struct wf_span){ (void *)buf, c->held } : c);
+    return put == 0 && c->held > 0 ? -EIO : put;
+}
+
+// took notes what was taken, and writes it.  Returns: how many bytes that were, and now
+// lie in the target; an error.
+static ssize_t took(struct copy *c, ssize_t got, const char *buf)
+{
+    if (got <= 0)
+        return got;
+    c->left -= (uint64_t)got;
+    c->held = (size_t)got;
+    c->bulk = got >= BULK;
+    ssize_t put = put_held(c, buf);
+    return put < 0 ? put : got;
+}
+
+// take reads some bytes. From a socket it does not wait, so that no buffer is held
+// meanwhile.
+static ssize_t take(struct copy *c, char *buf, size_t n)
+{
+    struct wf_span span = { buf, n };
+    return c->from == SOCKET ? wf_ready_attempt(&c->in, wf_sys_recv, &span, NULL, n) : wf_step_read(&c->in, buf, n);
+}
+
+// by_bytes moves one piece by way of a buffer.
+static ssize_t by_bytes(struct copy *c)
+{
+    char spare[SPARE], *buf = wf_buffer_take(c->rt), *to = buf ? buf : spare;
+
+    ssize_t n = took(c, take(c, to, least(c->left, buf ? WF_BUFFER : SPARE)), to);
+    wf_buffer_give(c->rt, buf);
+    if (c->held > 0 && c->from == FILES)
+        seek(c, -(off_t)c->held);
+    return n;
+}
+
+// unload takes what is in the pipe out again, for a target that cannot be spliced to.
+static ssize_t unload(struct copy *c)
+{
+    char spare[SPARE], *buf = wf_buffer_take(c->rt), *to = buf ? buf : spare;
+    size_t rest = c->held, room = buf ? WF_BUFFER : SPARE;
+    ssize_t put = 1;
+
+    while (rest > 0 && put > 0) {
+        long got = wf_syscall_retry(SYS_read, c->pipe.out, (long)to, (long)least(rest, room), 0, 0, 0);
+        c->held = got > 0 ? (size_t)got : 0; // the pipe is ours: it is more
+        rest -= c->held;
+        put = got > 0 ? put_held(c, to) : -EIO;
+    }
+    wf_buffer_give(c->rt, buf);
+    c->pipe.n = rest;
+    return put;
+}
+
+// through moves one piece by way of a pipe.
+static ssize_t through(struct copy *c)
+{
+    c->n = least(c->left, c->pipe.size);
+    ssize_t n = took(c, wf_ready_attempt(&c->in, sys_fill, c, NULL, 0), NULL);
+
+    c->pipe.n = c->held;
+    if (c->held == 0 || !wf_is_unsupported(n))
+        return n;
+    c->splices = false;
+    return unload(c);
+}
+
+// by_splice moves one piece in the kernel, the way that the two allow. Returns: also
+// what tells that they do not.
+static ssize_t by_splice(struct copy *c)
+{
+    if (c->from == FIFO && c->to == FILES)
+        return fifo_to_file(c);
+    if (c->from == FIFO || c->to == FIFO)
+        return straight(c);
+    ssize_t n = through(c);
+    wf_pipe_give(c->rt, &c->pipe);
+    return n;
+}
+
+// may_be_spliced: what needs a pipe must be worth it, and get one.
+static bool may_be_spliced(struct copy *c)
+{
+    if (!c->splices || c->from < FIFO || c->to < FILES)
+        return false;
+    return c->from == FIFO || c->to == FIFO || (c->bulk && wf_pipe_take(c->rt, &c->pipe));
+}
+
+static ssize_t move_piece(struct copy *c)
+{
+    ssize_t n = -EOPNOTSUPP;
+
+    if (may_be_spliced(c)) {
+        n = by_splice(c);
+        if (!c->splices || !wf_is_unsupported(n))
+            return n;
+        c->splices = false;
+    }
+    return by_bytes(c);
+}
+
+// by_pieces moves all that is left, and finds out where the end is.
+static ssize_t by_pieces(struct copy *c)
+{
+    ssize_t n = 1;
+
+    while (!is_done(c) && n > 0) {
+        begin(&c->in);
+        begin(&c->out);
+        n = wf_check_cancel(c->in.self);
+        if (n == 0)
+            n = move_piece(c);
+        if (n == -EAGAIN) {
+            n = wf_ready_wait(&c->in);
+            n = n < 0 ? n : 1;
+        }
+    }
+    return n;
+}
+
+// --- the calls -----------------------------------------------------------------------
+
+static ssize_t copy_all(struct copy *c)
+{
+    ssize_t n = 0;
+
+    if (c->from == FILES && c->to == FILES) {
+        by_job(c, sys_copy_range);
+        n = by_job(c, sys_sendfile);
+        if (n < 0 && !wf_is_unsupported(n))
+            return n;
+    } else if (c->from == FILES && c->to == SOCKET) {
+        return file_to_socket(c);
+    }
+    return by_pieces(c);
+}
+
+int weft_copy(int dst, int src, int64_t n, int64_t *done)
+{
+    struct copy c = { .left = n < 0 ? INT64_MAX : (uint64_t)n, .splices = true, .bulk = n >= BULK };
+    ssize_t result = n < -1 ? -EINVAL : open_copy(&c, dst, src, "weft_copy");
+
+    if (result == 0)
+        result = copy_all(&c);
+    if (done)
+        *done = (int64_t)c.done;
+    if (result < 0)
+        return (int)result;
+    return n >= 0 && c.left > 0 ? -ENODATA : 0;
+}
+
+static ssize_t send_file(struct copy *c, off_t *offset, size_t n)
+{
+    off_t at = offset ? *offset : seek(c, 0), start = at;
+
+    if (at < 0)
+        return offset ? -EINVAL : at;
+    c->n = least(n, SSIZE_MAX);
+    c->at = &at;
+    ssize_t put = n > 0 ? send_some(c) : 0;
+    if (offset)
+        *offset = at;
+    else if (put > 0)
+        seek(c, at - start);
+    return put;
+}
+
+ssize_t weft_sendfile(int sock, int file, off_t *offset, size_t n)
+{
+    struct copy c = { .splices = true };
+
+    int err = open_copy(&c, sock, file, "weft_sendfile");
+    if (err < 0)
+        return err;
+    if (c.to != SOCKET)
+        return c.to == PACKETS ? -EPROTOTYPE : -ENOTSOCK;
+    return c.from == FILES ? send_file(&c, offset, n) : -EINVAL;
+}

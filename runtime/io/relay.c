@@ -1,0 +1,530 @@
+// weft_relay: bytes between two sockets, both ways, by one task.
+//
+// Each way is a flow, which at any time waits for one thing: bytes to take, or room for
+// those that it has taken. So the task waits in two cells at most. (Two tasks would
+// take a stack and a scope more, and a clock that both of them move.)
+//
+//      fill: recv into a buffer, or splice into a pipe      put: send or splice, until all is out
+//
+//          -----> TAKING (nothing is held) <-------------> PUTTING (a buffer, or a pipe, with bytes in it)
+//                   |  the end of the source: shutdown of the target        | an error of the target
+//                   v                                                       v
+//                 ENDED: only errors of the source are awaited             ENDED
+//
+// Small pieces go through a buffer, two system calls each: a short recv proves that the
+// socket is drained (runtime/io/ready.h). A short splice does not, as the pipe may have
+// been full of small pieces, and costs a third call. So a flow splices once a piece was
+// as large as BULK, until one is smaller.
+//
+// When one socket is broken for writing, the other flow goes on to its end: a peer that
+// has answered and closed may not have read all that was sent to it, and what it has
+// said is still to be delivered. The half-close is then not passed on, as it would make
+// a broken connection look like an orderly end: the caller, who gets the error, closes.
+//
+// An ended flow's source may still break, which the other flow may not come to know for
+// long: so its cell is awaited, too, and each edge is looked at once. (Not of a
+// descriptor that weft has not made: to park on such a one makes an edge by itself.)
+#include <sys/socket.h>
+#include <weft/io.h>
+#include <weft/time.h>
+
+#include "base/clock.h"
+#include "runtime/io/pipe.h"
+#include "runtime/io/ready.h"
+#include "runtime/io/splice.h"
+#include "runtime/io/step.h"
+#include "runtime/state.h"
+#include "runtime/wait/wait.h"
+
+static const char CALL[] = "weft_relay";
+
+enum { BULK = 1 << 15 }; // bytes of a piece from which on splicing is cheaper
+enum { SPARE = 256 };    // bytes of a buffer for want of another
+
+// What a flow does next; less than 0 is an error that ends the relay.
+enum { MOVED, WAITS };
+
+struct flow {
+    struct weft_rt *rt;
+    struct wf_ready in, out;
+    struct wf_ready *on; // what it waits for
+    uint64_t *moved;     // bytes written
+    char *buf;           // NULL: none is held
+    size_t at, n;        // of the bytes in it: written, and all
+    struct wf_pipe pipe;
+    bool bulk;    // the last piece was large
+    bool splices; // as far as is known
+    bool ended;   // nothing more is taken from `in`
+    int err;      // of writing to `out`
+    char spare[SPARE];
+};
+
+struct relay {
+    struct wf_task *self;
+    struct flow flow[2];
+    weft_time idle;        // 0: without limit
+    weft_time last;        // when a byte was moved, if there is a limit
+    struct wf_timer timer; // at last + idle, or before
+    bool armed;
+};
+
+// --- what is held --------------------------------------------------------------------
+
+static void take_buffer(struct flow *f)
+{
+    f->buf = wf_buffer_take(f->rt);
+    if (!f->buf)
+        f->buf = f->spare;
+}
+
+static size_t room(const struct flow *f)
+{
+    return f->buf == f->spare ? SPARE : WF_BUFFER;
+}
+
+static void give_buffer(struct flow *f)
+{
+    if (f->buf && f->buf != f->spare)
+        wf_buffer_give(f->rt, f->buf);
+    f->buf = NULL;
+    f->at = f->n = 0;
+}
+
+static void give_pipe(struct flow *f)
+{
+    if (wf_pipe_held(&f->pipe))
+        wf_pipe_give(f->rt, &f->pipe);
+}
+
+// --- steps ---------------------------------------------------------------------------
+
+// settle: the flow has to wait for one of its ends.
+static int settle(struct flow *f, struct wf_ready *r)
+{
+    int err = wf_ready_settle(r);
+
+    if (err != 0)
+        return err < 0 ? err : MOVED;
+    f->on = r;
+    return WAITS;
+}
+
+WF_NOINLINE static ssize_t sys_end(int fd, void *args)
+{
+    (void)args;
+    return shutdown(fd, SHUT_WR) < 0 ? -errno : 0; // of an error the other flow, or nobody, has to know
+}
+
+// end is for the end of the source.
+static int end(struct flow *f, const struct flow *other)
+{
+    f->ended = true;
+    if (other->err == 0)
+        wf_ready_hold(&f->out, sys_end, NULL);
+    return MOVED;
+}
+
+// broken: what is held, and what follows, cannot be written any more.
+static int broken(struct flow *f, ssize_t err)
+{
+    f->err = (int)err;
+    f->ended = true;
+    give_buffer(f);
+    give_pipe(f);
+    return MOVED;
+}
+
+static ssize_t sys_fill(int fd, void *args)
+{
+    struct wf_pipe *p = args;
+    return wf_sys_waits(fd) ? -EOPNOTSUPP : wf_sys_splice(fd, p->in, p->size);
+}
+
+static ssize_t sys_drain(int fd, void *args)
+{
+    struct wf_pipe *p = args;
+    return wf_sys_waits(fd) ? -EOPNOTSUPP : wf_sys_splice(p->out, fd, p->n);
+}
+
+// took notes what was taken from the source.
+static int took(struct flow *f, const struct flow *other, ssize_t got)
+{
+    f->in.pause = 0;
+    f->bulk = got >= BULK;
+    return got == 0 ? end(f, other) : MOVED;
+}
+
+static int fill_buffer(struct flow *f, const struct flow *other)
+{
+    take_buffer(f);
+    struct wf_span span = { f->buf, room(f) };
+    ssize_t got = wf_ready_attempt(&f->in, wf_sys_recv, &span, NULL, span.n);
+
+    if (got <= 0)
+        give_buffer(f);
+    if (got < 0)
+        return got == -EAGAIN ? settle(f, &f->in) : (int)got;
+    f->n = (size_t)got;
+    return took(f, other, got);
+}
+
+static int fill_pipe(struct flow *f, const struct flow *other)
+{
+    ssize_t got = wf_ready_attempt(&f->in, sys_fill, &f->pipe, NULL, 0);
+
+    if (got <= 0)
+        give_pipe(f);
+    if (wf_is_unsupported(got)) {
+        f->splices = false;
+        return MOVED;
+    }
+    if (got < 0)
+        return got == -EAGAIN ? settle(f, &f->in) : (int)got;
+    f->pipe.n = (size_t)got;
+    return took(f, other, got);
+}
+
+// written notes what the target has taken.  Returns: whether it was something.
+static bool written(struct flow *f, ssize_t put)
+{
+    if (put <= 0)
+        return false;
+    f->out.pause = 0;
+    *f->moved += (uint64_t)put;
+    return true;
+}
+
+static int put_buffer(struct flow *f)
+{
+    struct wf_span span = { f->buf + f->at, f->n - f->at };
+    ssize_t put = wf_ready_attempt(&f->out, wf_sys_send, &span, NULL, span.n);
+
+    if (!written(f, put))
+        return put == -EAGAIN ? settle(f, &f->out) : broken(f, put);
+    f->at += (size_t)put;
+    if (f->at == f->n)
+        give_buffer(f);
+    return MOVED;
+}
+
+static int put_pipe(struct flow *f)
+{
+    ssize_t put = wf_ready_attempt(&f->out, sys_drain, &f->pipe, NULL, 0);
+
+    if (wf_is_unsupported(put)) {
+        f->splices = false;
+        return MOVED;
+    }
+    if (!written(f, put))
+        return put == -EAGAIN ? settle(f, &f->out) : broken(f, put);
+    f->pipe.n -= (size_t)put;
+    return MOVED;
+}
+
+// unload takes bytes out of the pipe again, for a target that cannot be spliced to.
+static int unload(struct flow *f)
+{
+    take_buffer(f);
+    long got = wf_syscall_retry(SYS_read, f->pipe.out, (long)f->buf, (long)room(f), 0, 0, 0);
+
+    if (got <= 0) {
+        give_buffer(f);
+        return got < 0 ? (int)got : -EIO; // the pipe is ours: neither happens
+    }
+    f->n = (size_t)got;
+    f->pipe.n -= (size_t)got;
+    return MOVED;
+}
+
+WF_NOINLINE static int sys_error(int fd)
+{
+    int err = 0;
+    socklen_t len = sizeof(err);
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0 ? -errno : -err;
+}
+
+// look_after waits for an error of an ended flow's source.
+static int look_after(struct flow *f)
+{
+    struct wf_cell *cell = &f->in.source->ready[WF_READ];
+    uintptr_t seen = wf_cell_value(cell);
+
+    if (seen && wf_poll_now(f->in.fd, 0) & POLLERR) {
+        int err = sys_error(f->in.fd);
+        if (err < 0)
+            return err;
+    }
+    if (seen)
+        wf_cell_clear(cell, seen);
+    f->on = &f->in;
+    return WAITS;
+}
+
+// step does one thing that the flow can do without waiting.
+static int step(struct flow *f, const struct flow *other)
+{
+    f->on = NULL;
+    if (f->n > 0)
+        return put_buffer(f);
+    if (f->pipe.n > 0)
+        return f->splices ? put_pipe(f) : unload(f);
+    if (f->ended)
+        return wf_source_is_own(f->in.source) ? look_after(f) : WAITS;
+    if (f->bulk && f->splices && (wf_pipe_held(&f->pipe) || wf_pipe_take(f->rt, &f->pipe)))
+        return fill_pipe(f, other);
+    give_pipe(f);
+    return fill_buffer(f, other);
+}
+
+// --- waiting -------------------------------------------------------------------------
+
+// check_idle keeps the timer armed. Busy or not, it fires once in a while, and is then
+// set to when it should.  Returns: 0; -ETIMEDOUT.
+static int check_idle(struct relay *x)
+{
+    if (x->idle == 0 || (x->armed && !wf_timer_fired(&x->timer)))
+        return 0;
+    if (x->armed)
+        wf_timer_disarm(&x->timer);
+    x->armed = false;
+    weft_time end = wf_after(x->last, x->idle);
+    if (wf_now() >= end)
+        return -ETIMEDOUT;
+    wf_wait_arm(x->self, &x->timer, end, wf_wait_waker(x->self));
+    x->armed = true;
+    return 0;
+}
+
+enum { CELLS = 3 };
+
+// What the task waits for: an edge for each flow, and the end of a socket that neither
+// flow waits for.
+struct wait {
+    struct wf_ready *on[CELLS];
+    struct wf_cell *cell[CELLS];
+    struct wf_cell_node node[CELLS];
+    int n, pushed;
+};
+
+static void add(struct wait *w, struct wf_ready *r, struct wf_cell *cell)
+{
+    w->on[w->n] = r;
+    w->cell[w->n++] = cell;
+}
+
+static bool covers(const struct wait *w, int fd)
+{
+    for (int i = 0; i < w->n; i++)
+        if (w->on[i]->fd == fd)
+            return true;
+    return false;
+}
+
+// add_end adds the end of a socket, if it is not covered.  Returns: false: look again.
+static bool add_end(struct wait *w, struct wf_ready *r)
+{
+    struct wf_cell *cell = &r->source->changed;
+
+    if (covers(w, r->fd))
+        return true;
+    uintptr_t seen = wf_cell_value(cell);
+    bool clear = wf_ready_same(r) == 0 && (!seen || wf_cell_clear(cell, seen));
+    add(w, r, cell);
+    return clear;
+}
+
+// gather says what the task waits for.  Returns: false: nothing, look again.
+static bool gather(struct relay *x, struct wait *w)
+{
+    w->n = w->pushed = 0;
+    for (int i = 0; i < 2; i++) {
+        struct wf_ready *r = x->flow[i].on;
+        if (r)
+            add(w, r, &r->source->ready[r->direction]);
+    }
+    return add_end(w, &x->flow[0].in) && add_end(w, &x->flow[1].in);
+}
+
+static bool push(struct wait *w, struct wf_task *self)
+{
+    while (w->pushed < w->n) {
+        int i = w->pushed;
+        w->node[i].waker = wf_wait_waker(self);
+        if (!wf_cell_push(w->cell[i], &w->node[i]))
+            return false;
+        w->pushed++;
+        if (wf_ready_confirm(w->on[i]) < 0)
+            return false;
+    }
+    return true;
+}
+
+static bool chosen(const struct wait *w)
+{
+    for (int i = 0; i < w->n; i++)
+        if (wf_cell_chosen(&w->node[i]))
+            return true;
+    return false;
+}
+
+static int park(struct relay *x, const struct wait *w)
+{
+    int err = 0;
+
+    while (!chosen(w) && !(err = wf_check_cancel(x->self)) && !(err = check_idle(x)))
+        wf_wait_park(x->self, CALL, w->on[0]->fd);
+    return err;
+}
+
+// leave takes the nodes out.  Returns: whether a cell was set.
+static bool leave(struct relay *x, struct wait *w)
+{
+    bool set = false;
+
+    for (int i = 0; i < w->pushed; i++)
+        set |= wf_wait_leave(x->self, w->cell[i], &w->node[i], CALL, w->on[i]->fd);
+    return set;
+}
+
+// same tells whether what was waited for is still what the relay began with.
+static int same(const struct wait *w)
+{
+    int err = 0;
+
+    for (int i = 0; i < w->n && err == 0; i++) {
+        struct wf_ready *r = w->on[i];
+        if (wf_source_is_own(r->source))
+            err = wf_ready_same(r);
+        else
+            err = wf_source_recognise(wf_weft_task(r->self)->rt->reactor, r->source, r->generation);
+    }
+    return err;
+}
+
+// await waits until one of the flows may go on.
+static int await(struct relay *x)
+{
+    struct wait w; // not cleared
+    int err = 0;
+
+    if (gather(x, &w) && push(&w, x->self))
+        err = park(x, &w);
+    if (leave(x, &w))
+        err = 0; // completion wins
+    return err < 0 ? err : same(&w);
+}
+
+// --- the relay -----------------------------------------------------------------------
+
+static bool is_over(const struct relay *x)
+{
+    return x->flow[0].ended && x->flow[1].ended && x->flow[0].n + x->flow[1].n == 0 &&
+           x->flow[0].pipe.n + x->flow[1].pipe.n == 0;
+}
+
+// move lets both flows do what they can.
+static int move(struct relay *x)
+{
+    int a = step(&x->flow[0], &x->flow[1]);
+    int b = a < 0 ? WAITS : step(&x->flow[1], &x->flow[0]);
+
+    if (a < 0 || b < 0)
+        return a < 0 ? a : b;
+    if (a == WAITS && b == WAITS)
+        return is_over(x) ? 0 : await(x);
+    if (x->idle)
+        x->last = wf_now();
+    wf_budget_consume(x->self);
+    return is_over(x) ? 0 : wf_check_cancel(x->self);
+}
+
+// drain writes what is held and can be written at once, of a relay that is cut short.
+static void drain(struct flow *f)
+{
+    int did = MOVED;
+
+    while (did == MOVED && f->n + f->pipe.n > 0 && f->err == 0)
+        did = f->n > 0 ? put_buffer(f) : f->splices ? put_pipe(f) : unload(f);
+    give_buffer(f);
+    give_pipe(f);
+}
+
+static int run(struct relay *x)
+{
+    int err = 0;
+
+    while (err == 0 && !is_over(x))
+        err = move(x);
+    for (int i = 0; i < 2; i++) {
+        drain(&x->flow[i]);
+        err = err == 0 ? x->flow[i].err : err;
+    }
+    if (x->armed)
+        wf_timer_disarm(&x->timer);
+    return err;
+}
+
+// --- its beginning -------------------------------------------------------------------
+
+WF_NOINLINE static int sys_is_stream(int fd)
+{
+    int type;
+    socklen_t len = sizeof(type);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0)
+        return -errno;
+    return type == SOCK_STREAM ? 0 : -EPROTOTYPE;
+}
+
+static int open_end(struct wf_ready *r, int fd, enum wf_direction direction)
+{
+    int err = wf_ready_open_all(r, fd, direction, CALL);
+    return err < 0 ? err : wf_ready_again(r);
+}
+
+static int open_flow(struct flow *f, int from, int to, uint64_t *moved)
+{
+    f->moved = moved;
+    f->buf = NULL;
+    f->at = f->n = 0;
+    f->pipe = (struct wf_pipe){ .in = -1, .out = -1 };
+    f->bulk = f->ended = false;
+    f->splices = true;
+    f->err = 0;
+    int err = open_end(&f->in, from, WF_READ);
+    if (err == 0)
+        err = open_end(&f->out, to, WF_WRITE);
+    f->rt = wf_weft_task(f->in.self)->rt;
+    return err;
+}
+
+static int open_relay(struct relay *x, int a, int b, weft_relay_stats *st)
+{
+    int err = a == b ? -EINVAL : sys_is_stream(a);
+
+    if (err == 0)
+        err = sys_is_stream(b);
+    if (err == 0)
+        err = open_flow(&x->flow[0], a, b, &st->a_to_b);
+    return err == 0 ? open_flow(&x->flow[1], b, a, &st->b_to_a) : err;
+}
+
+int weft_relay(int a, int b, const weft_relay_opts *o, weft_relay_stats *st)
+{
+    weft_relay_stats none;
+    struct relay x; // not cleared: most of it is used seldom
+
+    if (!st)
+        st = &none;
+    *st = (weft_relay_stats){ 0 };
+    int err = wf_wait_begin(CALL);
+    if (err == 0)
+        err = o && o->size != sizeof(*o) ? -EINVAL : open_relay(&x, a, b, st);
+    if (err < 0)
+        return err;
+    x.self = wf_self();
+    x.idle = o && o->idle > 0 && o->idle != WEFT_NEVER ? o->idle : 0;
+    x.last = x.idle ? wf_now() : 0;
+    x.armed = false;
+    return run(&x);
+}
