@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <termios.h>
+#include <ucontext.h>
 
 #include "tests/support/child.h"
 #include "tests/support/filter.h"
@@ -288,11 +289,461 @@ static void what_is_refused_is_done_in_another_way(void **state)
     }
 }
 
+// Without both of the calls that need no buffer, from file to file.
+static void run_twice_refused(void *arg)
+{
+    (void)arg;
+    if (!filter_call(SYS_copy_file_range, SECCOMP_RET_ERRNO | EXDEV))
+        _exit(MAY_NOT);
+    run_refused(&(struct refusal){ SYS_sendfile, EINVAL });
+}
+
+static void without_anything_it_reads_and_writes(void **state)
+{
+    struct child c;
+    (void)state;
+
+    if (!may_refuse())
+        wf_test_skip("the process may not set a filter of system calls");
+    child_run(&c, run_twice_refused, NULL);
+    child_expect_exit(&c, 0);
+}
+
+// A splice into the target is refused when bytes lie in the pipe already: they are taken
+// out again. (The filter looks at the third argument, which is the target.)
+static bool filter_splice_to(int fd)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_splice, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])), // its lower half: little endian
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)fd, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = { .len = wf_countof(code), .filter = code };
+
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+static int copy_past_the_pipe(void *arg)
+{
+    static const enum kind targets[] = { TCP_NONBLOCK, MEMORY };
+    (void)arg;
+
+    for (size_t i = 0; i < wf_countof(targets); i++) {
+        struct end src, dst;
+        int64_t done;
+        open_source(&src, TCP_NONBLOCK, MUCH);
+        open_target(&dst, targets[i]);
+        int to = fcntl(dst.fd, F_DUPFD_CLOEXEC, 500 + (int)i); // the filter has named it
+        assert_int_equal(weft_copy(to, src.fd, MUCH, &done), 0);
+        assert_int_equal(done, MUCH);
+        assert_int_equal(weft_close(to), 0);
+        close_source(&src);
+        assert_int_equal(close_target(&dst), MUCH);
+    }
+    return 0;
+}
+
+static void run_without_splice_to(void *arg)
+{
+    (void)arg;
+    if (!filter_splice_to(500) || !filter_splice_to(501))
+        _exit(MAY_NOT);
+    _exit(weft_run(NULL, copy_past_the_pipe, NULL) == 0 ? 0 : 1);
+}
+
+static void what_lies_in_the_pipe_is_not_lost(void **state)
+{
+    struct child c;
+    (void)state;
+
+    if (!may_refuse())
+        wf_test_skip("the process may not set a filter of system calls");
+    child_run(&c, run_without_splice_to, NULL);
+    child_expect_exit(&c, 0);
+}
+
+// --- odd files -----------------------------------------------------------------------
+
+static int copy_odd_files(void *arg)
+{
+    static const char *const odd[] = { "/proc/self/status", "/proc/cpuinfo",
+                                       "/sys/kernel/mm/transparent_hugepage/enabled" };
+    int zero = open("/dev/zero", O_RDONLY | O_CLOEXEC), null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    int64_t done;
+    char c;
+    (void)arg;
+
+    for (size_t i = 0; i < wf_countof(odd); i++) { // their size is said to be 0, or 4096
+        int from = open(odd[i], O_RDONLY | O_CLOEXEC), to = make_file(false);
+        if (from >= 0) {
+            assert_int_equal(weft_copy(to, from, -1, &done), 0);
+            assert_true(done > 0);
+            assert_int_equal(lseek(to, 0, SEEK_END), done);
+            assert_int_equal(read(from, &c, 1), 0);
+            assert_int_equal(weft_close(from), 0);
+        }
+        assert_int_equal(weft_close(to), 0);
+    }
+    assert_int_equal(weft_copy(null, zero, 1 << 20, &done), 0);
+    assert_int_equal(done, 1 << 20);
+    assert_int_equal(weft_copy(null, zero, -2, &done), -EINVAL);
+    assert_int_equal(done, 0);
+    assert_int_equal(weft_copy(zero, null, -1, &done), -EBADF); // each opened for the other direction
+    assert_int_equal(weft_copy(-1, zero, 1, &done), -EBADF);
+    return weft_close(zero) | weft_close(null);
+}
+
+static void files_without_a_size_are_copied_to_their_end(void **state)
+{
+    (void)state;
+    assert_int_equal(run_tasks(copy_odd_files, NULL), 0);
+}
+
+// --- errors, cancels, closes ---------------------------------------------------------
+
+struct copy {
+    int src, dst;
+    int64_t n, done;
+};
+
+static int run_copy(void *arg)
+{
+    struct copy *c = arg;
+    return weft_copy(c->dst, c->src, c->n, &c->done);
+}
+
+// count_arrived reads what the target's other end has got, and checks it: behind
+// `before` bytes.
+static size_t count_arrived(int fd, size_t before)
+{
+    uint8_t buf[4096];
+    size_t n = 0;
+    ssize_t got;
+
+    peer_nonblock(fd);
+    while ((got = read(fd, buf, before > 0 && before < sizeof(buf) ? before : sizeof(buf))) > 0) {
+        if (before > 0) {
+            before -= (size_t)got;
+            continue;
+        }
+        peer_check(buf, (size_t)got, 1, n);
+        n += (size_t)got;
+    }
+    return n;
+}
+
+// cut_short: the target is full, and the copy is ended in one way or another, also when
+// some of it has been read. What *done tells has arrived, and what was not copied is where it was, if
+// source and target allow that.
+static void cut_short(enum kind from, enum kind to, bool exact, bool by_close)
+{
+    struct end src = { .kind = from, .peer = -1 }, dst = { .kind = to };
+    struct copy c = { .n = -1 };
+    size_t there = MUCH;
+    int little = 4096;
+    uint8_t some[4096];
+
+    connect_end(&dst, false);
+    if (to == PIPE)
+        assert_true(fcntl(dst.fd, F_SETPIPE_SZ, little) > 0);
+    else
+        assert_int_equal(setsockopt(dst.fd, SOL_SOCKET, SO_SNDBUF, &little, sizeof(little)), 0);
+    if (is_file(from)) {
+        open_source(&src, from, MUCH);
+    } else {
+        connect_end(&src, true);
+        there = peer_stuff(src.peer, 1);
+    }
+    size_t before = peer_stuff(dst.fd, 2);
+    c.src = src.fd;
+    c.dst = dst.fd;
+    weft_task *t = spawn(run_copy, &c);
+    wait_parked(t, "weft_copy");
+    if (by_close) {
+        assert_int_equal(weft_close(dst.fd), 0);
+        assert_int_equal(join(t), -EBADF);
+    } else {
+        before -= (size_t)read(dst.peer, some, before < sizeof(some) ? before : sizeof(some));
+        wait_parked(t, "weft_copy");
+        weft_task_cancel(t);
+        assert_int_equal(join(t), -ECANCELED);
+        assert_int_equal(weft_close(dst.fd), 0);
+    }
+    assert_int_equal(count_arrived(dst.peer, before), c.done);
+    if (is_file(from))
+        assert_int_equal(lseek(src.fd, 0, SEEK_CUR), c.done);
+    for (char byte; exact && !is_file(from) && c.done < (int64_t)there; c.done++) {
+        assert_int_equal(read(src.fd, &byte, 1), 1);
+        assert_int_equal((uint8_t)byte, peer_byte(1, (uint64_t)c.done));
+    }
+    close(dst.peer);
+    close_source(&src);
+}
+
+static int cut_all_short(void *arg)
+{
+    (void)arg;
+    for (int by_close = 0; by_close < 2; by_close++) {
+        cut_short(PIPE, UNIX_NONBLOCK, true, by_close);
+        cut_short(UNIX_NONBLOCK, PIPE, true, by_close);
+        cut_short(PIPE, PIPE, true, by_close);
+        cut_short(MEMORY, UNIX_NONBLOCK, true, by_close);
+        cut_short(MEMORY, UNIX, true, by_close);
+        cut_short(MEMORY, PIPE, true, by_close);
+        cut_short(UNIX_NONBLOCK, UNIX_NONBLOCK, false, by_close);
+        cut_short(UNIX, PIPE, false, by_close);
+    }
+    return 0;
+}
+
+static void done_is_what_has_arrived(void **state)
+{
+    (void)state;
+    assert_int_equal(run_tasks(cut_all_short, NULL), 0);
+}
+
+// A target whose reader is gone: an error, and no signal.
+static int break_targets(void *arg)
+{
+    static const enum kind targets[] = { PIPE, TCP, TCP_NONBLOCK, UNIX, UNIX_NONBLOCK };
+    (void)arg;
+
+    for (size_t i = 0; i < wf_countof(targets); i++) {
+        for (int file = 0; file < 2; file++) {
+            struct end src, dst = { .kind = targets[i] };
+            int64_t done = -1;
+            open_source(&src, MEMORY, 20 * MUCH);
+            if (!file) {
+                close_source(&src);
+                src = (struct end){ .kind = PIPE };
+                connect_end(&src, true);
+                peer_stuff(src.peer, 1);
+                close(src.peer);
+                src.peer = -1;
+            }
+            connect_end(&dst, false);
+            close(dst.peer);
+            int err = weft_copy(dst.fd, src.fd, -1, &done);
+            if (targets[i] == TCP || targets[i] == TCP_NONBLOCK) // the first bytes fetch the reset
+                err = err == 0 ? weft_copy(dst.fd, src.fd, -1, &done) : err;
+            assert_true(err == -EPIPE || err == -ECONNRESET || (!file && err == 0));
+            close_source(&src);
+            assert_int_equal(weft_close(dst.fd), 0);
+        }
+    }
+    return 0;
+}
+
+static void a_broken_target_is_an_error_and_no_signal(void **state)
+{
+    struct sigaction now;
+    (void)state;
+
+    assert_int_equal(run_tasks(break_targets, NULL), 0);
+    assert_int_equal(sigaction(SIGPIPE, NULL, &now), 0);
+    assert_ptr_equal(now.sa_handler, SIG_DFL);
+}
+
+// --- blocking mode -------------------------------------------------------------------
+
+// A copy that waits, in blocking mode, does not keep its worker: other tasks run.
+static int wait_in_blocking_mode(void *arg)
+{
+    static const enum kind pairs[][2] = {
+        { TCP, TCP },  { UNIX, UNIX },    { PIPE, TCP },    { PIPE, PIPE },
+        { TCP, PIPE }, { TERMINAL, TCP }, { PIPE, MEMORY }, { UNIX, MEMORY },
+    };
+    (void)arg;
+
+    for (size_t i = 0; i < wf_countof(pairs); i++) {
+        struct end src = { .kind = pairs[i][0], .peer = -1 }, dst;
+        connect_end(&src, true);
+        open_target(&dst, pairs[i][1]);
+        struct copy c = { src.fd, dst.fd, LITTLE, 0 };
+        weft_task *t = spawn(run_copy, &c);
+        wait_parked(t, "weft_copy");
+        src.n = LITTLE;
+        src.threaded = true;
+        src.thread = peer_start(feed, &src);
+        assert_int_equal(join(t), 0);
+        assert_int_equal(fcntl(src.fd, F_GETFL) & O_NONBLOCK, 0);
+        close_source(&src);
+        assert_int_equal(close_target(&dst), LITTLE);
+    }
+    return 0;
+}
+
+static void a_copy_in_blocking_mode_parks(void **state)
+{
+    (void)state;
+    assert_int_equal(run_tasks(wait_in_blocking_mode, NULL), 0);
+}
+
+// --- weft_sendfile -------------------------------------------------------------------
+
+static void send_all(int sock, int file, bool positioned, size_t piece, size_t from)
+{
+    off_t at = (off_t)from;
+    ssize_t put;
+    size_t sent = from;
+
+    assert_int_equal(lseek(file, positioned ? 7 : at, SEEK_SET), positioned ? 7 : at);
+    while ((put = weft_sendfile(sock, file, positioned ? &at : NULL, piece)) > 0) {
+        assert_true((size_t)put <= piece);
+        sent += (size_t)put;
+        assert_int_equal(positioned ? at : lseek(file, 0, SEEK_CUR), sent);
+    }
+    assert_int_equal(put, 0);
+    assert_int_equal(sent, MUCH);
+    if (positioned)
+        assert_int_equal(lseek(file, 0, SEEK_CUR), 7);
+}
+
+static int send_files(void *arg)
+{
+    static const enum kind kinds[] = { TCP, TCP_NONBLOCK, UNIX, UNIX_NONBLOCK };
+    static const size_t pieces[] = { 5000, 1 << 16, MUCH * 2 };
+    (void)arg;
+
+    for (size_t i = 0; i < wf_countof(kinds) * wf_countof(pieces) * 2; i++) {
+        struct end src, dst;
+        open_source(&src, MEMORY, MUCH);
+        open_target(&dst, kinds[i / 2 % wf_countof(kinds)]);
+        assert_int_equal(fsync(src.fd), 0);
+        if (i % 2)
+            posix_fadvise(src.fd, 0, 0, POSIX_FADV_DONTNEED); // out of the page cache, if it is on a disk
+        send_all(dst.fd, src.fd, i % 2, pieces[i % wf_countof(pieces)], 0);
+        assert_int_equal(weft_sendfile(dst.fd, src.fd, NULL, 0), 0);
+        close_source(&src);
+        assert_int_equal(close_target(&dst), MUCH);
+    }
+    return 0;
+}
+
+static void a_file_is_sent_in_pieces(void **state)
+{
+    (void)state;
+    assert_int_equal(run_tasks(send_files, NULL), 0);
+}
+
+static int send_others(void *arg)
+{
+    int fd[2], sockets[2], packets[2], file = make_file(true), dir = open("/tmp", O_RDONLY | O_CLOEXEC);
+    off_t before = -1;
+    (void)arg;
+
+    peer_pair(PEER_PIPE, fd);
+    peer_pair(PEER_UNIX, sockets);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, packets), 0);
+    assert_int_equal(write(file, "abcd", 4), 4);
+    assert_int_equal(weft_sendfile(file, file, NULL, 4), -ENOTSOCK);
+    assert_int_equal(weft_sendfile(fd[1], file, NULL, 4), -ENOTSOCK);
+    assert_int_equal(weft_sendfile(packets[0], file, NULL, 4), -EPROTOTYPE);
+    assert_int_equal(weft_sendfile(sockets[0], fd[0], NULL, 4), -EINVAL);
+    assert_int_equal(weft_sendfile(sockets[0], sockets[1], NULL, 4), -EINVAL);
+    assert_int_equal(weft_sendfile(sockets[0], dir, NULL, 4), -EINVAL);
+    assert_int_equal(weft_sendfile(sockets[0], file, &before, 4), -EINVAL);
+    assert_int_equal(weft_sendfile(sockets[0], -1, NULL, 4), -EBADF);
+    assert_int_equal(weft_sendfile(-1, file, NULL, 4), -EBADF);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(weft_close(fd[i]) | weft_close(sockets[i]) | weft_close(packets[i]), 0);
+    return weft_close(file) | weft_close(dir);
+}
+
+static void what_cannot_be_sent_is_refused_by_name(void **state)
+{
+    (void)state;
+    assert_int_equal(run_tasks(send_others, NULL), 0);
+}
+
+// Who makes the system calls that may wait for a disk: threads of the pool, and no
+// worker. The filter traps them; what was to be done is then refused.
+#if defined(__x86_64__) && !defined(WF_ASAN) && !defined(WF_TSAN)
+static atomic_uint by_pool, by_others, cached;
+
+static void note_thread(int sig, siginfo_t *info, void *context)
+{
+    ucontext_t *u = context;
+    char name[16] = "";
+    (void)sig;
+
+    if (info->si_syscall == SYS_preadv2) {
+        atomic_fetch_add(&cached, 1);
+        assert_true(u->uc_mcontext.gregs[REG_R9] & RWF_NOWAIT);
+        u->uc_mcontext.gregs[REG_RAX] = -EAGAIN; // nothing is in the page cache
+        return;
+    }
+    prctl(PR_GET_NAME, name);
+    atomic_fetch_add(strcmp(name, "weft-blocking") == 0 ? &by_pool : &by_others, 1);
+    u->uc_mcontext.gregs[REG_RAX] = -ENOSYS;
+}
+
+static int send_trapped(void *arg)
+{
+    struct end src, dst;
+    (void)arg;
+
+    open_source(&src, MEMORY, MUCH);
+    for (int i = 0; i < 4; i++) {
+        open_target(&dst, i % 2 ? TCP : TCP_NONBLOCK);
+        ssize_t put = weft_sendfile(dst.fd, src.fd, &(off_t){ 0 }, i / 2 ? 1000 : MUCH);
+        assert_true(put > 0);
+        assert_int_equal(weft_close(dst.fd), 0);
+        peer_join(dst.thread);
+        close(dst.peer);
+    }
+    close_source(&src);
+    return 0;
+}
+
+static void run_trapped(void *arg)
+{
+    struct sigaction action = { .sa_sigaction = note_thread, .sa_flags = SA_SIGINFO };
+    (void)arg;
+
+    assert_int_equal(sigaction(SIGSYS, &action, NULL), 0);
+    if (!filter_call(SYS_sendfile, SECCOMP_RET_TRAP) || !filter_call(SYS_preadv2, SECCOMP_RET_TRAP))
+        _exit(MAY_NOT);
+    assert_int_equal(weft_run(NULL, send_trapped, NULL), 0);
+    assert_true(atomic_load(&by_pool) > 0 && atomic_load(&cached) > 0);
+    assert_int_equal(atomic_load(&by_others), 0);
+}
+
+static void no_worker_waits_for_a_disk(void **state)
+{
+    struct child c;
+    (void)state;
+
+    if (!may_refuse())
+        wf_test_skip("the process may not set a filter of system calls");
+    child_run(&c, run_trapped, NULL);
+    child_expect_exit(&c, 0);
+}
+#else
+static void no_worker_waits_for_a_disk(void **state)
+{
+    (void)state;
+    wf_test_skip("the result of a trapped call goes to another register, or the sanitizer has the signal");
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_is_copied_to_every_other),
         cmocka_unit_test(what_is_refused_is_done_in_another_way),
+        cmocka_unit_test(without_anything_it_reads_and_writes),
+        cmocka_unit_test(what_lies_in_the_pipe_is_not_lost),
+        cmocka_unit_test(files_without_a_size_are_copied_to_their_end),
+        cmocka_unit_test(done_is_what_has_arrived),
+        cmocka_unit_test(a_broken_target_is_an_error_and_no_signal),
+        cmocka_unit_test(a_copy_in_blocking_mode_parks),
+        cmocka_unit_test(a_file_is_sent_in_pieces),
+        cmocka_unit_test(what_cannot_be_sent_is_refused_by_name),
+        cmocka_unit_test(no_worker_waits_for_a_disk),
     };
     return wf_test_run(tests);
 }
