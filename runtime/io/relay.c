@@ -63,7 +63,8 @@ struct relay {
     struct wf_task *self;
     struct flow flow[2];
     weft_time idle;        // 0: without limit
-    weft_time last;        // when a byte was moved, if there is a limit
+    weft_time last;        // when a byte was written, as far as is noted
+    uint64_t total;        // how many had been by then
     struct wf_timer timer; // at last + idle, or before
     bool armed;
 };
@@ -260,20 +261,46 @@ static int look_after(struct flow *f)
     return WAITS;
 }
 
-// step does one thing that the flow can do without waiting.
-static int step(struct flow *f, const struct flow *other)
+// put writes some of what is held.
+static int put(struct flow *f)
 {
-    f->on = NULL;
     if (f->n > 0)
         return put_buffer(f);
-    if (f->pipe.n > 0)
-        return f->splices ? put_pipe(f) : unload(f);
-    if (f->ended)
-        return wf_source_is_own(f->in.source) ? look_after(f) : WAITS;
+    return f->splices ? put_pipe(f) : unload(f);
+}
+
+static bool holds(const struct flow *f)
+{
+    return f->n > 0 || f->pipe.n > 0;
+}
+
+// fill takes something, if the source is not known to be drained.
+static int fill(struct flow *f, const struct flow *other)
+{
+    if (!wf_ready_look(&f->in))
+        return settle(f, &f->in);
     if (f->bulk && f->splices && (wf_pipe_held(&f->pipe) || wf_pipe_take(f->rt, &f->pipe)))
         return fill_pipe(f, other);
     give_pipe(f);
     return fill_buffer(f, other);
+}
+
+// step takes and puts one piece, without waiting.
+static int step(struct flow *f, const struct flow *other)
+{
+    int did = MOVED;
+
+    f->on = NULL;
+    if (!holds(f)) {
+        if (f->ended)
+            return wf_source_is_own(f->in.source) ? look_after(f) : WAITS;
+        did = fill(f, other);
+    }
+    if (did == MOVED && holds(f))
+        did = put(f);
+    if (did == MOVED && !holds(f) && !f->ended && !wf_ready_look(&f->in))
+        did = settle(f, &f->in); // a small piece was all there was
+    return did;
 }
 
 // --- waiting -------------------------------------------------------------------------
@@ -401,25 +428,47 @@ static int same(const struct wait *w)
     return err;
 }
 
+// go_on is for a task that has not parked: others have their turn.  Returns: 0;
+// -ECANCELED.
+static int go_on(struct relay *x)
+{
+    wf_budget_consume(x->self);
+    return wf_check_cancel(x->self);
+}
+
+// note_time notes when bytes have moved.
+static void note_time(struct relay *x)
+{
+    uint64_t total = *x->flow[0].moved + *x->flow[1].moved;
+
+    if (total != x->total)
+        x->last = wf_now();
+    x->total = total;
+}
+
 // await waits until one of the flows may go on.
 static int await(struct relay *x)
 {
     struct wait w; // not cleared
     int err = 0;
 
-    if (gather(x, &w) && push(&w, x->self))
+    if (x->idle)
+        note_time(x);
+    bool parks = gather(x, &w) && push(&w, x->self);
+    if (parks)
         err = park(x, &w);
     if (leave(x, &w))
         err = 0; // completion wins
-    return err < 0 ? err : same(&w);
+    if (err == 0)
+        err = same(&w);
+    return err == 0 && !parks ? go_on(x) : err;
 }
 
 // --- the relay -----------------------------------------------------------------------
 
 static bool is_over(const struct relay *x)
 {
-    return x->flow[0].ended && x->flow[1].ended && x->flow[0].n + x->flow[1].n == 0 &&
-           x->flow[0].pipe.n + x->flow[1].pipe.n == 0;
+    return x->flow[0].ended && x->flow[1].ended && !holds(&x->flow[0]) && !holds(&x->flow[1]);
 }
 
 // move lets both flows do what they can.
@@ -430,12 +479,9 @@ static int move(struct relay *x)
 
     if (a < 0 || b < 0)
         return a < 0 ? a : b;
-    if (a == WAITS && b == WAITS)
-        return is_over(x) ? 0 : await(x);
-    if (x->idle)
-        x->last = wf_now();
-    wf_budget_consume(x->self);
-    return is_over(x) ? 0 : wf_check_cancel(x->self);
+    if (is_over(x))
+        return 0;
+    return a == WAITS && b == WAITS ? await(x) : go_on(x);
 }
 
 // drain writes what is held and can be written at once, of a relay that is cut short.
@@ -443,8 +489,8 @@ static void drain(struct flow *f)
 {
     int did = MOVED;
 
-    while (did == MOVED && f->n + f->pipe.n > 0 && f->err == 0)
-        did = f->n > 0 ? put_buffer(f) : f->splices ? put_pipe(f) : unload(f);
+    while (did == MOVED && holds(f))
+        did = put(f);
     give_buffer(f);
     give_pipe(f);
 }
@@ -525,6 +571,7 @@ int weft_relay(int a, int b, const weft_relay_opts *o, weft_relay_stats *st)
     x.self = wf_self();
     x.idle = o && o->idle > 0 && o->idle != WEFT_NEVER ? o->idle : 0;
     x.last = x.idle ? wf_now() : 0;
+    x.total = 0;
     x.armed = false;
     return run(&x);
 }
