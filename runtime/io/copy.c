@@ -54,7 +54,7 @@ struct copy {
     bool bulk;        // the last piece was large
     size_t n;         // of the next system call
     off_t *at;        // of sendfile; NULL: the file's position
-    wf_ready_try *fn; // see on_both
+    wf_ready_try *fn; // see call_on_both
     struct wf_pipe pipe;
 };
 
@@ -104,8 +104,8 @@ static int open_copy(struct copy *c, int dst, int src, const char *call)
     return err;
 }
 
-// begin is for each step.
-static void begin(struct wf_ready *r)
+// begin_step is for each step.
+static void begin_step(struct wf_ready *r)
 {
     r->edge = 0;
     r->parked = false;
@@ -159,33 +159,33 @@ static ssize_t sys_drain(int fd, void *args)
 
 // --- ways to make one ----------------------------------------------------------------
 
-static ssize_t on_out(int fd, void *args)
+static ssize_t call_on_out(int fd, void *args)
 {
     struct copy *c = args;
     (void)fd;
     return c->fn(c->in.fd, c);
 }
 
-// on_both makes one here, while the caller holds `in`.
-static ssize_t on_both(int fd, void *args)
+// call_on_both makes one here, while the caller holds `in`.
+static ssize_t call_on_both(int fd, void *args)
 {
     struct copy *c = args;
     (void)fd;
-    return wf_ready_hold(&c->out, on_out, c);
+    return wf_ready_hold(&c->out, call_on_out, c);
 }
 
-// in_pool makes one on the blocking pool, or, if there is no thread to be had, here:
-// better late for the others than never.
-static ssize_t in_pool(struct copy *c, wf_ready_try *fn)
+// call_in_pool makes one on the blocking pool, or, if there is no thread to be had,
+// here: better late for the others than never.
+static ssize_t call_in_pool(struct copy *c, wf_ready_try *fn)
 {
     ssize_t result = wf_ready_pool(&c->in, &c->out, fn, c);
 
     c->fn = fn;
-    return result == WF_TRY_POOL ? wf_ready_hold(&c->in, on_both, c) : result;
+    return result == WF_TRY_POOL ? wf_ready_hold(&c->in, call_on_both, c) : result;
 }
 
-// run waits for one end's readiness. What is not a socket here is a FIFO.
-static ssize_t run(struct wf_ready *r, enum what what, wf_ready_try *fn, void *args)
+// run_call waits for one end's readiness. What is not a socket here is a FIFO.
+static ssize_t run_call(struct wf_ready *r, enum what what, wf_ready_try *fn, void *args)
 {
     const struct wf_file_calls calls = { fn, fn, fn };
     return what == SOCKET ? wf_ready_run(r, fn, args, NULL, 0) : wf_ready_file(r, &calls, args);
@@ -203,15 +203,15 @@ static size_t least(uint64_t a, size_t b)
     return a < b ? (size_t)a : b;
 }
 
-static void moved(struct copy *c, ssize_t n)
+static void note_moved(struct copy *c, ssize_t n)
 {
     c->left -= (uint64_t)n;
     c->done += (uint64_t)n;
 }
 
-// by_job moves all by one kind of call.  Returns: what the last one said that moved
-// nothing.
-static ssize_t by_job(struct copy *c, wf_ready_try *fn)
+// move_by_job moves all by one kind of call.  Returns: what the last one said that
+// moved nothing.
+static ssize_t move_by_job(struct copy *c, wf_ready_try *fn)
 {
     ssize_t n = 1;
 
@@ -219,9 +219,9 @@ static ssize_t by_job(struct copy *c, wf_ready_try *fn)
         c->n = least(c->left, FILE_JOB);
         n = wf_check_cancel(c->in.self);
         if (n == 0)
-            n = in_pool(c, fn);
+            n = call_in_pool(c, fn);
         if (n > 0)
-            moved(c, n);
+            note_moved(c, n);
     }
     return n;
 }
@@ -259,8 +259,8 @@ static ssize_t read_stored(struct page *p)
     return got == WF_TRY_POOL ? wf_ready_hold(&p->c->in, sys_read_stored, p) : got;
 }
 
-// fits tells whether a buffer is cheaper than a job.
-static bool fits(const struct copy *c)
+// fits_buffer tells whether a buffer is cheaper than a job.
+static bool fits_buffer(const struct copy *c)
 {
     return c->n <= WF_BUFFER || !c->splices;
 }
@@ -298,12 +298,12 @@ static ssize_t send_buffered(struct copy *c)
 // room for some.
 static ssize_t send_some(struct copy *c)
 {
-    ssize_t put = fits(c) ? send_buffered(c) : -EAGAIN;
+    ssize_t put = fits_buffer(c) ? send_buffered(c) : -EAGAIN;
 
     c->n = least(c->n, JOB);
     while (put == -EAGAIN) {
         if (wf_ready_look(&c->out))
-            put = in_pool(c, sys_sendfile_now);
+            put = call_in_pool(c, sys_sendfile_now);
         int err = put == -EAGAIN ? wf_ready_wait(&c->out) : 0;
         if (err < 0)
             return err;
@@ -322,28 +322,28 @@ WF_NOINLINE static ssize_t sys_seek(int fd, void *args)
     return at < 0 ? -errno : at;
 }
 
-static ssize_t seek(struct copy *c, off_t by)
+static ssize_t move_position(struct copy *c, off_t by)
 {
     return wf_ready_hold(&c->in, sys_seek, &by);
 }
 
-// file_to_socket goes on from the file's position, and moves it along.
-static ssize_t file_to_socket(struct copy *c)
+// send_whole_file goes on from the file's position, and moves it along.
+static ssize_t send_whole_file(struct copy *c)
 {
-    off_t at = seek(c, 0), start = at;
+    off_t at = move_position(c, 0), start = at;
     ssize_t put = at < 0 ? at : 1;
 
     c->at = &at;
     while (!is_done(c) && put > 0) {
         c->n = least(c->left, SSIZE_MAX);
-        begin(&c->out);
+        begin_step(&c->out);
         put = wf_check_cancel(c->out.self);
         if (put == 0)
             put = send_some(c);
         if (put > 0)
-            moved(c, put);
+            note_moved(c, put);
     }
-    seek(c, at - start);
+    move_position(c, at - start);
     return put;
 }
 
@@ -354,7 +354,7 @@ enum { OTHER_END = WF_TRY_LATER + 1 };
 
 static ssize_t try_in(int fd, void *args)
 {
-    ssize_t n = on_both(fd, args);
+    ssize_t n = call_on_both(fd, args);
     return n == -EAGAIN && wf_poll_now(fd, POLLIN) > 0 ? OTHER_END : n;
 }
 
@@ -364,7 +364,7 @@ static ssize_t sys_splice_in(int fd, void *args)
     return sys_splice(-1, args);
 }
 
-static ssize_t hold_in(struct copy *c)
+static ssize_t call_on_in(struct copy *c)
 {
     return wf_ready_hold(&c->in, sys_splice_in, c);
 }
@@ -372,7 +372,7 @@ static ssize_t hold_in(struct copy *c)
 static ssize_t try_out(int fd, void *args)
 {
     struct copy *c = args;
-    ssize_t n = hold_in(c);
+    ssize_t n = call_on_in(c);
 
     if (n != -EAGAIN)
         return n;
@@ -381,20 +381,20 @@ static ssize_t try_out(int fd, void *args)
     return c->to == FIFO && wf_poll_now(fd, POLLOUT) > 0 ? WF_TRY_LATER : n; // other writers were at it just then
 }
 
-// straight splices between a FIFO and a socket, or two FIFOs.
-static ssize_t straight(struct copy *c)
+// splice_straight splices between a FIFO and a socket, or two FIFOs.
+static ssize_t splice_straight(struct copy *c)
 {
     ssize_t n = OTHER_END;
 
     c->n = least(c->left, JOB);
     c->fn = sys_splice;
     while (n == OTHER_END) {
-        n = run(&c->in, c->from, try_in, c);
+        n = run_call(&c->in, c->from, try_in, c);
         if (n == OTHER_END)
-            n = run(&c->out, c->to, try_out, c);
+            n = run_call(&c->out, c->to, try_out, c);
     }
     if (n > 0)
-        moved(c, n);
+        note_moved(c, n);
     return n;
 }
 
@@ -405,19 +405,19 @@ static ssize_t try_readable(int fd, void *args)
     return ready == 0 ? -EAGAIN : ready;
 }
 
-// fifo_to_file: only what is there makes a job.
-static ssize_t fifo_to_file(struct copy *c)
+// splice_to_file: only what is there makes a job.
+static ssize_t splice_to_file(struct copy *c)
 {
     ssize_t n = -EAGAIN;
 
     c->n = least(c->left, JOB);
     while (n == -EAGAIN) {
-        n = run(&c->in, FIFO, try_readable, NULL);
+        n = run_call(&c->in, FIFO, try_readable, NULL);
         if (n > 0)
-            n = in_pool(c, sys_splice);
+            n = call_in_pool(c, sys_splice);
     }
     if (n > 0)
-        moved(c, n);
+        note_moved(c, n);
     return n;
 }
 
@@ -430,7 +430,7 @@ static ssize_t drain_job(int fd, void *args)
 // put_pipe writes some of what is in the pipe.
 static ssize_t put_pipe(struct copy *c)
 {
-    return c->to == SOCKET ? wf_ready_run(&c->out, sys_drain, c, NULL, 0) : in_pool(c, drain_job);
+    return c->to == SOCKET ? wf_ready_run(&c->out, sys_drain, c, NULL, 0) : call_in_pool(c, drain_job);
 }
 
 // put_last is for a call that is cut short: what there is room for at once.
@@ -451,7 +451,7 @@ static ssize_t put_held(struct copy *c, const char *buf)
     ssize_t put = 1;
 
     while (c->held > 0 && put > 0) {
-        begin(&c->out);
+        begin_step(&c->out);
         put = buf ? wf_step_write(&c->out, buf, c->held) : put_pipe(c);
         if (put <= 0)
             break;
@@ -464,9 +464,9 @@ static ssize_t put_held(struct copy *c, const char *buf)
     return put == 0 && c->held > 0 ? -EIO : put;
 }
 
-// took notes what was taken, and writes it.  Returns: how many bytes that were, and now
-// lie in the target; an error.
-static ssize_t took(struct copy *c, ssize_t got, const char *buf)
+// put_taken notes what was taken, and writes it.  Returns: how many bytes that were,
+// and now lie in the target; an error.
+static ssize_t put_taken(struct copy *c, ssize_t got, const char *buf)
 {
     if (got <= 0)
         return got;
@@ -477,28 +477,29 @@ static ssize_t took(struct copy *c, ssize_t got, const char *buf)
     return put < 0 ? put : got;
 }
 
-// take reads some bytes. From a socket it does not wait, so that no buffer is held
+// take_some reads some bytes. From a socket it does not wait, so that no buffer is held
 // meanwhile.
-static ssize_t take(struct copy *c, char *buf, size_t n)
+static ssize_t take_some(struct copy *c, char *buf, size_t n)
 {
     struct wf_span span = { buf, n };
     return c->from == SOCKET ? wf_ready_attempt(&c->in, wf_sys_recv, &span, NULL, n) : wf_step_read(&c->in, buf, n);
 }
 
-// by_bytes moves one piece by way of a buffer.
-static ssize_t by_bytes(struct copy *c)
+// move_bytes moves one piece by way of a buffer.
+static ssize_t move_bytes(struct copy *c)
 {
     char spare[SPARE], *buf = wf_buffer_take(c->rt), *to = buf ? buf : spare;
 
-    ssize_t n = took(c, take(c, to, least(c->left, buf ? WF_BUFFER : SPARE)), to);
+    ssize_t n = put_taken(c, take_some(c, to, least(c->left, buf ? WF_BUFFER : SPARE)), to);
     wf_buffer_give(c->rt, buf);
     if (c->held > 0 && c->from == FILES)
-        seek(c, -(off_t)c->held);
+        move_position(c, -(off_t)c->held);
     return n;
 }
 
-// unload takes what is in the pipe out again, for a target that cannot be spliced to.
-static ssize_t unload(struct copy *c)
+// unload_pipe takes what is in the pipe out again, for a target that cannot be spliced
+// to.
+static ssize_t unload_pipe(struct copy *c)
 {
     char spare[SPARE], *buf = wf_buffer_take(c->rt), *to = buf ? buf : spare;
     size_t rest = c->held, room = buf ? WF_BUFFER : SPARE;
@@ -515,28 +516,28 @@ static ssize_t unload(struct copy *c)
     return put;
 }
 
-// through moves one piece by way of a pipe.
-static ssize_t through(struct copy *c)
+// splice_through moves one piece by way of a pipe.
+static ssize_t splice_through(struct copy *c)
 {
     c->n = least(c->left, c->pipe.size);
-    ssize_t n = took(c, wf_ready_attempt(&c->in, sys_fill, c, NULL, 0), NULL);
+    ssize_t n = put_taken(c, wf_ready_attempt(&c->in, sys_fill, c, NULL, 0), NULL);
 
     c->pipe.n = c->held;
     if (c->held == 0 || !wf_is_unsupported(n))
         return n;
     c->splices = false;
-    return unload(c);
+    return unload_pipe(c);
 }
 
-// by_splice moves one piece in the kernel, the way that the two allow. Returns: also
-// what tells that they do not.
-static ssize_t by_splice(struct copy *c)
+// move_by_splice moves one piece in the kernel, the way that the two allow. Returns:
+// also what tells that they do not.
+static ssize_t move_by_splice(struct copy *c)
 {
     if (c->from == FIFO && c->to == FILES)
-        return fifo_to_file(c);
+        return splice_to_file(c);
     if (c->from == FIFO || c->to == FIFO)
-        return straight(c);
-    ssize_t n = through(c);
+        return splice_straight(c);
+    ssize_t n = splice_through(c);
     wf_pipe_give(c->rt, &c->pipe);
     return n;
 }
@@ -554,22 +555,22 @@ static ssize_t move_piece(struct copy *c)
     ssize_t n = -EOPNOTSUPP;
 
     if (may_be_spliced(c)) {
-        n = by_splice(c);
+        n = move_by_splice(c);
         if (!c->splices || !wf_is_unsupported(n))
             return n;
         c->splices = false;
     }
-    return by_bytes(c);
+    return move_bytes(c);
 }
 
-// by_pieces moves all that is left, and finds out where the end is.
-static ssize_t by_pieces(struct copy *c)
+// move_pieces moves all that is left, and finds out where the end is.
+static ssize_t move_pieces(struct copy *c)
 {
     ssize_t n = 1;
 
     while (!is_done(c) && n > 0) {
-        begin(&c->in);
-        begin(&c->out);
+        begin_step(&c->in);
+        begin_step(&c->out);
         n = wf_check_cancel(c->in.self);
         if (n == 0)
             n = move_piece(c);
@@ -588,14 +589,14 @@ static ssize_t copy_all(struct copy *c)
     ssize_t n = 0;
 
     if (c->from == FILES && c->to == FILES) {
-        by_job(c, sys_copy_range);
-        n = by_job(c, sys_sendfile);
+        move_by_job(c, sys_copy_range);
+        n = move_by_job(c, sys_sendfile);
         if (n < 0 && !wf_is_unsupported(n))
             return n;
     } else if (c->from == FILES && c->to == SOCKET) {
-        return file_to_socket(c);
+        return send_whole_file(c);
     }
-    return by_pieces(c);
+    return move_pieces(c);
 }
 
 int weft_copy(int dst, int src, int64_t n, int64_t *done)
@@ -614,7 +615,7 @@ int weft_copy(int dst, int src, int64_t n, int64_t *done)
 
 static ssize_t send_file(struct copy *c, off_t *offset, size_t n)
 {
-    off_t at = offset ? *offset : seek(c, 0), start = at;
+    off_t at = offset ? *offset : move_position(c, 0), start = at;
 
     if (at < 0)
         return offset ? -EINVAL : at;
@@ -624,7 +625,7 @@ static ssize_t send_file(struct copy *c, off_t *offset, size_t n)
     if (offset)
         *offset = at;
     else if (put > 0)
-        seek(c, at - start);
+        move_position(c, at - start);
     return put;
 }
 

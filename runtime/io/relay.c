@@ -78,7 +78,7 @@ static void take_buffer(struct flow *f)
         f->buf = f->spare;
 }
 
-static size_t room(const struct flow *f)
+static size_t size_buffer(const struct flow *f)
 {
     return f->buf == f->spare ? SPARE : WF_BUFFER;
 }
@@ -116,8 +116,8 @@ WF_NOINLINE static ssize_t sys_end(int fd, void *args)
     return shutdown(fd, SHUT_WR) < 0 ? -errno : 0; // of an error the other flow, or nobody, has to know
 }
 
-// end is for the end of the source.
-static int end(struct flow *f, const struct flow *other)
+// end_source is for the end of the source.
+static int end_source(struct flow *f, const struct flow *other)
 {
     f->ended = true;
     if (other->err == 0)
@@ -125,8 +125,8 @@ static int end(struct flow *f, const struct flow *other)
     return MOVED;
 }
 
-// broken: what is held, and what follows, cannot be written any more.
-static int broken(struct flow *f, ssize_t err)
+// give_up_target: what is held, and what follows, cannot be written any more.
+static int give_up_target(struct flow *f, ssize_t err)
 {
     f->err = (int)err;
     f->ended = true;
@@ -147,18 +147,18 @@ static ssize_t sys_drain(int fd, void *args)
     return wf_sys_waits(fd) ? -EOPNOTSUPP : wf_sys_splice(p->out, fd, p->n);
 }
 
-// took notes what was taken from the source.
-static int took(struct flow *f, const struct flow *other, ssize_t got)
+// note_taken notes what was taken from the source.
+static int note_taken(struct flow *f, const struct flow *other, ssize_t got)
 {
     f->in.pause = 0;
     f->bulk = got >= BULK;
-    return got == 0 ? end(f, other) : MOVED;
+    return got == 0 ? end_source(f, other) : MOVED;
 }
 
 static int fill_buffer(struct flow *f, const struct flow *other)
 {
     take_buffer(f);
-    struct wf_span span = { f->buf, room(f) };
+    struct wf_span span = { f->buf, size_buffer(f) };
     ssize_t got = wf_ready_attempt(&f->in, wf_sys_recv, &span, NULL, span.n);
 
     if (got <= 0)
@@ -166,7 +166,7 @@ static int fill_buffer(struct flow *f, const struct flow *other)
     if (got < 0)
         return got == -EAGAIN ? settle(f, &f->in) : (int)got;
     f->n = (size_t)got;
-    return took(f, other, got);
+    return note_taken(f, other, got);
 }
 
 static int fill_pipe(struct flow *f, const struct flow *other)
@@ -182,11 +182,11 @@ static int fill_pipe(struct flow *f, const struct flow *other)
     if (got < 0)
         return got == -EAGAIN ? settle(f, &f->in) : (int)got;
     f->pipe.n = (size_t)got;
-    return took(f, other, got);
+    return note_taken(f, other, got);
 }
 
-// written notes what the target has taken.  Returns: whether it was something.
-static bool written(struct flow *f, ssize_t put)
+// note_written notes what the target has taken.  Returns: whether it was something.
+static bool note_written(struct flow *f, ssize_t put)
 {
     if (put <= 0)
         return false;
@@ -200,8 +200,8 @@ static int put_buffer(struct flow *f)
     struct wf_span span = { f->buf + f->at, f->n - f->at };
     ssize_t put = wf_ready_attempt(&f->out, wf_sys_send, &span, NULL, span.n);
 
-    if (!written(f, put))
-        return put == -EAGAIN ? settle(f, &f->out) : broken(f, put);
+    if (!note_written(f, put))
+        return put == -EAGAIN ? settle(f, &f->out) : give_up_target(f, put);
     f->at += (size_t)put;
     if (f->at == f->n)
         give_buffer(f);
@@ -216,17 +216,18 @@ static int put_pipe(struct flow *f)
         f->splices = false;
         return MOVED;
     }
-    if (!written(f, put))
-        return put == -EAGAIN ? settle(f, &f->out) : broken(f, put);
+    if (!note_written(f, put))
+        return put == -EAGAIN ? settle(f, &f->out) : give_up_target(f, put);
     f->pipe.n -= (size_t)put;
     return MOVED;
 }
 
-// unload takes bytes out of the pipe again, for a target that cannot be spliced to.
-static int unload(struct flow *f)
+// unload_pipe takes bytes out of the pipe again, for a target that cannot be spliced
+// to.
+static int unload_pipe(struct flow *f)
 {
     take_buffer(f);
-    long got = wf_syscall_retry(SYS_read, f->pipe.out, (long)f->buf, (long)room(f), 0, 0, 0);
+    long got = wf_syscall_retry(SYS_read, f->pipe.out, (long)f->buf, (long)size_buffer(f), 0, 0, 0);
 
     if (got <= 0) {
         give_buffer(f);
@@ -261,21 +262,21 @@ static int look_after(struct flow *f)
     return WAITS;
 }
 
-// put writes some of what is held.
-static int put(struct flow *f)
+// put_some writes some of what is held.
+static int put_some(struct flow *f)
 {
     if (f->n > 0)
         return put_buffer(f);
-    return f->splices ? put_pipe(f) : unload(f);
+    return f->splices ? put_pipe(f) : unload_pipe(f);
 }
 
-static bool holds(const struct flow *f)
+static bool holds_bytes(const struct flow *f)
 {
     return f->n > 0 || f->pipe.n > 0;
 }
 
-// fill takes something, if the source is not known to be drained.
-static int fill(struct flow *f, const struct flow *other)
+// fill_some takes something, if the source is not known to be drained.
+static int fill_some(struct flow *f, const struct flow *other)
 {
     if (!wf_ready_look(&f->in))
         return settle(f, &f->in);
@@ -285,20 +286,20 @@ static int fill(struct flow *f, const struct flow *other)
     return fill_buffer(f, other);
 }
 
-// step takes and puts one piece, without waiting.
-static int step(struct flow *f, const struct flow *other)
+// step_flow takes and puts one piece, without waiting.
+static int step_flow(struct flow *f, const struct flow *other)
 {
     int did = MOVED;
 
     f->on = NULL;
-    if (!holds(f)) {
+    if (!holds_bytes(f)) {
         if (f->ended)
             return wf_source_is_own(f->in.source) ? look_after(f) : WAITS;
-        did = fill(f, other);
+        did = fill_some(f, other);
     }
-    if (did == MOVED && holds(f))
-        did = put(f);
-    if (did == MOVED && !holds(f) && !f->ended && !wf_ready_look(&f->in))
+    if (did == MOVED && holds_bytes(f))
+        did = put_some(f);
+    if (did == MOVED && !holds_bytes(f) && !f->ended && !wf_ready_look(&f->in))
         did = settle(f, &f->in); // a small piece was all there was
     return did;
 }
@@ -333,13 +334,13 @@ struct wait {
     int n, pushed;
 };
 
-static void add(struct wait *w, struct wf_ready *r, struct wf_cell *cell)
+static void add_cell(struct wait *w, struct wf_ready *r, struct wf_cell *cell)
 {
     w->on[w->n] = r;
     w->cell[w->n++] = cell;
 }
 
-static bool covers(const struct wait *w, int fd)
+static bool covers_fd(const struct wait *w, int fd)
 {
     for (int i = 0; i < w->n; i++)
         if (w->on[i]->fd == fd)
@@ -352,27 +353,27 @@ static bool add_end(struct wait *w, struct wf_ready *r)
 {
     struct wf_cell *cell = &r->source->changed;
 
-    if (covers(w, r->fd))
+    if (covers_fd(w, r->fd))
         return true;
     uintptr_t seen = wf_cell_value(cell);
     bool clear = wf_ready_same(r) == 0 && (!seen || wf_cell_clear(cell, seen));
-    add(w, r, cell);
+    add_cell(w, r, cell);
     return clear;
 }
 
-// gather says what the task waits for.  Returns: false: nothing, look again.
-static bool gather(struct relay *x, struct wait *w)
+// gather_cells says what the task waits for.  Returns: false: nothing, look again.
+static bool gather_cells(struct relay *x, struct wait *w)
 {
     w->n = w->pushed = 0;
     for (int i = 0; i < 2; i++) {
         struct wf_ready *r = x->flow[i].on;
         if (r)
-            add(w, r, &r->source->ready[r->direction]);
+            add_cell(w, r, &r->source->ready[r->direction]);
     }
     return add_end(w, &x->flow[0].in) && add_end(w, &x->flow[1].in);
 }
 
-static bool push(struct wait *w, struct wf_task *self)
+static bool push_nodes(struct wait *w, struct wf_task *self)
 {
     while (w->pushed < w->n) {
         int i = w->pushed;
@@ -386,7 +387,7 @@ static bool push(struct wait *w, struct wf_task *self)
     return true;
 }
 
-static bool chosen(const struct wait *w)
+static bool is_chosen(const struct wait *w)
 {
     for (int i = 0; i < w->n; i++)
         if (wf_cell_chosen(&w->node[i]))
@@ -394,17 +395,17 @@ static bool chosen(const struct wait *w)
     return false;
 }
 
-static int park(struct relay *x, const struct wait *w)
+static int park_on(struct relay *x, const struct wait *w)
 {
     int err = 0;
 
-    while (!chosen(w) && !(err = wf_check_cancel(x->self)) && !(err = check_idle(x)))
+    while (!is_chosen(w) && !(err = wf_check_cancel(x->self)) && !(err = check_idle(x)))
         wf_wait_park(x->self, CALL, w->on[0]->fd);
     return err;
 }
 
-// leave takes the nodes out.  Returns: whether a cell was set.
-static bool leave(struct relay *x, struct wait *w)
+// leave_cells takes the nodes out.  Returns: whether a cell was set.
+static bool leave_cells(struct relay *x, struct wait *w)
 {
     bool set = false;
 
@@ -413,8 +414,8 @@ static bool leave(struct relay *x, struct wait *w)
     return set;
 }
 
-// same tells whether what was waited for is still what the relay began with.
-static int same(const struct wait *w)
+// check_same tells whether what was waited for is still what the relay began with.
+static int check_same(const struct wait *w)
 {
     int err = 0;
 
@@ -446,21 +447,21 @@ static void note_time(struct relay *x)
     x->total = total;
 }
 
-// await waits until one of the flows may go on.
-static int await(struct relay *x)
+// await_edges waits until one of the flows may go on.
+static int await_edges(struct relay *x)
 {
     struct wait w; // not cleared
     int err = 0;
 
     if (x->idle)
         note_time(x);
-    bool parks = gather(x, &w) && push(&w, x->self);
+    bool parks = gather_cells(x, &w) && push_nodes(&w, x->self);
     if (parks)
-        err = park(x, &w);
-    if (leave(x, &w))
+        err = park_on(x, &w);
+    if (leave_cells(x, &w))
         err = 0; // completion wins
     if (err == 0)
-        err = same(&w);
+        err = check_same(&w);
     return err == 0 && !parks ? go_on(x) : err;
 }
 
@@ -468,41 +469,42 @@ static int await(struct relay *x)
 
 static bool is_over(const struct relay *x)
 {
-    return x->flow[0].ended && x->flow[1].ended && !holds(&x->flow[0]) && !holds(&x->flow[1]);
+    return x->flow[0].ended && x->flow[1].ended && !holds_bytes(&x->flow[0]) && !holds_bytes(&x->flow[1]);
 }
 
-// move lets both flows do what they can.
-static int move(struct relay *x)
+// move_both lets both flows do what they can.
+static int move_both(struct relay *x)
 {
-    int a = step(&x->flow[0], &x->flow[1]);
-    int b = a < 0 ? WAITS : step(&x->flow[1], &x->flow[0]);
+    int a = step_flow(&x->flow[0], &x->flow[1]);
+    int b = a < 0 ? WAITS : step_flow(&x->flow[1], &x->flow[0]);
 
     if (a < 0 || b < 0)
         return a < 0 ? a : b;
     if (is_over(x))
         return 0;
-    return a == WAITS && b == WAITS ? await(x) : go_on(x);
+    return a == WAITS && b == WAITS ? await_edges(x) : go_on(x);
 }
 
-// drain writes what is held and can be written at once, of a relay that is cut short.
-static void drain(struct flow *f)
+// drain_flow writes what is held and can be written at once, of a relay that is cut
+// short.
+static void drain_flow(struct flow *f)
 {
     int did = MOVED;
 
-    while (did == MOVED && holds(f))
-        did = put(f);
+    while (did == MOVED && holds_bytes(f))
+        did = put_some(f);
     give_buffer(f);
     give_pipe(f);
 }
 
-static int run(struct relay *x)
+static int run_relay(struct relay *x)
 {
     int err = 0;
 
     while (err == 0 && !is_over(x))
-        err = move(x);
+        err = move_both(x);
     for (int i = 0; i < 2; i++) {
-        drain(&x->flow[i]);
+        drain_flow(&x->flow[i]);
         err = err == 0 ? x->flow[i].err : err;
     }
     if (x->armed)
@@ -573,5 +575,5 @@ int weft_relay(int a, int b, const weft_relay_opts *o, weft_relay_stats *st)
     x.last = x.idle ? wf_now() : 0;
     x.total = 0;
     x.armed = false;
-    return run(&x);
+    return run_relay(&x);
 }
