@@ -8,6 +8,7 @@
 #include <termios.h>
 #include <ucontext.h>
 
+#include "base/mem.h"
 #include "tests/support/child.h"
 #include "tests/support/filter.h"
 #include "tests/support/peer.h"
@@ -547,6 +548,63 @@ static void a_broken_target_is_an_error_and_no_signal(void **state)
     assert_ptr_equal(now.sa_handler, SIG_DFL);
 }
 
+// --- shortages -----------------------------------------------------------------------
+
+// Whatever is refused, memory, a pipe, a thread: what arrives is what *done tells.
+#ifdef WF_FAULTS
+static void copy_in_shortage(enum kind from, enum kind to, bool and_all_later)
+{
+    for (long n = 1, passed = n; passed >= n; n++) {
+        struct end src = { .kind = from, .peer = -1 }, dst;
+        size_t there = MUCH;
+        int64_t done = -1;
+        if (is_file(from)) {
+            open_source(&src, from, there);
+        } else {
+            connect_end(&src, true);
+            there = peer_stuff(src.peer, 1);
+            close(src.peer);
+            src.peer = -1;
+        }
+        open_target(&dst, to);
+        wf_mem_fail_at(n, and_all_later);
+        int err = weft_copy(dst.fd, src.fd, -1, &done);
+        passed = wf_mem_count();
+        wf_mem_fail_at(0, false);
+        assert_true(err == 0 || err == -ENOMEM || err == -EMFILE || err == -EAGAIN);
+        assert_true(err < 0 || done == (int64_t)there);
+        close_source(&src);
+        assert_int_equal(close_target(&dst), done);
+    }
+}
+
+static int copy_in_shortages(void *arg)
+{
+    static const enum kind pairs[][2] = {
+        { TCP_NONBLOCK, TCP_NONBLOCK }, { TCP_NONBLOCK, MEMORY }, { PIPE, UNIX_NONBLOCK },
+        { MEMORY, TCP_NONBLOCK },       { MEMORY, MEMORY },
+    };
+    (void)arg;
+
+    for (size_t i = 0; i < wf_countof(pairs); i++)
+        for (int later = 0; later < 2; later++)
+            copy_in_shortage(pairs[i][0], pairs[i][1], later);
+    return 0;
+}
+
+static void a_shortage_loses_no_byte_that_was_counted(void **state)
+{
+    (void)state;
+    assert_int_equal(run_tasks(copy_in_shortages, NULL), 0);
+}
+#else
+static void a_shortage_loses_no_byte_that_was_counted(void **state)
+{
+    (void)state;
+    wf_test_skip("the library is built without fault injection; test_copy.slots4 has it");
+}
+#endif
+
 // --- blocking mode -------------------------------------------------------------------
 
 // A copy that waits, in blocking mode, does not keep its worker: other tasks run.
@@ -740,6 +798,7 @@ int main(void)
         cmocka_unit_test(files_without_a_size_are_copied_to_their_end),
         cmocka_unit_test(done_is_what_has_arrived),
         cmocka_unit_test(a_broken_target_is_an_error_and_no_signal),
+        cmocka_unit_test(a_shortage_loses_no_byte_that_was_counted),
         cmocka_unit_test(a_copy_in_blocking_mode_parks),
         cmocka_unit_test(a_file_is_sent_in_pieces),
         cmocka_unit_test(what_cannot_be_sent_is_refused_by_name),

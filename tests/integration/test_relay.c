@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "base/mem.h"
 #include "tests/support/child.h"
 #include "tests/support/filter.h"
 #include "tests/support/peer.h"
@@ -536,6 +537,56 @@ static void an_idle_one_holds_no_pipe(void **state)
     assert_int_equal(run_tasks(hold_nothing, NULL), 0);
 }
 
+// --- shortages -----------------------------------------------------------------------
+
+#ifdef WF_FAULTS
+static int do_nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+// Once it has begun, it needs neither memory nor a pipe.
+static int relay_in_shortage(void *arg)
+{
+    struct relay r;
+    struct way there, back;
+    (void)arg;
+
+    for (int splices = 0; splices < 2; splices++) {
+        open_relay(&r, OWN);
+        there = (struct way){ r.left, r.right, 1, 1000001, 300000 };
+        back = (struct way){ r.right, r.left, 2, 1000001, 5000 };
+        start_relay(&r);
+        wait_parked(r.task, CALL);
+        assert_int_equal(weft_blocking(do_nothing, NULL), 0); // now there is a thread
+        wf_mem_fail_at(splices ? 2 : 1, true);
+        pthread_t threads[] = { peer_start(hear, &there), peer_start(say, &there), peer_start(hear, &back),
+                                peer_start(say, &back) };
+        for (size_t i = 0; i < wf_countof(threads); i++)
+            await_thread(threads[i]);
+        wf_mem_fail_at(0, false);
+        assert_int_equal(join(r.task), 0);
+        assert_int_equal(r.st.a_to_b, there.n);
+        assert_int_equal(r.st.b_to_a, back.n);
+        close_relay(&r);
+    }
+    return 0;
+}
+
+static void a_shortage_slows_it_down_only(void **state)
+{
+    (void)state;
+    assert_int_equal(run_tasks(relay_in_shortage, NULL), 0);
+}
+#else
+static void a_shortage_slows_it_down_only(void **state)
+{
+    (void)state;
+    wf_test_skip("the library is built without fault injection; test_relay.slots4 has it");
+}
+#endif
+
 // --- refusals ------------------------------------------------------------------------
 
 enum { MAY_NOT = 77 };
@@ -590,6 +641,7 @@ int main(void)
         cmocka_unit_test(what_was_written_is_counted_when_it_is_cut_short),
         cmocka_unit_test(other_descriptors_are_refused),
         cmocka_unit_test(an_idle_one_holds_no_pipe),
+        cmocka_unit_test(a_shortage_slows_it_down_only),
         cmocka_unit_test(without_splice_it_uses_buffers),
     };
     return wf_test_run(tests);
