@@ -14,7 +14,7 @@
 #include <weft.h>
 
 static const char *from = "127.0.0.1:7000", *to;
-static weft_relay_opts opts = { .size = sizeof(opts) };
+static weft_relay_opts opts = WEFT_RELAY_OPTS_INIT;
 static int listener, signals;
 
 // hang_up closes a connection; one that has failed, with a reset: its peer shall not
@@ -36,8 +36,7 @@ static int serve(void *arg)
         fprintf(stderr, "tcp_proxy: cannot connect to %s: %s\n", to, weft_strerror(server));
     int err = server < 0 ? server : weft_relay(client, server, &opts, NULL);
     hang_up(client, err < 0);
-    if (server >= 0)
-        hang_up(server, err < 0);
+    hang_up(server, err < 0);
     return 0;
 }
 
@@ -86,18 +85,15 @@ int main(int argc, char **argv)
             opts.idle = WEFT_S(atol(argv[i + 1]));
     }
     listener = to ? weft_tcp_listen(from) : -EDESTADDRREQ;
-    if (listener < 0) {
-        fprintf(stderr, "tcp_proxy: %s: %s\nusage: tcp_proxy --listen ADDR --to ADDR [--idle SECONDS]\n", from,
-                weft_strerror(listener));
-        return 2;
-    }
+    if (listener < 0)
+        return fprintf(stderr, "tcp_proxy --listen ADDR --to ADDR [--idle SECONDS]: %s\n", weft_strerror(listener)) > 0;
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
     sigprocmask(SIG_BLOCK, &set, NULL);
     signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    weft_local_addr(listener, at, sizeof(at));
-    if (dprintf(STDOUT_FILENO, "listening on %s\n", at) < 0)
-        return 1;
-    return weft_run(NULL, run, NULL) < 0;
+    int err = weft_local_addr(listener, at, sizeof(at));
+    if (err > 0 && dprintf(STDOUT_FILENO, "listening on %s\n", at) > 0)
+        err = weft_run(NULL, run, NULL);
+    return err < 0;
 }

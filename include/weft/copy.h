@@ -23,7 +23,8 @@ WEFT_BEGIN_DECLS
 // Returns: 0; -ENODATA if the end comes before `n` bytes; an error of weft_read or
 //          weft_write; -EIO if the device takes nothing and gives no reason; -EINVAL:
 //          `n` is less than -1. *done (may be NULL) tells how many bytes have been
-//          written, also on error.
+//          written, also on error. -EBADF: `dst` or `src` is closed; while the call waits
+//          for one of the two, it does not notice that the other one is closed.
 // Context: task. May park, so the caller may continue on another thread.
 // Cancel:  as any error: *done bytes have been written, in the right order, and `src` is
 //          a file: its position is *done bytes further;
