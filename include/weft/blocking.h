@@ -8,7 +8,10 @@ WEFT_BEGIN_DECLS
 
 // weft_blocking runs fn(arg) on a thread of the blocking pool and parks the calling
 // task until it returns. Threads are made on demand, up to weft_config.blocking_max,
-// and leave after ten idle seconds; when all are busy, jobs queue.
+// and leave after ten idle seconds; when all are busy, jobs queue. What weft itself
+// does on threads (calls on files, look-ups of names) has threads of its own, up to 64
+// of each kind, and not more than blocking_max: neither waits for jobs of weft_blocking,
+// nor the other way round.
 //
 // A job may wait for tasks that need the pool themselves: while it waits in
 // weft_rt_block_on, weft_future_wait_thread, or weft_rt_stop of another runtime, its

@@ -16,7 +16,7 @@ typedef struct weft_config {
     unsigned workers;  // 0: WEFT_WORKERS, else the CPUs this process may use (affinity mask, cgroup quota); at most 256
     size_t stack_size; // 0: WEFT_STACK_SIZE, else 64 KiB of address space per task; only touched pages cost memory;
                        // 16 KiB to 256 MiB, rounded up to a power of two. 64 KiB more, for the guard, cost nothing
-    unsigned blocking_max; // 0: WEFT_BLOCKING_MAX, else 512 threads for weft_blocking; at most 65536
+    unsigned blocking_max; // 0: WEFT_BLOCKING_MAX, else 512 threads for weft_blocking (blocking.h); at most 65536
     bool pin_workers;      // one CPU per worker; the pool's threads, and children of fork, have all of them
     uint64_t seed;         // 0: from the system; else makes scheduling choices repeatable
     const char *name;      // thread-name prefix, shown by top -H and gdb; NULL: "weft"

@@ -449,7 +449,7 @@ static ssize_t run_in_pool(struct job *job)
         err = sys_identify(job->other->fd, &job->other_id);
     if (err < 0)
         return err;
-    err = wf_pool_run_while(wf_weft_task(r->self)->rt->blocking, run_job, job, r->call, await_job);
+    err = wf_pool_run_while(wf_weft_task(r->self)->rt->blocking, WF_LANE_FILE, run_job, job, r->call, await_job);
     return err < 0 && err != -EAGAIN ? err : job->result;
 }
 

@@ -31,6 +31,13 @@
 //   refuse a thread in place of the last one that does not wait, what is queued fails:
 //   no thread would come for it.
 //
+//   Lanes. Each lane is such a pool of its own: queue, threads, limit. So jobs of one
+//   lane can neither use up another's threads nor wait behind its jobs, and all that is
+//   said here of jobs that wait holds for each lane by itself: a job may wait for a task
+//   that needs its own lane, because its thread then does not count, or another lane,
+//   which it does not slow down. What a shared thread would save is its stack (some
+//   8 KiB of it are ever touched); it would cost an argument about who may have it.
+//
 //   A thread that has been idle for ten seconds leaves: it puts its handle in `leaver`,
 //   having taken out the one that is there, and joins that. So at any time at most one
 //   thread is ended and not yet joined, and stop_pool joins it.
@@ -56,45 +63,54 @@
 
 static const weft_time idle_max = WEFT_S(10);
 
+enum { OWN_MAX = 64 }; // threads of each lane that is weft's own
+
 struct job {
-    struct wf_list link;        // L, while queued
+    struct wf_list link;        // L, while queued; T, while held
+    struct lane *lane;          // I
     const struct wf_task *task; // I: that waits for it
     weft_fn *fn;                // I
     void *arg;                  // I
     int result;                 // of the thread until `done` is set
     bool begun;                 // L
-    bool held;                  // L: in `held`
+    bool held;                  // T: in `held`
     struct wf_clock *clock;     // I: of the thread that asked
     struct wf_cell done;        // A
 };
 
 // I: fixed after make_pool; L: under `lock`
-struct wf_pool {
+struct lane {
     pthread_mutex_t lock;
-    pthread_cond_t work;            // L: a job was queued, or `stopping`
-    pthread_cond_t gone;            // L: no thread is left
-    struct wf_list queue;           // L: of struct job, oldest first
-    struct wf_list held;            // L: the same: those that may not begin yet
-    unsigned holds;                 // L: how many those are
-    bool hold;                      // L: new ones are among them
-    unsigned queued;                // L: length of the queue
-    unsigned idle;                  // L: threads that wait for work
-    unsigned threads;               // L: that take jobs
-    unsigned waiting;               // L: of those, in a job that waits for tasks
-    unsigned leaving;               // L: that do not any more
-    unsigned max;                   // I
+    pthread_cond_t work;  // L: a job was queued, or `stopping`
+    pthread_cond_t gone;  // L: no thread is left
+    struct wf_list queue; // L: of struct job, oldest first
+    unsigned queued;      // L: length of the queue
+    unsigned idle;        // L: threads that wait for work
+    unsigned threads;     // L: that take jobs
+    unsigned waiting;     // L: of those, in a job that waits for tasks
+    unsigned leaving;     // L: that do not any more
+    unsigned max;         // I
+    struct wf_pool *pool; // I
+    bool stopping;        // L
+    bool has_leaver;      // L
+    pthread_t leaver;     // L: has ended, or is about to
+};
+
+// I: fixed after make_pool; T: of the thread that runs a test run's tasks
+struct wf_pool {
+    struct lane lanes[WF_LANES];
     const struct wf_origin *origin; // I
-    bool stopping;                  // L
-    bool has_leaver;                // L
-    pthread_t leaver;               // L: has ended, or is about to
     _Atomic unsigned asking;        // A: tasks in wf_pool_run: a count
+    struct wf_list held;            // T: of struct job: those that may not begin yet
+    unsigned holds;                 // T: how many those are
+    bool hold;                      // T: new ones are among them
 };
 
 // --- the threads ---------------------------------------------------------------------
 
 // What a thread of a pool has of its own; all zero on others.
 struct pool_thread {
-    struct wf_pool *pool;
+    struct lane *lane;
     const struct job *job; // that it runs, if any
 };
 
@@ -127,7 +143,7 @@ static struct wf_keeper keeper = { lost };
 static void check_caller(const struct weft_rt *rt, const char *call)
 {
     const struct pool_thread *self = this_thread();
-    if (self->pool == rt->blocking)
+    if (self->lane && self->lane->pool == rt->blocking)
         job_misuse(self->job, call, "wait for the end of the runtime, which waits for the job");
 }
 
@@ -139,57 +155,57 @@ static void forget_thread(void)
 
 // is_full tells whether there are so many threads as there may be, not counting those
 // that wait for tasks.
-static bool is_full(const struct wf_pool *p)
+static bool is_full(const struct lane *l)
 {
-    return p->threads - p->waiting >= p->max;
+    return l->threads - l->waiting >= l->max;
 }
 
-static struct job *take_first(struct wf_pool *p)
+static struct job *take_first(struct lane *l)
 {
-    struct job *job = wf_container_of(p->queue.next, struct job, link);
+    struct job *job = wf_container_of(l->queue.next, struct job, link);
 
     wf_list_remove(&job->link);
-    p->queued--;
+    l->queued--;
     job->begun = true;
     return job;
 }
 
 // take waits for a job. Returns: NULL if the thread should leave.
-static struct job *take(struct wf_pool *p)
+static struct job *take(struct lane *l)
 {
     struct timespec until = wf_timespec(wf_after(wf_now(), idle_max));
     int err = 0;
 
-    if (p->threads - p->waiting > p->max) // before it is idle: then a job might count on it
+    if (l->threads - l->waiting > l->max) // before it is idle: then a job might count on it
         return NULL;
-    while (wf_list_empty(&p->queue)) {
-        if (p->stopping || err == ETIMEDOUT)
+    while (wf_list_empty(&l->queue)) {
+        if (l->stopping || err == ETIMEDOUT)
             return NULL;
-        p->idle++;
-        err = pthread_cond_timedwait(&p->work, &p->lock, &until);
-        p->idle--;
+        l->idle++;
+        err = pthread_cond_timedwait(&l->work, &l->lock, &until);
+        l->idle--;
     }
-    return take_first(p);
+    return take_first(l);
 }
 
 // leave ends the calling thread's part in the pool. Not counted among `threads` any
 // more, it gets no job; but it needs the pool until it has joined its predecessor.
-static void leave(struct wf_pool *p)
+static void leave(struct lane *l)
 {
-    bool join = p->has_leaver;
-    pthread_t before = p->leaver;
+    bool join = l->has_leaver;
+    pthread_t before = l->leaver;
 
-    p->has_leaver = true;
-    p->leaver = pthread_self();
-    p->threads--;
-    p->leaving++;
+    l->has_leaver = true;
+    l->leaver = pthread_self();
+    l->threads--;
+    l->leaving++;
     if (join) {
-        pthread_mutex_unlock(&p->lock);
+        pthread_mutex_unlock(&l->lock);
         pthread_join(before, NULL);
-        pthread_mutex_lock(&p->lock);
+        pthread_mutex_lock(&l->lock);
     }
-    if (--p->leaving + p->threads == 0)
-        pthread_cond_signal(&p->gone);
+    if (--l->leaving + l->threads == 0)
+        pthread_cond_signal(&l->gone);
 }
 
 // do_job does not touch the job any more once its task knows that it is done.
@@ -199,7 +215,7 @@ static void do_job(struct pool_thread *self, struct job *job)
     wf_clock_use(job->clock);
     job->result = job->fn(job->arg);
     wf_clock_use(NULL);
-    if (wf_unlikely(!self->pool))
+    if (wf_unlikely(!self->lane))
         wf_misuse("a job of weft_blocking returned in a child of fork, which may only exec or _exit");
     self->job = NULL;
     wf_cell_set(&job->done, 0, false);
@@ -207,37 +223,38 @@ static void do_job(struct pool_thread *self, struct job *job)
 
 static void *work(void *arg)
 {
-    struct wf_pool *p = arg;
+    struct lane *l = arg;
+    const struct wf_origin *origin = l->pool->origin;
     struct pool_thread *self = this_thread();
     struct job *job;
 
-    self->pool = p;
+    self->lane = l;
     wf_keeper_set(&keeper);
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL); // it would end whichever job has the thread just then
     wf_sigpipe_spare(true);
-    wf_origin_take(p->origin);                            // not what the worker has whose task made this thread,
-    pthread_sigmask(SIG_SETMASK, &p->origin->mask, NULL); // nor what that task has blocked just then
-    pthread_mutex_lock(&p->lock);
-    while ((job = take(p))) {
-        pthread_mutex_unlock(&p->lock);
+    wf_origin_take(origin);                            // not what the worker has whose task made this thread,
+    pthread_sigmask(SIG_SETMASK, &origin->mask, NULL); // nor what that task has blocked just then
+    pthread_mutex_lock(&l->lock);
+    while ((job = take(l))) {
+        pthread_mutex_unlock(&l->lock);
         do_job(self, job);
-        pthread_mutex_lock(&p->lock);
+        pthread_mutex_lock(&l->lock);
     }
-    leave(p);
-    pthread_mutex_unlock(&p->lock);
+    leave(l);
+    pthread_mutex_unlock(&l->lock);
     wf_keeper_set(NULL);
     return NULL;
 }
 
 // start makes a thread.  Context: under the lock.  Returns: 0 or -EAGAIN.
-static int start(struct wf_pool *p)
+static int start(struct lane *l)
 {
     pthread_t thread;
 
-    if (wf_fault() || pthread_create(&thread, NULL, work, p) != 0)
+    if (wf_fault() || pthread_create(&thread, NULL, work, l) != 0)
         return -EAGAIN;
     pthread_setname_np(thread, "weft-blocking");
-    p->threads++;
+    l->threads++;
     return 0;
 }
 
@@ -254,29 +271,29 @@ static void fail(struct job *job, int err)
 
 void wf_pool_wait_begin(void)
 {
-    struct wf_pool *p = this_thread()->pool;
+    struct lane *l = this_thread()->lane;
     int err = 0;
 
-    if (!p)
+    if (!l)
         return;
-    pthread_mutex_lock(&p->lock);
-    p->waiting++;
-    if (p->queued > p->idle && !is_full(p))
-        err = start(p);
-    while (p->threads == p->waiting && p->queued > 0)
-        fail(take_first(p), err);
-    pthread_mutex_unlock(&p->lock);
+    pthread_mutex_lock(&l->lock);
+    l->waiting++;
+    if (l->queued > l->idle && !is_full(l))
+        err = start(l);
+    while (l->threads == l->waiting && l->queued > 0)
+        fail(take_first(l), err);
+    pthread_mutex_unlock(&l->lock);
 }
 
 void wf_pool_wait_end(void)
 {
-    struct wf_pool *p = this_thread()->pool;
+    struct lane *l = this_thread()->lane;
 
-    if (!p)
+    if (!l)
         return;
-    pthread_mutex_lock(&p->lock);
-    p->waiting--;
-    pthread_mutex_unlock(&p->lock);
+    pthread_mutex_lock(&l->lock);
+    l->waiting--;
+    pthread_mutex_unlock(&l->lock);
 }
 
 // --- the tasks -----------------------------------------------------------------------
@@ -284,17 +301,17 @@ void wf_pool_wait_end(void)
 // enqueue queues a job. Returns: 0; -EAGAIN if there is no thread, and none to be had.
 // Context: under the lock, though to make a thread takes some microseconds: else a job
 // could rely on a thread that is refused just then.
-static int enqueue(struct wf_pool *p, struct job *job)
+static int enqueue(struct lane *l, struct job *job)
 {
     int err = 0;
 
-    if (p->queued >= p->idle && !is_full(p))
-        err = start(p);
-    if (p->threads == p->waiting)
+    if (l->queued >= l->idle && !is_full(l))
+        err = start(l);
+    if (l->threads == l->waiting)
         return err;
-    wf_list_append(&p->queue, &job->link);
-    p->queued++;
-    pthread_cond_signal(&p->work);
+    wf_list_append(&l->queue, &job->link);
+    l->queued++;
+    pthread_cond_signal(&l->work);
     return 0;
 }
 
@@ -312,63 +329,82 @@ static void let_go(struct wf_pool *p, struct job *job)
     p->holds--;
 }
 
+static int queue_up(struct job *job)
+{
+    pthread_mutex_lock(&job->lane->lock);
+    int err = enqueue(job->lane, job);
+    pthread_mutex_unlock(&job->lane->lock);
+    return err;
+}
+
 static int submit(struct wf_pool *p, struct job *job)
 {
-    int err = 0;
-
-    pthread_mutex_lock(&p->lock);
-    if (p->hold)
-        hold(p, job);
-    else
-        err = enqueue(p, job);
-    pthread_mutex_unlock(&p->lock);
-    return err;
+    if (!p->hold)
+        return queue_up(job);
+    hold(p, job);
+    return 0;
 }
 
 // withdraw takes a job out again. Returns: false if it has begun.
 static bool withdraw(struct wf_pool *p, struct job *job)
 {
-    pthread_mutex_lock(&p->lock);
-    bool out = !job->begun;
-    if (out && job->held) {
+    struct lane *l = job->lane;
+
+    if (job->held) {
         let_go(p, job);
-    } else if (out) {
-        wf_list_remove(&job->link);
-        p->queued--;
+        return true;
     }
-    pthread_mutex_unlock(&p->lock);
+    pthread_mutex_lock(&l->lock);
+    bool out = !job->begun;
+    if (out) {
+        wf_list_remove(&job->link);
+        l->queued--;
+    }
+    pthread_mutex_unlock(&l->lock);
     return out;
 }
 
-static int run(struct wf_pool *p, weft_fn *fn, void *arg, const char *call, int (*await)(struct wf_cell *, void *))
+static int run(struct wf_pool *p, struct job *job, const char *call, int (*await)(struct wf_cell *, void *))
 {
-    struct job job = { .task = wf_self(), .fn = fn, .arg = arg, .clock = wf_clock_used() };
-
-    wf_cell_init(&job.done);
-    int err = submit(p, &job);
+    wf_cell_init(&job->done);
+    int err = submit(p, job);
     if (err < 0)
         return err;
-    err = await ? await(&job.done, arg) : wf_wait_cell(&job.done, WEFT_NEVER, call, 0);
+    err = await ? await(&job->done, job->arg) : wf_wait_cell(&job->done, WEFT_NEVER, call, 0);
     if (err < 0) {
-        if (withdraw(p, &job))
+        if (withdraw(p, job))
             return err;
-        wf_wait_shielded(&job.done, call);
+        wf_wait_shielded(&job->done, call);
     }
-    return job.result;
+    return job->result;
 }
 
-int wf_pool_run_while(struct wf_pool *p, weft_fn *fn, void *arg, const char *call,
+int wf_pool_run_while(struct wf_pool *p, enum wf_lane lane, weft_fn *fn, void *arg, const char *call,
                       int (*await)(struct wf_cell *done, void *arg))
 {
+    struct job job = { .lane = &p->lanes[lane], .task = wf_self(), .fn = fn, .arg = arg, .clock = wf_clock_used() };
+
     wf_fetch_add_relaxed(&p->asking, 1u); // relaxed, both: a count
-    int result = run(p, fn, arg, call, await);
+    int result = run(p, &job, call, await);
     wf_fetch_sub_relaxed(&p->asking, 1u);
     return result;
 }
 
-int wf_pool_run(struct wf_pool *p, weft_fn *fn, void *arg, const char *call)
+int wf_pool_run(struct wf_pool *p, enum wf_lane lane, weft_fn *fn, void *arg, const char *call)
 {
-    return wf_pool_run_while(p, fn, arg, call, NULL);
+    return wf_pool_run_while(p, lane, fn, arg, call, NULL);
+}
+
+int wf_blocking_in(enum wf_lane lane, weft_fn *fn, void *arg)
+{
+    static const char *const calls[WF_LANES] = { "weft_blocking", "a call on a file", "weft_resolve" };
+    int err = wf_wait_begin(calls[lane]);
+    return err < 0 ? err : wf_pool_run(wf_rt_current()->blocking, lane, fn, arg, calls[lane]);
+}
+
+int weft_blocking(weft_fn *fn, void *arg)
+{
+    return wf_blocking_in(WF_LANE_USER, fn, arg);
 }
 
 // --- test runs -----------------------------------------------------------------------
@@ -378,24 +414,20 @@ void wf_pool_hold(struct wf_pool *p)
     p->hold = true;
 }
 
-unsigned wf_pool_held(struct wf_pool *p)
+unsigned wf_pool_held(const struct wf_pool *p)
 {
-    pthread_mutex_lock(&p->lock);
-    unsigned n = p->holds;
-    pthread_mutex_unlock(&p->lock);
-    return n;
+    return p->holds;
 }
 
 void wf_pool_release(struct wf_pool *p, unsigned number)
 {
-    pthread_mutex_lock(&p->lock);
     struct wf_list *at = p->held.next;
+
     while (number-- > 0)
         at = at->next;
     struct job *job = wf_container_of(at, struct job, link);
     let_go(p, job);
-    int err = enqueue(p, job);
-    pthread_mutex_unlock(&p->lock);
+    int err = queue_up(job);
     if (err)
         fail(job, err);
 }
@@ -405,66 +437,81 @@ unsigned wf_pool_asking(const struct wf_pool *p)
     return wf_load_relaxed(&p->asking); // relaxed: for the thread that runs all the asking tasks
 }
 
-int weft_blocking(weft_fn *fn, void *arg)
-{
-    int err = wf_wait_begin("weft_blocking");
-    return err < 0 ? err : wf_pool_run(wf_rt_current()->blocking, fn, arg, "weft_blocking");
-}
-
 // --- the pool ------------------------------------------------------------------------
 
-static int make_pool(struct weft_rt *rt, const weft_config *cfg)
+static void make_lane(struct wf_pool *p, struct lane *l, unsigned max)
 {
     pthread_condattr_t monotonic;
-    struct wf_pool *p = wf_alloc(sizeof(*p));
-    if (!p)
-        return -ENOMEM;
 
     // None of these can fail with glibc: they only write to the caller's memory.
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_mutex_init(&p->lock, NULL);
-    pthread_cond_init(&p->work, &monotonic);
-    pthread_cond_init(&p->gone, NULL);
+    pthread_mutex_init(&l->lock, NULL);
+    pthread_cond_init(&l->work, &monotonic);
+    pthread_cond_init(&l->gone, NULL);
     pthread_condattr_destroy(&monotonic);
-    wf_list_init(&p->queue);
+    wf_list_init(&l->queue);
+    l->max = max;
+    l->pool = p;
+}
+
+static int make_pool(struct weft_rt *rt, const weft_config *cfg)
+{
+    unsigned max = cfg->blocking_max;
+    struct wf_pool *p = wf_alloc(sizeof(*p));
+    if (!p)
+        return -ENOMEM;
+
+    for (int i = 0; i < WF_LANES; i++)
+        make_lane(p, &p->lanes[i], i == WF_LANE_USER || max < OWN_MAX ? max : OWN_MAX);
     wf_list_init(&p->held);
-    p->max = cfg->blocking_max;
     p->origin = rt->origin;
     rt->blocking = p;
     return 0;
 }
 
+static void stop_lane(struct lane *l)
+{
+    pthread_mutex_lock(&l->lock);
+    wf_assert(wf_list_empty(&l->queue));
+    l->stopping = true;
+    pthread_cond_broadcast(&l->work);
+    while (l->threads + l->leaving > 0)
+        pthread_cond_wait(&l->gone, &l->lock);
+    pthread_mutex_unlock(&l->lock);
+    if (l->has_leaver)
+        pthread_join(l->leaver, NULL);
+    l->has_leaver = false;
+}
+
 static void stop_pool(struct weft_rt *rt)
 {
-    struct wf_pool *p = rt->blocking;
+    for (int i = 0; i < WF_LANES; i++)
+        stop_lane(&rt->blocking->lanes[i]);
+}
 
-    pthread_mutex_lock(&p->lock);
-    wf_assert(wf_list_empty(&p->queue));
-    p->stopping = true;
-    pthread_cond_broadcast(&p->work);
-    while (p->threads + p->leaving > 0)
-        pthread_cond_wait(&p->gone, &p->lock);
-    pthread_mutex_unlock(&p->lock);
-    if (p->has_leaver)
-        pthread_join(p->leaver, NULL);
-    p->has_leaver = false;
+static void free_lane(struct lane *l)
+{
+    wf_assert(l->threads + l->leaving == 0 && !l->has_leaver);
+    pthread_cond_destroy(&l->gone);
+    pthread_cond_destroy(&l->work);
+    pthread_mutex_destroy(&l->lock);
 }
 
 static void free_pool(struct weft_rt *rt)
 {
     struct wf_pool *p = rt->blocking;
 
-    wf_assert(p->threads + p->leaving == 0 && !p->has_leaver);
-    pthread_cond_destroy(&p->gone);
-    pthread_cond_destroy(&p->work);
-    pthread_mutex_destroy(&p->lock);
+    for (int i = 0; i < WF_LANES; i++)
+        free_lane(&p->lanes[i]);
     wf_free(p);
 }
 
 static void abandon_pool(struct weft_rt *rt)
 {
-    wf_free(rt->blocking); // its lock may be held by a thread that does not exist here
+    struct wf_pool *p = rt->blocking;
+
+    wf_free(p); // a lane's lock may be held by a thread that does not exist here
 }
 
 const struct wf_service wf_pool_service = {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 
+#include "tests/support/lanes.h"
 #include "tests/support/peer.h"
 #include "tests/support/tasks.h"
 
@@ -55,6 +56,16 @@ static unsigned gate_read(struct gate *g, const unsigned *field)
 static int block_at_gate(void *arg)
 {
     return weft_blocking(wait_at_gate, arg);
+}
+
+static int block_file_lane(void *arg)
+{
+    return in_file_lane(wait_at_gate, arg);
+}
+
+static int block_name_lane(void *arg)
+{
+    return in_name_lane(wait_at_gate, arg);
 }
 
 static void wait_until_waiting(struct gate *g, unsigned n)
@@ -291,7 +302,7 @@ static int read_file(void *arg)
     return (int)weft_read(((struct file *)arg)->fd, buf, sizeof(buf));
 }
 
-// With its only thread busy, a read of a file waits in the queue: so files are read
+// With its lane's only thread busy, a read of a file waits in the queue: so files are read
 // there, and a cancel reaches them.
 static int files_use_the_pool(void *arg)
 {
@@ -299,7 +310,7 @@ static int files_use_the_pool(void *arg)
     (void)arg;
 
     gate_init(&f.gate);
-    weft_task *busy = spawn(block_at_gate, &f.gate);
+    weft_task *busy = spawn(block_file_lane, &f.gate);
     wait_until_waiting(&f.gate, 1);
     weft_task *cancelled = spawn(read_file, &f), *reader = spawn(read_file, &f);
     wait_parked(cancelled, "weft_read");
@@ -317,6 +328,78 @@ static void files_are_read_on_the_pool(void **state)
 {
     (void)state;
     assert_int_equal(run_pool(1, files_use_the_pool, NULL), 0);
+}
+
+// --- lanes ---------------------------------------------------------------------------
+
+enum { FILE_MAX = 64 };
+
+// fill_lane begins `n` jobs that block their threads, and more than there are threads
+// for.
+static void fill_lane(weft_task **tasks, unsigned n, weft_fn *fn, struct gate *g, unsigned threads)
+{
+    gate_init(g);
+    for (unsigned i = 0; i < n; i++)
+        tasks[i] = spawn(fn, g);
+    wait_until_waiting(g, threads);
+}
+
+static void empty_lane(weft_task **tasks, unsigned n, struct gate *g)
+{
+    gate_open(g);
+    for (unsigned i = 0; i < n; i++)
+        assert_int_equal(join(tasks[i]), 42);
+    assert_int_equal(gate_read(g, &g->passed), n);
+}
+
+// Each lane in turn is full, with jobs queued besides: the two others run theirs.
+static int fill_each_lane(void *arg)
+{
+    weft_fn *const lanes[] = { block_at_gate, block_file_lane, block_name_lane };
+    weft_task *tasks[JOBS];
+    struct gate full, open;
+    (void)arg;
+
+    for (int l = 0; l < 3; l++) {
+        fill_lane(tasks, JOBS, lanes[l], &full, 2);
+        gate_init(&open);
+        gate_open(&open);
+        for (int i = 0; i < 3 * JOBS; i++)
+            if (i % 3 != l)
+                assert_int_equal(join(spawn(lanes[i % 3], &open)), 42);
+        assert_int_equal(gate_read(&full, &full.waiting), 2);
+        empty_lane(tasks, JOBS, &full);
+    }
+    return 0;
+}
+
+static void a_full_lane_delays_no_other(void **state)
+{
+    (void)state;
+    assert_int_equal(run_pool(2, fill_each_lane, NULL), 0);
+}
+
+static int fill_weft_s_lanes(void *arg)
+{
+    weft_task *files[FILE_MAX + 10], *names[FILE_MAX + 10], *jobs[FILE_MAX + 10];
+    struct gate of_files, of_names, of_jobs;
+    (void)arg;
+
+    fill_lane(files, FILE_MAX + 10, block_file_lane, &of_files, FILE_MAX);
+    fill_lane(names, FILE_MAX + 10, block_name_lane, &of_names, FILE_MAX);
+    fill_lane(jobs, FILE_MAX + 10, block_at_gate, &of_jobs, FILE_MAX + 10); // all of them
+    assert_int_equal(gate_read(&of_files, &of_files.waiting), FILE_MAX);
+    assert_int_equal(gate_read(&of_names, &of_names.waiting), FILE_MAX);
+    empty_lane(jobs, FILE_MAX + 10, &of_jobs);
+    empty_lane(names, FILE_MAX + 10, &of_names);
+    empty_lane(files, FILE_MAX + 10, &of_files);
+    return 0;
+}
+
+static void wefts_own_lanes_are_bounded_by_themselves(void **state)
+{
+    (void)state;
+    assert_int_equal(run_pool(0, fill_weft_s_lanes, NULL), 0);
 }
 
 // --- what a job may do ---------------------------------------------------------------
@@ -492,6 +575,8 @@ int main(void)
         cmocka_unit_test(a_job_that_has_begun_is_waited_for),
         cmocka_unit_test(the_runtime_stops_in_the_midst_of_jobs),
         cmocka_unit_test(files_are_read_on_the_pool),
+        cmocka_unit_test(a_full_lane_delays_no_other),
+        cmocka_unit_test(wefts_own_lanes_are_bounded_by_themselves),
         cmocka_unit_test(a_job_may_run_and_stop_other_runtimes),
         cmocka_unit_test(jobs_may_wait_for_tasks_that_need_jobs),
         cmocka_unit_test(threads_that_took_the_place_of_others_leave_again),

@@ -284,7 +284,7 @@ static void file_set_up(struct cancel_case *c)
     file = memfd_create("file", MFD_CLOEXEC);
     assert_int_equal(pwrite(file, "abcd", BYTES, 0), BYTES);
     memcpy(buf, "wxyz", BYTES);
-    cancel_pool_occupy();
+    cancel_files_occupy();
 }
 
 static int file_call(struct cancel_case *c)

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "tests/support/lanes.h"
 #include "tests/support/peer.h"
 #include "tests/support/tasks.h"
 
@@ -82,7 +83,7 @@ static int hold_thread(void *arg)
 
 static int hold_pool(void *arg)
 {
-    return weft_blocking(hold_thread, arg);
+    return in_file_lane(hold_thread, arg);
 }
 
 static int write_secret(void *arg)
@@ -120,7 +121,7 @@ static int close_under_queue(void *arg)
 
         assert_int_equal(dup2(old, NUMBER), NUMBER); // `old` keeps the file
         weft_task *holder = spawn(hold_pool, NULL);
-        wait_parked(holder, "weft_blocking");
+        wait_parked(holder, IN_FILE_LANE);
         weft_task *t = spawn(uses[use], NULL);
         wait_parked(t, calls[use]);
         closers[closer]();

@@ -6,6 +6,7 @@
 #include <weft/test.h>
 
 #include "tests/support/left.h"
+#include "tests/support/lanes.h"
 #include "tests/support/tasks.h"
 
 enum { ROUNDS = 50, ROUNDS_IF_SLOW = 5, SEEDS = 100, SPIN_MAX = 2000, SLEEP_MAX_US = 200, EITHER_WAY_US = 100 };
@@ -503,12 +504,28 @@ static int occupy(void *arg)
     return weft_blocking(wait_for_enough, NULL);
 }
 
-void cancel_pool_occupy(void)
+static int occupy_files(void *arg)
+{
+    (void)arg;
+    return in_file_lane(wait_for_enough, NULL);
+}
+
+static void begin_to_occupy(weft_fn *fn)
 {
     weft_future_init(&pool.busy);
     assert_int_equal(sem_init(&pool.enough, 0, 0), 0);
-    pool.occupant = spawn(occupy, NULL);
+    pool.occupant = spawn(fn, NULL);
     assert_int_equal(weft_await(&pool.busy, NULL), 0);
+}
+
+void cancel_pool_occupy(void)
+{
+    begin_to_occupy(occupy);
+}
+
+void cancel_files_occupy(void)
+{
+    begin_to_occupy(occupy_files);
 }
 
 void cancel_pool_free(void)

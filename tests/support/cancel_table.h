@@ -104,10 +104,11 @@ weft_time cancel_when(struct cancel_case *c);
 // cancel_nothing is `complete` of a call that ends by itself.
 void cancel_nothing(struct cancel_case *c);
 
-// cancel_pool_occupy occupies the only thread for blocking calls until
-// cancel_pool_free: other jobs wait in the queue until then. cancel_pool_join is to be
-// called after that.
+// cancel_pool_occupy occupies the only thread for blocking calls, cancel_files_occupy
+// the only one for files, until cancel_pool_free: other jobs wait in the queue until
+// then. cancel_pool_join is to be called after that.
 void cancel_pool_occupy(void);
+void cancel_files_occupy(void);
 void cancel_pool_free(void);
 void cancel_pool_join(void);
 
