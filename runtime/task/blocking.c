@@ -24,10 +24,19 @@
 //   waiting: the thread's keeper stops the program. So would one that waits for the
 //   runtime's end, or that returns in a child of fork.
 //
-//   Threads. A submitter makes one if more jobs are queued than threads are idle. A job
-//   may wait for tasks, which may need the pool: while it does (`waiting`), its thread
-//   does not count against `max`, and another one takes its place. When it goes on
-//   there may be one too many: the next one to end a job leaves. Should the system
+//   Threads. Of the threads that are awake and have no job, called searching, one is
+//   enough: it takes the first job, and if there are more, and no other one searches,
+//   it wakes the next thread, or makes one, before it begins. So under the lock holds:
+//   if a job is queued, a thread searches, or no thread sleeps and no further one is to
+//   be had. A job that takes long thus delays no other; a burst of short ones is done
+//   by the few threads that are awake: to wake one for each of 64 tasks' jobs made four
+//   context switches a job. A thread that finds nothing looks out for a moment before
+//   it sleeps, as the one that searches, so that jobs which come in quick succession
+//   wake no thread at all. The last one to fall asleep is the first to be woken.
+//
+//   A job may wait for tasks, which may need the pool: while it does (`waiting`), its
+//   thread does not count against `max`, and another one takes its place. When it goes
+//   on there may be one too many: the next one to end a job leaves. Should the system
 //   refuse a thread in place of the last one that does not wait, what is queued fails:
 //   no thread would come for it.
 //
@@ -45,6 +54,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <weft/blocking.h>
 #include <weft/time.h>
@@ -54,8 +64,10 @@
 #include "base/clock.h"
 #include "base/keeper.h"
 #include "base/list.h"
+#include "base/lock.h"
 #include "base/mem.h"
 #include "base/origin.h"
+#include "base/parker.h"
 #include "base/sigpipe.h"
 #include "runtime/service.h"
 #include "runtime/state.h"
@@ -63,7 +75,11 @@
 
 static const weft_time idle_max = WEFT_S(10);
 
-enum { OWN_MAX = 64 }; // threads of each lane that is weft's own
+enum {
+    OWN_MAX = 64,        // threads of each lane that is weft's own
+    LOOK_OUT_NS = 20000, // how long a thread looks for work before it sleeps
+    VAIN_MAX = 8,
+};
 
 struct job {
     struct wf_list link;        // L, while queued; T, while held
@@ -78,22 +94,37 @@ struct job {
     struct wf_cell done;        // A
 };
 
+// A thread of a lane. Its memory is the pool's until the end: a wake may come late,
+// when the thread has left.  O: of the thread itself
+struct pool_thread {
+    struct wf_list link;     // L, in the lane's `idle` while it sleeps, in its `spare` when it has left
+    struct pool_thread *all; // L: the next of all of the lane's
+    struct lane *lane;       // I
+    struct wf_parker parker; // A
+    bool called;             // L: taken out of `idle`, or just made: it is counted in `searching`
+    const struct job *job;   // O: that it runs, if any
+};
+
 // I: fixed after make_pool; L: under `lock`
 struct lane {
     pthread_mutex_t lock;
-    pthread_cond_t work;  // L: a job was queued, or `stopping`
-    pthread_cond_t gone;  // L: no thread is left
-    struct wf_list queue; // L: of struct job, oldest first
-    unsigned queued;      // L: length of the queue
-    unsigned idle;        // L: threads that wait for work
-    unsigned threads;     // L: that take jobs
-    unsigned waiting;     // L: of those, in a job that waits for tasks
-    unsigned leaving;     // L: that do not any more
-    unsigned max;         // I
-    struct wf_pool *pool; // I
-    bool stopping;        // L
-    bool has_leaver;      // L
-    pthread_t leaver;     // L: has ended, or is about to
+    pthread_cond_t gone;     // L: no thread is left
+    struct wf_list queue;    // L: of struct job, oldest first
+    _Atomic unsigned queued; // written under L: length of the queue
+    struct wf_list idle;     // L: of struct pool_thread: those that sleep, the last to fall asleep first
+    struct wf_list spare;    // L: of struct pool_thread: no thread's
+    struct pool_thread *all; // L
+    unsigned searching;      // L: threads that are awake and without a job: woken, new, or about to sleep
+    unsigned threads;        // L: that take jobs
+    unsigned waiting;        // L: of those, in a job that waits for tasks
+    unsigned leaving;        // L: that do not any more
+    unsigned in_vain;        // L: how often threads have looked out in vain, the last few times
+    unsigned skips;          // L: how often they do without, from now on
+    unsigned max;            // I
+    struct wf_pool *pool;    // I
+    _Atomic bool stopping;   // written under L
+    bool has_leaver;         // L
+    pthread_t leaver;        // L: has ended, or is about to
 };
 
 // I: fixed after make_pool; T: of the thread that runs a test run's tasks
@@ -108,20 +139,14 @@ struct wf_pool {
 
 // --- the threads ---------------------------------------------------------------------
 
-// What a thread of a pool has of its own; all zero on others.
-struct pool_thread {
-    struct lane *lane;
-    const struct job *job; // that it runs, if any
-};
-
-static _Thread_local struct pool_thread of_this_thread;
+static _Thread_local struct pool_thread *of_this_thread; // NULL on all threads but a pool's
 
 // not inlined: a task that asks may be on another thread the next time
 WF_NOINLINE static struct pool_thread *this_thread(void)
 {
-    struct pool_thread *p = &of_this_thread;
+    struct pool_thread **p = &of_this_thread;
     __asm__ volatile("" : "+r"(p) : : "memory");
-    return p;
+    return *p;
 }
 
 // job_misuse names the task whose job broke the rule.
@@ -143,14 +168,14 @@ static struct wf_keeper keeper = { lost };
 static void check_caller(const struct weft_rt *rt, const char *call)
 {
     const struct pool_thread *self = this_thread();
-    if (self->lane && self->lane->pool == rt->blocking)
+    if (self && self->lane->pool == rt->blocking)
         job_misuse(self->job, call, "wait for the end of the runtime, which waits for the job");
 }
 
 static void forget_thread(void)
 {
     wf_sigpipe_spare(false);
-    *this_thread() = (struct pool_thread){ 0 };
+    of_this_thread = NULL;
 }
 
 // is_full tells whether there are so many threads as there may be, not counting those
@@ -160,45 +185,196 @@ static bool is_full(const struct lane *l)
     return l->threads - l->waiting >= l->max;
 }
 
+static void unqueue(struct lane *l, struct job *job)
+{
+    wf_list_remove(&job->link);
+    wf_store_relaxed(&l->queued, wf_load_relaxed(&l->queued) - 1); // relaxed: written under the lock
+}
+
 static struct job *take_first(struct lane *l)
 {
     struct job *job = wf_container_of(l->queue.next, struct job, link);
 
-    wf_list_remove(&job->link);
-    l->queued--;
+    unqueue(l, job);
     job->begun = true;
     return job;
 }
 
-// take waits for a job. Returns: NULL if the thread should leave.
-static struct job *take(struct lane *l)
-{
-    struct timespec until = wf_timespec(wf_after(wf_now(), idle_max));
-    int err = 0;
+// --- threads: making, calling, waiting for work --------------------------------------
 
-    if (l->threads - l->waiting > l->max) // before it is idle: then a job might count on it
-        return NULL;
-    while (wf_list_empty(&l->queue)) {
-        if (l->stopping || err == ETIMEDOUT)
-            return NULL;
-        l->idle++;
-        err = pthread_cond_timedwait(&l->work, &l->lock, &until);
-        l->idle--;
+static void *work(void *arg);
+
+// make_record is for a new thread, which is not made yet.  Context: under the lock.
+static struct pool_thread *make_record(struct lane *l)
+{
+    if (!wf_list_empty(&l->spare)) {
+        struct pool_thread *old = wf_container_of(l->spare.next, struct pool_thread, link);
+        wf_list_remove(&old->link);
+        return old;
     }
-    return take_first(l);
+    struct pool_thread *new = wf_alloc(sizeof(*new));
+    if (new) {
+        new->lane = l;
+        new->all = l->all;
+        l->all = new;
+    }
+    return new;
+}
+
+// start makes a thread.  Context: under the lock.  Returns: 0 or -EAGAIN.
+static int start(struct lane *l)
+{
+    struct pool_thread *t = make_record(l);
+    pthread_t thread;
+
+    if (!t)
+        return -EAGAIN;
+    t->called = true;
+    if (wf_fault() || pthread_create(&thread, NULL, work, t) != 0) {
+        wf_list_append(&l->spare, &t->link);
+        return -EAGAIN;
+    }
+    pthread_setname_np(thread, "weft-blocking");
+    l->threads++;
+    l->searching++;
+    return 0;
+}
+
+// call_in sees to it that a thread comes for what is queued.  Context: under the lock;
+// *next, which it sets if it has to be woken, is for the caller to wake, after that.
+// Returns: 0; -EAGAIN: a thread is needed and not to be had.
+static int call_in(struct lane *l, struct pool_thread **next)
+{
+    if (wf_list_empty(&l->queue) || l->searching > 0)
+        return 0;
+    if (wf_list_empty(&l->idle))
+        return is_full(l) ? 0 : start(l);
+    *next = wf_container_of(l->idle.prev, struct pool_thread, link);
+    wf_list_remove(&(*next)->link);
+    (*next)->called = true;
+    l->searching++;
+    return 0;
+}
+
+static void wake(struct pool_thread *t)
+{
+    if (t)
+        (void)wf_parker_wake(&t->parker); // it is never elsewhere
+}
+
+// judge_look_out notes whether looking out was worth it. After each time in vain the
+// lane does without twice as often, so that jobs that come far apart pay for none.
+static void judge_look_out(struct lane *l)
+{
+    bool vain = !wf_load_relaxed(&l->queued); // relaxed: under the lock
+
+    l->in_vain = !vain ? 0 : l->in_vain < VAIN_MAX ? l->in_vain + 1 : VAIN_MAX;
+    l->skips = (1u << l->in_vain) - 1;
+}
+
+// look_out waits a moment for work, awake: a thread that falls asleep and is woken costs
+// several times as much as a short job, and a task that has got its result often has the
+// next job. The processor is offered to others meanwhile: to the worker, first of all.
+static void look_out(struct lane *l)
+{
+    weft_time until = wf_now() + LOOK_OUT_NS;
+
+    if (l->skips > 0) {
+        l->skips--;
+        return;
+    }
+    pthread_mutex_unlock(&l->lock);
+    do {
+        for (int i = 0; i < 16; i++)
+            ck_pr_stall();
+        sched_yield();
+        // relaxed, both: hints; the lock decides
+    } while (!wf_load_relaxed(&l->queued) && !wf_load_relaxed(&l->stopping) && wf_now() < until);
+    pthread_mutex_lock(&l->lock);
+    judge_look_out(l);
+}
+
+// doze waits until the thread is called.  Returns: false if it was not, for long.
+static bool doze(struct lane *l, struct pool_thread *self)
+{
+    weft_time until = wf_after(wf_now(), idle_max);
+
+    wf_list_append(&l->idle, &self->link);
+    for (;;) {
+        pthread_mutex_unlock(&l->lock);
+        if (wf_parker_prepare(&self->parker, WF_PARKER_IN_FUTEX)) {
+            wf_parker_sleep(&self->parker, until);
+            wf_parker_finish(&self->parker);
+        }
+        pthread_mutex_lock(&l->lock);
+        if (self->called)
+            return true;
+        if (wf_now() >= until)
+            break;
+    }
+    wf_list_remove(&self->link);
+    return false;
+}
+
+static void search_begin(struct lane *l, struct pool_thread *self)
+{
+    self->called = true;
+    l->searching++;
+}
+
+static void search_end(struct lane *l, struct pool_thread *self)
+{
+    l->searching -= self->called;
+    self->called = false;
+}
+
+static bool is_idle(const struct lane *l)
+{
+    return wf_list_empty(&l->queue) && !wf_load_relaxed(&l->stopping); // relaxed: under the lock
+}
+
+// await_job waits for a job.  Returns: false if the thread should leave.
+static bool await_job(struct lane *l, struct pool_thread *self)
+{
+    while (is_idle(l)) {
+        if (l->searching == (unsigned)self->called) { // no other thread is awake
+            if (!self->called)
+                search_begin(l, self);
+            look_out(l);
+        }
+        search_end(l, self);
+        if (is_idle(l) && !doze(l, self))
+            break;
+    }
+    return !wf_list_empty(&l->queue);
+}
+
+// take waits for a job, and sees to the next ones, as this one may take long. Returns:
+// NULL if the thread is to leave: then it counts among those that do.
+static struct job *take(struct lane *l, struct pool_thread *self, struct pool_thread **next)
+{
+    bool stay = l->threads - l->waiting <= l->max; // before it is idle: then a job might count on it
+    struct job *job = stay && await_job(l, self) ? take_first(l) : NULL;
+
+    search_end(l, self);
+    l->threads -= !job;
+    l->leaving += !job;
+    *next = NULL;
+    call_in(l, next);
+    return job;
 }
 
 // leave ends the calling thread's part in the pool. Not counted among `threads` any
 // more, it gets no job; but it needs the pool until it has joined its predecessor.
-static void leave(struct lane *l)
+static void leave(struct lane *l, struct pool_thread *self)
 {
     bool join = l->has_leaver;
     pthread_t before = l->leaver;
 
     l->has_leaver = true;
     l->leaver = pthread_self();
-    l->threads--;
-    l->leaving++;
+    wf_list_append(&l->spare, &self->link);
+    of_this_thread = NULL;
     if (join) {
         pthread_mutex_unlock(&l->lock);
         pthread_join(before, NULL);
@@ -215,47 +391,44 @@ static void do_job(struct pool_thread *self, struct job *job)
     wf_clock_use(job->clock);
     job->result = job->fn(job->arg);
     wf_clock_use(NULL);
-    if (wf_unlikely(!self->lane))
+    if (wf_unlikely(!this_thread()))
         wf_misuse("a job of weft_blocking returned in a child of fork, which may only exec or _exit");
     self->job = NULL;
     wf_cell_set(&job->done, 0, false);
 }
 
-static void *work(void *arg)
+static void begin(struct pool_thread *self)
 {
-    struct lane *l = arg;
-    const struct wf_origin *origin = l->pool->origin;
-    struct pool_thread *self = this_thread();
-    struct job *job;
+    const struct wf_origin *origin = self->lane->pool->origin;
 
-    self->lane = l;
+    of_this_thread = self;
     wf_keeper_set(&keeper);
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL); // it would end whichever job has the thread just then
     wf_sigpipe_spare(true);
     wf_origin_take(origin);                            // not what the worker has whose task made this thread,
     pthread_sigmask(SIG_SETMASK, &origin->mask, NULL); // nor what that task has blocked just then
-    pthread_mutex_lock(&l->lock);
-    while ((job = take(l))) {
-        pthread_mutex_unlock(&l->lock);
-        do_job(self, job);
+}
+
+static void *work(void *arg)
+{
+    struct pool_thread *self = arg, *next;
+    struct lane *l = self->lane;
+    struct job *job;
+
+    begin(self);
+    do {
         pthread_mutex_lock(&l->lock);
-    }
-    leave(l);
+        job = take(l, self, &next);
+        pthread_mutex_unlock(&l->lock);
+        wake(next);
+        if (job)
+            do_job(self, job);
+    } while (job);
+    pthread_mutex_lock(&l->lock);
+    leave(l, self);
     pthread_mutex_unlock(&l->lock);
     wf_keeper_set(NULL);
     return NULL;
-}
-
-// start makes a thread.  Context: under the lock.  Returns: 0 or -EAGAIN.
-static int start(struct lane *l)
-{
-    pthread_t thread;
-
-    if (wf_fault() || pthread_create(&thread, NULL, work, l) != 0)
-        return -EAGAIN;
-    pthread_setname_np(thread, "weft-blocking");
-    l->threads++;
-    return 0;
 }
 
 // fail ends a job that cannot begin, with `err`. No other thread has it, and its task
@@ -271,29 +444,29 @@ static void fail(struct job *job, int err)
 
 void wf_pool_wait_begin(void)
 {
-    struct lane *l = this_thread()->lane;
-    int err = 0;
+    struct pool_thread *self = this_thread(), *next = NULL;
 
-    if (!l)
+    if (!self)
         return;
+    struct lane *l = self->lane;
     pthread_mutex_lock(&l->lock);
     l->waiting++;
-    if (l->queued > l->idle && !is_full(l))
-        err = start(l);
-    while (l->threads == l->waiting && l->queued > 0)
+    int err = call_in(l, &next);
+    while (l->threads == l->waiting && !wf_list_empty(&l->queue))
         fail(take_first(l), err);
     pthread_mutex_unlock(&l->lock);
+    wake(next);
 }
 
 void wf_pool_wait_end(void)
 {
-    struct lane *l = this_thread()->lane;
+    struct pool_thread *self = this_thread();
 
-    if (!l)
+    if (!self)
         return;
-    pthread_mutex_lock(&l->lock);
-    l->waiting--;
-    pthread_mutex_unlock(&l->lock);
+    pthread_mutex_lock(&self->lane->lock);
+    self->lane->waiting--;
+    pthread_mutex_unlock(&self->lane->lock);
 }
 
 // --- the tasks -----------------------------------------------------------------------
@@ -301,18 +474,15 @@ void wf_pool_wait_end(void)
 // enqueue queues a job. Returns: 0; -EAGAIN if there is no thread, and none to be had.
 // Context: under the lock, though to make a thread takes some microseconds: else a job
 // could rely on a thread that is refused just then.
-static int enqueue(struct lane *l, struct job *job)
+static int enqueue(struct lane *l, struct job *job, struct pool_thread **next)
 {
-    int err = 0;
-
-    if (l->queued >= l->idle && !is_full(l))
-        err = start(l);
-    if (l->threads == l->waiting)
-        return err;
     wf_list_append(&l->queue, &job->link);
-    l->queued++;
-    pthread_cond_signal(&l->work);
-    return 0;
+    wf_store_relaxed(&l->queued, wf_load_relaxed(&l->queued) + 1); // relaxed: written under the lock
+    int err = call_in(l, next);
+    if (l->threads > l->waiting)
+        return 0;
+    unqueue(l, job);
+    return err;
 }
 
 static void hold(struct wf_pool *p, struct job *job)
@@ -331,9 +501,12 @@ static void let_go(struct wf_pool *p, struct job *job)
 
 static int queue_up(struct job *job)
 {
+    struct pool_thread *next = NULL;
+
     pthread_mutex_lock(&job->lane->lock);
-    int err = enqueue(job->lane, job);
+    int err = enqueue(job->lane, job, &next);
     pthread_mutex_unlock(&job->lane->lock);
+    wake(next);
     return err;
 }
 
@@ -356,10 +529,8 @@ static bool withdraw(struct wf_pool *p, struct job *job)
     }
     pthread_mutex_lock(&l->lock);
     bool out = !job->begun;
-    if (out) {
-        wf_list_remove(&job->link);
-        l->queued--;
-    }
+    if (out)
+        unqueue(l, job);
     pthread_mutex_unlock(&l->lock);
     return out;
 }
@@ -441,16 +612,12 @@ unsigned wf_pool_asking(const struct wf_pool *p)
 
 static void make_lane(struct wf_pool *p, struct lane *l, unsigned max)
 {
-    pthread_condattr_t monotonic;
-
-    // None of these can fail with glibc: they only write to the caller's memory.
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    // Neither can fail with glibc: they only write to the caller's memory.
     pthread_mutex_init(&l->lock, NULL);
-    pthread_cond_init(&l->work, &monotonic);
     pthread_cond_init(&l->gone, NULL);
-    pthread_condattr_destroy(&monotonic);
     wf_list_init(&l->queue);
+    wf_list_init(&l->idle);
+    wf_list_init(&l->spare);
     l->max = max;
     l->pool = p;
 }
@@ -474,8 +641,14 @@ static void stop_lane(struct lane *l)
 {
     pthread_mutex_lock(&l->lock);
     wf_assert(wf_list_empty(&l->queue));
-    l->stopping = true;
-    pthread_cond_broadcast(&l->work);
+    wf_store_relaxed(&l->stopping, true); // relaxed: written under the lock
+    while (!wf_list_empty(&l->idle)) {
+        struct pool_thread *t = wf_container_of(l->idle.next, struct pool_thread, link);
+        wf_list_remove(&t->link);
+        t->called = true;
+        l->searching++;
+        wake(t);
+    }
     while (l->threads + l->leaving > 0)
         pthread_cond_wait(&l->gone, &l->lock);
     pthread_mutex_unlock(&l->lock);
@@ -490,12 +663,21 @@ static void stop_pool(struct weft_rt *rt)
         stop_lane(&rt->blocking->lanes[i]);
 }
 
+// free_lane frees its memory; in a child of fork, without a look at its lock.
 static void free_lane(struct lane *l)
+{
+    for (struct pool_thread *t = l->all, *next; t; t = next) {
+        next = t->all;
+        wf_free(t);
+    }
+}
+
+static void end_lane(struct lane *l)
 {
     wf_assert(l->threads + l->leaving == 0 && !l->has_leaver);
     pthread_cond_destroy(&l->gone);
-    pthread_cond_destroy(&l->work);
     pthread_mutex_destroy(&l->lock);
+    free_lane(l);
 }
 
 static void free_pool(struct weft_rt *rt)
@@ -503,7 +685,7 @@ static void free_pool(struct weft_rt *rt)
     struct wf_pool *p = rt->blocking;
 
     for (int i = 0; i < WF_LANES; i++)
-        free_lane(&p->lanes[i]);
+        end_lane(&p->lanes[i]);
     wf_free(p);
 }
 
@@ -511,7 +693,9 @@ static void abandon_pool(struct weft_rt *rt)
 {
     struct wf_pool *p = rt->blocking;
 
-    wf_free(p); // a lane's lock may be held by a thread that does not exist here
+    for (int i = 0; i < WF_LANES; i++)
+        free_lane(&p->lanes[i]); // its lock may be held by a thread that does not exist here
+    wf_free(p);
 }
 
 const struct wf_service wf_pool_service = {

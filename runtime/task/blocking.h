@@ -25,7 +25,8 @@ enum wf_lane {
 // and the system refuses one.
 int wf_blocking_in(enum wf_lane lane, weft_fn *fn, void *arg);
 
-// The pool of a runtime (weft_rt.blocking), as a service. Its end waits for none but those: no task is in wf_pool_run by then.
+// The pool of a runtime (weft_rt.blocking), as a service. Its end waits for its threads
+// alone: no task is in wf_pool_run by then.
 extern const struct wf_service wf_pool_service;
 
 // wf_pool_run runs fn(arg) on a thread of the lane and parks the calling task until it
