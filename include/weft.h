@@ -8,6 +8,7 @@
 #include <weft/broadcast.h>
 #include <weft/chan.h>
 #include <weft/error.h>
+#include <weft/file.h>
 #include <weft/future.h>
 #include <weft/io.h>
 #include <weft/net.h>

@@ -10,7 +10,8 @@
 // that flag for the first time, and takes what was there, between two system calls of
 // weft's, the worker blocks until there is something again; from then on weft does not
 // believe the flag.) Reads and writes of regular files, and of devices that cannot be
-// polled, go to the blocking pool, too. Any number of tasks may read, and any number
+// polled, go to the blocking pool, too; weft/file.h has weft_pread, which reads the page
+// cache without a thread. Any number of tasks may read, and any number
 // may write, the same descriptor at the same time.
 //
 // Closing. A descriptor that weft has made (weft_accept, the dial and listen calls of

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/handler.h"
+#include "base/mem.h"
 
 enum { BOUND_MS = 10, TURNS = 64 };
 
@@ -52,20 +53,36 @@ static int make_timer(timer_t *out)
     return timer_create(CLOCK_MONOTONIC, &event, out);
 }
 
+// let_interrupt lets the timer's signal come through. Returns: the mask before in
+// *before.
+static void let_interrupt(sigset_t *before)
+{
+    sigset_t urgent;
+
+    sigemptyset(&urgent);
+    sigaddset(&urgent, SIGURG);
+    pthread_sigmask(SIG_UNBLOCK, &urgent, before);
+}
+
+// end_timer: what the timer has sent is handled when this returns, as the signal is not
+// blocked.
+static void end_timer(timer_t timer, const sigset_t *before)
+{
+    timer_delete(timer);
+    pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
 // call_timed: the timer fires again and again, for it may have fired before the call
 // had begun.
 static ssize_t call_timed(timer_t timer, int fd, wf_ready_try *call, void *args)
 {
     struct timespec bound = wf_timespec(WEFT_MS(BOUND_MS));
-    sigset_t urgent, before;
+    sigset_t before;
 
-    sigemptyset(&urgent);
-    sigaddset(&urgent, SIGURG);
-    pthread_sigmask(SIG_UNBLOCK, &urgent, &before);
+    let_interrupt(&before);
     timer_settime(timer, 0, &(struct itimerspec){ bound, bound }, NULL);
     ssize_t result = call(fd, args);
-    timer_delete(timer); // what it has sent is handled by now, as the signal is not blocked
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    end_timer(timer, &before);
     return result == -EINTR ? -EAGAIN : result;
 }
 
@@ -93,5 +110,56 @@ ssize_t wf_bounded(int fd, short events, wf_ready_try *call, void *args)
     pthread_mutex_lock(turn);
     ssize_t result = call_ready(fd, events, call, args);
     pthread_mutex_unlock(turn);
+    return result;
+}
+
+// --- calls that are cancelled --------------------------------------------------------
+
+// fire lets the timer of an armed call send its signal, again and again, for the call
+// may not have got to its system call yet.  Context: under the lock.
+static void fire(struct wf_interrupt *i)
+{
+    struct timespec again = wf_timespec(WEFT_MS(1));
+    timer_settime(i->timer, 0, &(struct itimerspec){ again, again }, NULL);
+}
+
+void wf_interrupt(struct wf_interrupt *i)
+{
+    wf_lock_acquire(&i->lock);
+    wf_store_relaxed(&i->asked, true); // relaxed: as wf_interrupt_asked
+    if (i->armed)
+        fire(i);
+    wf_lock_release(&i->lock);
+}
+
+static void set_armed(struct wf_interrupt *i, bool armed)
+{
+    wf_lock_acquire(&i->lock);
+    i->armed = armed;
+    if (armed && wf_interrupt_asked(i))
+        fire(i);
+    wf_lock_release(&i->lock);
+}
+
+static ssize_t call_armed(struct wf_interrupt *i, ssize_t (*call)(void *args), void *args)
+{
+    sigset_t before;
+
+    let_interrupt(&before);
+    set_armed(i, true);
+    ssize_t result = call(args);
+    set_armed(i, false);
+    end_timer(i->timer, &before);
+    return result;
+}
+
+ssize_t wf_interruptible(struct wf_interrupt *i, ssize_t (*call)(void *args), void *args)
+{
+    ssize_t result = -ENOMEM;
+
+    wf_handler_use(&handler);
+    if (!wf_fault() && make_timer(&i->timer) == 0)
+        result = call_armed(i, call, args);
+    wf_handler_drop(&handler);
     return result;
 }

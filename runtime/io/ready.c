@@ -540,3 +540,11 @@ ssize_t wf_ready_file(struct wf_ready *r, const struct wf_file_calls *calls, voi
         err = store(r);
     return err < 0 ? err : run_unpolled(r, calls->block, args);
 }
+
+ssize_t wf_ready_stored(struct wf_ready *r, wf_ready_try *fn, void *args)
+{
+    // What others have closed is not what the call is for.
+    if (r->source && wf_ready_confirm(r) < 0 && !wf_ready_anew(r))
+        return -EBADF;
+    return run_unpolled(r, fn, args);
+}

@@ -321,6 +321,11 @@ struct wf_file_calls {
 ssize_t wf_ready_calls(struct wf_ready *r, const struct wf_file_calls *calls, void *args);
 ssize_t wf_ready_file(struct wf_ready *r, const struct wf_file_calls *calls, void *args);
 
+// wf_ready_stored makes a call on the blocking pool that is for files that lie on a
+// disk, and fails at once on others.
+// Returns: what `fn` returns; -ECANCELED; -EBADF; -ENOMEM.
+ssize_t wf_ready_stored(struct wf_ready *r, wf_ready_try *fn, void *args);
+
 // wf_poll_now is poll(2) of one descriptor, without waiting.  Returns: its revents;
 // -errno.
 int wf_poll_now(int fd, short events);

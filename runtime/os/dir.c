@@ -1,0 +1,157 @@
+// Folders: getdents64 on a thread, as many entries at a time as fit into a page or
+// eight, handed out from memory.
+#include <weft/file.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "runtime/os/job.h"
+#include "runtime/wait/wait.h"
+
+enum { BATCH = 32 << 10 };
+
+struct weft_dir {
+    int fd;
+    int err;        // that the last batch ended with; the next call returns it
+    size_t at, end; // in `batch`
+    _Alignas(struct dirent64) char batch[BATCH];
+};
+
+struct dir_call {
+    struct wf_os_job job;
+    weft_dir *dir;
+    const char *path;
+};
+
+static struct dirent64 *entry_at(weft_dir *d, size_t at)
+{
+    return (struct dirent64 *)(d->batch + at);
+}
+
+// sys_find_types finds out what the entries are, on a file system whose folders do not
+// tell.
+WF_NOINLINE static void sys_find_types(weft_dir *d)
+{
+    struct stat st;
+
+    for (size_t at = 0; at < d->end; at += entry_at(d, at)->d_reclen) {
+        struct dirent64 *e = entry_at(d, at);
+        if (e->d_type == DT_UNKNOWN && fstatat(d->fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+            e->d_type = (unsigned char)IFTODT(st.st_mode);
+    }
+}
+
+// sys_fill reads the next batch.
+WF_NOINLINE static ssize_t sys_fill(weft_dir *d)
+{
+    ssize_t got = wf_result(getdents64(d->fd, d->batch, BATCH));
+
+    d->at = 0;
+    d->end = got > 0 ? (size_t)got : 0;
+    sys_find_types(d);
+    return got == -ENOENT ? 0 : got; // it was removed meanwhile: then nothing is in it
+}
+
+static ssize_t run_fill(struct wf_os_job *job)
+{
+    return sys_fill(wf_container_of(job, struct dir_call, job)->dir);
+}
+
+// run_open reads the first batch, too: that spares the first call of weft_dir_next a
+// thread.
+static ssize_t run_open(struct wf_os_job *job)
+{
+    struct dir_call *c = wf_container_of(job, struct dir_call, job);
+
+    int fd = wf_os_open(job, c->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return fd;
+    c->dir->fd = fd;
+    ssize_t got = sys_fill(c->dir);
+    c->dir->err = got < 0 ? (int)got : 0;
+    return 0;
+}
+
+int weft_dir_open(weft_dir **out, const char *path)
+{
+    struct dir_call c = { .job = { .fn = run_open, .call = "weft_dir_open" }, .path = path };
+
+    *out = NULL;
+    int err = wf_wait_begin("weft_dir_open");
+    if (err < 0)
+        return err;
+    c.dir = wf_alloc(sizeof(*c.dir));
+    if (!c.dir)
+        return -ENOMEM;
+    err = (int)wf_os_run(&c.job);
+    if (err < 0)
+        wf_free(c.dir);
+    else
+        *out = c.dir;
+    return err;
+}
+
+// is_self_or_parent tells of the two entries that every folder has.
+static bool is_self_or_parent(const char *name)
+{
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+// take takes the next entry out of the batch.  Returns: 1; 0: it is used up;
+// -ENAMETOOLONG.
+static int take(weft_dir *d, weft_dirent *e)
+{
+    while (d->at < d->end) {
+        const struct dirent64 *next = entry_at(d, d->at);
+        size_t length = strlen(next->d_name);
+        d->at += next->d_reclen;
+        if (is_self_or_parent(next->d_name))
+            continue;
+        if (length >= sizeof(e->name))
+            return -ENAMETOOLONG;
+        memcpy(e->name, next->d_name, length + 1);
+        e->type = next->d_type;
+        return 1;
+    }
+    return 0;
+}
+
+// fill reads the next batch.  Returns: 1; 0 at the end; an error.
+static int fill(weft_dir *d)
+{
+    struct dir_call c = { .job = { .fn = run_fill, .call = "weft_dir_next" }, .dir = d };
+    int err = d->err;
+
+    d->err = 0;
+    if (err < 0)
+        return err;
+    ssize_t got = wf_os_run(&c.job);
+    return got > 0 ? 1 : (int)got;
+}
+
+int weft_dir_next(weft_dir *d, weft_dirent *e)
+{
+    struct wf_task *self = wf_require_task("weft_dir_next");
+    int got = wf_check_cancel(self);
+
+    if (got < 0)
+        return got;
+    while ((got = take(d, e)) == 0)
+        if ((got = fill(d)) <= 0)
+            return got;
+    wf_budget_consume(self);
+    return got;
+}
+
+void weft_dir_close(weft_dir *d)
+{
+    if (!d)
+        return;
+    close(d->fd);
+    wf_free(d);
+}

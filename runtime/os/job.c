@@ -1,0 +1,90 @@
+#include "runtime/os/job.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "runtime/state.h"
+#include "runtime/task/blocking.h"
+#include "runtime/wait/wait.h"
+
+// call_fn begins anew after a signal of the program's, which interrupts calls on some
+// file systems.
+static ssize_t call_fn(void *arg)
+{
+    struct wf_os_job *job = arg;
+    ssize_t result;
+
+    do
+        result = job->fn(job);
+    while (result == -EINTR && !wf_os_cut(job));
+    return result;
+}
+
+static int run_job(void *arg)
+{
+    struct wf_os_job *job = arg;
+    job->result = job->may_block ? wf_interruptible(&job->interrupt, call_fn, job) : call_fn(job);
+    return 0;
+}
+
+// await_job: a cancel cuts short a job that has begun, if it can be.
+static int await_job(struct wf_cell *done, void *arg)
+{
+    struct wf_os_job *job = arg;
+    int err = wf_wait_cell(done, WEFT_NEVER, job->call, 0);
+
+    if (err < 0)
+        wf_interrupt(&job->interrupt);
+    return err;
+}
+
+// run_in makes the call in a lane. Returns: also -EAGAIN: there is no thread, which a
+// call may say for itself.
+static ssize_t run_in(struct wf_os_job *job, enum wf_lane lane, bool *refused)
+{
+    int err = wf_pool_run_while(wf_rt_current()->blocking, lane, run_job, job, job->call, await_job);
+
+    *refused = err == -EAGAIN;
+    return err < 0 ? err : job->result;
+}
+
+ssize_t wf_os_run(struct wf_os_job *job)
+{
+    bool refused;
+    int err = wf_wait_begin(job->call);
+
+    if (err < 0)
+        return err;
+    wf_interrupt_init(&job->interrupt);
+    job->may_block = false;
+    ssize_t result = run_in(job, WF_LANE_FILE, &refused);
+    if (refused)
+        result = call_fn(job);
+    if (result == WF_OS_BLOCKS) {
+        job->may_block = true;
+        result = run_in(job, WF_LANE_USER, &refused);
+    }
+    if (result == -EINTR && (err = wf_check_cancel(wf_self())) < 0)
+        return err;
+    return result;
+}
+
+// may_block tells whether to open it may take until another party comes.
+static bool may_block(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode));
+}
+
+int wf_os_open(const struct wf_os_job *job, const char *path, int flags, mode_t mode)
+{
+    int fd;
+
+    if (!job->may_block && !(flags & (O_NONBLOCK | O_PATH | O_DIRECTORY)) && may_block(path))
+        return WF_OS_BLOCKS;
+    do
+        fd = open(path, flags, mode);
+    while (fd < 0 && errno == EINTR && !wf_os_cut(job));
+    return fd < 0 ? -errno : fd;
+}

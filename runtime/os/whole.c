@@ -1,0 +1,357 @@
+// Whole files: read into memory, and replaced as one.
+//
+// Replacing. At every moment the path leads to the old file or to the new one, and the
+// new one is on the disk by the time that its name is:
+//
+//      write a file without a name (O_TMPFILE) ----> fsync ----> give it a name ----> rename(2) ----> fsync of
+//                |  the file system has none                     beside the path      over the path   the folder
+//                v
+//      write a file of such a name ----> fsync ------------------------^
+//
+// A kill leaves what has a name by then: nothing, or one file. The names are drawn by
+// lot, so calls that replace the same file at the same time do not meet; the last rename
+// wins. Each goes through one descriptor of the folder, so that a folder that is renamed
+// meanwhile does not matter.
+//
+// Rejected: one fixed name for each path, which the next call could take over. Who may
+// take it, whether its last user lives, and what is in it needs a lock, and in a folder
+// that others may write to (/tmp) it is theirs.
+#include <weft/file.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "runtime/os/job.h"
+
+enum {
+    FIRST = 4096,           // how much room to begin with where the size is not known
+    STEP = 1 << 20,         // how much to write before the next look whether the call is cut short
+    NAMES = 16,             // how many names to try
+    NAMELESS = INT_MIN + 1, // of a step: it cannot be done without a name from the beginning
+};
+
+// --- reading -------------------------------------------------------------------------
+
+struct reading {
+    struct wf_os_job job;
+    const char *path;
+    size_t max;
+    char *data;     // the caller's in the end: of the C library's memory
+    size_t n, room; // bytes in it, of how many
+};
+
+// grow makes room, for one more byte than there may be. Returns: 0; -ENOMEM.
+static int grow(struct reading *c, size_t room)
+{
+    char *more = wf_fault() ? NULL : realloc(c->data, room);
+
+    if (!more)
+        return -ENOMEM;
+    c->data = more;
+    c->room = room;
+    return 0;
+}
+
+// first_room is the file's size and 1, if it has one and it is not too large.
+// Returns: 0: that is too large; it includes a byte that no file fills.
+static size_t first_room(int fd, size_t max)
+{
+    struct stat st;
+    size_t most = max < SIZE_MAX ? max + 1 : max;
+
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
+        return most < FIRST ? most : FIRST;
+    return (uintmax_t)st.st_size > max ? 0 : (size_t)st.st_size + 1;
+}
+
+// next_room doubles the room, up to one byte more than may be there.
+static size_t next_room(const struct reading *c)
+{
+    size_t most = c->max < SIZE_MAX ? c->max + 1 : c->max;
+    return c->room > most / 2 ? most : 2 * c->room;
+}
+
+// read_to_end reads until the file ends, or the room is full though it has room for one
+// byte more than `max`.
+static int read_to_end(struct reading *c, int fd)
+{
+    for (;;) {
+        ssize_t got = read(fd, c->data + c->n, c->room - c->n < STEP ? c->room - c->n : STEP);
+        int err = got > 0 || (got < 0 && errno == EINTR) ? wf_os_cut(&c->job) : got < 0 ? -errno : 0;
+        if (err < 0 || got == 0)
+            return err;
+        c->n += got > 0 ? (size_t)got : 0;
+        if (c->n > c->max)
+            return -EMSGSIZE;
+        if (c->n == c->room && (err = grow(c, next_room(c))) < 0)
+            return err;
+    }
+}
+
+static int read_all(struct reading *c, int fd)
+{
+    size_t room = first_room(fd, c->max);
+
+    if (room == 0)
+        return -EMSGSIZE;
+    int err = grow(c, room);
+    if (err == 0)
+        err = read_to_end(c, fd);
+    if (err == 0)
+        c->data[c->n] = 0; // the last read had room, and got nothing
+    return err;
+}
+
+WF_NOINLINE static ssize_t run_read(struct wf_os_job *job)
+{
+    struct reading *c = wf_container_of(job, struct reading, job);
+    int fd = wf_os_open(job, c->path, O_RDONLY | O_CLOEXEC, 0);
+
+    if (fd < 0)
+        return fd;
+    int err = read_all(c, fd);
+    close(fd);
+    if (err < 0) {
+        free(c->data);
+        c->data = NULL;
+        c->n = 0;
+    }
+    return err;
+}
+
+int weft_file_read(const char *path, void **data, size_t *n, size_t max)
+{
+    struct reading c = { .job = { .fn = run_read, .call = "weft_file_read" }, .path = path, .max = max };
+
+    int err = (int)wf_os_run(&c.job);
+    *data = c.data;
+    *n = c.n;
+    return err;
+}
+
+// --- replacing -----------------------------------------------------------------------
+
+struct writing {
+    struct wf_os_job job;
+    const char *path, *data;
+    size_t n;
+    const char *name;   // of the file, in its folder
+    char *target;       // the path without symbolic links, PATH_MAX bytes
+    int folder;         // its descriptor
+    struct stat old;    // what is there
+    bool replaces;      // something is there
+    char temporary[24]; // the new file's first name; "": it has none
+};
+
+// A file system of a network may be interrupted by a signal of the program's.
+static int sys_openat(int at, const char *path, int flags, mode_t mode)
+{
+    return (int)TEMP_FAILURE_RETRY(openat(at, path, flags | O_CLOEXEC, mode));
+}
+
+// find_target follows symbolic links.  Returns: 0; -errno.
+static int find_target(struct writing *c)
+{
+    size_t length = strlen(c->path);
+
+    if (realpath(c->path, c->target))
+        return 0;
+    if (errno != ENOENT)
+        return -errno;
+    if (length == 0 || length >= PATH_MAX)
+        return length == 0 ? -ENOENT : -ENAMETOOLONG;
+    memcpy(c->target, c->path, length + 1);
+    return 0;
+}
+
+// open_folder splits the target. Returns: 0; -errno.
+static int open_folder(struct writing *c)
+{
+    char *slash = strrchr(c->target, '/');
+    const char *folder = slash == c->target ? "/" : slash ? c->target : ".";
+
+    c->name = slash ? slash + 1 : c->target;
+    if (slash)
+        *slash = 0;
+    if (!*c->name)
+        return -EISDIR;
+    c->folder = sys_openat(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY, 0);
+    return c->folder < 0 ? -errno : 0;
+}
+
+// look_at_old finds out what is replaced. Returns: 0; -errno; -EISDIR, -EINVAL: it is
+// something else than a file.
+static int look_at_old(struct writing *c)
+{
+    c->replaces = fstatat(c->folder, c->name, &c->old, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!c->replaces)
+        return errno == ENOENT ? 0 : -errno;
+    if (S_ISDIR(c->old.st_mode))
+        return -EISDIR;
+    return S_ISREG(c->old.st_mode) || S_ISLNK(c->old.st_mode) ? 0 : -EINVAL;
+}
+
+// draw_name makes up a name for the new file.
+static void draw_name(struct writing *c)
+{
+    uint64_t lot;
+
+    if (getrandom(&lot, sizeof(lot), 0) != sizeof(lot)) // it does not fail, but on kernels that have none
+        lot = (uint64_t)(uintptr_t)c ^ (uint64_t)getpid() << 32;
+    snprintf(c->temporary, sizeof(c->temporary), ".weft-%016" PRIx64, lot);
+}
+
+// mode_of_new: what has to be hidden of what is replaced stays so until keep_mode.
+static mode_t mode_of_new(const struct writing *c)
+{
+    return c->replaces ? 0600 : 0666;
+}
+
+// open_nameless opens a new file that has no name.  Returns: a descriptor; NAMELESS.
+static int open_nameless(struct writing *c)
+{
+    int fd = sys_openat(c->folder, ".", O_WRONLY | O_TMPFILE, mode_of_new(c));
+    return fd < 0 ? NAMELESS : fd;
+}
+
+// open_named opens one that has.  Returns: a descriptor; -errno.
+static int open_named(struct writing *c)
+{
+    for (int i = 0; i < NAMES; i++) {
+        draw_name(c);
+        int fd = sys_openat(c->folder, c->temporary, O_WRONLY | O_CREAT | O_EXCL, mode_of_new(c));
+        if (fd >= 0)
+            return fd;
+        if (errno != EEXIST)
+            break;
+    }
+    c->temporary[0] = 0;
+    return -errno;
+}
+
+// keep_mode gives the new file the old one's owner, if that may be, and its mode: not the
+// bits that give its user the owner's rights, if it is another owner.
+static int keep_mode(const struct writing *c, int fd)
+{
+    mode_t mode = c->old.st_mode & 07777;
+
+    if (!c->replaces || S_ISLNK(c->old.st_mode))
+        return 0;
+    if (fchown(fd, c->old.st_uid, c->old.st_gid) < 0)
+        mode &= (mode_t) ~(S_ISUID | S_ISGID);
+    return fchmod(fd, mode) < 0 ? -errno : 0;
+}
+
+static int write_data(const struct writing *c, int fd)
+{
+    for (size_t at = 0; at < c->n;) {
+        int err = wf_os_cut(&c->job);
+        if (err < 0)
+            return err;
+        ssize_t put = write(fd, c->data + at, c->n - at < STEP ? c->n - at : STEP);
+        if (put < 0 && errno != EINTR)
+            return -errno;
+        if (put == 0)
+            return -EIO; // as weft_write_all
+        at += put > 0 ? (size_t)put : 0;
+    }
+    return TEMP_FAILURE_RETRY(fsync(fd)) < 0 ? -errno : 0;
+}
+
+// give_name names a file that has none.  Returns: 0; -errno; NAMELESS: it cannot be done,
+// as there is no /proc.
+static int give_name(struct writing *c, int fd)
+{
+    char self[32];
+
+    snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+    for (int i = 0; i < NAMES; i++) {
+        draw_name(c);
+        if (linkat(AT_FDCWD, self, c->folder, c->temporary, AT_SYMLINK_FOLLOW) == 0)
+            return 0;
+        if (errno != EEXIST)
+            break;
+    }
+    c->temporary[0] = 0;
+    return errno == ENOENT ? NAMELESS : -errno;
+}
+
+static int fill_file(struct writing *c, int fd)
+{
+    int err = keep_mode(c, fd);
+    if (err == 0)
+        err = write_data(c, fd);
+    if (err == 0 && !*c->temporary)
+        err = give_name(c, fd);
+    return err;
+}
+
+// sync_folder: some file systems have nothing to bring to the disk there, and say so.
+static int sync_folder(const struct writing *c)
+{
+    return TEMP_FAILURE_RETRY(fsync(c->folder)) < 0 && errno != EINVAL ? -errno : 0;
+}
+
+// put_in_place gives the new file the name of the old one. From then on the call has
+// succeeded, and is not cut short any more.
+static int put_in_place(struct writing *c)
+{
+    int err = wf_os_cut(&c->job);
+
+    if (err == 0 && renameat(c->folder, c->temporary, c->folder, c->name) < 0)
+        err = -errno;
+    if (err == 0)
+        return sync_folder(c);
+    unlinkat(c->folder, c->temporary, 0);
+    return err;
+}
+
+// replace writes the new file, which is open, and puts it in place.
+static int replace(struct writing *c, int fd)
+{
+    if (fd < 0)
+        return fd;
+    int err = fill_file(c, fd);
+    close(fd);
+    if (err == 0)
+        return put_in_place(c);
+    if (*c->temporary)
+        unlinkat(c->folder, c->temporary, 0);
+    return err;
+}
+
+WF_NOINLINE static ssize_t run_write(struct wf_os_job *job)
+{
+    struct writing *c = wf_container_of(job, struct writing, job);
+    char target[PATH_MAX];
+
+    c->target = target;
+    c->temporary[0] = 0;
+    int err = find_target(c);
+    if (err == 0)
+        err = open_folder(c);
+    if (err < 0)
+        return err;
+    err = look_at_old(c);
+    if (err == 0)
+        err = replace(c, open_nameless(c));
+    if (err == NAMELESS)
+        err = replace(c, open_named(c));
+    close(c->folder);
+    return err;
+}
+
+int weft_file_write(const char *path, const void *data, size_t n)
+{
+    struct writing c = { .job = { .fn = run_write, .call = "weft_file_write" }, .path = path, .data = data, .n = n };
+    return (int)wf_os_run(&c.job);
+}
