@@ -13,7 +13,7 @@
 #include "bench/args.h"
 #include "bench/micro/micro.h"
 
-enum { M = MICRO_MILLION, MESSAGES = 4 * M, LOCKS = 100000, CHILDREN = 100000 };
+enum { M = MICRO_MILLION, MESSAGES = 4 * M, LOCKS = 100000, CHILDREN = 100000, JOBS = 128000 };
 
 // clang-format off
 #define LINE(unit) { { "", unit } }
@@ -51,6 +51,10 @@ static const struct micro_bench benches[] = {
     { "idle_task", 1, LINE("bytes/task"), .task = micro_idle_task },
     { "wake_idle", 1, TAILS, .run = micro_wake_idle },
     { "wake_busy", 1, TAILS, .run = micro_wake_busy },
+    { "blocking_1", 5, LINE("ns/job"), BODY(blocking, JOBS / 8, 1, JOBS / 8) },
+    { "blocking_64", 5, LINE("ns/job"), BODY(blocking, JOBS / 64, 64, JOBS) },
+    { "pread_64", 5, LINE("ns/read"), BODY(pread, JOBS / 64, 64, JOBS) },
+    { "pread_pool_64", 5, LINE("ns/read"), BODY(pread_pool, JOBS / 64, 64, JOBS) },
 };
 enum { BENCHES = sizeof benches / sizeof benches[0], LINE_NAME_MAX = 64 };
 

@@ -43,6 +43,10 @@ MICRO = {
     "idle_task": "memory of each of a million tasks that wait for one future",
     "wake_idle": "a thread completes a future, the task that waits reads the clock; the workers sleep",
     "wake_busy": "the same while the workers are busy with others",
+    "blocking_1": "an empty job on a thread for blocking calls, one task",
+    "blocking_64": "the same, 64 tasks",
+    "pread_64": "4 KiB at random of a file in the page cache, 64 tasks",
+    "pread_pool_64": "the same, each read on a thread for blocking calls",
 }
 # Experiments that are not everybody's: those whose servers have neighbours; a floor has
 # no tasks.

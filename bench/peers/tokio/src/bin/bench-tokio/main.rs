@@ -6,6 +6,7 @@
 mod channels;
 mod locks;
 mod measure;
+mod pool;
 mod tasks;
 mod time;
 mod trees;
@@ -62,6 +63,9 @@ const BENCHES: &[Bench] = &[
     bench("idle_task", 1, wake::idle_task, &[("", "bytes/task")]),
     bench("wake_idle", 1, wake::wake_idle, PERCENTILES),
     bench("wake_busy", 1, wake::wake_busy, PERCENTILES),
+    bench("blocking_1", 5, pool::blocking_1, &[("", "ns/job")]),
+    bench("blocking_64", 5, pool::blocking_64, &[("", "ns/job")]),
+    bench("pread_pool_64", 5, pool::pread_pool_64, &[("", "ns/read")]),
 ];
 
 struct Options {
