@@ -6,6 +6,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/atomic.h"
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct wf_handler *all; // L
 
@@ -14,23 +16,35 @@ static bool is_installed(const struct wf_handler *h, struct sigaction *now)
     return sigaction(h->signal, NULL, now) == 0 && now->sa_flags & SA_SIGINFO && now->sa_sigaction == h->fn;
 }
 
+static bool is_covered(const struct wf_handler *h)
+{
+    return wf_load_relaxed(&h->covered); // relaxed: under the lock
+}
+
+static void set_covered(struct wf_handler *h, bool covered)
+{
+    wf_store_relaxed(&h->covered, covered || (h->exclusive && is_covered(h))); // relaxed: wf_handler_again says why
+}
+
 static void restore_action(struct wf_handler *h)
 {
     struct sigaction now;
 
-    h->covered = !is_installed(h, &now);
-    if (!h->covered)
+    bool covered = !is_installed(h, &now);
+    set_covered(h, covered);
+    if (!covered)
         sigaction(h->signal, &h->previous, NULL);
 }
 
 // renew_lock makes anew what another thread of the parent's may have been at. A handler
 // that is installed stays so; the next user asks the kernel whether it is. But what has
-// the default action in the program should have it in its child.
+// the default action in the program should have it in its child, and an exclusive one
+// has no users there that it would serve.
 static void renew_lock(void)
 {
     pthread_mutex_init(&lock, NULL);
     for (struct wf_handler *h = all; h; h = h->next) {
-        if (h->users > 0 && h->only_default)
+        if (h->users > 0 && (h->only_default || h->exclusive))
             restore_action(h);
         h->users = 0;
     }
@@ -46,18 +60,26 @@ static bool is_function(const struct sigaction *a)
     return a->sa_handler != SIG_DFL && a->sa_handler != SIG_IGN;
 }
 
-// install leaves a handler of the program's alone that covered this one when it had
-// users before: that may pass signals on to this one, which would pass them back.
+// leaves_alone: what the program has stays. A handler of the program's that covered
+// this one when it had users before may pass signals on to this one, which would pass
+// them back.
+static bool leaves_alone(const struct wf_handler *h, const struct sigaction *now)
+{
+    if (h->exclusive)
+        return false;
+    if (is_covered(h) && is_function(now) && now->sa_handler != h->previous.sa_handler)
+        return true;
+    return h->only_default && now->sa_handler != SIG_DFL;
+}
+
 static void install(struct wf_handler *h)
 {
     struct sigaction action = { .sa_sigaction = h->fn, .sa_flags = SA_SIGINFO | SA_ONSTACK | h->flags };
     struct sigaction now = { .sa_handler = SIG_DFL };
 
-    if (is_installed(h, &now) || (h->covered && is_function(&now) && now.sa_handler != h->previous.sa_handler))
+    if (is_installed(h, &now) || leaves_alone(h, &now))
         return;
-    if (h->only_default && now.sa_handler != SIG_DFL)
-        return;
-    h->covered = false;
+    set_covered(h, false);
     h->previous = now; // first: the handler may be called before sigaction has returned
     sigaction(h->signal, &action, NULL);
 }
@@ -111,6 +133,27 @@ static void requeue_signal(int sig, siginfo_t *info)
 {
     if (syscall(SYS_rt_tgsigqueueinfo, getpid(), syscall(SYS_gettid), sig, info) < 0)
         raise(sig);
+}
+
+bool wf_handler_installed(const struct wf_handler *h)
+{
+    struct sigaction now;
+    return is_installed(h, &now);
+}
+
+void wf_handler_again(const struct wf_handler *h, siginfo_t *info)
+{
+    int before = errno;
+
+    if (!wf_load_relaxed(&h->covered)) // relaxed: a handler of the program's that calls this one was installed before
+        requeue_signal(h->signal, info);
+    errno = before;
+}
+
+void wf_handler_stand_aside(struct wf_handler *h, siginfo_t *info, void *context)
+{
+    if (!is_function(&h->previous))
+        wf_handler_pass_on(h, info, context);
 }
 
 void wf_handler_pass_on(struct wf_handler *h, siginfo_t *info, void *context)

@@ -8,7 +8,8 @@
 //
 // In a child of fork no handler has users, whatever users it had in the parent process;
 // the child inherits the disposition. If weft's handler stood in place of the default
-// action, the child has the default action again.
+// action, the child has the default action again; an exclusive one gives back whatever
+// there was.
 #ifndef WF_BASE_HANDLER_H
 #define WF_BASE_HANDLER_H
 
@@ -22,9 +23,11 @@ struct wf_handler {
     void (*fn)(int sig, siginfo_t *info, void *context); // I
     int flags;                                           // I: of sigaction, besides SA_SIGINFO and SA_ONSTACK
     bool only_default;                                   // I: installed only in place of the default action
+    bool exclusive;                                      // I: installed in place of whatever there is, a handler too
     unsigned users;                                      // L
     bool known;                                          // L: in the list of all
-    bool covered;                                        // L: the program's handler lies over it
+    _Atomic bool covered;                                // L: the program's handler lies over it; or did, at some
+                                                         // time, over an exclusive one
     struct sigaction previous;                           // P: what was there before
     struct wf_handler *next;                             // L
 };
@@ -39,5 +42,15 @@ void wf_handler_drop(struct wf_handler *h);
 // comes once more and does so then.
 // Context: `h->fn`, which should return after it.
 void wf_handler_pass_on(struct wf_handler *h, siginfo_t *info, void *context);
+
+// For a call of the `fn` of an exclusive one that finds that it has no users any more.
+// wf_handler_installed: the kernel would call `fn` again. If not, then it was called
+// before its last user left, but runs late: wf_handler_again has the signal come once
+// more, to do what it did before (unless a handler of the program's has covered `h`, for
+// that may have called `fn`). If so, then the program has put it back:
+// wf_handler_stand_aside gives the default action back, and the signal to it.
+bool wf_handler_installed(const struct wf_handler *h);
+void wf_handler_again(const struct wf_handler *h, siginfo_t *info);
+void wf_handler_stand_aside(struct wf_handler *h, siginfo_t *info, void *context);
 
 #endif

@@ -15,6 +15,7 @@
 #include <weft/runtime.h>
 #include <weft/scope.h>
 #include <weft/select.h>
+#include <weft/signal.h>
 #include <weft/sync.h>
 #include <weft/task.h>
 #include <weft/test.h>

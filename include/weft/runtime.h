@@ -61,6 +61,8 @@ typedef struct weft_config {
 //     than 10 ms, which ends the call. SIGURG from other senders is passed on in the
 //     same way.
 //
+// Besides, those of the signals that the program asks for by weft/signal.h.
+//
 // A handler or action that the program installs meanwhile takes the place of weft's
 // handler, and stays. If that is the default action for SIGPIPE, the next such write
 // ends the program.

@@ -269,6 +269,11 @@ size_t weft_chan_len(const weft_chan *c)
     return wf_buffer_count(&c->buffer);
 }
 
+size_t wf_chan_elem_size(const weft_chan *c)
+{
+    return c->buffer.elem_size;
+}
+
 // close_queue moves all waiters of a queue to `taken`. Context: under the lock.
 static void close_queue(struct wf_list *queue, struct wf_list *taken)
 {
@@ -394,6 +399,11 @@ bool wf_chan_may_recv(weft_chan *c)
     if (!wf_buffer_empty(&c->buffer) || is_closed(c))
         return true;
     return is_rendezvous(c) && somebody(c, &c->senders);
+}
+
+bool wf_chan_awaited(weft_chan *c)
+{
+    return somebody(c, &c->receivers);
 }
 
 int wf_chan_join_send(weft_chan *c, struct wf_chan_waiter *w)

@@ -33,4 +33,11 @@ int wf_chan_join_recv(weft_chan *c, struct wf_chan_waiter *w);
 // wf_chan_leave takes the waiter out of its queue, if it is in there.
 void wf_chan_leave(weft_chan *c, struct wf_chan_waiter *w);
 
+// wf_chan_elem_size is the size of its messages.
+size_t wf_chan_elem_size(const weft_chan *c);
+
+// wf_chan_awaited tells whether a task waits to receive: a hint, unless no task of
+// another thread uses the channel.
+bool wf_chan_awaited(weft_chan *c);
+
 #endif

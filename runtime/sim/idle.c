@@ -1,11 +1,11 @@
 // What happens in a test run when the worker is dry:
 //
 //      all are parked
-//        |  a descriptor is ready, or a timer due ----------------------------------> a task is ready
+//        |  a descriptor is ready, a timer due, a signal has come ------------------> a task is ready
 //        |  a blocking call is asked for: let one begin, and wait for it -----------> a task is ready
 //        |  weft_test_config.outside: wait for that --------------------------------> a task is ready
 //        |  there is a timer: the clock jumps to its deadline ----------------------> a task is ready
-//        |  a task waits for a descriptor: wait, too -------------------------------> a task is ready
+//        |  a task waits for a descriptor, or a signal: wait, too ------------------> a task is ready
 //        v
 //      stuck: report the deadlock, cancel all --------------------------------------> all are ready, to end
 //
@@ -20,16 +20,17 @@
 #include <weft/time.h>
 
 #include "base/rand.h"
+#include "runtime/os/os.h"
+#include "runtime/sim/sim.h"
 #include "runtime/task/blocking.h"
 #include "runtime/wait/cancel.h"
-#include "runtime/sim/sim.h"
 
 #define BLOCKED_MAX WEFT_S(1)   // real time, as
 #define SPINNING_MAX WEFT_MS(1) // how long tasks that spin are held up for a blocking call
 
 static unsigned look_for_ready(struct wf_test *t)
 {
-    return t->reactor.poll(t->reactor.self, 0) + wf_reactor_expire(t->rt->reactor);
+    return t->reactor.poll(t->reactor.self, 0) + wf_reactor_expire(t->rt->reactor) + wf_signal_deliver(&t->clock);
 }
 
 // jump moves the clock to the next deadline. Returns: false if there is none.
@@ -78,17 +79,41 @@ static int64_t sooner_of(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+static bool is_awaited(const struct wf_test *t)
+{
+    return wf_reactor_awaited(t->rt->reactor) || wf_signal_awaited(&t->clock);
+}
+
 // patience is for how long to wait, in real time, before anything else is done.
 static int64_t patience(const struct wf_test *t)
 {
     int64_t next = wf_reactor_next_timer(t->rt->reactor);
     bool called = calls_begun(t) > 0;
 
-    if (next == WF_NEVER && wf_pool_held(t->rt->blocking) == 0 && (called || wf_reactor_awaited(t->rt->reactor)))
+    if (next == WF_NEVER && wf_pool_held(t->rt->blocking) == 0 && (called || is_awaited(t)))
         return WF_NEVER;
     if (called)
         return t->cfg.outside > BLOCKED_MAX ? t->cfg.outside : BLOCKED_MAX;
     return sooner_of(t->cfg.outside, next - wf_now());
+}
+
+static void interrupt_wait(void *self)
+{
+    struct wf_test *t = self;
+    t->reactor.interrupt(t->reactor.self);
+}
+
+// wait_for_any waits, for signals too.
+static unsigned wait_for_any(struct wf_test *t, int64_t wait)
+{
+    struct wf_signal_watch watch = { .waker = { interrupt_wait, t } };
+
+    wf_signal_watch(&watch);
+    unsigned n = wf_signal_deliver(&t->clock); // what had come before the watch
+    if (n == 0)
+        n = wf_reactor_wait(t->rt->reactor, wait);
+    wf_signal_unwatch(&watch);
+    return n;
 }
 
 // wait_outside waits for what happens by itself. Returns: false if it was for nothing.
@@ -98,7 +123,7 @@ static bool wait_outside(struct wf_test *t)
 
     if (wait <= 0)
         return false;
-    return wf_reactor_wait(t->rt->reactor, wait) > 0 || wf_now_real() - begun < wait; // it may have been interrupted
+    return wait_for_any(t, wait) > 0 || wf_now_real() - begun < wait; // it may have been interrupted
 }
 
 // unmark_task takes the mark off a parked task that is not cancelled
@@ -179,15 +204,9 @@ static void end_poll(void *self)
     (void)self;
 }
 
-static void ignore_interrupt(void *self)
-{
-    struct wf_test *t = self;
-    t->reactor.interrupt(t->reactor.self);
-}
-
 struct wf_idle_source wf_test_idle_source(struct wf_test *t)
 {
     return (struct wf_idle_source){
-        .self = t, .borrow = lend_poll, .poll = poll_by_hand, .give_back = end_poll, .interrupt = ignore_interrupt
+        .self = t, .borrow = lend_poll, .poll = poll_by_hand, .give_back = end_poll, .interrupt = interrupt_wait
     };
 }
