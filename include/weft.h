@@ -12,6 +12,7 @@
 #include <weft/future.h>
 #include <weft/io.h>
 #include <weft/net.h>
+#include <weft/process.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
 #include <weft/select.h>

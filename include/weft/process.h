@@ -1,0 +1,156 @@
+// Processes: programs that tasks start, wait for, and end.
+//
+//     weft_process_opts o = WEFT_PROCESS_OPTS_INIT;
+//     weft_output out = { .max = 1 << 20 };
+//     o.argv = (char *[]){ "git", "log", "-1", NULL };
+//     int err = weft_process_run(&o, NULL, 0, &out);        // what it wrote is in out.out and out.err
+//     if (!err && WIFEXITED(out.status) && WEXITSTATUS(out.status) == 0)
+//         ...
+//     free(out.out);
+//     free(out.err);
+//
+// A program begins as a shell would start it: no signal is blocked, and each has its
+// default action (SIGHUP, SIGINT and SIGQUIT stay ignored if they are, for that is what
+// nohup and a shell's & mean); standard input, output and error are what the options say,
+// and no other descriptor is open, whether or not it is close-on-exec; it may use all
+// CPUs that the program may use.
+//
+// weft waits for the process by a descriptor of its own (pidfd_open(2)), for just this
+// process: SIGCHLD is not touched, and the program's other children are its own. But a
+// process has one exit status, for the first to ask: if another part of the program
+// calls wait(2) or waitpid(-1), or SIGCHLD is ignored, then weft's calls still end when
+// the process has ended, and return -ECHILD, for its status is known to nothing any more.
+// Where the system has no pidfd (before Linux 5.4; filtered; no descriptor is left), weft
+// looks for the end repeatedly, at most 32 ms apart.
+//
+// In a test run (weft/test.h) processes are real, and time jumps while they work, unless
+// weft_test_config.outside says for how long to wait for them.
+#ifndef WEFT_PROCESS_H
+#define WEFT_PROCESS_H
+
+#include <sys/types.h>
+#include <weft/base.h>
+
+WEFT_BEGIN_DECLS
+
+typedef struct weft_process weft_process;
+
+// What a standard descriptor of the process may be, besides a number of the program's.
+enum {
+    WEFT_NULL = -1, // /dev/null
+    WEFT_PIPE = -2, // a pipe, whose other end is weft_process_pipe
+};
+
+// weft_process_opts: start from WEFT_PROCESS_OPTS_INIT. All that it points to must last
+// until weft_process_spawn returns.
+typedef struct weft_process_opts {
+    size_t size;          // sizeof(weft_process_opts): lets the struct grow
+    const char *path;     // the program: without a '/' it is looked for in PATH; NULL: argv[0]
+    char *const *argv;    // its arguments, from the name on, up to a NULL; NULL: only the name, `path`
+    char *const *envp;    // its environment; NULL: the program's own
+    const char *cwd;      // its working directory, where a relative `path` begins, too; NULL: the program's own
+    int in, out, err;     // its descriptors 0, 1, 2. 0: the program's own of that number; WEFT_NULL; WEFT_PIPE; else a
+                          // descriptor, which stays the caller's. To join two, give both the same pipe of your own
+    bool new_group;       // it leads a process group of its own, and weft_process_close ends the whole group
+    int kill_signal;      // what weft_process_close begins with; 0: SIGTERM
+    weft_time kill_grace; // after how long it goes on to SIGKILL; 0: 5 s; WEFT_NEVER
+} weft_process_opts;
+
+#ifdef __cplusplus
+#define WEFT_PROCESS_OPTS_INIT { sizeof(weft_process_opts), nullptr, nullptr, nullptr, nullptr, 0, 0, 0, false, 0, 0 }
+#else
+#define WEFT_PROCESS_OPTS_INIT { .size = sizeof(weft_process_opts) }
+#endif
+
+// weft_process_spawn starts a program. posix_spawn(3) does, on the blocking pool: it
+// takes about a millisecond, more if the program lies on a slow file system.
+//
+// Returns: 0, and the process in *out; -ENOENT: there is no such program, or directory;
+//          -EACCES, -ENOEXEC, -E2BIG and what else execve(2) returns; -EBADF: a
+//          descriptor in `o` is closed; -EINVAL: an option out of range, or neither path
+//          nor argv; -EMFILE, -ENFILE, -EAGAIN: no descriptors for pipes, no process, no
+//          thread; -ENOMEM; -ECANCELED, -ETIMEDOUT.
+// Context: task. May park, so the caller may continue on another thread.
+// Cancel:  on an error no program runs. A program that has been started meanwhile is
+//          reported: 0.
+// Owns:    *out belongs to the caller until weft_process_close.
+WEFT_API WEFT_MUST_CHECK int weft_process_spawn(weft_process **out, const weft_process_opts *o);
+
+// weft_process_wait waits until the process has ended, and stores its status, as that of
+// waitpid(2) (WIFEXITED and so on), in *status (may be NULL). Any number of tasks may
+// wait, and again. A process that writes to a pipe that is not read does not end.
+//
+// Returns: 0; -ECHILD: it has ended, but its status went elsewhere, as said above;
+//          -ECANCELED, -ETIMEDOUT.
+// Context: task. May park, so the caller may continue on another thread.
+// Cancel:  the process goes on; wait again, or close it.
+WEFT_API int weft_process_wait(weft_process *p, int *status);
+
+// weft_process_signal sends a signal to the process (not to its group), if it has not
+// been waited for yet: never to another one that has its number by now.
+//
+// Returns: 0, also if it has ended and not been waited for; -ESRCH: it has ended;
+//          -EINVAL: no such signal; -EPERM.
+// Context: any thread, until weft_process_close. Never parks.
+WEFT_API int weft_process_signal(weft_process *p, int signo);
+
+// weft_process_pid is its number, which belongs to it until it has been waited for.
+// Context: any thread, until weft_process_close. Never parks; weft_process_pipe the same.
+WEFT_API pid_t weft_process_pid(const weft_process *p);
+
+// weft_process_pipe is the program's end of the pipe that is the process's descriptor
+// `which` (0, 1, 2): for weft_write or weft_read. Once it is closed by weft_close, the
+// process reads its end, or can write no more; weft_process_close closes those that are
+// still open.
+//
+// Returns: the descriptor; -EBADF: there is none, because the options did not ask for it.
+WEFT_API int weft_process_pipe(const weft_process *p, int which);
+
+// weft_process_close gives the process up: it waits for its end, having ended it if it
+// still ran, closes the pipes that are still open, and frees `p`. To end it, kill_signal
+// is sent, and after kill_grace SIGKILL; with new_group, to each process of its group, and
+// SIGKILL in any case, to those that it leaves behind. A process that has ended by itself
+// is only waited for, so this may come after weft_process_wait, or instead. NULL does
+// nothing.
+//
+// A scope that is cut short ends its processes if each of its tasks closes what it has
+// started, as it closes its descriptors.
+//
+// Returns: 0; -ECHILD as weft_process_wait; -EPERM: the process has other rights now, and
+//          cannot be ended: it goes on, and is not waited for.
+// Context: task. Not a cancellation point: a task that is cancelled waits as well, so the
+//          caller may continue on another thread. A task without a stack (weft/task.h)
+//          cannot park: its process gets SIGKILL after kill_signal at once, and its worker
+//          waits for the end.
+WEFT_API int weft_process_close(weft_process *p);
+
+// weft_output: what weft_process_run is told and tells.
+typedef struct weft_output {
+    size_t max;     // how many bytes it takes of each output, at most: set by the caller
+    int status;     // as of weft_process_wait
+    void *out;      // what it wrote to descriptor 1, and a 0 behind it: free(3) it. NULL if that was not captured
+    size_t out_len; // without that 0
+    void *err;      // and to descriptor 2
+    size_t err_len;
+} weft_output;
+
+// weft_process_run starts a program, writes the `n` bytes at `in` to its standard input
+// and closes that, reads what it writes to descriptors 1 and 2, both at the same time,
+// and waits until it has ended and both outputs have. (If it leaves another process
+// behind that has its outputs open, the call waits for that one, too.) The program may
+// end its input early, which is not an error.
+//
+// `in` NULL: o->in says what its input is; o->in must be 0 otherwise. o->out and o->err:
+// 0 or WEFT_PIPE are captured; what else they may be they are, and are not.
+//
+// Returns: 0, whatever the status; -EMSGSIZE: it has written more than out->max bytes,
+//          and was ended, as by weft_process_close; -EINVAL: o->in; else what
+//          weft_process_spawn and _wait return; -ENOMEM, and the process was ended.
+// Context: task. May park, so the caller may continue on another thread.
+// Cancel:  the process is ended, as by weft_process_close, before the call returns.
+// Owns:    on 0 out->out and out->err are the caller's, on an error they are NULL.
+WEFT_API int weft_process_run(const weft_process_opts *o, const void *in, size_t n, weft_output *out);
+
+WEFT_END_DECLS
+
+#endif

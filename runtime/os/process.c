@@ -1,0 +1,280 @@
+// A process until its end.
+//
+// The kernel frees the number of a process when somebody has waited for it (and at its
+// end, if SIGCHLD is ignored). So everything that uses the number, and the wait that
+// frees it, is done under the process's lock; `gone` says that it is free. That others
+// have waited for it is seen by waitid(2), which says ECHILD. The pidfd needs no such
+// care: it means this process for good, and becomes readable when it has ended, also if
+// others have waited for it.
+#include "runtime/os/process.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <weft/io.h>
+#include <weft/scope.h>
+#include <weft/time.h>
+
+#include "base/descriptor.h"
+#include "base/mem.h"
+#include "runtime/io/ready.h"
+#include "runtime/wait/wait.h"
+
+#ifndef SYS_pidfd_send_signal
+#define SYS_pidfd_send_signal 424
+#define SYS_pidfd_open 434
+#endif
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+
+#define PAUSE_MIN WEFT_MS(1) // between two looks at a process without a pidfd
+#define PAUSE_MAX WEFT_MS(32)
+
+// --- System calls --------------------------------------------------------------------
+
+WF_NOINLINE static int sys_pidfd_open(pid_t pid)
+{
+    if (wf_fault())
+        return -ENOSYS;
+    return wf_above_standard((int)syscall(SYS_pidfd_open, pid, 0));
+}
+
+// sys_wait returns 1 if it has ended, and what it has left in `info`; 0 if not; -errno.
+WF_NOINLINE static int sys_wait(const weft_process *p, siginfo_t *info, int options)
+{
+    bool by_fd = p->pidfd >= 0;
+    int result;
+
+    info->si_pid = 0;
+    do {
+        result = waitid(by_fd ? (idtype_t)P_PIDFD : P_PID, (id_t)(by_fd ? p->pidfd : p->pid), info, WEXITED | options);
+    } while (result < 0 && errno == EINTR);
+    return result < 0 ? -errno : info->si_pid != 0;
+}
+
+WF_NOINLINE static int sys_kill(pid_t pid, int signo)
+{
+    return kill(pid, signo) < 0 ? -errno : 0;
+}
+
+// sys_signal sends by the number only if the call that needs none is filtered, which
+// may say EPERM, too.
+WF_NOINLINE static int sys_signal(const weft_process *p, int signo)
+{
+    if (p->pidfd < 0 || wf_fault())
+        return sys_kill(p->pid, signo);
+    if (syscall(SYS_pidfd_send_signal, p->pidfd, signo, NULL, 0) == 0)
+        return 0;
+    return errno == ENOSYS || errno == EPERM ? sys_kill(p->pid, signo) : -errno;
+}
+
+WF_NOINLINE static ino_t sys_file(int fd)
+{
+    struct stat now;
+    return fstat(fd, &now) == 0 && S_ISFIFO(now.st_mode) ? now.st_ino : 0;
+}
+
+// --- What has become of it -----------------------------------------------------------
+
+static int status_of(const siginfo_t *info)
+{
+    if (info->si_code == CLD_EXITED)
+        return (info->si_status & 0xff) << 8;
+    return (info->si_status & 0x7f) | (info->si_code == CLD_DUMPED ? 0x80 : 0);
+}
+
+// reap_locked waits for it if it has ended. Returns: whether it has.
+// Context: under the lock.
+static bool reap_locked(weft_process *p, int options)
+{
+    siginfo_t info;
+
+    if (p->gone)
+        return true;
+    int result = sys_wait(p, &info, options);
+    if (result == 0)
+        return false;
+    p->gone = true;
+    p->err = result < 0 ? result : 0;
+    p->status = result < 0 ? 0 : status_of(&info);
+    return true;
+}
+
+static bool reap_now(weft_process *p)
+{
+    pthread_mutex_lock(&p->lock);
+    bool ended = reap_locked(p, WNOHANG);
+    pthread_mutex_unlock(&p->lock);
+    return ended;
+}
+
+// has_ended is reap_now that leaves it its number, and that of its group.
+static bool has_ended(weft_process *p)
+{
+    siginfo_t info;
+
+    pthread_mutex_lock(&p->lock);
+    bool ended = p->gone || sys_wait(p, &info, WNOHANG | WNOWAIT) != 0;
+    pthread_mutex_unlock(&p->lock);
+    return ended;
+}
+
+// A pidfd of a process that is not a child: others have waited for it already, and its
+// number was another's when the pidfd was made.
+void wf_process_attach(weft_process *p)
+{
+    siginfo_t info;
+
+    p->pidfd = sys_pidfd_open(p->pid);
+    int result = p->pidfd < 0 ? 0 : sys_wait(p, &info, WNOHANG | WNOWAIT);
+    if (result >= 0)
+        return;
+    close(p->pidfd);
+    p->pidfd = -1;
+    p->gone = result == -ECHILD; // else the kernel has P_PIDFD not yet: look by the number
+    p->err = p->gone ? -ECHILD : 0;
+}
+
+// --- Waiting -------------------------------------------------------------------------
+
+// park_until_end parks until it may have ended. Returns: 0; -ECANCELED and the like.
+static int park_until_end(const weft_process *p, weft_time *pause)
+{
+    int ready = p->pidfd >= 0 ? weft_poll(p->pidfd, POLLIN) : -ENOSYS;
+
+    if (ready >= 0 || ready == -ECANCELED || ready == -ETIMEDOUT)
+        return ready < 0 ? ready : 0;
+    *pause = *pause ? *pause * 2 : PAUSE_MIN;
+    if (*pause > PAUSE_MAX)
+        *pause = PAUSE_MAX;
+    return weft_sleep(*pause);
+}
+
+int weft_process_wait(weft_process *p, int *status)
+{
+    weft_time pause = 0;
+    int err = wf_wait_begin("weft_process_wait");
+
+    while (err == 0 && !reap_now(p))
+        err = park_until_end(p, &pause);
+    if (err < 0)
+        return err;
+    if (pause == 0)
+        wf_budget_consume_self();
+    if (status && p->err == 0)
+        *status = p->status;
+    return p->err;
+}
+
+// --- Signals -------------------------------------------------------------------------
+
+static int send_to(weft_process *p, int signo, bool group)
+{
+    siginfo_t info;
+    int err = -ESRCH;
+
+    pthread_mutex_lock(&p->lock);
+    if (!p->gone && sys_wait(p, &info, WNOHANG | WNOWAIT) >= 0)
+        err = group ? sys_kill(-p->pid, signo) : sys_signal(p, signo);
+    pthread_mutex_unlock(&p->lock);
+    return err;
+}
+
+int weft_process_signal(weft_process *p, int signo)
+{
+    return send_to(p, signo, false);
+}
+
+pid_t weft_process_pid(const weft_process *p)
+{
+    return p->pid;
+}
+
+// --- Pipes ---------------------------------------------------------------------------
+
+int weft_process_pipe(const weft_process *p, int which)
+{
+    return which < 0 || which > 2 || p->pipe[which].fd < 0 ? -EBADF : p->pipe[which].fd;
+}
+
+static void close_pipes(const weft_process *p)
+{
+    for (int i = 0; i < 3; i++)
+        if (p->pipe[i].fd >= 0 && sys_file(p->pipe[i].fd) == p->pipe[i].ino)
+            weft_close(p->pipe[i].fd);
+}
+
+// --- The end -------------------------------------------------------------------------
+
+// await_end waits until the deadline, or until it has ended, whatever the task's own
+// deadlines are.  Returns: whether it has ended.
+static bool await_end(weft_process *p, weft_time deadline)
+{
+    weft_time pause = 0;
+    weft_scope s;
+    bool ended;
+
+    weft_shield_begin(WEFT_NEVER);
+    weft_scope_open(&s, WEFT_SCOPE_COLLECT);
+    if (deadline != WEFT_NEVER)
+        weft_scope_deadline(&s, deadline);
+    while (!(ended = has_ended(p)) && park_until_end(p, &pause) == 0)
+        ;
+    weft_scope_close(&s);
+    weft_shield_end();
+    return ended;
+}
+
+// end_process ends it. Returns: 0: it has ended, or is about to; -EPERM.
+static int end_process(weft_process *p)
+{
+    int err = send_to(p, p->kill_signal, p->new_group);
+
+    if (err != -EPERM && await_end(p, weft_after(p->kill_grace)) && !p->new_group)
+        return 0;
+    err = send_to(p, SIGKILL, p->new_group); // with a group, to those that are left of it
+    if (err == -EPERM && !has_ended(p))
+        return err;
+    await_end(p, WEFT_NEVER);
+    return 0;
+}
+
+// reap_finally waits for what has ended, or has got SIGKILL and was not awaited,
+// because the task cannot park.
+static int reap_finally(weft_process *p)
+{
+    pthread_mutex_lock(&p->lock);
+    reap_locked(p, 0);
+    int err = p->err;
+    pthread_mutex_unlock(&p->lock);
+    return err;
+}
+
+void wf_process_drop(weft_process *p)
+{
+    close_pipes(p);
+    if (p->pidfd >= 0)
+        weft_close(p->pidfd);
+    pthread_mutex_destroy(&p->lock);
+    wf_free(p);
+}
+
+int weft_process_close(weft_process *p)
+{
+    int err = 0;
+
+    if (!p)
+        return 0;
+    wf_require_task("weft_process_close");
+    if (!has_ended(p))
+        err = end_process(p);
+    if (err == 0)
+        err = reap_finally(p);
+    wf_process_drop(p);
+    return err;
+}
