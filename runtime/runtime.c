@@ -46,16 +46,16 @@
 #include "runtime/io/pipe.h"
 #include "runtime/service.h"
 #include "runtime/task/blocking.h"
+#include "runtime/wait/scope.h"
+#include "runtime/wait/self.h"
 
 // In the order in which they are made; they end in the reverse order.
 static const struct wf_service *const services[] = { &wf_pool_service, &wf_pipes_service };
 enum { SERVICES = sizeof(services) / sizeof(*services) };
 
-static _Atomic unsigned forks; // children born between the first process and this one
-
 static void begin_child(void)
 {
-    wf_fetch_add_relaxed(&forks, 1); // relaxed: the child has one thread
+    wf_rt_note_fork();
     for (int i = 0; i < SERVICES; i++)
         if (services[i]->in_child)
             services[i]->in_child();
@@ -210,7 +210,7 @@ int wf_rt_make(weft_rt **out, const weft_config *full, const struct wf_idle_sour
     struct weft_rt *rt = wf_alloc(sizeof(*rt));
     if (!rt)
         return -ENOMEM;
-    rt->forks = wf_load_relaxed(&forks); // relaxed: changes only in a child
+    rt->forks = wf_rt_forks();
     rt->stop_after = full->stop_after;
     int err = make_parts(rt, full, idle);
     if (err) {
@@ -242,27 +242,27 @@ int weft_rt_new(weft_rt **out, const weft_config *cfg)
 
 // --- Using ---------------------------------------------------------------------------
 
-static bool is_inherited(const weft_rt *rt)
-{
-    return rt->forks != wf_load_relaxed(&forks); // relaxed: changes only in a child
-}
-
-// not_inherited stops a child of fork that would wait for threads which it does not
-// have.
-static void not_inherited(const weft_rt *rt, const char *call)
-{
-    if (is_inherited(rt))
-        wf_misuse("%s: the runtime's threads are in the parent process: a child of fork may only free it", call);
-}
-
 int weft_rt_spawn(weft_rt *rt, weft_task **out, weft_fn *fn, void *arg)
 {
     struct wf_task *self = wf_self();
 
-    not_inherited(rt, "weft_rt_spawn");
+    wf_rt_not_inherited(rt, "weft_rt_spawn");
     if (self && wf_task_starved(self))
         return -ENOMEM;
     return wf_task_spawn(rt, out, NULL, NULL, fn, arg);
+}
+
+int weft_rt_spawn_with(weft_rt *rt, weft_task **out, const weft_spawn_opts *o, weft_fn *fn, void *arg)
+{
+    struct wf_scope *home = o && o->scope ? wf_scope_inside(o->scope) : NULL;
+    struct wf_task *self = wf_self();
+
+    wf_rt_not_inherited(rt, "weft_rt_spawn_with");
+    if (self && wf_task_starved(self))
+        return -ENOMEM;
+    if (home && !self && wf_scope_host(home) != rt)
+        wf_misuse("weft_rt_spawn_with: the scope is not one that weft_rt_scope_open has opened for this runtime");
+    return wf_task_spawn(rt, out, o, home, fn, arg);
 }
 
 int weft_rt_block_on(weft_rt *rt, weft_fn *fn, void *arg)
@@ -271,7 +271,7 @@ int weft_rt_block_on(weft_rt *rt, weft_fn *fn, void *arg)
     intptr_t result = 0;
 
     not_in_a_task("weft_rt_block_on");
-    not_inherited(rt, "weft_rt_block_on");
+    wf_rt_not_inherited(rt, "weft_rt_block_on");
     int err = wf_task_spawn(rt, &task, NULL, NULL, fn, arg);
     if (err)
         return err;
@@ -330,7 +330,7 @@ static int stop(weft_rt *rt, weft_time deadline)
 int weft_rt_stop(weft_rt *rt, weft_time deadline)
 {
     not_in_a_task("weft_rt_stop");
-    not_inherited(rt, "weft_rt_stop");
+    wf_rt_not_inherited(rt, "weft_rt_stop");
     check_services(rt, "weft_rt_stop");
     wf_fetch_add_relaxed(&rt->stoppers, 1u); // relaxed: weft_rt_free must not be called before
     wf_pool_wait_begin();
@@ -398,7 +398,7 @@ void weft_rt_free(weft_rt *rt)
     not_in_a_task("weft_rt_free");
     if (wf_forked_task && rt == wf_weft_task(wf_forked_task)->rt)
         wf_misuse("weft_rt_free: a task's child of fork stands on the task's stack: it may only exec or _exit");
-    if (is_inherited(rt)) {
+    if (rt->forks != wf_rt_forks()) {
         abandon(rt);
         return;
     }

@@ -301,11 +301,26 @@ static bool equip(struct wf_worker *w, struct wf_task *task)
     return task->stack != NULL;
 }
 
+// equip_from_depot is equip on a thread that has no stacks in store.
+WF_NOINLINE static bool equip_from_depot(struct wf_task *task)
+{
+    task->stack = wf_stack_take_one(&task->sched->depot, task->stack_class);
+    if (task->stack == NULL)
+        return false;
+    wf_stack_show(task->stack);
+    wf_stack_context(task->stack, &task->context, task_main);
+    return true;
+}
+
 int wf_sched_equip(struct wf_task *task)
 {
+    struct wf_worker *w = wf_thread_self()->worker;
+
     if (task->stack_class <= task->sched->stack_class)
         return 0;
-    return equip(wf_thread_self()->worker, task) ? 0 : -ENOMEM;
+    if (w && w->sched == task->sched)
+        return equip(w, task) ? 0 : -ENOMEM;
+    return equip_from_depot(task) ? 0 : -ENOMEM;
 }
 
 int wf_worker_make_reserve(struct wf_worker *w)

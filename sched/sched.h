@@ -62,7 +62,7 @@ WF_MUST_CHECK struct wf_task *wf_sched_task_new(struct wf_sched *s, int *err);
 // wf_sched_equip gives a new task its stack at once if it is to be larger than the
 // usual one: where there is none for it, the worker's reserve would not do.  Returns:
 // 0; -ENOMEM: wf_sched_task_drop takes the task back.
-// Context: a worker of its scheduler; before wf_sched_submit.
+// Context: any thread; before wf_sched_submit.
 WF_MUST_CHECK int wf_sched_equip(struct wf_task *task);
 void wf_sched_task_drop(struct wf_task *task);
 

@@ -7,6 +7,8 @@
 
 WEFT_BEGIN_DECLS
 
+typedef struct weft_spawn_opts weft_spawn_opts; // weft/task.h
+
 // weft_config says how a runtime is built. Start from WEFT_CONFIG_INIT and set what you
 // need: a field that is zero takes its default, read from the environment where a
 // variable is named. A variable whose value is not a number in range is an error
@@ -118,8 +120,16 @@ WEFT_API int weft_rt_block_on(weft_rt *rt, weft_fn *fn, void *arg);
 //
 // Returns: 0; -ENOMEM; -ECANCELED once weft_rt_stop has begun (then *out is untouched).
 // Context: any thread, task or not. Never parks.
-// Owns:    *out is given back by weft_join (from a task) or weft_detach.
+// Owns:    *out is given back by weft_join or weft_detach.
 WEFT_API WEFT_MUST_CHECK int weft_rt_spawn(weft_rt *rt, weft_task **out, weft_fn *fn, void *arg);
+
+// weft_rt_spawn_with is weft_rt_spawn with options (weft/task.h). On a thread that is
+// not a worker, `o->scope` is one that weft_rt_scope_open has opened for `rt`.
+//
+// Returns: as weft_rt_spawn; -EINVAL: an option out of range.
+// Context: any thread, task or not. Never parks.
+WEFT_API WEFT_MUST_CHECK int weft_rt_spawn_with(weft_rt *rt, weft_task **out, const weft_spawn_opts *o, weft_fn *fn,
+                                                void *arg);
 
 // weft_rt_stop refuses new tasks, cancels every task and waits until all have ended,
 // then ends the threads. May be called again, after a time-out as after success, and by

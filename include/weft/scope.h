@@ -57,13 +57,23 @@ enum {
 // Context: task. Never parks; allowed when the task is cancelled.
 WEFT_API void weft_scope_open(weft_scope *s, int policy);
 
+// weft_rt_scope_open opens a scope on a thread that is not a worker, for tasks of `rt`:
+// the thread starts children by weft_scope_spawn, or weft_rt_spawn_with, and closes the
+// scope by weft_scope_close, which blocks it until they have ended. Its stack is theirs
+// to use until then. The thread itself is not inside: no call of its own fails because
+// the scope is cancelled. Such scopes do not nest: a thread may have any number open,
+// and close them in any order. weft_rt_stop cancels the children, and leaves the scope
+// to be closed, before weft_rt_free.
+// Context: a thread that is not a worker. Never parks.
+WEFT_API void weft_rt_scope_open(weft_rt *rt, weft_scope *s, int policy);
+
 // weft_scope_deadline cancels the scope at `when`, with one timer, however many calls
-// are made inside. It replaces the previous deadline; WEFT_NEVER removes it. A time in
-// the past cancels the scope at once. The deadlines of enclosing scopes stay in force:
+// are made inside. It replaces the previous deadline, whether it is earlier or later;
+// WEFT_NEVER removes it. A time in the past cancels the scope at once; so does the
+// previous deadline if that had come. The deadlines of enclosing scopes stay in force:
 // the earliest one applies.
-// Context: the task that opened the scope, before it closes it. Parks only, and
-//          briefly, if the replaced deadline expires at the same moment; not a
-//          cancellation point.
+// Context: any task, any thread, while the scope is open. Of several callers at the same
+//          time, one is the last. Never parks.
 WEFT_API void weft_scope_deadline(weft_scope *s, weft_time when);
 
 // weft_scope_spawn starts fn(arg) as a child: a task that the scope waits for. A child
@@ -75,7 +85,9 @@ WEFT_API void weft_scope_deadline(weft_scope *s, weft_time when);
 // Returns: 0; -ENOMEM; -ECANCELED once weft_rt_stop has begun. A child for which no
 //          stack can be allocated runs on one in reserve, where its calls fail
 //          (weft_spawn).
-// Context: the task that opened the scope, or any task inside it. Never parks.
+// Context: the task that opened the scope, or any task inside it; for a scope that
+//          weft_rt_scope_open has opened, also any thread, while it is open. Never
+//          parks.
 WEFT_API WEFT_MUST_CHECK int weft_scope_spawn(weft_scope *s, weft_fn *fn, void *arg);
 
 // weft_scope_cancel cancels the scope. It does nothing if the scope is cancelled
@@ -94,9 +106,24 @@ WEFT_API void weft_scope_cancel(weft_scope *s);
 //          if an enclosing scope or the task is cancelled; -ENOMEM in a task that runs
 //          on the reserve stack; else 0.
 // Context: the task that opened it. May park, so the caller may continue on another
-//          thread.
+//          thread. For a scope that weft_rt_scope_open has opened: a thread that is not
+//          a worker; blocks it.
 // Cancel:  is propagated to the children, for which the call still waits.
 WEFT_API int weft_scope_close(weft_scope *s);
+
+// weft_timeout calls fn(arg), in the calling task, inside a scope that is cancelled
+// when `duration` has elapsed: from then on each call in fn that may park fails with
+// -ETIMEDOUT. WEFT_NEVER: no limit. With 0 or less fn is called all the same, and its
+// calls fail.
+//
+//     int err = weft_timeout(WEFT_S(5), fetch, &request);
+//
+// Returns: fn's result; -ETIMEDOUT in place of fn's error if the time had elapsed by
+//          then. A fn that succeeds late has succeeded.
+// Context: task. May park, where fn does. Not a cancellation point itself: in a
+//          cancelled task fn is called, too.
+// Cancel:  fn decides what it leaves behind.
+WEFT_API int weft_timeout(weft_time duration, weft_fn *fn, void *arg);
 
 // weft_shield_begin protects cleanup that must not be interrupted. Cancellation and
 // deadlines of everything around the shield are deferred until weft_shield_end, or

@@ -85,7 +85,7 @@ typedef struct weft_spawn_opts {
     size_t stack_size; // 0: the runtime's; else rounded up to a power of two, 16 KiB to 256 MiB. One that is larger
                        // than the runtime's is allocated when the task is spawned
     bool pinned;       // always runs on the worker that first ran it: for libraries that live on thread-locals
-    weft_scope *scope; // NULL, or an open scope whose child the task becomes (weft/scope.h)
+    weft_scope *scope; // NULL, or an open scope whose child the task becomes (as weft_scope_spawn)
 } weft_spawn_opts;
 
 #ifdef __cplusplus
@@ -103,7 +103,8 @@ WEFT_API WEFT_MUST_CHECK int weft_spawn_with(weft_task **out, const weft_spawn_o
 //
 // Returns: 0; -ECANCELED, -ETIMEDOUT if the calling task was cancelled: then the handle
 //          is still the caller's.
-// Context: task. May park, so the caller may continue on another thread.
+// Context: task. May park, so the caller may continue on another thread. Also a thread
+//          that is not a worker; blocks it.
 // Cancel:  `t` goes on; join or detach it later.
 WEFT_API int weft_join(weft_task *t, int *result);
 

@@ -14,6 +14,7 @@
 
 #include "base/assert.h"
 #include "runtime/state.h"
+#include "runtime/task/foreign.h"
 #include "runtime/wait/scope.h"
 #include "runtime/wait/wait.h"
 
@@ -147,12 +148,26 @@ int weft_spawn_with(weft_task **out, const weft_spawn_opts *o, weft_fn *fn, void
     return wf_task_spawn(wf_weft_task(self)->rt, out, o, home, fn, arg);
 }
 
+WF_NOINLINE static int spawn_from_thread(struct wf_scope *s, weft_fn *fn, void *arg)
+{
+    struct weft_rt *rt = wf_scope_host(s);
+
+    if (!rt)
+        wf_misuse("weft_scope_spawn: outside a task only a scope that weft_rt_scope_open has opened takes children");
+    wf_rt_not_inherited(rt, "weft_scope_spawn");
+    return wf_task_spawn(rt, NULL, NULL, s, fn, arg);
+}
+
 int weft_scope_spawn(weft_scope *scope, weft_fn *fn, void *arg)
 {
-    struct weft_task *self = wf_weft_task(wf_require_task("weft_scope_spawn"));
-    return wf_unlikely(wf_task_starved(&self->core))
-               ? -ENOMEM
-               : wf_task_spawn(self->rt, NULL, NULL, wf_scope_inside(scope), fn, arg);
+    struct wf_scope *s = wf_scope_inside(scope);
+    struct wf_task *self = wf_self();
+
+    if (wf_unlikely(!self))
+        return spawn_from_thread(s, fn, arg);
+    if (wf_unlikely(wf_task_starved(self)))
+        return -ENOMEM;
+    return wf_task_spawn(wf_weft_task(self)->rt, NULL, NULL, s, fn, arg);
 }
 
 // take_handle stops a caller that gives a handle back twice, one after the other or
@@ -165,10 +180,29 @@ static void take_handle(weft_task *t, const char *call)
     wf_store_relaxed(&t->core.handle, HANDLE_GIVEN_BACK); // relaxed: as above
 }
 
+// give_result ends a join: the task has ended.
+static int give_result(weft_task *t, int *result)
+{
+    if (result)
+        *result = (int)t->done.weft_value;
+    wf_sched_task_free(&t->core);
+    return 0;
+}
+
+WF_NOINLINE static int join_on_thread(weft_task *t, int *result)
+{
+    wf_rt_not_inherited(t->rt, "weft_join");
+    take_handle(t, "weft_join");
+    (void)wf_wait_thread(wf_future_cell(&t->done), WEFT_NEVER); // it fails only at a deadline
+    return give_result(t, result);
+}
+
 int weft_join(weft_task *t, int *result)
 {
-    struct wf_task *self = wf_require_task("weft_join");
+    struct wf_task *self = wf_self();
 
+    if (wf_unlikely(!self))
+        return join_on_thread(t, result);
     if (&t->core == self)
         wf_misuse("weft_join: a task cannot join itself");
     take_handle(t, "weft_join");
@@ -179,10 +213,7 @@ int weft_join(weft_task *t, int *result)
         wf_store_relaxed(&t->core.handle, HANDLE_HELD); // relaxed: the caller's again
         return err;
     }
-    if (result)
-        *result = (int)t->done.weft_value;
-    wf_sched_task_free(&t->core);
-    return 0;
+    return give_result(t, result);
 }
 
 static void free_header(void *arg)

@@ -78,7 +78,7 @@ static int resolve_from(const struct wf_cancel_node *level, const struct weft_ta
         if (now < s->shielded_until)
             return 0;
     }
-    return is_cancelled(task);
+    return task ? is_cancelled(task) : 0; // NULL: a thread has opened the outermost scope
 }
 
 int wf_cancel_outside(const struct wf_cancel_node *from, const struct weft_task *task)
@@ -122,14 +122,16 @@ static void tell_children(struct wf_scope *s)
 
 void wf_cancel_scope(struct wf_scope *s, int err)
 {
-    struct wf_task *opener = &s->level.task->core;
+    struct weft_task *opener = s->level.task;
     int whole = 0;
 
     if (!wf_cas_acq_rel(&s->cut, &whole, err)) // [K1]
         return;
-    wf_task_set_cancel_pending(opener);
+    if (opener)
+        wf_task_set_cancel_pending(&opener->core);
     tell_children(s);
-    wf_task_wake(opener);
+    if (opener)
+        wf_task_wake(&opener->core);
 }
 
 // propagate tells the children of the open scopes around which something is cancelled.

@@ -14,7 +14,7 @@ struct wf_task;
 // as a child in another task's scope. Each may cancel it.
 struct wf_cancel_node {
     struct wf_cancel_node *outer; // I: the next one up; NULL: the task was spawned outside any scope
-    struct weft_task *task;       // I: the task of this level
+    struct weft_task *task;       // I: the task of this level; NULL: a thread that is not a worker has opened the scope
     bool is_scope;                // I: a struct wf_scope (runtime/wait/scope.h), else a child's place in one
 };
 
@@ -31,8 +31,8 @@ __attribute__((cold)) int wf_cancel_resolve(struct wf_task *self);
 // ends, and at once if the task is cancelled, unless the wait is `shielded`.
 __attribute__((cold)) void wf_cancel_park(struct wf_task *self, bool shielded, const char *what, intptr_t on);
 
-// wf_cancel_refresh is called when the task has closed a scope, or entered one: it sets
-// or clears the mark.
+// wf_cancel_refresh is called when the task has closed a scope, or has cut one short:
+// it sets or clears the mark.
 void wf_cancel_refresh(struct weft_task *self);
 
 // wf_cancel_scope makes calls inside the scope fail with `err`, and tells its task and

@@ -12,13 +12,27 @@
 // child's last access to the scope. The child that brings `alive` to 0 wakes the
 // opening task through its header, because the scope may be gone by then.
 //
+// A thread has no header. A scope that a thread has opened (weft_rt_scope_open) is
+// closed when the cell `ended` is set, by the child that brings `alive` to 0; setting
+// it is that child's last access ([C1], [C4]). If close itself brings `alive` to 0,
+// there is no such child.
+//
 // The result of close is decided once, by the first compare-and-swap of `outcome`: a
 // child's result that the policy names, a cancel, or the deadline. Its consequences
 // (children that fail because they were cancelled) come too late to decide.
 //
-// The deadline's timer is in the scope, and its waker must not fire after the scope is
-// gone: if the timer has fired when the scope is closed, close waits for the end of
-// expire_scope() ([K3]).
+// The deadline's timer is in the scope. Any thread may move it, under the lock `moving`:
+//
+//        UNARMED <-----------------> ARMED ------------------> FIRED
+//                   move_deadline           move_deadline
+//                                           finds it fired
+//
+// A timer that has fired is never armed again: the deadline has come, and the mover
+// cuts the scope short itself, as expire_scope() is about to. So the one waker there is
+// to wait for is the last one: if the timer has fired when the scope is closed, close
+// waits for the end of expire_scope(), which accesses the scope ([K3]). The movers are
+// over by then: a child's by K2, any other's by the rule that the scope is open.
+// expire_scope() does not take the lock.
 //
 // Edges.
 //   K2  a child's decrement of `alive` (release) -> close finding 0 (acquire): what the
@@ -38,6 +52,8 @@
 #include "runtime/wait/wait.h"
 
 #define DECIDED (UINT64_C(1) << 32)
+
+enum { UNARMED, ARMED, FIRED }; // of wf_scope.timing
 
 // --- Cancelling ----------------------------------------------------------------------
 
@@ -68,51 +84,89 @@ static void time_out(struct wf_scope *s)
 static void expire_scope(void *arg)
 {
     struct wf_scope *s = arg;
-    struct wf_task *opener = &s->level.task->core;
+    struct weft_task *opener = s->level.task;
 
     time_out(s);
     wf_store_release(&s->expired, true); // [K3] from here on the scope may be gone
-    wf_task_wake(opener);
+    if (opener)
+        wf_task_wake(&opener->core);
 }
 
-static void disarm(struct wf_scope *s, struct wf_task *self)
+// await_expiry waits for the end of expire_scope(), for the task `self`, or for a
+// thread (NULL), which has it a few instructions away.
+WF_NOINLINE static void await_expiry(struct wf_scope *s, struct wf_task *self)
 {
-    if (!s->armed)
-        return;
-    s->armed = false;
-    wf_timer_disarm(&s->timer);
-    if (!wf_timer_fired(&s->timer))
-        return;
-    while (!wf_load_acquire(&s->expired)) // [K3]
-        wf_wait_park_shielded(self, "scope deadline", (intptr_t)s);
+    unsigned turns = 0;
+
+    while (!wf_load_acquire(&s->expired)) { // [K3]
+        if (self)
+            wf_wait_park_shielded(self, "scope deadline", (intptr_t)s);
+        else
+            wf_relax(&turns);
+    }
 }
 
-// require_owner aborts if the caller is not the task that opened the scope.
-static struct weft_task *require_owner(struct wf_scope *s, const char *call)
+// disarm takes the timer back, if it is armed.  Returns: false if it has fired.
+static inline bool disarm(struct wf_scope *s)
 {
-    struct weft_task *self = wf_weft_task(wf_require_task(call));
-    if (s->level.task != self)
-        wf_misuse("%s: the scope belongs to another task, or is not open", call);
-    return self;
+    if (s->timing == ARMED) {
+        wf_timer_disarm(&s->timer);
+        s->timing = wf_timer_fired(&s->timer) ? FIRED : UNARMED;
+    }
+    return s->timing != FIRED;
 }
 
+// arm_deadline sets the timer. A task on the reserve stack could not wait for one that
+// fires, and all that it calls fails already.
+static inline void arm_deadline(struct wf_scope *s, weft_time when)
+{
+    const struct weft_task *opener = s->level.task;
+    struct weft_rt *rt = opener ? opener->rt : s->host;
+
+    if (opener && wf_task_starved(&opener->core))
+        return;
+    wf_timer_arm(rt->reactor, wf_sched_worker_index(rt->sched), &s->timer, when, (struct wf_waker){ expire_scope, s });
+    s->timing = ARMED;
+}
+
+// lock_deadline is apart, because a loop would cost every caller some instructions.
+WF_NOINLINE static void lock_deadline(struct wf_scope *s)
+{
+    wf_lock_acquire(&s->moving);
+}
+
+// move_deadline replaces the deadline.  Returns: false if the old one has come.
+static inline bool move_deadline(struct wf_scope *s, weft_time when)
+{
+    if (wf_unlikely(!wf_lock_try(&s->moving)))
+        lock_deadline(s);
+    bool in_time = disarm(s);
+    if (in_time && when != WEFT_NEVER)
+        arm_deadline(s, when);
+    wf_lock_release(&s->moving);
+    return in_time;
+}
+
+// time_out_here is time_out for a caller that expects to be cut short, if it is inside:
+// another thread may have done it, and not have come to the mark of this task.
+WF_NOINLINE static void time_out_here(struct wf_scope *s)
+{
+    struct wf_task *self = wf_self();
+
+    time_out(s);
+    if (self)
+        wf_cancel_refresh(wf_weft_task(self));
+}
+
+// A time in the past leaves the old timer to close.
 void weft_scope_deadline(weft_scope *scope, weft_time when)
 {
     struct wf_scope *s = wf_scope_inside(scope);
-    struct weft_task *self = require_owner(s, "weft_scope_deadline");
 
-    disarm(s, &self->core);
-    if (when == WEFT_NEVER)
-        return;
-    if (when <= wf_now()) {
-        time_out(s);
-        return;
-    }
-    if (wf_task_starved(&self->core)) // all that it calls fails already; and it could not wait for a timer that fires
-        return;
-    wf_store_relaxed(&s->expired, false); // relaxed: the wheel's lock publishes it
-    wf_wait_arm(&self->core, &s->timer, when, (struct wf_waker){ expire_scope, s });
-    s->armed = true;
+    if (wf_unlikely(!s->level.task && !s->host))
+        wf_misuse("weft_scope_deadline: the scope is not open");
+    if (wf_unlikely(when <= wf_now()) || wf_unlikely(!move_deadline(s, when)))
+        time_out_here(s);
 }
 
 // --- Children ------------------------------------------------------------------------
@@ -153,10 +207,14 @@ static void apply_policy(struct wf_scope *s, int result)
 // child_done counts a child out, after which the scope may be gone.
 static void child_done(struct wf_scope *s)
 {
-    struct wf_task *opener = &s->level.task->core;
+    struct weft_task *opener = s->level.task;
 
-    if (wf_fetch_sub_acq_rel(&s->alive, 1u) == 1) // [K2]
-        wf_task_wake(opener);
+    if (wf_fetch_sub_acq_rel(&s->alive, 1u) != 1) // [K2]
+        return;
+    if (wf_likely(opener != NULL))
+        wf_task_wake(&opener->core);
+    else
+        wf_cell_set(&s->ended, 0, false); // [C1] the thread that closes it waits for this
 }
 
 void wf_scope_leave(struct wf_scope *s, struct wf_child *child, int result)
@@ -170,31 +228,52 @@ void wf_scope_leave(struct wf_scope *s, struct wf_child *child, int result)
 
 // --- Opening and closing -------------------------------------------------------------
 
-void weft_scope_open(weft_scope *scope, int policy)
+// begin_scope makes the scope empty, for its opener to fill in where it stands.
+static inline void begin_scope(struct wf_scope *s, int policy, const char *call)
 {
-    struct weft_task *self = wf_weft_task(wf_require_task("weft_scope_open"));
-    struct wf_scope *s = wf_scope_inside(scope);
-
     if (policy < WEFT_SCOPE_FAIL_FAST || policy > WEFT_SCOPE_RACE)
-        wf_misuse("weft_scope_open: there is no policy %d", policy);
-    if (self->life.inner == &s->level)
-        wf_misuse("weft_scope_open: the scope is open already, or one that lay in its place was never closed");
-    s->level = (struct wf_cancel_node){ .outer = self->life.inner, .task = self, .is_scope = true };
+        wf_misuse("%s: there is no policy %d", call, policy);
     s->policy = policy;
-    s->shields_before = self->core.shields;
-    s->shielded_until = self->core.shields > 0 ? self->life.shielded_until : INT64_MIN;
-    s->propagated = s->armed = false;
-    wf_store_relaxed(&s->cut, 0); // relaxed: the scope is not shared yet
-    wf_store_relaxed(&s->first_error, 0);
-    wf_store_relaxed(&s->outcome, (uint64_t)0); // relaxed: as above
-    wf_store_relaxed(&s->alive, 1u);
+    s->propagated = false;
+    s->timing = UNARMED;
+    wf_lock_init(&s->moving);
+    wf_store_relaxed(&s->expired, false); // relaxed: the scope is not shared yet
+    wf_store_relaxed(&s->cut, 0);
+    wf_store_relaxed(&s->first_error, 0); // relaxed: as above
+    wf_store_relaxed(&s->outcome, (uint64_t)0);
+    wf_store_relaxed(&s->alive, 1u); // relaxed: as above
     for (unsigned i = 0; i < WF_SCOPE_SHARDS; i++) {
         wf_lock_init(&s->shards[i].lock);
         wf_list_init(&s->shards[i].fresh);
         wf_list_init(&s->shards[i].told);
     }
+}
+
+void weft_scope_open(weft_scope *scope, int policy)
+{
+    struct weft_task *self = wf_weft_task(wf_require_task("weft_scope_open"));
+    struct wf_scope *s = wf_scope_inside(scope);
+
+    if (self->life.inner == &s->level)
+        wf_misuse("weft_scope_open: the scope is open already, or one that lay in its place was never closed");
+    begin_scope(s, policy, "weft_scope_open");
+    s->level = (struct wf_cancel_node){ .outer = self->life.inner, .task = self, .is_scope = true };
+    s->shields_before = self->core.shields;
+    s->shielded_until = self->core.shields > 0 ? self->life.shielded_until : INT64_MIN;
+    s->host = NULL;
     self->life.inner = &s->level;
     self->core.shields = 0;
+}
+
+void wf_scope_open_host(struct wf_scope *s, struct weft_rt *rt, int policy, int (*close)(struct wf_scope *))
+{
+    begin_scope(s, policy, "weft_rt_scope_open");
+    s->level = (struct wf_cancel_node){ .outer = NULL, .task = NULL, .is_scope = true };
+    s->shields_before = 0;
+    s->shielded_until = INT64_MIN;
+    s->host = rt;
+    s->close = close;
+    wf_cell_init(&s->ended);
 }
 
 // leave_scope restores the task's innermost level from before the scope was opened.
@@ -203,12 +282,13 @@ static void leave_scope(struct wf_scope *s, struct weft_task *self)
     self->life.inner = s->level.outer;
     self->life.shielded_until = s->shielded_until;
     self->core.shields = s->shields_before;
-    s->level.task = NULL; // for require_owner(), if the scope is closed again
+    s->level.task = NULL; // if the scope is closed again
     if (wf_unlikely(wf_task_cancel_pending(&self->core)))
         wf_cancel_refresh(self);
 }
 
 // close_result is the result of close. Called while the task is still inside the scope.
+// A thread has no task, and is cancelled by nothing around.
 static int close_result(struct wf_scope *s, struct weft_task *self)
 {
     uint64_t outcome = wf_load_acquire(&s->outcome); // [K4]
@@ -216,16 +296,43 @@ static int close_result(struct wf_scope *s, struct weft_task *self)
 
     if (outcome)
         return (int)(uint32_t)outcome;
-    if (err)
+    if (err || !self)
         return err;
     return wf_task_cancel_pending(&self->core) ? wf_cancel_outside(&s->level, self) : 0;
+}
+
+bool wf_scope_leave_host(struct wf_scope *s)
+{
+    return wf_fetch_sub_acq_rel(&s->alive, 1u) != 1; // [K2]
+}
+
+int wf_scope_close_host(struct wf_scope *s)
+{
+    if (!disarm(s))
+        await_expiry(s, NULL);
+    s->host = NULL; // if the scope is closed again
+    return close_result(s, NULL);
+}
+
+// close_elsewhere is weft_scope_close by a caller that is not the task that has opened
+// the scope.
+WF_NOINLINE static int close_elsewhere(struct wf_scope *s)
+{
+    if (wf_self())
+        wf_misuse(wf_scope_host(s) ? "weft_scope_close: a task must not close a thread's scope, which blocks its thread"
+                                   : "weft_scope_close: the scope belongs to another task, or is not open");
+    if (!wf_scope_host(s))
+        wf_refuse_no_task("weft_scope_close");
+    return s->close(s);
 }
 
 int weft_scope_close(weft_scope *scope)
 {
     struct wf_scope *s = wf_scope_inside(scope);
-    struct weft_task *self = require_owner(s, "weft_scope_close");
+    struct weft_task *self = wf_weft_task(wf_self());
 
+    if (wf_unlikely(!self || s->level.task != self))
+        return close_elsewhere(s);
     if (self->life.inner != &s->level)
         wf_misuse("weft_scope_close: a scope that was opened inside it is still open");
     if (self->core.shields > 0)
@@ -233,7 +340,8 @@ int weft_scope_close(weft_scope *scope)
     wf_fetch_sub_acq_rel(&s->alive, 1u);   // [K2]
     while (wf_load_acquire(&s->alive) > 0) // [K2]
         wf_wait_park_shielded(&self->core, "scope", (intptr_t)s);
-    disarm(s, &self->core);
+    if (wf_unlikely(!disarm(s)))
+        await_expiry(s, &self->core);
     int result = close_result(s, self);
     leave_scope(s, self);
     return result;

@@ -21,21 +21,25 @@ struct wf_shard {
     char apart[WF_CACHE_LINE - 2 * sizeof(struct wf_list) - sizeof(struct wf_lock)];
 };
 
-// I: fixed by weft_scope_open; T: the task that opened it; A: atomic; L: under the
-// shard's lock
+// I: fixed by weft_scope_open; T: the task that opened it; A: atomic; D: under `moving`
+// until it is closed
 struct wf_scope {
-    struct wf_cancel_node level; // I: first: where the task was when it opened the scope
-    int policy;                  // I
-    uint8_t shields_before;      // I: the task's, when it opened the scope,
-    int64_t shielded_until;      // I: and until when they defer cancels from around the scope
-    bool propagated;             // T: something around it is cancelled, and the children were told
-    bool armed;                  // T: the timer is armed
-    _Atomic bool expired;        // A: [K3] the timer has fired, and expire() is done with the scope
-    _Atomic int cut;             // A: [K1] 0, or the error with which calls inside fail
-    _Atomic int first_error;     // A: of a child, for a race
-    _Atomic uint64_t outcome;    // A: 0, or DECIDED | what close returns
-    _Atomic uint32_t alive;      // A: [K2] children that have not ended, and 1 until it is closed
-    struct wf_timer timer;       // T, and the reactor while it is armed
+    struct wf_cancel_node level;     // I: first: where the task was when it opened the scope; a thread's: no task
+    int policy;                      // I
+    uint8_t shields_before;          // I: the task's, when it opened the scope,
+    int64_t shielded_until;          // I: and until when they defer cancels from around the scope
+    bool propagated;                 // T: something around it is cancelled, and the children were told
+    uint8_t timing;                  // D: of scope.c: whether the timer is armed, or has fired
+    struct wf_lock moving;           // of those that move the deadline
+    _Atomic bool expired;            // A: [K3] the timer has fired, and expire_scope() is done with the scope
+    _Atomic int cut;                 // A: [K1] 0, or the error with which calls inside fail
+    _Atomic int first_error;         // A: of a child, for a race
+    _Atomic uint64_t outcome;        // A: 0, or DECIDED | what close returns
+    _Atomic uint32_t alive;          // A: [K2] children that have not ended, and 1 until it is closed
+    struct wf_timer timer;           // D, and the reactor's while it is armed
+    struct weft_rt *host;            // I: of a thread's scope: the runtime of its children; NULL: a task has opened it
+    int (*close)(struct wf_scope *); // I: of a thread's scope: weft_scope_close of it
+    struct wf_cell ended;            // A: of a thread's scope: the last child has ended
     struct wf_shard shards[WF_SCOPE_SHARDS];
 };
 
@@ -62,6 +66,21 @@ struct wf_child {
 // children; wf_scope_leave ends that, after which the scope may be gone.
 void wf_scope_enter(struct wf_scope *s, struct wf_child *child, struct weft_task *task);
 void wf_scope_leave(struct wf_scope *s, struct wf_child *child, int result);
+
+// wf_scope_host is the runtime of a scope that a thread has opened; NULL: a task has
+// opened it, or it is not open.
+static inline struct weft_rt *wf_scope_host(const struct wf_scope *s)
+{
+    return s->level.task ? NULL : s->host;
+}
+
+// The parts of runtime/task/host.c's calls. wf_scope_open_host opens a scope for a
+// thread, which weft_scope_close closes by `close`. wf_scope_leave_host counts the
+// thread out; true: children are left, await `ended`. wf_scope_close_host is the rest
+// of closing it.
+void wf_scope_open_host(struct wf_scope *s, struct weft_rt *rt, int policy, int (*close)(struct wf_scope *));
+bool wf_scope_leave_host(struct wf_scope *s);
+int wf_scope_close_host(struct wf_scope *s);
 
 // wf_scope_child_add counts a child that is about to be submitted.
 void wf_scope_child_add(struct wf_scope *s);

@@ -116,6 +116,12 @@ static void await_failing_left(struct cancel_case *c, int result)
     assert_int_equal(weft_await(&gate, NULL), -EIO);
 }
 
+static int timeout_call(struct cancel_case *c)
+{
+    (void)c;
+    return weft_timeout(WEFT_S(3600), pass_gate, NULL);
+}
+
 // --- yield ---------------------------------------------------------------------------
 
 static void yield_set_up(struct cancel_case *c)
@@ -330,6 +336,7 @@ static const struct cancel_row rows[] = {
     { "weft_await_until", .call = await_until_call, AWAIT },
     { "weft_await: one that fails", .what = "future", .set_up = close_gate, .call = await_failing_call,
       .complete = fail_gate, .left = await_failing_left, .at_once = true },
+    { "weft_timeout", .call = timeout_call, AWAIT },
     { "weft_yield", .set_up = yield_set_up, .call = yield_call, .complete = yield_complete, .left = yield_left },
     { "weft_sleep", .call = sleep_call, SLEEP },
     { "weft_sleep_until", .call = sleep_until_call, SLEEP },

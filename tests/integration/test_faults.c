@@ -397,6 +397,12 @@ static int spawn_in_vain(void *arg)
     weft_scope s;
 
     feed();
+static int yields(void *arg)
+{
+    (void)arg;
+    return weft_yield();
+}
+
     for (int policy = WEFT_SCOPE_FAIL_FAST; policy <= WEFT_SCOPE_RACE; policy++) {
         weft_scope_open(&s, policy);
         weft_scope_deadline(&s, weft_after(WEFT_S(3600)));
@@ -427,6 +433,9 @@ static int let_spawn(void *arg)
 {
     for (int i = 0; i < 100; i++)
         assert_int_equal(join(spawn_starved(NULL, spawn_in_vain, arg)), 0);
+    opts.scope = NULL;
+    assert_int_equal(weft_rt_spawn_with(weft_rt_current(), &t, &opts, nothing, NULL), -ENOMEM);
+    assert_int_equal(weft_timeout(WEFT_S(3600), yields, NULL), -ENOMEM);
     return 0;
 }
 
@@ -455,12 +464,6 @@ static void detached_tasks_without_stacks_leave_nothing(void **state)
         free_runtime(rt);
     }
     assert_true(made > 0);
-}
-
-static int yields(void *arg)
-{
-    (void)arg;
-    return weft_yield();
 }
 
 static void block_on_reports_that_there_is_no_memory(void **state)

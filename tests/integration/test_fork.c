@@ -100,6 +100,26 @@ static void spawns_into(weft_rt *rt)
     _exit(weft_rt_spawn(rt, NULL, nothing, NULL) ? 1 : 2);
 }
 
+static void spawns_into_with(weft_rt *rt)
+{
+    _exit(weft_rt_spawn_with(rt, NULL, NULL, nothing, NULL) ? 1 : 2);
+}
+
+static weft_task *forking; // the task
+
+static void joins(weft_rt *rt)
+{
+    (void)rt;
+    _exit(weft_join(forking, NULL) ? 1 : 2);
+}
+
+static void opens_a_scope(weft_rt *rt)
+{
+    weft_scope s;
+    weft_rt_scope_open(rt, &s, WEFT_SCOPE_FAIL_FAST);
+    _exit(1);
+}
+
 static void blocks_on(weft_rt *rt)
 {
     _exit(weft_rt_block_on(rt, nothing, NULL) ? 1 : 2);
@@ -137,6 +157,9 @@ static const struct way ways[] = {
     { awaits, 0, "weft: outside a task: weft_await may only be called by a task (nor in a child of fork)\n" },
     { spawns, 0, "weft_spawn may only be called by a task" },
     { spawns_into, 0, "weft_rt_spawn: the runtime's threads are in the parent process" },
+    { spawns_into_with, 0, "weft_rt_spawn_with: the runtime's threads are in the parent process" },
+    { joins, 0, "weft_join: the runtime's threads are in the parent process" },
+    { opens_a_scope, 0, "weft_rt_scope_open: the runtime's threads are in the parent process" },
     { blocks_on, 0, "weft_rt_block_on: the runtime's threads are in the parent process" },
     { stops, 0, "weft_rt_stop: the runtime's threads are in the parent process" },
     { frees, 0, "weft_rt_free: a task's child of fork stands on the task's stack" },
@@ -154,6 +177,7 @@ static int fork_here(void *arg)
     struct forked *f = arg;
     weft_rt *rt = weft_rt_current();
 
+    forking = weft_self();
     f->pid = fork();
     if (f->pid != 0)
         return 0;

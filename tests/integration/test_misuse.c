@@ -597,27 +597,6 @@ static void a_task_of_a_test_run_cannot_end_the_run_by_ending_its_thread(void **
     child_expect_said(&c, "under seed");
 }
 
-static void join_outside(void *arg)
-{
-    weft_task *t;
-    weft_rt *rt;
-    (void)arg;
-
-    assert_int_equal(weft_rt_new(&rt, NULL), 0);
-    assert_int_equal(weft_rt_spawn(rt, &t, nothing, NULL), 0);
-    weft_join(t, NULL);
-}
-
-static void joining_outside_a_task_stops(void **state)
-{
-    static const struct misuse m = { NULL, { "weft_join", "only be called by a task" } };
-    struct child c;
-    (void)state;
-
-    child_run(&c, join_outside, NULL);
-    expect_sentence(&c, "weft: outside a task: ", &m);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -625,7 +604,6 @@ int main(void)
         left_test(a_task_that_ends_its_thread_is_named),
         left_test(a_task_without_a_name_is_named_by_its_number),
         left_test(parking_outside_a_task_stops),
-        left_test(joining_outside_a_task_stops),
         left_test(misuse_by_a_job_names_its_task_and_the_rule),
         left_test(a_task_of_a_test_run_cannot_end_the_run_by_ending_its_thread),
     };

@@ -434,6 +434,73 @@ TEST(a_deadline_in_the_past_polls_nothing)
     return 0;
 }
 
+// Once it has been moved, a deadline does not strike: not even if its timer has fired at
+// the same time, on another thread. There, other timers that fire with it give the
+// mover time to come in between.
+struct crossing {
+    weft_scope scope;
+    weft_time due;
+    weft_time when; // the move
+    int movers;     // 1 or 2: two move against each other, one has a worker beside it that sees to the timers
+    _Atomic unsigned asleep;
+};
+
+enum { ALSO_DUE = 60 };
+
+static int sleep_until_due(void *arg)
+{
+    struct crossing *c = arg;
+
+    wf_fetch_add_relaxed(&c->asleep, 1u); // relaxed: a hint
+    return weft_sleep_until(c->due);
+}
+
+static int move_away(void *arg)
+{
+    struct crossing *c = arg;
+
+    while (weft_now() < c->when && !weft_cancelled())
+        ;
+    weft_scope_deadline(&c->scope, weft_after(WEFT_S(3600)));
+    bool cut = weft_cancelled();
+    assert_int_equal(weft_sleep(WEFT_US(30)), cut ? -ETIMEDOUT : 0);
+    return cut;
+}
+
+static int cross(struct crossing *c, int movers, weft_time later)
+{
+    weft_scope around;
+
+    *c = (struct crossing){ .due = weft_after(WEFT_MS(1)), .movers = movers };
+    c->when = c->due + later;
+    weft_scope_open(&around, WEFT_SCOPE_FAIL_FAST);
+    for (unsigned i = 0; i < ALSO_DUE; i++)
+        assert_int_equal(weft_scope_spawn(&around, sleep_until_due, c), 0);
+    while (wf_load_relaxed(&c->asleep) < ALSO_DUE) // relaxed: a hint
+        weft_yield();
+    weft_scope_open(&c->scope, WEFT_SCOPE_COLLECT);
+    weft_scope_deadline(&c->scope, c->due);
+    for (int k = 0; k < c->movers; k++)
+        assert_int_equal(weft_scope_spawn(&c->scope, move_away, c), 0);
+    int result = weft_scope_close(&c->scope);
+    assert_true(result == 0 || result == -ETIMEDOUT);
+    assert_int_equal(weft_scope_close(&around), 0);
+    return result;
+}
+
+TEST(a_deadline_that_was_moved_does_not_strike)
+{
+    struct wf_test_rand r = wf_test_rand(7);
+    unsigned cut = 0, rounds = wf_test_rounds(500);
+    static struct crossing c;
+    (void)arg;
+
+    for (unsigned i = 0; i < rounds; i++)
+        cut += cross(&c, i % 8 ? 1 : 2, WEFT_US((int)wf_test_below(&r, 60) - 10)) == -ETIMEDOUT;
+    print_message("%u of %u struck\n", cut, rounds);
+    return 0;
+}
+
 TEST(a_deadline_that_does_not_come_does_nothing)
 {
     weft_scope s;
@@ -726,6 +793,7 @@ int main(void)
         left_test(a_cancelled_task_may_open_scopes),
         left_test(a_deadline_times_out_every_call),
         left_test(a_deadline_in_the_past_polls_nothing),
+        left_test(a_deadline_that_was_moved_does_not_strike),
         left_test(a_deadline_that_does_not_come_does_nothing),
         left_test(deadlines_race_with_close),
         left_test(the_nearest_deadline_wins),

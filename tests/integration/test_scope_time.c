@@ -160,6 +160,142 @@ static void a_deadline_ends_the_scope_on_time(void **state)
     run_seeds(SEEDS, before_the_deadline, NULL);
 }
 
+// --- a deadline that moves -----------------------------------------------------------
+
+// A scope whose deadline its children move; `due` says when it is. They move it at
+// whole milliseconds, and it lies between two of these, so the two never coincide.
+struct moving {
+    weft_scope scope;
+    weft_time due;
+    weft_time last; // the end of the child that ends last
+};
+
+static void move(struct moving *m)
+{
+    weft_time now = weft_now(), when = now + lot(12) - WEFT_S(2) + WEFT_US(500);
+
+    if (weft_test_below(6) == 0)
+        when = WEFT_NEVER;
+    m->due = when < now ? now : when;
+    weft_scope_deadline(&m->scope, when);
+    assert_int_equal(weft_cancelled(), m->due == now);
+}
+
+static int move_and_sleep(void *arg)
+{
+    struct moving *m = arg;
+    int err = 0;
+
+    for (unsigned i = weft_test_below(5); i > 0 && !err; i--) {
+        err = weft_sleep(WEFT_MS(weft_test_below(6000)));
+        if (!err)
+            move(m);
+        err = weft_cancelled() ? weft_yield() : err;
+    }
+    if (err == -ETIMEDOUT)
+        assert_int_equal(weft_now(), m->due);
+    m->last = weft_now();
+    return err;
+}
+
+static int move_together(void *arg)
+{
+    struct moving m = { .due = WEFT_NEVER };
+    (void)arg;
+
+    weft_scope_open(&m.scope, WEFT_SCOPE_FAIL_FAST);
+    if (weft_test_below(2))
+        move(&m);
+    for (int i = 0; i < CHILDREN; i++)
+        assert_int_equal(weft_scope_spawn(&m.scope, move_and_sleep, &m), 0);
+    int result = weft_scope_close(&m.scope);
+    assert_int_equal(result, m.due <= weft_now() ? -ETIMEDOUT : 0);
+    assert_int_equal(weft_now(), m.last);
+    return weft_yield();
+}
+
+static void children_move_the_deadline(void **state)
+{
+    (void)state;
+    run_seeds(SEEDS, move_together, NULL);
+}
+
+// --- a call with a time-out ----------------------------------------------------------
+
+struct slow {
+    weft_time sleep;
+    int result;
+    bool shielded; // sleeps on
+    int error;     // what the sleep said
+};
+
+static int be_slow(void *arg)
+{
+    struct slow *s = arg;
+
+    if (s->shielded)
+        weft_shield_begin(WEFT_NEVER);
+    s->error = weft_sleep(s->sleep);
+    if (s->shielded)
+        weft_shield_end();
+    return s->error < 0 && s->result >= 0 ? s->error : s->result;
+}
+
+static int time_a_call(void *arg)
+{
+    struct slow s = { lot(8), weft_test_below(3) ? 7 : -EIO, weft_test_below(3) == 0, 0 };
+    weft_time most = lot(8) + WEFT_MS(1), from = weft_now();
+    (void)arg;
+
+    int result = weft_timeout(most, be_slow, &s);
+    bool late = s.sleep > most;
+    assert_int_equal(s.error, late && !s.shielded ? -ETIMEDOUT : 0);
+    if (late && (s.result < 0 || !s.shielded))
+        assert_int_equal(result, -ETIMEDOUT); // whatever fn made of it
+    else
+        assert_int_equal(result, s.result); // a success is one, however late
+    assert_int_equal(weft_now() - from, late && !s.shielded ? most : s.sleep);
+    assert_false(weft_cancelled());
+    return 0;
+}
+
+static void a_call_ends_when_its_time_is_over(void **state)
+{
+    (void)state;
+    run_seeds(SEEDS, time_a_call, NULL);
+}
+
+static int time_inside(void *arg)
+{
+    struct slow s = { WEFT_S(10), 0, false, 0 };
+
+    assert_int_equal(weft_timeout(*(weft_time *)arg, be_slow, &s), -ETIMEDOUT);
+    return weft_yield();
+}
+
+static int time_in_time(void *arg)
+{
+    weft_time inner = lot(8), outer = lot(8) + WEFT_MS(1), from = weft_now();
+    struct slow s = { WEFT_S(1), 3, false, 0 };
+    (void)arg;
+
+    assert_int_equal(weft_timeout(outer, time_inside, &inner), inner < outer ? 0 : -ETIMEDOUT);
+    assert_int_equal(weft_now() - from, inner < outer ? inner : outer);
+    assert_int_equal(weft_timeout(WEFT_NEVER, be_slow, &s), 3);
+    assert_int_equal(weft_timeout(0, be_slow, &s), -ETIMEDOUT);
+    assert_int_equal(weft_timeout(-1, be_slow, &s), -ETIMEDOUT);
+    weft_task_cancel(weft_self());
+    assert_int_equal(weft_timeout(WEFT_S(1), be_slow, &s), -ECANCELED);
+    assert_int_equal(weft_timeout(0, be_slow, &s), -ETIMEDOUT); // the innermost decides
+    return 0;
+}
+
+static void calls_with_time_outs_nest(void **state)
+{
+    (void)state;
+    run_seeds(SEEDS, time_in_time, NULL);
+}
+
 // --- nested --------------------------------------------------------------------------
 
 // nest opens scopes inside each other, with random deadlines, and sleeps in the
@@ -297,10 +433,11 @@ static void nobody_outlives_his_scope(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        left_test(a_failure_ends_the_scope_at_once), left_test(a_race_ends_with_its_winner),
-        left_test(collect_waits_for_the_last),       left_test(a_deadline_ends_the_scope_on_time),
-        left_test(the_nearest_deadline_wins),        left_test(a_grace_ends_on_time),
-        left_test(nobody_outlives_his_scope),
+        left_test(a_failure_ends_the_scope_at_once),  left_test(a_race_ends_with_its_winner),
+        left_test(collect_waits_for_the_last),        left_test(a_deadline_ends_the_scope_on_time),
+        left_test(the_nearest_deadline_wins),         left_test(a_grace_ends_on_time),
+        left_test(nobody_outlives_his_scope),         left_test(children_move_the_deadline),
+        left_test(a_call_ends_when_its_time_is_over), left_test(calls_with_time_outs_nest),
     };
     return wf_test_run(tests);
 }
