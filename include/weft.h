@@ -7,6 +7,7 @@
 #include <weft/blocking.h>
 #include <weft/broadcast.h>
 #include <weft/chan.h>
+#include <weft/drain.h>
 #include <weft/error.h>
 #include <weft/file.h>
 #include <weft/future.h>

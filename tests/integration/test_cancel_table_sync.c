@@ -503,6 +503,42 @@ static void latch_left(struct cancel_case *c, int result)
     weft_latch_destroy(&latch);
 }
 
+// --- drain ---------------------------------------------------------------------------
+
+static weft_drain drain;
+
+static void drain_set_up(struct cancel_case *c)
+{
+    (void)c;
+    weft_drain_init(&drain);
+    assert_int_equal(weft_drain_enter(&drain), 0);
+}
+
+static int drain_call(struct cancel_case *c)
+{
+    (void)c;
+    return weft_drain_begin(&drain, WEFT_NEVER);
+}
+
+static void drain_complete(struct cancel_case *c)
+{
+    (void)c;
+    weft_drain_leave(&drain);
+}
+
+// A call that was cut short while it waited has begun the draining; one that came too
+// late has done nothing.
+static void drain_left(struct cancel_case *c, int result)
+{
+    if (cancel_comes_first(c)) {
+        assert_int_equal(weft_drain_enter(&drain), 0);
+        weft_drain_leave(&drain);
+    } else if (result == 0 || c->mode != RACING) {
+        assert_int_equal(weft_drain_enter(&drain), -ESHUTDOWN);
+    }
+    assert_int_equal(weft_drain_begin(&drain, weft_now()), 0);
+}
+
 // --- the table -----------------------------------------------------------------------
 
 // clang-format off
@@ -528,6 +564,8 @@ static const struct cancel_row rows[] = {
       .complete = event_complete, .left = event_left, .at_once = true },
     { "weft_latch_wait", .what = "latch", .set_up = latch_set_up, .call = latch_call, .follow = latch_follow,
       .complete = latch_complete, .left = latch_left, .at_once = true },
+    { "weft_drain_begin", .what = "drain", .set_up = drain_set_up, .call = drain_call, .complete = drain_complete,
+      .left = drain_left, .at_once = true },
 };
 // clang-format on
 
