@@ -90,6 +90,23 @@ WEFT_API bool weft_chan_closed(const weft_chan *c);
 // Context: any thread. Never parks.
 WEFT_API size_t weft_chan_len(const weft_chan *c);
 
+// weft_chan_fd is a descriptor for a loop of the program's own, which waits in poll(2),
+// epoll or the like: it polls as readable (POLLIN) while the channel holds a message, or
+// is closed. So the loop takes messages by weft_chan_try_recv until that returns
+// -EAGAIN, or one at a time. On a rendezvous it is readable while a sender waits. If
+// other threads use the channel at the same time, readable is a hint: another receiver
+// may be faster. A message that is sent while none is left makes it readable before the
+// send returns, if no other call is under way, and shortly after that in any case.
+//
+// A channel for which this was never called pays nothing for it; on the others a send
+// that ends an emptiness, and a receive that begins one, make a system call each.
+//
+// Returns: the descriptor, the same one each time; -ENOMEM, -EMFILE, -ENFILE.
+// Context: any thread, also outside a runtime. Never parks.
+// Owns:    the channel, which closes it with its last reference. The caller only waits
+//          for it: it does not read, write or close it.
+WEFT_API int weft_chan_fd(weft_chan *c);
+
 WEFT_END_DECLS
 
 #endif
