@@ -62,6 +62,15 @@ WEFT_API void weft_mutex_destroy(weft_mutex *m);
 // misuse.
 WEFT_API WEFT_MUST_CHECK int weft_mutex_lock(weft_mutex *m);
 
+// weft_mutex_lock_shielded takes the mutex, however long that takes: the call cannot
+// fail, also in a task that is cancelled, or whose deadline has passed. It is for short
+// critical sections in which no holder calls anything that may park; where a holder
+// may, weft_mutex_lock lets a cancelled task go. In a task on the reserve stack
+// (weft_spawn) it keeps its worker's thread until the mutex is free.
+// Context: task. May wait, so the caller may continue on another thread. Not a
+//          cancellation point.
+WEFT_API void weft_mutex_lock_shielded(weft_mutex *m);
+
 // weft_mutex_try_lock takes the mutex if it is free, even if tasks wait for it.
 // Returns: 0; -EBUSY.
 // Context: task. Never parks.
@@ -90,6 +99,10 @@ WEFT_API void weft_rwlock_destroy(weft_rwlock *l);
 
 WEFT_API WEFT_MUST_CHECK int weft_rwlock_read_lock(weft_rwlock *l);
 WEFT_API WEFT_MUST_CHECK int weft_rwlock_write_lock(weft_rwlock *l);
+
+// The two shielded calls cannot fail, as weft_mutex_lock_shielded.
+WEFT_API void weft_rwlock_read_lock_shielded(weft_rwlock *l);
+WEFT_API void weft_rwlock_write_lock_shielded(weft_rwlock *l);
 
 // The two try_ calls take the lock if no holder and no waiter is in the way.
 // Returns: 0; -EBUSY.

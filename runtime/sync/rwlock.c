@@ -140,8 +140,9 @@ static void admit(struct wf_rwlock *l)
     wf_queue_grant(&taken, 0);
 }
 
-static WF_NOINLINE int lock_rwlock_slowly(struct wf_rwlock *l, struct wf_task *self, bool writes)
+static WF_NOINLINE int lock_rwlock_slowly(struct wf_rwlock *l, struct wf_task *self, bool writes, bool shielded)
 {
+    const char *what = writes ? "write lock" : "read lock";
     struct claimant c = { .writes = writes };
 
     // relaxed: only `self` writes itself there
@@ -150,7 +151,8 @@ static WF_NOINLINE int lock_rwlock_slowly(struct wf_rwlock *l, struct wf_task *s
     wf_waiter_init(&c.waiter, self);
     if (enter_rwlock(l, &c))
         return 0;
-    int err = wf_queue_wait(&l->queue, &c.waiter, writes ? "write lock" : "read lock", l);
+    int err =
+        shielded ? wf_waiter_wait_shielded(&c.waiter, what, (intptr_t)l) : wf_queue_wait(&l->queue, &c.waiter, what, l);
     if (err < 0)
         admit(l);
     return err;
@@ -164,7 +166,31 @@ static inline int lock_as(weft_rwlock *l, bool writes, const char *call)
     if (wf_unlikely(err))
         return err;
     wf_budget_consume(self);
-    return wf_likely(try_lock(rwlock_of(l), self, writes)) ? 0 : lock_rwlock_slowly(rwlock_of(l), self, writes);
+    return wf_likely(try_lock(rwlock_of(l), self, writes)) ? 0 : lock_rwlock_slowly(rwlock_of(l), self, writes, false);
+}
+
+// lock_starved is for a task on the reserve stack, which cannot park: it keeps its
+// thread until the holders, which are on other ones, have unlocked.
+static WF_NOINLINE void lock_starved(struct wf_rwlock *l, struct wf_task *self, bool writes)
+{
+    unsigned turns = 0;
+
+    while (!try_lock(l, self, writes))
+        wf_relax(&turns);
+}
+
+static void lock_shielded(weft_rwlock *l, bool writes, const char *call)
+{
+    struct wf_task *self = wf_require_task(call);
+
+    (void)wf_check_cancel(self); // in a test run others may run first here, as in lock_as
+    if (wf_unlikely(wf_task_starved(self))) {
+        lock_starved(rwlock_of(l), self, writes);
+        return;
+    }
+    wf_budget_consume(self);
+    if (!try_lock(rwlock_of(l), self, writes))
+        (void)lock_rwlock_slowly(rwlock_of(l), self, writes, true);
 }
 
 int weft_rwlock_read_lock(weft_rwlock *l)
@@ -175,6 +201,16 @@ int weft_rwlock_read_lock(weft_rwlock *l)
 int weft_rwlock_write_lock(weft_rwlock *l)
 {
     return lock_as(l, true, "weft_rwlock_write_lock");
+}
+
+void weft_rwlock_read_lock_shielded(weft_rwlock *l)
+{
+    lock_shielded(l, false, "weft_rwlock_read_lock_shielded");
+}
+
+void weft_rwlock_write_lock_shielded(weft_rwlock *l)
+{
+    lock_shielded(l, true, "weft_rwlock_write_lock_shielded");
 }
 
 int weft_rwlock_try_read_lock(weft_rwlock *l)

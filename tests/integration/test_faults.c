@@ -327,6 +327,7 @@ static void destroy(void *arg)
 struct belongings {
     int pair[2];
     weft_mutex mutex;
+    weft_rwlock rwlock;
     weft_chan *chan;
     weft_future done;
     char *memory;
@@ -344,8 +345,10 @@ static int give_back(void *arg)
     assert_int_equal(weft_blocking(nothing, NULL), -ENOMEM);
     weft_shield_end();
     assert_int_equal(weft_local_set(value, malloc(1)), 0);
-    assert_int_equal(weft_mutex_try_lock(&b->mutex), 0);
+    weft_mutex_lock_shielded(&b->mutex); // however long the holder takes, on another thread
     weft_mutex_unlock(&b->mutex);
+    weft_rwlock_write_lock_shielded(&b->rwlock);
+    weft_rwlock_write_unlock(&b->rwlock);
     assert_int_equal(weft_chan_try_send(b->chan, &n), 0);
     weft_chan_close(b->chan);
     weft_chan_unref(b->chan);
@@ -356,7 +359,9 @@ static int give_back(void *arg)
 
 static int lend(void *arg)
 {
-    struct belongings b = { .mutex = WEFT_MUTEX_INIT, .done = WEFT_FUTURE_INIT, .memory = malloc(100) };
+    struct belongings b = {
+        .mutex = WEFT_MUTEX_INIT, .rwlock = WEFT_RWLOCK_INIT, .done = WEFT_FUTURE_INIT, .memory = malloc(100)
+    };
     char byte;
     int n = 0;
     (void)arg;
@@ -366,8 +371,12 @@ static int lend(void *arg)
     assert_int_equal(weft_chan_new(&b.chan, sizeof(int), 1), 0);
     weft_chan_ref(b.chan);
     assert_int_equal(weft_mutex_lock(&b.mutex), 0);
+    assert_int_equal(weft_rwlock_read_lock(&b.rwlock), 0);
     weft_task *t = spawn_starved(NULL, give_back, &b);
     weft_mutex_unlock(&b.mutex);
+    for (volatile int i = 0; i < 100000; i++) // time for the other one to wait for this lock
+        ;
+    weft_rwlock_read_unlock(&b.rwlock);
     assert_int_equal(weft_await(&b.done, NULL), 0);
     assert_int_equal(join(t), 0);
     assert_int_equal(destroyed, 1);
@@ -388,6 +397,12 @@ static void who_cannot_park_can_give_back_what_it_has(void **state)
     assert_int_equal(run_tasks(lend, NULL), 0);
 }
 
+static int yields(void *arg)
+{
+    (void)arg;
+    return weft_yield();
+}
+
 // A body as any: it opens scopes, with and without a deadline, spawns into them, and
 // closes them. Nothing of what lies on its stack is in use once it has ended.
 static int spawn_in_vain(void *arg)
@@ -397,12 +412,6 @@ static int spawn_in_vain(void *arg)
     weft_scope s;
 
     feed();
-static int yields(void *arg)
-{
-    (void)arg;
-    return weft_yield();
-}
-
     for (int policy = WEFT_SCOPE_FAIL_FAST; policy <= WEFT_SCOPE_RACE; policy++) {
         weft_scope_open(&s, policy);
         weft_scope_deadline(&s, weft_after(WEFT_S(3600)));
@@ -424,6 +433,9 @@ static int yields(void *arg)
     assert_int_equal(weft_scope_close(&s), -ECANCELED);
     assert_int_equal(weft_spawn(&t, nothing, NULL), -ENOMEM);
     assert_int_equal(weft_rt_spawn(weft_rt_current(), &t, nothing, NULL), -ENOMEM);
+    opts.scope = NULL;
+    assert_int_equal(weft_rt_spawn_with(weft_rt_current(), &t, &opts, nothing, NULL), -ENOMEM);
+    assert_int_equal(weft_timeout(WEFT_S(3600), yields, NULL), -ENOMEM);
     assert_ptr_equal(t, arg);
     assert_int_equal(weft_sleep(1), -ENOMEM); // nor is it cured by closing scopes
     return 0;
@@ -433,9 +445,6 @@ static int let_spawn(void *arg)
 {
     for (int i = 0; i < 100; i++)
         assert_int_equal(join(spawn_starved(NULL, spawn_in_vain, arg)), 0);
-    opts.scope = NULL;
-    assert_int_equal(weft_rt_spawn_with(weft_rt_current(), &t, &opts, nothing, NULL), -ENOMEM);
-    assert_int_equal(weft_timeout(WEFT_S(3600), yields, NULL), -ENOMEM);
     return 0;
 }
 

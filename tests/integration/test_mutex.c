@@ -484,6 +484,52 @@ static void who_never_has_to_wait_lets_others_run(void **state)
     run_both(look_again_and_again);
 }
 
+// --- shielded ------------------------------------------------------------------------
+
+static int lock_whatever_happens(void *arg)
+{
+    struct guarded *g = arg;
+
+    for (int i = 0; i < TURNS; i++) {
+        weft_mutex_lock_shielded(&g->mutex);
+        assert_int_equal(g->inside++, 0);
+        g->count++;
+        g->inside--;
+        weft_mutex_unlock(&g->mutex);
+        (void)weft_yield(); // which fails, if it is cancelled
+    }
+    return weft_yield();
+}
+
+static int lock_shielded_and_cancel(void *arg)
+{
+    struct guarded g = { .mutex = WEFT_MUTEX_INIT };
+    weft_task *t[TASKS];
+    (void)arg;
+
+    lock(&g.mutex);
+    for (int i = 0; i < TASKS; i++)
+        t[i] = spawn(lock_whatever_happens, &g);
+    wait_parked(t[0], "mutex");
+    for (int i = 0; i < TASKS; i += 2) {
+        weft_task_cancel(t[i]);
+        yield();
+    }
+    assert_true(is_still_parked(t[0], "mutex"));
+    weft_mutex_unlock(&g.mutex);
+    for (int i = 0; i < TASKS; i++)
+        assert_int_equal(join(t[i]), i % 2 ? 0 : -ECANCELED);
+    assert_int_equal(g.count, TASKS * TURNS);
+    weft_mutex_destroy(&g.mutex);
+    return 0;
+}
+
+static void a_shielded_lock_cannot_fail(void **state)
+{
+    (void)state;
+    run_both(lock_shielded_and_cancel);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -499,6 +545,7 @@ int main(void)
         left_test(a_cancelled_task_does_not_get_it_free_or_not),
         left_test(a_deadline_ends_the_wait),
         left_test(who_never_has_to_wait_lets_others_run),
+        left_test(a_shielded_lock_cannot_fail),
     };
     return wf_test_run(tests);
 }

@@ -382,6 +382,59 @@ static void a_cancelled_task_does_not_get_it_free_or_not(void **state)
     run_both(level_triggered_in_a_task);
 }
 
+// --- shielded ------------------------------------------------------------------------
+
+static int lock_whatever_happens(void *arg)
+{
+    struct user *u = arg;
+    struct guarded *g = u->g;
+
+    for (int i = 0; i < TURNS; i++) {
+        if (u->number % 4 > 1) {
+            weft_rwlock_read_lock_shielded(&g->lock);
+            assert_int_equal(g->a, g->b);
+            weft_rwlock_read_unlock(&g->lock);
+        } else {
+            weft_rwlock_write_lock_shielded(&g->lock);
+            assert_int_equal(++g->a, ++g->b);
+            weft_rwlock_write_unlock(&g->lock);
+        }
+        (void)weft_yield(); // which fails, if it is cancelled
+    }
+    return weft_yield();
+}
+
+static int lock_shielded_and_cancel(void *arg)
+{
+    struct guarded g = { .lock = WEFT_RWLOCK_INIT };
+    struct user users[TASKS];
+    weft_task *t[TASKS];
+    (void)arg;
+
+    write_lock(&g.lock);
+    for (unsigned i = 0; i < TASKS; i++) {
+        users[i] = (struct user){ .g = &g, .number = i };
+        t[i] = spawn(lock_whatever_happens, &users[i]);
+    }
+    wait_parked(t[0], "write lock");
+    wait_parked(t[2], "read lock");
+    for (int i = 0; i < TASKS; i += 2)
+        weft_task_cancel(t[i]);
+    assert_true(is_still_parked(t[0], "write lock") && is_still_parked(t[2], "read lock"));
+    weft_rwlock_write_unlock(&g.lock);
+    for (int i = 0; i < TASKS; i++)
+        assert_int_equal(join(t[i]), i % 2 ? 0 : -ECANCELED);
+    assert_int_equal(g.a, TASKS / 2 * TURNS);
+    weft_rwlock_destroy(&g.lock);
+    return 0;
+}
+
+static void a_shielded_lock_cannot_fail(void **state)
+{
+    (void)state;
+    run_both(lock_shielded_and_cancel);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -392,6 +445,7 @@ int main(void)
         left_test(who_leaves_lets_nobody_past_a_writer),
         left_test(who_was_served_before_the_cancel_has_it),
         left_test(a_cancelled_task_does_not_get_it_free_or_not),
+        left_test(a_shielded_lock_cannot_fail),
     };
     return wf_test_run(tests);
 }
