@@ -42,6 +42,8 @@
 // cores write cost a transfer of the line each, which they also wait for in turn, so all
 // cores together do some ten million pairs a second, however many they are.
 //
+// tests/model/drain.pml checks this under every interleaving.
+//
 // Edges.
 //   Y1  enter, leave (release) -> close_gate (acquire), then `inside`: what was done by
 //       those that left while the gate was open. All writes of a gate are

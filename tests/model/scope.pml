@@ -4,6 +4,8 @@
  *
  * The opener opens a scope S inside a scope A, with a deadline, spawns a child that
  * sleeps until it is cancelled, closes S, and then sleeps in A until it is cancelled.
+ * The child may move the deadline once; under the lock of the movers that is one step.
+ *
  * Either A is cut at some moment, and the deadline of S may come too; or the deadline
  * comes, and A is cut when S is closed. Every step is one sequentially consistent
  * operation of the code.
@@ -22,6 +24,7 @@
  *   NO_HANDSHAKE      close does not wait for a deadline that is about to fire
  *   COUNT_THEN_LEAVE  the child counts itself out before it has left the children's
  *                     list
+ *   REARM             a child that moves the deadline arms a timer that has fired
  */
 bool cut_a, cut_s;        /* the scopes are cut */
 bool mark_o, mark_x;      /* the mark of the opener, and of the child */
@@ -79,7 +82,7 @@ proctype deadline()
 
 proctype child()
 {
-    bool cut;
+    bool cut, here;
 
 #ifdef BUG_LOOK_THEN_ENTER
     cut = cut_s || cut_a;
@@ -91,6 +94,19 @@ proctype child()
     cut = cut_s || cut_a;
 #endif
     if :: cut -> mark_x = true :: else -> skip fi;
+
+    if
+    :: armed -> skip    /* disarmed, and armed for a later time */
+    :: fired ->
+#ifdef BUG_REARM
+        atomic { fired = false; armed = true }
+#else
+        atomic { assert(!gone); cut_s = true };
+        mark_o = true;
+        tell(here)
+#endif
+    :: skip
+    fi;
 
     do
     :: mark_x && (cut_s || cut_a) -> break
