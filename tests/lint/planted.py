@@ -11,6 +11,7 @@ import commits
 import guests
 import labels
 import layers
+import models
 import orders
 import parking
 import shape
@@ -24,7 +25,7 @@ BUILD = {
     "timerwheel/CMakeLists.txt": "wf_module(timerwheel\n    SOURCES a.c\n    USES base)\n",
     "sched/CMakeLists.txt": "wf_module(sched\n    SOURCES a.c arch/switch_${CMAKE_SYSTEM_PROCESSOR}.S\n"
                             "    USES base)\n",
-    "sched/a.h": "",
+    "sched/a.h": "static inline int push(int x)\n{\n}\n",
     "reactor/CMakeLists.txt": "wf_module(reactor\n    SOURCES a.c\n    USES base timerwheel)\n",
     "runtime/CMakeLists.txt": "wf_module(runtime\n    SOURCES a.c\n    USES base sched reactor)\n"
                               "wf_module(runtime/net\n    SOURCES net/a.c\n    USES base runtime/state runtime/wait)\n"
@@ -37,8 +38,10 @@ BUILD = {
     "tests/integration/test_cancel_table_a.c": '    { "weft_a: in a way" },\n',
     "tests/unit/test_a.c": "static void it_is_so(void **state)\n",
     "tests/CMakeLists.txt": "wf_test(unit/a)\nwf_test(unit/test_a)\n"
-                            "wf_test(integration/a)\nwf_test(integration/test_cancel_table_a)\n",
+                            "wf_test(integration/a)\nwf_test(integration/test_cancel_table_a)\n"
+                            "wf_check(model/a ${model}/run ${model}/a.pml -DX -- LATE)\n",
 }
+MODEL = "/*\n * Models: sched/a.h: push\n * Edges: D1\n *\n *   LATE  it is late\n */\n#ifdef BUG_LATE\n"
 GOOD = [
     (layers, "sched/a.c", '#include "sched/a.h"\n#include <errno.h>\n#include "base/list.h"\n'),
     (layers, "reactor/a.c", '#include "timerwheel/timerwheel.h"\n#include <sys/epoll.h>\n'),
@@ -52,6 +55,7 @@ GOOD = [
     (orders, "base/a.c", "wf_store_relaxed(&x,\n    1); // relaxed: not shared yet\n"),
     (guests, "docs/guests.md", "| a | shown by |\n|---|---|\n| yes | `unit/test_a.c`: `it_is_so` |\n\n| b |\n| no |\n"),
     (labels, "base/a.c", "//   D1  push -> steal\nf(); // [D1]\n"),
+    (models, "tests/model/a.pml", MODEL),
     (parking, "docs/cancellation.md", PAGE.replace("`weft_b`", "- Others: `weft_b()`, say.")),
     (parking, "include/weft/d.h", "// weft_a and weft_d are alike.\ntypedef int weft_d;\n"),
     (shape, "base/a.c", "int f(void)\n{\n" + "    g();\n" * 67 + "}\n"),
@@ -95,6 +99,12 @@ BAD = [  # check, file, its text, the line that must be reported
     (labels, "base/a.c", "//   D1  push -> steal\n", 1),
     (labels, "base/a.c", "//   D2  push -> steal\nf(); // [D2]\n", 1),
     (labels, "base/a.c", "//   D1  push -> steal\n//   D1  pop\nf(); // [D1]\n", 2),
+    (models, "tests/model/a.pml", MODEL.replace("Models", "Model"), 1),
+    (models, "tests/model/a.pml", MODEL.replace("a.h", "b.h"), 2),
+    (models, "tests/model/a.pml", MODEL.replace("push", "pop"), 2),
+    (models, "tests/model/a.pml", MODEL.replace("D1", "D2"), 3),
+    (models, "tests/model/a.pml", MODEL.replace("#ifdef BUG_LATE\n", ""), 1),
+    (models, "tests/model/a.pml", MODEL.replace("LATE", "EARLY"), 1),
     (parking, "include/weft/d.h", "\nWEFT_API WEFT_MUST_CHECK int weft_d(void);\n", 2),
     (parking, "include/weft/ab.h", "// Never parks.\nWEFT_API int weft_a(void);\nWEFT_API int weft_b(void);\n", 2),
     (parking, "include/weft/ab.h", "WEFT_API int weft_a(void);\n// May park.\nWEFT_API int weft_b(void);\n", 3),

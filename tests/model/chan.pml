@@ -9,6 +9,11 @@
  *
  * -DCAPACITY=0: a rendezvous.
  *
+ * Models: runtime/chan/chan.c: waiter_place, take_waiter, put, get, weft_chan_close, wait_in, weft_chan_send, weft_chan_recv
+ *         runtime/wait/waiter.h: wf_waiter_claim, wf_waiter_take
+ *         runtime/wait/waiter.c: wf_waiter_grant, wf_waiter_wait
+ * Edges: Q1 Q3
+ *
  * Planted bugs, each of which must be found (-DBUG_...):
  *   LEAVE_BLIND    a cancelled waiter leaves without looking whether it was taken out
  *                  of the queue

@@ -8,6 +8,10 @@
  * for a lock, is one step that blocks, so waiting in a circle is a deadlock here. A
  * choice's address is its number.
  *
+ * Models: runtime/wait/choice.c: wf_choice_win_both, hold_choice, end_hold
+ *         runtime/chan/chan.c: meet, wf_chan_join_send, wf_chan_join_recv
+ * Edges: Q3
+ *
  * Planted bugs, each of which must be found (-DBUG_...):
  *   NO_ORDER      a holder waits for another hold, whatever the addresses
  *   HELD_IS_LOST  a held choice is regarded as decided, and its waiter dropped

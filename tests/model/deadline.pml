@@ -12,6 +12,11 @@
  * When nothing can move any more, and time has stopped: a worker that sleeps does so no
  * longer than to the first deadline, and the thread no longer than LATE after it.
  *
+ * Models: reactor/timer.c: tell_sleepers, wf_timer_arm, wf_timer_disarm, wf_timers_expire
+ *         reactor/turn.c: announce
+ *         reactor/thread.c: announce_rest, sleep_in_futex
+ * Edges: W2
+ *
  * Planted bugs, each of which must be found (-DBUG_...):
  *   NO_RECHECK        announce_rest does not look at the timers again
  *   LOOK_FIRST        announce does not look at the timers after it has said how long

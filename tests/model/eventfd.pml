@@ -21,6 +21,11 @@
  * worker that was woken to look; and a worker that comes back to epoll does not get in
  * before a thread that was woken has looked, again and again.
  *
+ * Models: reactor/turn.c: announce, awake, wf_turn, let_pass, wait_behind, wf_turn_of_thread
+ *         reactor/interrupt.c: wf_interrupt_worker, wf_interrupt_thread
+ *         reactor/thread.c: wait_once
+ * Edges: E1 P1
+ *
  * Planted bugs, each of which must be found (-DBUG_...):
  *   WORKER_KEEPS      the worker does not pass a call on
  *   THREAD_KEEPS      the thread does not pass an interrupt on

@@ -7,6 +7,12 @@
  * they take may run indefinitely. When nothing can move any more, no worker sleeps
  * while there is work.
  *
+ * Models: sched/idle.c: wf_idle_search_begin, wf_idle_search_end, wf_idle_sleep, wf_idle_unsleep, wf_idle_wake,
+ *                 claim_sleeper, wf_idle_wake_one
+ *         sched/worker.c: found, rest_until_woken, wf_worker_idle
+ *         sched/wake.c: wf_worker_wake_pinned
+ * Edges: I1 I2 J2
+ *
  * Planted bugs, each of which must be found (-DBUG_...):
  *   LOOK_FIRST    a worker looks at the injector for the last time before it announces
  *                 its sleep

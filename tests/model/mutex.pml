@@ -7,6 +7,10 @@
  * after it is freed; and a waiter that was called LOSSES_MAX times and lost is handed
  * the mutex the next time.
  *
+ * Models: runtime/sync/mutex.c: take_mutex, take_or_mark, settle_word, lock_mutex_slowly, weft_mutex_lock,
+ *                 pass_mutex_on, weft_mutex_unlock
+ * Edges: M1
+ *
  * Planted bugs, each of which must be found (-DBUG_...):
  *   LATE_MARK       a task that must wait marks the word and joins, without checking
  *                   again whether the mutex is still held

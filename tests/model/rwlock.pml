@@ -7,6 +7,9 @@
  * task waits: no wake was lost. A writer is alone. No waiter is overtaken by a later
  * one of the other kind. No task accesses the lock after it is freed.
  *
+ * Models: runtime/sync/rwlock.c: try_lock, enter_rwlock, take_readers, admit, lock_rwlock_slowly, hand_over, unlock_as
+ * Edges: U1
+ *
  * Planted bugs, each of which must be found (-DBUG_...):
  *   LATE_MARK    a task that must wait marks the word and joins, without checking again
  *                whether the lock is still held

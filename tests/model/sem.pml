@@ -11,6 +11,9 @@
  * takes the permits that the others release, and then the semaphore is gone: no task
  * may access it any more.
  *
+ * Models: runtime/sync/sem.c: try_acquire, queue_request, serve, acquire_slowly, release_to_waiters, weft_sem_release
+ * Edges: V1
+ *
  * Planted bugs, each of which must be found (-DBUG_...):
  *   LATE_MARK       a task that must wait marks the word and joins, without checking
  *                   again whether there are enough by now

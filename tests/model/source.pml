@@ -16,6 +16,11 @@
  * A value of the cell is the generation, the number of the edge, and whether it
  * announces an end; 0: empty.
  *
+ * Models: reactor/source.c: leave_source, enter_source, wf_source_register, wf_source_confirm, wf_source_recognise, wf_source_forget,
+ *                 wf_source_closed, wf_source_event
+ *         runtime/io/ready.c: await_edge, wf_ready_wait, wf_ready_short
+ * Edges: G2 G3 G4
+ *
  * Planted bugs, each of which must be found (-DBUG_...):
  *   NO_MARK      the closer does not mark the number: it never looks again
  *   LOOK_EARLY   it looks for concurrent registrations before close(2), and not after

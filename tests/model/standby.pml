@@ -13,6 +13,11 @@
  * `waits` counts from the end of wf_worker_notify_monitor on; until then the worker is about to
  * tell.
  *
+ * Models: reactor/thread.c: plan, wait_once, sleep_in_futex
+ *         reactor/reactor.c: notify_awake
+ *         reactor/interrupt.c: wf_interrupt_thread
+ * Edges: L2 P1
+ *
  * Planted bugs, each of which must be found (-DBUG_...):
  *   NO_EXCHANGE   notify_awake does not take `monitor_paused` back
  *   NO_CALL       notify_awake takes it back, and does not call the thread
