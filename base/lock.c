@@ -24,3 +24,27 @@ void wf_relax_long(unsigned *turns)
     ++*turns;
     sched_yield();
 }
+
+void wf_lock_wait(struct wf_lock *l)
+{
+    unsigned turns = 0;
+
+    do {
+        while (ck_spinlock_fas_locked(&l->spin))
+            wf_relax(&turns);
+    } while (!wf_lock_try(l));
+}
+
+void wf_lock_wait_patiently(struct wf_lock *l)
+{
+    enum { AWAY = 16, AWAY_MAX = 64 };
+    unsigned turns = WF_RELAX_SPINS, away = AWAY;
+
+    do {
+        for (unsigned i = 0; i < away; i++)
+            ck_pr_stall();
+        if (away == AWAY_MAX) // the holder may have lost the processor
+            wf_relax_long(&turns);
+        away = away == AWAY_MAX ? 2 * AWAY : 2 * away;
+    } while (!wf_lock_try(l));
+}
