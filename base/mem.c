@@ -30,13 +30,18 @@ bool wf_fault(void)
 }
 #endif
 
-void *wf_alloc(size_t size)
+void *wf_alloc_raw(size_t size)
 {
     size_t rounded = (size + WF_CACHE_LINE - 1) & ~(size_t)(WF_CACHE_LINE - 1);
     if (wf_fault() || rounded < size)
         return NULL;
-    void *p = aligned_alloc(WF_CACHE_LINE, rounded);
-    return p ? memset(p, 0, rounded) : NULL;
+    return aligned_alloc(WF_CACHE_LINE, rounded);
+}
+
+void *wf_alloc(size_t size)
+{
+    void *p = wf_alloc_raw(size);
+    return p ? memset(p, 0, size) : NULL;
 }
 
 void wf_free(void *p)

@@ -13,8 +13,9 @@
 #include "base/compiler.h"
 
 // wf_alloc returns zeroed memory aligned to a cache line, NULL when there is none.
-// wf_free takes NULL.
+// wf_alloc_raw does not zero it. wf_free takes NULL.
 WF_MUST_CHECK void *wf_alloc(size_t size);
+WF_MUST_CHECK void *wf_alloc_raw(size_t size);
 void wf_free(void *p);
 
 // wf_map reserves `size` bytes of private, zeroed, unreserved memory from the system;

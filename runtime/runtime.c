@@ -43,6 +43,7 @@
 #include "base/mem.h"
 #include "base/origin.h"
 #include "base/sigpipe.h"
+#include "runtime/io/buffer.h"
 #include "runtime/io/pipe.h"
 #include "runtime/service.h"
 #include "runtime/task/blocking.h"
@@ -50,7 +51,7 @@
 #include "runtime/wait/self.h"
 
 // In the order in which they are made; they end in the reverse order.
-static const struct wf_service *const services[] = { &wf_pool_service, &wf_pipes_service };
+static const struct wf_service *const services[] = { &wf_pool_service, &wf_pipes_service, &wf_buffers_service };
 enum { SERVICES = sizeof(services) / sizeof(*services) };
 
 static void begin_child(void)

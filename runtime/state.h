@@ -14,6 +14,7 @@
 struct wf_origin;      // base/origin.h
 struct wf_pipes;       // runtime/io/pipe.c
 struct wf_pool;        // runtime/task/blocking.c
+struct wf_shelves;     // runtime/io/buffer.c
 struct wf_scope;       // runtime/wait/scope.h
 struct wf_cancel_node; // runtime/wait/cancel.h
 
@@ -23,6 +24,7 @@ struct weft_rt {
     struct wf_reactor *reactor; // I
     struct wf_pool *blocking;   // I
     struct wf_pipes *pipes;     // I
+    struct wf_shelves *shelves; // I
     unsigned forks;             // I: how many forks lay between this process and its oldest ancestor at birth
     _Atomic uint32_t end;       // A: how far its threads have ended, a futex; [F1]
     _Atomic uint32_t stoppers;  // A: calls of weft_rt_stop that have not returned; [F1]

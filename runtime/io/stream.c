@@ -27,6 +27,7 @@
 
 #include "base/syscall.h"
 #include "runtime/io/bounded.h"
+#include "runtime/io/buffer.h"
 #include "runtime/io/own.h"
 #include "runtime/io/ready.h"
 #include "runtime/io/step.h"
@@ -174,6 +175,8 @@ ssize_t wf_step_write(struct wf_ready *r, const void *buf, size_t n)
     return write_some(r, buf, n);
 }
 
+// --- reading -------------------------------------------------------------------------
+
 ssize_t weft_read(int fd, void *buf, size_t n)
 {
     struct iovec one = { buf, n };
@@ -186,6 +189,64 @@ ssize_t weft_read(int fd, void *buf, size_t n)
         return wf_ready_once(fd, sys_readv, &(struct vec){ &one, 1 });
     return read_some(&r, buf, n);
 }
+
+// --- into a buffer that is lent ------------------------------------------------------
+
+static ssize_t sys_recv_lent(int fd, void *args)
+{
+    struct wf_lent *l = args;
+
+    if (wf_unlikely(!wf_lend(l)))
+        return -ENOMEM;
+    return wf_lent_back(l, sys_recv(fd, &(struct span){ l->at, l->room }));
+}
+
+static ssize_t read_lent(wf_ready_try *call, int fd, struct wf_lent *l)
+{
+    if (!wf_lend(l))
+        return -ENOMEM;
+    return wf_lent_back(l, call(fd, &(struct vec){ &(struct iovec){ l->at, l->room }, 1 }));
+}
+
+static ssize_t sys_readv_lent_now(int fd, void *args)
+{
+    return read_lent(sys_readv_now, fd, args);
+}
+
+static ssize_t sys_readv_lent_bounded(int fd, void *args)
+{
+    return read_lent(sys_readv_bounded, fd, args);
+}
+
+static ssize_t sys_readv_lent(int fd, void *args)
+{
+    return read_lent(sys_readv, fd, args);
+}
+
+static const struct wf_file_calls reading_lent = { sys_readv_lent_now, sys_readv_lent_bounded, sys_readv_lent };
+
+// wf_read_lent: the runtime's buffers are sure to be memory, so what is short of `room`
+// bytes need not be asked about.
+ssize_t wf_read_lent(int fd, struct wf_lent *l)
+{
+    struct wf_ready r;
+    ssize_t result;
+
+    int err = wf_ready_open(&r, fd, WF_READ, "weft_reader");
+    if (err < 0)
+        return err;
+    do {
+        if (wf_likely(r.kind < WF_KIND_OTHER)) {
+            result = wf_ready_run(&r, sys_recv_lent, l, NULL, l->room);
+            if (wf_likely(result != -ENOTSOCK))
+                return result;
+        }
+        result = wf_ready_file(&r, &reading_lent, l);
+    } while (wf_unlikely(result == WF_READY_OTHER));
+    return result;
+}
+
+// --- writing -------------------------------------------------------------------------
 
 // write_nothing: an empty write succeeds even where there is no room, except of a
 // datagram. writev of nothing to a file comes not so far as to wait.

@@ -1,0 +1,73 @@
+// The buffers of readers and writers. They belong to the runtime: a reader that has
+// nothing to keep has none, so that idle connections share a few.
+//
+//      weft_reader, weft_writer <--- take --- the shelf of the worker  <--- if it is empty --- the allocator
+//                               --- give --->                          --- if it is full  --->
+//
+// Each worker has a shelf of the buffers that came back last, by size; only tasks that
+// run on it touch it, and none parks meanwhile, so that needs neither lock nor atomics.
+// A buffer may come back on another worker than it was taken on, or on a thread of the
+// blocking pool, which has no shelf.
+//
+// With the address sanitizer the shelves stay empty: a program that reads a line after
+// its time reads freed memory, and is told.
+#ifndef WF_RUNTIME_IO_BUFFER_H
+#define WF_RUNTIME_IO_BUFFER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/compiler.h"
+
+struct wf_service;
+
+extern const struct wf_service wf_buffers_service; // the shelves
+
+// The sizes that are kept. A stream's first read gets a small one; one that fills it
+// gets a large one the next time.
+enum { WF_BUFFER_SMALL = 4 << 10, WF_BUFFER_LARGE = 16 << 10 };
+
+// wf_buffer_take takes a buffer of at least `*room` bytes, and says in *room how many
+// it has: these numbers, 64 KiB, or a multiple of 4 KiB. Behind them it has one byte
+// more, for the 0 at the end of a text.
+// Returns: NULL if there is no memory.
+// Context: any thread. Never parks.
+WF_MUST_CHECK char *wf_buffer_take(size_t *room);
+
+// wf_buffer_give gives back a buffer of `room` bytes; NULL does nothing.
+// Context: any thread. Never parks.
+void wf_buffer_give(char *buf, size_t room);
+
+// What a read is to fill: a buffer that is the reader's already (`held`), or one of
+// `room` bytes (a size that is kept) that is taken for each system call anew, and given
+// back if that has brought nothing.
+struct wf_lent {
+    char *at;
+    size_t room;
+    bool held;
+};
+
+// wf_lend makes l->at point to memory. Returns: false if there is none.
+static inline bool wf_lend(struct wf_lent *l)
+{
+    if (!l->held)
+        l->at = wf_buffer_take(&l->room);
+    return l->at != NULL;
+}
+
+// wf_lent_back settles what a read has returned.  Returns: that.
+static inline ssize_t wf_lent_back(struct wf_lent *l, ssize_t got)
+{
+    if (got <= 0 && !l->held) {
+        wf_buffer_give(l->at, l->room);
+        l->at = NULL;
+    }
+    return got;
+}
+
+// wf_read_lent is weft_read into such a buffer (runtime/io/stream.c): while the task
+// waits, it has none.
+ssize_t wf_read_lent(int fd, struct wf_lent *l);
+
+#endif

@@ -1,0 +1,107 @@
+// Lines, and texts up to a delimiter.
+#include <errno.h>
+#include <string.h>
+
+#include "runtime/io/reader.h"
+#include "runtime/wait/wait.h"
+
+// text_limit: so many bytes a text may have, with its delimiter. line_limit is that of
+// a line, whose end does not count; where the end would be longer than the delimiter,
+// that is known once the byte before it is there.
+static inline size_t text_limit(const weft_reader *r)
+{
+    return r->weft_max;
+}
+
+static inline size_t line_limit(const weft_reader *r)
+{
+    bool returns = wf_reader_unread(r) > r->weft_max && wf_reader_bytes(r)[r->weft_max] == '\r';
+    return r->weft_max + (returns ? 2 : 1);
+}
+
+// search looks for the delimiter in bytes that it was not looked for in before, and
+// notes where it has looked.
+// Returns: the length with it; 0 if it is not there; -EMSGSIZE if it is not among the
+//          first `limit`.
+static inline ssize_t search(weft_reader *r, size_t limit)
+{
+    size_t until = wf_reader_unread(r) < limit ? wf_reader_unread(r) : limit;
+
+    if (until > r->weft_looked) {
+        const char *bytes = wf_reader_bytes(r);
+        const char *found = memchr(bytes + r->weft_looked, r->weft_delimiter, until - r->weft_looked);
+        if (wf_likely(found != NULL))
+            return found - bytes + 1;
+        r->weft_looked = until;
+    }
+    return until == limit ? -EMSGSIZE : 0;
+}
+
+// find has the reader filled until the delimiter is there.
+// Returns: the length with it; 0 if the stream ends first; -EMSGSIZE; an error.
+__attribute__((always_inline)) static inline ssize_t find(weft_reader *r, int delimiter,
+                                                          size_t (*limit)(const weft_reader *))
+{
+    ssize_t length;
+
+    if (r->weft_delimiter != (unsigned char)delimiter) {
+        r->weft_delimiter = (unsigned char)delimiter;
+        r->weft_looked = 0;
+    }
+    while ((length = search(r, limit(r))) == 0) {
+        ssize_t got = wf_reader_fill(r, 0);
+        if (got <= 0)
+            return got;
+    }
+    return length;
+}
+
+// show consumes `n` bytes.
+static inline char *show(weft_reader *r, size_t n)
+{
+    char *bytes = wf_reader_bytes(r);
+    wf_reader_consume(r, n);
+    return bytes;
+}
+
+ssize_t weft_reader_until(weft_reader *r, const char **text, int delimiter)
+{
+    ssize_t length = wf_wait_begin("weft_reader_until");
+
+    if (wf_likely(length == 0))
+        length = find(r, delimiter, text_limit);
+    if (length == 0)
+        length = (ssize_t)wf_reader_unread(r);
+    if (wf_unlikely(length <= 0))
+        return length < 0 ? length : -ENODATA;
+    *text = show(r, (size_t)length);
+    return length;
+}
+
+// show_line consumes `n` bytes, of which `length` are the line.
+static inline ssize_t show_line(weft_reader *r, const char **line, size_t n, size_t length)
+{
+    char *bytes = show(r, n);
+
+    bytes[length] = 0;
+    *line = bytes;
+    return (ssize_t)length;
+}
+
+ssize_t weft_reader_line(weft_reader *r, const char **line)
+{
+    ssize_t n = wf_wait_begin("weft_reader_line");
+
+    if (wf_likely(n == 0))
+        n = find(r, '\n', line_limit);
+    if (wf_likely(n > 0)) {
+        size_t length = (size_t)n - 1;
+        return show_line(r, line, (size_t)n, length - (length > 0 && wf_reader_bytes(r)[length - 1] == '\r'));
+    }
+    size_t unread = wf_reader_unread(r);
+    if (n < 0 || unread == 0)
+        return n < 0 ? n : -ENODATA;
+    if (unread > r->weft_max) // the byte that might have begun the end of the line did not
+        return -EMSGSIZE;
+    return show_line(r, line, unread, unread);
+}

@@ -1,0 +1,271 @@
+// Two streams in memory: each end writes into a pipe of its own, and reads from the
+// other's.
+//
+//      end 0 --- writev ---> [ pipe 0 ] --- read ---> end 1
+//            <--- read ----- [ pipe 1 ] <-- writev ---
+//
+// A pipe is a ring under the pair's lock. A task that finds nothing (or no room) waits
+// for a cell. Under the lock, whoever finds that out empties the cell; a task that puts
+// bytes in (or takes some out, or ends the pipe) does so under the lock, and sets the
+// cell after releasing it. So while there is something to be found, the cell is set, or
+// a task is about to set it; a set that comes late wakes a waiter for nothing, which
+// looks again.
+//
+// The pair is freed by the last close. A task that is about to set a cell keeps its own
+// end from being closed: it is in a call on that end.
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include "base/cell.h"
+#include "base/lock.h"
+#include "base/mem.h"
+#include "runtime/io/fd_stream.h"
+#include "runtime/wait/wait.h"
+
+// L: under the pair's lock; A: atomic
+struct pipe {
+    struct wf_cell filled; // A: there are bytes, or it has ended
+    struct wf_cell roomy;  // A: there is room, or its reader is gone
+    size_t first, count;   // L: the bytes in the ring
+    bool ended;            // L: no more will come
+    bool unread;           // L: its reader is gone
+    char *bytes;           // L
+};
+
+struct end {
+    struct pair *pair;
+    struct pipe *in, *out;
+};
+
+// I: fixed when it is made
+struct pair {
+    struct wf_lock lock;
+    unsigned open;   // L: ends
+    size_t capacity; // I
+    struct end ends[2];
+    struct pipe pipes[2];
+    char bytes[];
+};
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static void set(struct wf_cell *c)
+{
+    wf_cell_set(c, 1, false);
+}
+
+// clear empties a cell.  Context: under the lock.
+static void clear(struct wf_cell *c)
+{
+    uintptr_t seen = wf_cell_value(c);
+
+    if (seen)
+        wf_cell_clear(c, seen);
+}
+
+// --- Bytes ---------------------------------------------------------------------------
+
+// take copies bytes out of a ring, put into it; at most one round each.
+static size_t take(const struct pair *p, struct pipe *pipe, char *to, size_t n)
+{
+    n = least(n, pipe->count);
+    size_t part = least(n, p->capacity - pipe->first);
+    memcpy(to, pipe->bytes + pipe->first, part);
+    memcpy(to + part, pipe->bytes, n - part);
+    pipe->first = (pipe->first + n) % p->capacity;
+    pipe->count -= n;
+    return n;
+}
+
+static size_t put(const struct pair *p, struct pipe *pipe, const char *from, size_t n)
+{
+    n = least(n, p->capacity - pipe->count);
+    size_t at = (pipe->first + pipe->count) % p->capacity, part = least(n, p->capacity - at);
+    memcpy(pipe->bytes + at, from, part);
+    memcpy(pipe->bytes, from + part, n - part);
+    pipe->count += n;
+    return n;
+}
+
+static size_t put_all(const struct pair *p, struct pipe *pipe, const struct iovec *v, int n)
+{
+    size_t sum = 0;
+
+    for (int i = 0; i < n; i++)
+        if (v[i].iov_len > 0)
+            sum += put(p, pipe, v[i].iov_base, v[i].iov_len);
+    return sum;
+}
+
+// --- What an end can do --------------------------------------------------------------
+
+// read_now reads what is there. Returns: also 0, at the end; -EAGAIN.
+static ssize_t read_now(struct end *e, void *buf, size_t n)
+{
+    struct pipe *in = e->in;
+
+    wf_lock_acquire(&e->pair->lock);
+    bool ended = in->ended;
+    size_t got = take(e->pair, in, buf, n);
+    if (in->count == 0 && !ended)
+        clear(&in->filled);
+    wf_lock_release(&e->pair->lock);
+    if (got > 0)
+        set(&in->roomy);
+    return got > 0 || ended ? (ssize_t)got : -EAGAIN;
+}
+
+static ssize_t read_end(void *self, void *buf, size_t n)
+{
+    struct wf_task *task = wf_require_task("a pair's read");
+    struct end *e = self;
+    ssize_t got = wf_check_cancel(task);
+
+    if (got < 0 || n == 0)
+        return got;
+    while ((got = read_now(e, buf, n)) == -EAGAIN)
+        if ((got = wf_wait_cell(&e->in->filled, WEFT_NEVER, "stream", (intptr_t)e)) < 0)
+            return got;
+    wf_budget_consume(task);
+    return got;
+}
+
+// write_now writes what there is room for. Returns: -EAGAIN if there is none; -EPIPE.
+static ssize_t write_now(struct end *e, const struct iovec *v, int n)
+{
+    struct pipe *out = e->out;
+
+    wf_lock_acquire(&e->pair->lock);
+    bool broken = out->ended || out->unread;
+    size_t written = broken ? 0 : put_all(e->pair, out, v, n);
+    if (out->count == e->pair->capacity && !broken)
+        clear(&out->roomy);
+    wf_lock_release(&e->pair->lock);
+    if (written > 0)
+        set(&out->filled);
+    return broken ? -EPIPE : written > 0 ? (ssize_t)written : -EAGAIN;
+}
+
+static ssize_t writev_end(void *self, const struct iovec *v, int n)
+{
+    struct wf_task *task = wf_require_task("a pair's writev");
+    struct end *e = self;
+    ssize_t written = wf_check_cancel(task);
+    size_t sum = 0;
+
+    for (int i = 0; i < n; i++)
+        sum += v[i].iov_len;
+    if (written < 0 || sum == 0)
+        return written;
+    while ((written = write_now(e, v, n)) == -EAGAIN)
+        if ((written = wf_wait_cell(&e->out->roomy, WEFT_NEVER, "stream", (intptr_t)e)) < 0)
+            return written;
+    wf_budget_consume(task);
+    return written;
+}
+
+// ready_now tells what is ready, and empties the cells of what is not.
+static int ready_now(struct end *e, short events)
+{
+    int ready = 0;
+
+    wf_lock_acquire(&e->pair->lock);
+    if (e->in->count > 0 || e->in->ended)
+        ready |= POLLIN;
+    else
+        clear(&e->in->filled);
+    if (e->out->count < e->pair->capacity || e->out->ended || e->out->unread)
+        ready |= POLLOUT;
+    else
+        clear(&e->out->roomy);
+    wf_lock_release(&e->pair->lock);
+    return ready & events;
+}
+
+static int poll_end(void *self, short events)
+{
+    int err = wf_wait_begin("a pair's poll"), ready = 0, n = 0;
+    struct wf_cell *cells[2];
+    struct end *e = self;
+
+    if (events & POLLIN)
+        cells[n++] = &e->in->filled;
+    if (events & POLLOUT)
+        cells[n++] = &e->out->roomy;
+    if (n == 0)
+        return -EINVAL;
+    while (err == 0 && (ready = ready_now(e, events)) == 0)
+        err = wf_wait_cells(cells, n, WEFT_NEVER, "stream", (intptr_t)e);
+    return err < 0 ? err : ready;
+}
+
+static int shutdown_end(void *self)
+{
+    struct end *e = self;
+
+    wf_lock_acquire(&e->pair->lock);
+    e->out->ended = true;
+    wf_lock_release(&e->pair->lock);
+    set(&e->out->filled);
+    set(&e->out->roomy);
+    return 0;
+}
+
+static int close_end(void *self)
+{
+    struct end *e = self;
+    struct pair *p = e->pair;
+
+    shutdown_end(e);
+    wf_lock_acquire(&p->lock);
+    e->in->unread = true;
+    wf_lock_release(&p->lock);
+    set(&e->in->roomy);
+    wf_lock_acquire(&p->lock);
+    bool last = --p->open == 0;
+    wf_lock_release(&p->lock);
+    if (last)
+        wf_free(p);
+    return 0;
+}
+
+// --- Making --------------------------------------------------------------------------
+
+static const weft_stream_ops ops = {
+    .size = sizeof(weft_stream_ops),
+    .read = read_end,
+    .writev = writev_end,
+    .poll = poll_end,
+    .shutdown = shutdown_end,
+    .close = close_end,
+};
+
+static void init_pipe(struct pipe *pipe, char *bytes)
+{
+    wf_cell_init(&pipe->filled);
+    wf_cell_init(&pipe->roomy);
+    pipe->bytes = bytes;
+}
+
+int weft_stream_pair(weft_stream *a, weft_stream *b, size_t capacity)
+{
+    if (capacity == 0)
+        return -EINVAL;
+    struct pair *p = capacity < SIZE_MAX / 4 ? wf_alloc(sizeof(*p) + 2 * capacity) : NULL;
+    if (!p)
+        return -ENOMEM;
+    wf_lock_init(&p->lock);
+    p->capacity = capacity;
+    p->open = 2;
+    for (int i = 0; i < 2; i++) {
+        init_pipe(&p->pipes[i], p->bytes + (size_t)i * capacity);
+        p->ends[i] = (struct end){ p, &p->pipes[!i], &p->pipes[i] };
+    }
+    *a = (weft_stream){ &ops, &p->ends[0] };
+    *b = (weft_stream){ &ops, &p->ends[1] };
+    return 0;
+}

@@ -1,0 +1,254 @@
+#include "runtime/io/reader.h"
+
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "runtime/io/buffer.h"
+#include "runtime/io/fd_stream.h"
+#include "runtime/wait/wait.h"
+
+enum {
+    MAX = 64 << 10, // the usual
+    BEYOND = 10,    // what the buffer may hold beyond max: what begins a frame, or ends a line
+};
+
+// --- The buffer ----------------------------------------------------------------------
+
+// drop gives the buffer back; no byte in it is unread, or all are lost.
+static void drop(weft_reader *r)
+{
+    wf_buffer_give(r->weft_buf, r->weft_room);
+    r->weft_buf = NULL;
+    r->weft_room = r->weft_at = r->weft_end = r->weft_looked = 0;
+}
+
+static void drop_if_empty(weft_reader *r)
+{
+    if (wf_reader_unread(r) == 0)
+        drop(r);
+}
+
+static void move_to_front(weft_reader *r)
+{
+    size_t unread = wf_reader_unread(r);
+
+    memmove(r->weft_buf, wf_reader_bytes(r), unread);
+    r->weft_at = 0;
+    r->weft_end = unread;
+}
+
+// move_to moves what is unread to another buffer.
+static void move_to(weft_reader *r, char *buf, size_t room)
+{
+    size_t unread = wf_reader_unread(r);
+
+    memcpy(buf, wf_reader_bytes(r), unread);
+    wf_buffer_give(r->weft_buf, r->weft_room);
+    r->weft_buf = buf;
+    r->weft_room = room;
+    r->weft_at = 0;
+    r->weft_end = unread;
+}
+
+// larger is the size that the buffer is to have next; the same if that is all.
+static size_t larger(const weft_reader *r)
+{
+    size_t most = r->weft_max + BEYOND, twice = 2 * r->weft_room;
+
+    if (twice < WF_BUFFER_LARGE)
+        twice = WF_BUFFER_LARGE; // one step
+    if (twice > most)
+        twice = most;
+    return twice > r->weft_room ? twice : r->weft_room;
+}
+
+// grow moves what is unread into a larger buffer.  Returns: 0; -ENOMEM.
+static int grow(weft_reader *r, size_t room)
+{
+    char *buf = wf_buffer_take(&room);
+
+    if (!buf)
+        return -ENOMEM;
+    move_to(r, buf, room);
+    return 0;
+}
+
+// make_room makes room behind the unread bytes, of which the caller needs `want`, for
+// one more at least.
+static int make_room(weft_reader *r, size_t want)
+{
+    size_t unread = wf_reader_unread(r), room = r->weft_room;
+
+    if (want <= unread)
+        want = unread + 1;
+    if (r->weft_brisk && r->weft_room < WF_BUFFER_LARGE && grow(r, WF_BUFFER_LARGE) == 0)
+        return 0;
+    bool fits = r->weft_at + want <= room;
+    if (fits && room - r->weft_end >= room / 2)
+        return 0;
+    if (want <= room && unread <= r->weft_at) // cheap, and there is more to read into
+        move_to_front(r);
+    else if (!fits && larger(r) > room && grow(r, larger(r)) == 0)
+        return 0;
+    else if (!fits && want > room)
+        return -ENOMEM;
+    else if (!fits)
+        move_to_front(r);
+    return 0;
+}
+
+// --- Filling it ----------------------------------------------------------------------
+
+// read_any is wf_read_lent for any stream.
+static ssize_t read_any(weft_stream s, struct wf_lent *l)
+{
+    int ready = l->held || !s.ops->poll ? 0 : s.ops->poll(s.self, POLLIN);
+
+    if (ready < 0)
+        return ready;
+    if (!wf_lend(l))
+        return -ENOMEM;
+    ssize_t got = s.ops->read(s.self, l->at, l->room);
+    if (wf_unlikely(got > (ssize_t)l->room))
+        wf_misuse("a stream's read has returned more than it was asked for");
+    wf_budget_consume_self();
+    return wf_lent_back(l, got);
+}
+
+static ssize_t read_lent(weft_stream s, struct wf_lent *l)
+{
+    return wf_likely(wf_stream_is_fd(s)) ? wf_read_lent(wf_stream_fd(s), l) : read_any(s, l);
+}
+
+static ssize_t fill_rest(weft_reader *r)
+{
+    struct wf_lent l = { r->weft_buf + r->weft_end, r->weft_room - r->weft_end, true };
+
+    ssize_t got = read_lent(r->weft_from, &l);
+    if (got > 0) {
+        r->weft_end += (size_t)got;
+        r->weft_brisk = (size_t)got == l.room;
+    }
+    return got;
+}
+
+// fill_new is for a reader without a buffer.
+static ssize_t fill_new(weft_reader *r)
+{
+    struct wf_lent l = { NULL, r->weft_brisk ? WF_BUFFER_LARGE : WF_BUFFER_SMALL, false };
+
+    ssize_t got = read_lent(r->weft_from, &l);
+    if (got > 0) {
+        r->weft_buf = l.at;
+        r->weft_room = l.room;
+        r->weft_end = (size_t)got;
+        r->weft_brisk = (size_t)got == l.room;
+    }
+    return got;
+}
+
+ssize_t wf_reader_fill(weft_reader *r, size_t want)
+{
+    if (wf_reader_unread(r) == 0) {
+        drop(r);
+        return fill_new(r);
+    }
+    int err = make_room(r, want);
+    return err < 0 ? err : fill_rest(r);
+}
+
+// --- The object ----------------------------------------------------------------------
+
+int weft_reader_init(weft_reader *r, weft_stream s, size_t max)
+{
+    if (!wf_stream_known(s) || !s.ops->read || max > SSIZE_MAX / 2)
+        return -EINVAL;
+    *r = (weft_reader){ .weft_from = s, .weft_max = max > 0 ? max : MAX };
+    return 0;
+}
+
+void weft_reader_fini(weft_reader *r)
+{
+    drop(r);
+}
+
+// --- Bytes ---------------------------------------------------------------------------
+
+// take copies up to `n` unread bytes.
+static size_t take(weft_reader *r, void *buf, size_t n)
+{
+    size_t unread = wf_reader_unread(r);
+
+    if (n > unread)
+        n = unread;
+    if (n > 0)
+        memcpy(buf, wf_reader_bytes(r), n);
+    wf_reader_consume(r, n);
+    drop_if_empty(r);
+    return n;
+}
+
+// read_some is for n > 0. What a buffer would not hold the stream puts in its place.
+static ssize_t read_some(weft_reader *r, void *buf, size_t n)
+{
+    if (wf_reader_unread(r) == 0) {
+        drop(r);
+        if (n >= WF_BUFFER_SMALL)
+            return r->weft_from.ops->read(r->weft_from.self, buf, n);
+        ssize_t got = fill_new(r);
+        if (got <= 0)
+            return got;
+    }
+    return (ssize_t)take(r, buf, n);
+}
+
+ssize_t weft_reader_read(weft_reader *r, void *buf, size_t n)
+{
+    int err = wf_wait_begin("weft_reader_read");
+    return err < 0 || n == 0 ? err : read_some(r, buf, n);
+}
+
+int weft_reader_read_full(weft_reader *r, void *buf, size_t n, size_t *done)
+{
+    ssize_t got = wf_wait_begin("weft_reader_read_full");
+    size_t at = 0;
+
+    while (got >= 0 && at < n) {
+        got = read_some(r, (char *)buf + at, n - at);
+        if (got == 0)
+            got = -ENODATA;
+        if (got > 0)
+            at += (size_t)got;
+    }
+    if (done)
+        *done = at;
+    return got < 0 ? (int)got : 0;
+}
+
+ssize_t weft_reader_peek(weft_reader *r, const void **data, size_t want)
+{
+    ssize_t got = wf_wait_begin("weft_reader_peek");
+
+    if (got < 0)
+        return got;
+    if (want > r->weft_max)
+        return -EMSGSIZE;
+    while (wf_reader_unread(r) < want && (got = wf_reader_fill(r, want)) > 0)
+        ;
+    if (got < 0)
+        return got;
+    *data = r->weft_buf ? wf_reader_bytes(r) : "";
+    return (ssize_t)wf_reader_unread(r);
+}
+
+void weft_reader_skip(weft_reader *r, size_t n)
+{
+    size_t unread = wf_reader_unread(r);
+
+    if (wf_unlikely(n > unread))
+        wf_misuse("weft_reader_skip: %zu bytes of the %zu that a peek would show", n, unread);
+    wf_reader_consume(r, n);
+    drop_if_empty(r);
+}

@@ -1,0 +1,254 @@
+// The writer: bytes that are collected until there are enough of them, or until the
+// caller wants them to go.
+//
+// Either all of what a call is given is taken, or nothing. What does not fit goes out
+// in one writev with what was collected before. When such a call is cut short after the
+// stream has taken a part of the caller's bytes, the rest is kept in a buffer, larger
+// than the writer's own perhaps: the call has been completed, and the error comes again
+// with the next call that writes. Only if there is no memory for that the rest is lost;
+// then the stream must get nothing more, and each later call fails.
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/io/buffer.h"
+#include "runtime/io/fd_stream.h"
+#include "runtime/io/frame.h"
+#include "runtime/wait/wait.h"
+
+enum { SIZE = WF_BUFFER_SMALL }; // the usual
+
+// What a call is given: a frame's length, perhaps, and data. Before them comes what the
+// writer has collected.
+enum { HELD, HEAD, DATA, PIECES };
+
+static size_t held(const weft_writer *w)
+{
+    return w->weft_end - w->weft_at;
+}
+
+static void drop(weft_writer *w)
+{
+    wf_buffer_give(w->weft_buf, w->weft_room);
+    w->weft_buf = NULL;
+    w->weft_room = w->weft_at = w->weft_end = 0;
+}
+
+static void drop_if_empty(weft_writer *w)
+{
+    if (held(w) == 0)
+        drop(w);
+}
+
+int weft_writer_init(weft_writer *w, weft_stream s, size_t size)
+{
+    if (!wf_stream_known(s) || !s.ops->writev || size > SSIZE_MAX / 2)
+        return -EINVAL;
+    *w = (weft_writer){ .weft_to = s, .weft_size = size > 0 ? size : SIZE };
+    return 0;
+}
+
+void weft_writer_fini(weft_writer *w)
+{
+    drop(w);
+}
+
+// --- Collecting ----------------------------------------------------------------------
+
+// make_room makes room for `n` bytes more. Returns: 0; -ENOMEM.
+static int make_room(weft_writer *w, size_t n)
+{
+    if (!w->weft_buf) {
+        size_t room = n > w->weft_size ? n : w->weft_size;
+        w->weft_buf = wf_buffer_take(&room);
+        w->weft_room = w->weft_buf ? room : 0;
+        return w->weft_buf ? 0 : -ENOMEM;
+    }
+    if (w->weft_room - w->weft_end < n) { // what fits is behind what was written
+        memmove(w->weft_buf, w->weft_buf + w->weft_at, held(w));
+        w->weft_end -= w->weft_at;
+        w->weft_at = 0;
+    }
+    return 0;
+}
+
+static void append(weft_writer *w, const struct iovec *piece)
+{
+    if (piece->iov_len > 0)
+        memcpy(w->weft_buf + w->weft_end, piece->iov_base, piece->iov_len);
+    w->weft_end += piece->iov_len;
+}
+
+// keep copies what was given. Returns: 0; -ENOMEM.
+static int keep(weft_writer *w, const struct iovec v[PIECES])
+{
+    int err = make_room(w, v[HEAD].iov_len + v[DATA].iov_len);
+
+    if (err < 0)
+        return err;
+    append(w, &v[HEAD]);
+    append(w, &v[DATA]);
+    return 0;
+}
+
+// --- Writing -------------------------------------------------------------------------
+
+// advance takes `n` bytes off the pieces.
+static void advance(struct iovec v[PIECES], size_t n)
+{
+    for (int i = 0; i < PIECES; i++) {
+        size_t part = n < v[i].iov_len ? n : v[i].iov_len;
+        v[i].iov_base = (char *)v[i].iov_base + part;
+        v[i].iov_len -= part;
+        n -= part;
+    }
+}
+
+// write_pieces writes what it can. Returns: 0: all; an error.
+static int write_pieces(weft_stream s, struct iovec v[PIECES])
+{
+    int first = HELD, end = PIECES;
+
+    while (end > 0 && v[end - 1].iov_len == 0)
+        end--;
+    for (;;) {
+        while (first < end && v[first].iov_len == 0)
+            first++;
+        if (first == end)
+            return 0;
+        ssize_t put = s.ops->writev(s.self, v + first, end - first);
+        if (put <= 0)
+            return put < 0 ? (int)put : -EIO;
+        advance(v, (size_t)put);
+    }
+}
+
+// write_out writes what was collected, and what was given, and forgets of the former
+// what has been written.
+static int write_out(weft_writer *w, struct iovec v[PIECES])
+{
+    v[HELD] = (struct iovec){ w->weft_buf ? w->weft_buf + w->weft_at : NULL, held(w) };
+    int err = write_pieces(w->weft_to, v);
+    w->weft_at = w->weft_end - v[HELD].iov_len;
+    drop_if_empty(w);
+    return err;
+}
+
+// write_through is for what does not fit. Returns: 0: it is taken; an error: it is not.
+static int write_through(weft_writer *w, struct iovec v[PIECES], size_t given)
+{
+    int err = write_out(w, v);
+
+    if (wf_likely(err == 0) || v[HEAD].iov_len + v[DATA].iov_len == given)
+        return err;
+    w->weft_error = keep(w, v);
+    return w->weft_error;
+}
+
+// begin opens a call.
+static int begin(const weft_writer *w, const char *call)
+{
+    int err = wf_wait_begin(call);
+    return wf_likely(err == 0) ? w->weft_error : err;
+}
+
+// take takes what was given.
+static int take(weft_writer *w, struct iovec v[PIECES])
+{
+    size_t given = v[HEAD].iov_len + v[DATA].iov_len;
+
+    if (wf_likely(given <= w->weft_size && held(w) <= w->weft_size - given))
+        return keep(w, v);
+    return write_through(w, v, given);
+}
+
+int weft_writer_write(weft_writer *w, const void *data, size_t n)
+{
+    struct iovec v[PIECES] = { [DATA] = { (void *)data, n } };
+    int err = begin(w, "weft_writer_write");
+    return err < 0 || n == 0 ? err : take(w, v);
+}
+
+int weft_writer_frame(weft_writer *w, const void *data, size_t n, const weft_frame *f)
+{
+    uint8_t head[WF_FRAME_HEAD_MAX];
+    int err = begin(w, "weft_writer_frame");
+
+    if (err == 0 && !wf_frame_known(f))
+        err = -EINVAL;
+    if (err == 0 && f->max > 0 && n > f->max)
+        err = -EMSGSIZE;
+    if (err == 0)
+        err = wf_frame_put(f, head, n);
+    if (err < 0)
+        return err;
+    struct iovec v[PIECES] = { [HEAD] = { head, (size_t)err }, [DATA] = { (void *)data, n } };
+    return take(w, v);
+}
+
+int weft_writer_flush(weft_writer *w)
+{
+    struct iovec v[PIECES] = { 0 };
+    int err = begin(w, "weft_writer_flush");
+    return err < 0 || held(w) == 0 ? err : write_out(w, v);
+}
+
+// --- Printing ------------------------------------------------------------------------
+
+// format is vsnprintf, with its error as a result: a leaf, as errno is of the thread.
+WF_PRINTF(3, 0) WF_NOINLINE static int format(char *buf, size_t n, const char *fmt, va_list args)
+{
+    int length = vsnprintf(buf, n, fmt, args);
+    return length < 0 ? -errno : length;
+}
+
+// print_apart is for what does not fit: it is printed in another buffer.
+WF_PRINTF(3, 0) static int print_apart(weft_writer *w, size_t length, const char *fmt, va_list args)
+{
+    size_t room = length;
+    char *buf = wf_buffer_take(&room);
+
+    if (!buf)
+        return -ENOMEM;
+    int err = format(buf, length + 1, fmt, args);
+    if (err >= 0)
+        err = take(w, (struct iovec[PIECES]){ [DATA] = { buf, length } });
+    wf_buffer_give(buf, room);
+    return err;
+}
+
+// print_here prints at the end of what was collected. Returns: the length; the writer
+// has taken it if it is not above *room, for which there was room.
+WF_PRINTF(3, 0) static int print_here(weft_writer *w, size_t *room, const char *fmt, va_list args)
+{
+    *room = held(w) < w->weft_size ? w->weft_size - held(w) : 0;
+    int err = make_room(w, *room);
+    if (err < 0)
+        return err;
+    int length = format(w->weft_buf + w->weft_end, *room + 1, fmt, args);
+    if (length > 0 && (size_t)length <= *room)
+        w->weft_end += (size_t)length;
+    drop_if_empty(w);
+    return length;
+}
+
+int weft_writer_printf(weft_writer *w, const char *fmt, ...)
+{
+    int length = begin(w, "weft_writer_printf");
+    va_list args;
+    size_t room;
+
+    if (length < 0)
+        return length;
+    va_start(args, fmt);
+    length = print_here(w, &room, fmt, args);
+    va_end(args);
+    if (wf_likely(length < 0 || (size_t)length <= room))
+        return length < 0 ? length : 0;
+    va_start(args, fmt);
+    int err = print_apart(w, (size_t)length, fmt, args);
+    va_end(args);
+    return err;
+}
