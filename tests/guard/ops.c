@@ -39,7 +39,7 @@ __attribute__((noinline)) void guard_end(void)
 
 static struct wf_clock still;
 
-enum { CROWD = 1000, PARTIES = 8, CONNECTIONS = 128, MESSAGE = 64 };
+enum { CROWD = 1000, PARTIES = 8, CONNECTIONS = 128, MESSAGE = 64, LINE = 100, LINES = 40 };
 
 // --- tasks: the rest is in bench/micro/bodies.c --------------------------------------
 
@@ -267,6 +267,25 @@ static int echoes_when_told(void *arg)
     return weft_close(fd);
 }
 
+// The same in lines, by a reader and a writer: they cost no call to the system.
+static int echoes_lines(void *arg)
+{
+    const int fd = (int)(intptr_t)arg;
+    const char *line;
+    weft_reader r;
+    weft_writer w;
+    ssize_t n;
+
+    micro_ok(weft_reader_init(&r, weft_fd_stream(fd), 0), "a reader");
+    micro_ok(weft_writer_init(&w, weft_fd_stream(fd), 0), "a writer");
+    while ((n = weft_reader_line(&r, &line)) >= 0) {
+        micro_ok(weft_writer_write(&w, line, (size_t)n), "write");
+        micro_ok(weft_writer_write(&w, "\n", 1), "write");
+        micro_ok(weft_writer_flush(&w), "flush");
+    }
+    return weft_close(fd);
+}
+
 // A server on a free port of this machine, and the address to dial.
 struct server {
     int fd;
@@ -290,7 +309,7 @@ struct client {
 
 static int asks(void *arg)
 {
-    char buf[MESSAGE] = { 0 };
+    char buf[MESSAGE] = { [MESSAGE - 1] = '\n' };
     const struct client *c = arg;
 
     for (long i = 0; i < c->n; i++) {
@@ -339,6 +358,33 @@ static void echo_when_told(long n)
 {
     static struct client clients[CONNECTIONS];
     talk(clients, echoes_when_told, n);
+}
+
+static void echo_lines(long n)
+{
+    static struct client clients[CONNECTIONS];
+    talk(clients, echoes_lines, n);
+}
+
+// A stream of lines, in memory.
+static ssize_t read_lines(void *lines, void *buf, size_t n)
+{
+    return (ssize_t)(n < LINES * LINE ? n : (memcpy(buf, lines, LINES * LINE), LINES * LINE));
+}
+
+static void line(long n)
+{
+    static const weft_stream_ops ops = { .size = sizeof(ops), .read = read_lines };
+    static char lines[LINES * LINE];
+    const char *text;
+    weft_reader r;
+
+    for (int i = 0; i < LINES; i++)
+        lines[i * LINE + LINE - 1] = '\n';
+    micro_ok(weft_reader_init(&r, (weft_stream){ &ops, lines }, LINE), "a reader");
+    for (long i = 0; i < n; i++)
+        micro_ok(weft_reader_line(&r, &text), "a line");
+    weft_reader_fini(&r);
 }
 
 static int accepts(void *arg)
@@ -399,6 +445,8 @@ static const struct op {
     { "sleep-crowd", sleep_crowd, NULL, 0, 5, CROWD },
     { "echo", echo, NULL, 0, 40, CONNECTIONS },
     { "echo-told", echo_when_told, NULL, 0, 40, CONNECTIONS },
+    { "echo-lines", echo_lines, NULL, 0, 40, CONNECTIONS },
+    { "line", line, NULL, 0, 100000, 1 },
     { "connect", connect_close, NULL, 0, 500, 1 },
 };
 
