@@ -12,7 +12,7 @@
 #define KEPT (128 << 10)
 #endif
 
-static const size_t sizes[] = { WF_BUFFER_SMALL, WF_BUFFER_LARGE, 64 << 10 };
+static const size_t sizes[] = { WF_BUFFER_SMALL, WF_BUFFER_LARGE, WF_BUFFER_HUGE };
 
 // The buffers of one size, newest first; each begins with the address of the next.
 struct pile {

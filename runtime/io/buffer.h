@@ -1,4 +1,4 @@
-// The buffers of readers and writers. They belong to the runtime: a reader that has
+// The buffers of readers, writers and copies. They belong to the runtime: a reader that has
 // nothing to keep has none, so that idle connections share a few.
 //
 //      weft_reader, weft_writer <--- take --- the shelf of the worker  <--- if it is empty --- the allocator
@@ -25,11 +25,11 @@ struct wf_service;
 extern const struct wf_service wf_buffers_service; // the shelves
 
 // The sizes that are kept. A stream's first read gets a small one; one that fills it
-// gets a large one the next time.
-enum { WF_BUFFER_SMALL = 4 << 10, WF_BUFFER_LARGE = 16 << 10 };
+// gets a large one the next time. Copies take huge ones.
+enum { WF_BUFFER_SMALL = 4 << 10, WF_BUFFER_LARGE = 16 << 10, WF_BUFFER_HUGE = 64 << 10 };
 
 // wf_buffer_take takes a buffer of at least `*room` bytes, and says in *room how many
-// it has: these numbers, 64 KiB, or a multiple of 4 KiB. Behind them it has one byte
+// it has: these numbers, or a multiple of 4 KiB. Behind them it has one byte
 // more, for the 0 at the end of a text.
 // Returns: NULL if there is no memory.
 // Context: any thread. Never parks.
@@ -38,6 +38,12 @@ WF_MUST_CHECK char *wf_buffer_take(size_t *room);
 // wf_buffer_give gives back a buffer of `room` bytes; NULL does nothing.
 // Context: any thread. Never parks.
 void wf_buffer_give(char *buf, size_t room);
+
+static inline char *wf_buffer_take_huge(void)
+{
+    size_t room = WF_BUFFER_HUGE;
+    return wf_buffer_take(&room);
+}
 
 // What a read is to fill: a buffer that is the reader's already (`held`), or one of
 // `room` bytes (a size that is kept) that is taken for each system call anew, and given

@@ -20,13 +20,14 @@
 // is left to the next way, which either goes on, or says the same.
 //
 // What is taken from a socket or a FIFO, and cannot be written any more, is lost: at
-// most WF_BUFFER bytes, or what a pipe holds. A file's position is set back by it.
+// most WF_BUFFER_HUGE bytes, or what a pipe holds. A file's position is set back by it.
 // Between a FIFO and a socket nothing is ever held.
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <weft/io.h>
 
+#include "runtime/io/buffer.h"
 #include "runtime/io/pipe.h"
 #include "runtime/io/ready.h"
 #include "runtime/io/splice.h"
@@ -262,7 +263,7 @@ static ssize_t read_stored(struct page *p)
 // fits_buffer tells whether a buffer is cheaper than a job.
 static bool fits_buffer(const struct copy *c)
 {
-    return c->n <= WF_BUFFER || !c->splices;
+    return c->n <= WF_BUFFER_HUGE || !c->splices;
 }
 
 // send_page sends some bytes by way of a buffer, if they are in the page cache, or the
@@ -284,11 +285,11 @@ static ssize_t send_page(struct page *p)
 
 static ssize_t send_buffered(struct copy *c)
 {
-    char spare[SPARE], *buf = wf_buffer_take(c->rt);
-    struct page p = { c, buf ? buf : spare, least(c->n, buf ? WF_BUFFER : SPARE), *c->at };
+    char spare[SPARE], *buf = wf_buffer_take_huge();
+    struct page p = { c, buf ? buf : spare, least(c->n, buf ? WF_BUFFER_HUGE : SPARE), *c->at };
 
     ssize_t put = send_page(&p);
-    wf_buffer_give(c->rt, buf);
+    wf_buffer_give(buf, WF_BUFFER_HUGE);
     if (put > 0)
         *c->at += put;
     return put;
@@ -488,10 +489,10 @@ static ssize_t take_some(struct copy *c, char *buf, size_t n)
 // move_bytes moves one piece by way of a buffer.
 static ssize_t move_bytes(struct copy *c)
 {
-    char spare[SPARE], *buf = wf_buffer_take(c->rt), *to = buf ? buf : spare;
+    char spare[SPARE], *buf = wf_buffer_take_huge(), *to = buf ? buf : spare;
 
-    ssize_t n = put_taken(c, take_some(c, to, least(c->left, buf ? WF_BUFFER : SPARE)), to);
-    wf_buffer_give(c->rt, buf);
+    ssize_t n = put_taken(c, take_some(c, to, least(c->left, buf ? WF_BUFFER_HUGE : SPARE)), to);
+    wf_buffer_give(buf, WF_BUFFER_HUGE);
     if (c->held > 0 && c->from == FILES)
         move_position(c, -(off_t)c->held);
     return n;
@@ -501,8 +502,8 @@ static ssize_t move_bytes(struct copy *c)
 // to.
 static ssize_t unload_pipe(struct copy *c)
 {
-    char spare[SPARE], *buf = wf_buffer_take(c->rt), *to = buf ? buf : spare;
-    size_t rest = c->held, room = buf ? WF_BUFFER : SPARE;
+    char spare[SPARE], *buf = wf_buffer_take_huge(), *to = buf ? buf : spare;
+    size_t rest = c->held, room = buf ? WF_BUFFER_HUGE : SPARE;
     ssize_t put = 1;
 
     while (rest > 0 && put > 0) {
@@ -511,7 +512,7 @@ static ssize_t unload_pipe(struct copy *c)
         rest -= c->held;
         put = got > 0 ? put_held(c, to) : -EIO;
     }
-    wf_buffer_give(c->rt, buf);
+    wf_buffer_give(buf, WF_BUFFER_HUGE);
     c->pipe.n = rest;
     return put;
 }

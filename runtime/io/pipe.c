@@ -1,4 +1,4 @@
-// The stock of pipes and buffers: a stack for each worker, that only its owner touches,
+// The stock of pipes: a stack for each worker, that only its owner touches,
 // so there is no lock. What a task takes on one worker it may give back on another.
 #include "runtime/io/pipe.h"
 
@@ -11,19 +11,15 @@
 #include "runtime/state.h"
 
 enum {
-    PIPES = 8,      // kept for each worker
-    BUFFERS = 4,    // the same
-    ROOM = 1 << 18, // bytes of a pipe, if the system grants them
-    LEAST = WF_BUFFER /
-        4 // with less than that, of which a user who has too many pipes gets no more, buffers are better
+    PIPES = 8,       // kept for each worker
+    ROOM = 1 << 18,  // bytes of a pipe, if the system grants them
+    LEAST = 1 << 14, // a user that has too many pipes gets no more than that: then buffers are better
 };
 
 // O: the worker that owns it
 struct shelf {
     _Alignas(WF_CACHE_LINE) unsigned pipes; // O
-    unsigned buffers;                       // O
     struct wf_pipe pipe[PIPES];             // O
-    char *buffer[BUFFERS];                  // O
 };
 
 struct wf_pipes {
@@ -52,8 +48,6 @@ static void clear_shelf(struct shelf *s)
 {
     while (s->pipes > 0)
         close_pipe(&s->pipe[--s->pipes]);
-    while (s->buffers > 0)
-        wf_free(s->buffer[--s->buffers]);
 }
 
 static void free_stock(struct weft_rt *rt)
@@ -70,8 +64,6 @@ static struct shelf *own_shelf(struct weft_rt *rt)
 {
     return &rt->pipes->shelf[wf_sched_worker_index(rt->sched)];
 }
-
-// --- pipes ---------------------------------------------------------------------------
 
 // enlarge asks for room: each piece of a packet takes a slot of the pipe, however small
 // it is. It may be refused, as the user may have so much in all.
@@ -118,22 +110,4 @@ WF_NOINLINE void wf_pipe_give(struct weft_rt *rt, struct wf_pipe *p)
     else
         s->pipe[s->pipes++] = *p;
     *p = (struct wf_pipe){ .in = -1, .out = -1 };
-}
-
-// --- buffers -------------------------------------------------------------------------
-
-char *wf_buffer_take(struct weft_rt *rt)
-{
-    struct shelf *s = own_shelf(rt);
-    return s->buffers > 0 ? s->buffer[--s->buffers] : wf_alloc(WF_BUFFER);
-}
-
-void wf_buffer_give(struct weft_rt *rt, char *buf)
-{
-    struct shelf *s = own_shelf(rt);
-
-    if (buf && s->buffers < BUFFERS)
-        s->buffer[s->buffers++] = buf;
-    else
-        wf_free(buf);
 }

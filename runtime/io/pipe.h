@@ -1,7 +1,5 @@
-// What a copy holds while bytes are on their way: a pipe, for splice(2), or a buffer.
-//
-// A runtime keeps some of both, for each worker, so that they are made seldom. They are
-// held only while there are bytes in them: an idle copy holds neither.
+// The pipes of copies, for splice(2). A runtime keeps some for each worker, so that they
+// are made seldom. A copy holds one only while there are bytes in it.
 #ifndef WF_RUNTIME_IO_PIPE_H
 #define WF_RUNTIME_IO_PIPE_H
 
@@ -15,8 +13,6 @@ struct wf_service;
 
 // The stock of a runtime (weft_rt.pipes), as a service.
 extern const struct wf_service wf_pipes_service;
-
-enum { WF_BUFFER = 1 << 16 }; // bytes of a buffer
 
 // A pipe of weft's own. Neither end blocks, and neither is registered with epoll.
 struct wf_pipe {
@@ -35,11 +31,5 @@ static inline bool wf_pipe_held(const struct wf_pipe *p)
 {
     return p->out >= 0;
 }
-
-// wf_buffer_take gets WF_BUFFER bytes, that are not cleared; NULL if there is no
-// memory. They are sure to be memory: see wf_ready_run. wf_buffer_give takes NULL.
-// Context: as above.
-WF_MUST_CHECK char *wf_buffer_take(struct weft_rt *rt);
-void wf_buffer_give(struct weft_rt *rt, char *buf);
 
 #endif

@@ -29,6 +29,7 @@
 #include <weft/time.h>
 
 #include "base/clock.h"
+#include "runtime/io/buffer.h"
 #include "runtime/io/pipe.h"
 #include "runtime/io/ready.h"
 #include "runtime/io/splice.h"
@@ -73,20 +74,20 @@ struct relay {
 
 static void take_buffer(struct flow *f)
 {
-    f->buf = wf_buffer_take(f->rt);
+    f->buf = wf_buffer_take_huge();
     if (!f->buf)
         f->buf = f->spare;
 }
 
 static size_t size_buffer(const struct flow *f)
 {
-    return f->buf == f->spare ? SPARE : WF_BUFFER;
+    return f->buf == f->spare ? SPARE : WF_BUFFER_HUGE;
 }
 
 static void give_buffer(struct flow *f)
 {
     if (f->buf && f->buf != f->spare)
-        wf_buffer_give(f->rt, f->buf);
+        wf_buffer_give(f->buf, WF_BUFFER_HUGE);
     f->buf = NULL;
     f->at = f->n = 0;
 }

@@ -198,7 +198,7 @@ static ssize_t sys_recv_lent(int fd, void *args)
 
     if (wf_unlikely(!wf_lend(l)))
         return -ENOMEM;
-    return wf_lent_back(l, sys_recv(fd, &(struct span){ l->at, l->room }));
+    return wf_lent_back(l, wf_sys_recv(fd, &(struct wf_span){ l->at, l->room }));
 }
 
 static ssize_t read_lent(wf_ready_try *call, int fd, struct wf_lent *l)
