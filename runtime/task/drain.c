@@ -45,12 +45,12 @@
 // tests/model/drain.pml checks this under every interleaving.
 //
 // Edges.
-//   Y1  enter, leave (release) -> close_gate (acquire), then `inside`: what was done by
+//   X1  enter, leave (release) -> close_gate (acquire), then `inside`: what was done by
 //       those that left while the gate was open. All writes of a gate are
 //       read-modify-writes
-//   Y2  each operation on `inside` (release) -> the one that brings it to EMPTY
+//   X2  each operation on `inside` (release) -> the one that brings it to EMPTY
 //       (acquire), then the cell by C1: what was done by those that left later
-//   Y3  close_gate, and the store of `all_closed` (release) -> enter that fails,
+//   X3  close_gate, and the store of `all_closed` (release) -> enter that fails,
 //       weft_draining (acquire): what the caller of weft_drain_begin did before
 #include <errno.h>
 #include <weft/drain.h>
@@ -68,14 +68,14 @@ enum { CLOSED = 1, ONE = 2 }; // of a gate: the mark, and a task that is inside
 
 // A: atomic
 struct gate {
-    _Atomic int64_t word; // A: [Y1] the diagram above
+    _Atomic int64_t word; // A: [X1] the diagram above
     char apart[WF_CACHE_LINE - sizeof(int64_t)];
 };
 
 struct wf_drain {
     struct wf_cell gone;     // A: all have left
-    _Atomic int64_t inside;  // A: [Y2]
-    _Atomic bool all_closed; // A: [Y3]
+    _Atomic int64_t inside;  // A: [X2]
+    _Atomic bool all_closed; // A: [X3]
     char apart[WF_CACHE_LINE - sizeof(struct wf_cell) - 2 * sizeof(int64_t)];
     struct gate gates[GATES];
 };
@@ -103,7 +103,7 @@ static struct gate *find_gate(struct wf_drain *d)
 // for the cell.
 static void count_inside(struct wf_drain *d, int64_t n)
 {
-    int64_t now = wf_fetch_add_acq_rel(&d->inside, n) + n; // [Y2]
+    int64_t now = wf_fetch_add_acq_rel(&d->inside, n) + n; // [X2]
 
     if (now == EMPTY)
         wf_cell_set(&d->gone, 0, false); // [C1]
@@ -113,7 +113,7 @@ static void count_inside(struct wf_drain *d, int64_t n)
 
 static void close_gate(struct wf_drain *d, struct gate *g)
 {
-    int64_t word = wf_fetch_or_acq_rel(&g->word, (int64_t)CLOSED); // [Y1] [Y3]
+    int64_t word = wf_fetch_or_acq_rel(&g->word, (int64_t)CLOSED); // [X1] [X3]
 
     if (!(word & CLOSED))
         count_inside(d, word / ONE - BIAS);
@@ -121,11 +121,11 @@ static void close_gate(struct wf_drain *d, struct gate *g)
 
 static void close_gates(struct wf_drain *d)
 {
-    if (wf_load_acquire(&d->all_closed)) // [Y3]
+    if (wf_load_acquire(&d->all_closed)) // [X3]
         return;
     for (int i = 0; i < GATES; i++)
         close_gate(d, &d->gates[i]);
-    wf_store_release(&d->all_closed, true); // [Y3]
+    wf_store_release(&d->all_closed, true); // [X3]
 }
 
 static WF_NOINLINE int refuse_entry(struct wf_drain *d)
@@ -137,7 +137,7 @@ static WF_NOINLINE int refuse_entry(struct wf_drain *d)
 int weft_drain_enter(weft_drain *drain)
 {
     struct wf_drain *d = drain_of(drain);
-    int64_t word = wf_fetch_add_acq_rel(&find_gate(d)->word, (int64_t)ONE); // [Y1] [Y3]
+    int64_t word = wf_fetch_add_acq_rel(&find_gate(d)->word, (int64_t)ONE); // [X1] [X3]
 
     return wf_unlikely(word & CLOSED) ? refuse_entry(d) : 0;
 }
@@ -145,7 +145,7 @@ int weft_drain_enter(weft_drain *drain)
 void weft_drain_leave(weft_drain *drain)
 {
     struct wf_drain *d = drain_of(drain);
-    int64_t word = wf_fetch_sub_acq_rel(&find_gate(d)->word, (int64_t)ONE); // [Y1]
+    int64_t word = wf_fetch_sub_acq_rel(&find_gate(d)->word, (int64_t)ONE); // [X1]
 
     if (wf_unlikely(word & CLOSED))
         count_inside(d, -1);
@@ -154,7 +154,7 @@ void weft_drain_leave(weft_drain *drain)
 bool weft_draining(const weft_drain *drain)
 {
     const struct wf_drain *d = (const struct wf_drain *)(const void *)drain;
-    return wf_load_acquire(&d->all_closed); // [Y3]
+    return wf_load_acquire(&d->all_closed); // [X3]
 }
 
 int weft_drain_begin(weft_drain *drain, weft_time deadline)

@@ -287,6 +287,64 @@ static void no_message_is_slept_over(void **state)
     weft_rt_free(rt);
 }
 
+// Two threads meet at a channel, over and over; whenever neither is in a call, the
+// descriptor says what is in it.
+struct meeting {
+    weft_chan *chan;
+    pthread_barrier_t begin, end;
+    unsigned rounds;
+};
+
+// pause_for spins for as long as it may take a thread to wake up.
+static void pause_for(struct wf_test_rand *r)
+{
+    for (volatile unsigned spin = wf_test_below(r, 20000); spin > 0; spin--)
+        ;
+}
+
+static void *send_and_receive(void *arg)
+{
+    struct meeting *m = arg;
+    struct wf_test_rand r = wf_test_rand(4);
+
+    for (unsigned i = 0; i < m->rounds; i++) {
+        pthread_barrier_wait(&m->begin);
+        assert_int_equal(try_send(m->chan, 1), 0);
+        pause_for(&r);
+        if (try_recv(m->chan) < 0 || i % 2)
+            assert_int_equal(try_send(m->chan, 1), 0);
+        pthread_barrier_wait(&m->end);
+    }
+    return NULL;
+}
+
+static void when_no_call_is_under_way_it_is_right(void **state)
+{
+    struct meeting m = { .chan = new_numbers(WEFT_UNBOUNDED), .rounds = wf_test_rounds(1000) };
+    struct wf_test_rand r = wf_test_rand(3);
+    int fd = fd_of(m.chan);
+    pthread_t other;
+    (void)state;
+
+    pthread_barrier_init(&m.begin, NULL, 2);
+    pthread_barrier_init(&m.end, NULL, 2);
+    assert_int_equal(pthread_create(&other, NULL, send_and_receive, &m), 0);
+    for (unsigned i = 0; i < m.rounds; i++) {
+        pthread_barrier_wait(&m.begin);
+        pause_for(&r);
+        try_recv(m.chan);
+        pthread_barrier_wait(&m.end);
+        assert_int_equal(is_readable(fd), weft_chan_len(m.chan) > 0);
+        while (try_recv(m.chan) >= 0)
+            ;
+        assert_false(is_readable(fd));
+    }
+    assert_int_equal(pthread_join(other, NULL), 0);
+    pthread_barrier_destroy(&m.begin);
+    pthread_barrier_destroy(&m.end);
+    weft_chan_unref(m.chan);
+}
+
 static void *ask_for_it(void *arg)
 {
     struct traffic *t = arg;
@@ -338,6 +396,7 @@ int main(void)
         left_test(of_a_rendezvous_while_a_sender_waits),
         left_test(tasks_at_both_ends_change_it_too),
         left_test(no_message_is_slept_over),
+        left_test(when_no_call_is_under_way_it_is_right),
         left_test(many_threads_ask_for_it_at_once),
         left_test(without_memory_or_descriptors_it_is_an_error),
     };

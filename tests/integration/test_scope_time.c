@@ -188,7 +188,7 @@ static int move_and_sleep(void *arg)
 
     for (unsigned i = weft_test_below(5); i > 0 && !err; i--) {
         err = weft_sleep(WEFT_MS(weft_test_below(6000)));
-        if (!err)
+        if (!err && !weft_cancelled()) // by another one's move, at the same millisecond
             move(m);
         err = weft_cancelled() ? weft_yield() : err;
     }

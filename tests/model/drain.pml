@@ -1,5 +1,5 @@
 /*
- * The drain: gates, and the count of those inside (runtime/task/drain.c, [Y1] [Y2] [Y3]).
+ * The drain: gates, and the count of those inside (runtime/task/drain.c, [X1] [X2] [X3]).
  *
  * Two gates. Two tasks enter at one gate and leave at any, as a task may have moved in
  * between; each enters twice. Two tasks begin the draining; each closes the gates one
