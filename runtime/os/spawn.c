@@ -253,7 +253,7 @@ int weft_process_spawn(weft_process **out, const weft_process_opts *o)
         return -ENOMEM;
     err = prepare_all(&s);
     if (err == 0)
-        err = wf_pool_run(wf_rt_current()->blocking, WF_LANE_FILE, start_process, &s, "weft_process_spawn");
+        err = wf_pool_run(wf_rt_current()->blocking, WF_LANE_USER, start_process, &s, "weft_process_spawn");
     close_made(&s);
     if (err < 0) {
         wf_process_drop(s.p);
