@@ -47,9 +47,23 @@
 //   which it does not slow down. What a shared thread would save is its stack (some
 //   8 KiB of it are ever touched); it would cost an argument about who may have it.
 //
+//   Loose jobs. No task has the memory of a loose job, so it may be left alone after it
+//   has begun, by the pool's end, too: stop_lane does not wait for the threads that run
+//   such jobs (`loose`), but makes each of them a user of the pool, as the owner is one.
+//   Such a thread finds `stopped` when its job has returned: it detaches itself, gives
+//   its part up, and touches neither the pool nor its own record after that. The last
+//   user frees the pool, and by edge Z1 sees what the others did to it. It is counted
+//   among the users under the lock, under which it looks for `stopped`, so it gives up
+//   no part that it does not have. A wake that it owes to another thread comes before
+//   its job: the record that it wakes is there.
+//
 //   A thread that has been idle for ten seconds leaves: it puts its handle in `leaver`,
 //   having taken out the one that is there, and joins that. So at any time at most one
-//   thread is ended and not yet joined, and stop_pool joins it.
+//   thread is ended and not yet joined, and stop_lane joins it. A thread that the pool
+//   has left behind is not among these.
+//
+//   Z1  drop_pool (release) -> the last drop_pool (acquire): all that the others did to
+//       the lanes, before it frees them
 #include "runtime/task/blocking.h"
 
 #include <errno.h>
@@ -81,35 +95,22 @@ enum {
     VAIN_MAX = 8,
 };
 
-struct job {
-    struct wf_list link;        // L, while queued; T, while held
-    struct lane *lane;          // I
-    const struct wf_task *task; // I: that waits for it
-    weft_fn *fn;                // I
-    void *arg;                  // I
-    int result;                 // of the thread until `done` is set
-    bool begun;                 // L
-    bool held;                  // T: in `held`
-    struct wf_clock *clock;     // I: of the thread that asked
-    struct wf_cell done;        // A
-};
-
 // A thread of a lane. Its memory is the pool's until the end: a wake may come late,
 // when the thread has left.  O: of the thread itself
 struct pool_thread {
-    struct wf_list link;     // L, in the lane's `idle` while it sleeps, in its `spare` when it has left
-    struct pool_thread *all; // L: the next of all of the lane's
-    struct lane *lane;       // I
-    struct wf_parker parker; // A
-    bool called;             // L: taken out of `idle`, or just made: it is counted in `searching`
-    const struct job *job;   // O: that it runs, if any
+    struct wf_list link;       // L, in the lane's `idle` while it sleeps, in its `spare` when it has left
+    struct pool_thread *all;   // L: the next of all of the lane's
+    struct wf_pool_lane *lane; // I
+    struct wf_parker parker;   // A
+    bool called;               // L: taken out of `idle`, or just made: it is counted in `searching`
+    const struct wf_job *job;  // O: that it runs, if any
 };
 
 // I: fixed after make_pool; L: under `lock`
-struct lane {
+struct wf_pool_lane {
     pthread_mutex_t lock;
     pthread_cond_t gone;     // L: no thread is left
-    struct wf_list queue;    // L: of struct job, oldest first
+    struct wf_list queue;    // L: of struct wf_job, oldest first
     _Atomic unsigned queued; // written under L: length of the queue
     struct wf_list idle;     // L: of struct pool_thread: those that sleep, the last to fall asleep first
     struct wf_list spare;    // L: of struct pool_thread: no thread's
@@ -117,25 +118,57 @@ struct lane {
     unsigned searching;      // L: threads that are awake and without a job: woken, new, or about to sleep
     unsigned threads;        // L: that take jobs
     unsigned waiting;        // L: of those, in a job that waits for tasks
+    unsigned loose;          // L: of those, in a loose job
     unsigned leaving;        // L: that do not any more
     unsigned in_vain;        // L: how often threads have looked out in vain, the last few times
     unsigned skips;          // L: how often they do without, from now on
     unsigned max;            // I
     struct wf_pool *pool;    // I
     _Atomic bool stopping;   // written under L
+    bool stopped;            // L: no thread waits for those in loose jobs any more
     bool has_leaver;         // L
     pthread_t leaver;        // L: has ended, or is about to
 };
 
 // I: fixed after make_pool; T: of the thread that runs a test run's tasks
 struct wf_pool {
-    struct lane lanes[WF_LANES];
+    struct wf_pool_lane lanes[WF_LANES];
     const struct wf_origin *origin; // I
     _Atomic unsigned asking;        // A: tasks in wf_pool_run: a count
-    struct wf_list held;            // T: of struct job: those that may not begin yet
+    _Atomic unsigned users;         // A: the owner, and the threads that the stopped pool has left behind; [Z1]
+    struct wf_list held;            // T: of struct wf_job: those that may not begin yet
     unsigned holds;                 // T: how many those are
     bool hold;                      // T: new ones are among them
 };
+
+// --- the end -------------------------------------------------------------------------
+
+// free_lane frees its memory; in a child of fork, without a look at its lock.
+static void free_lane(struct wf_pool_lane *l)
+{
+    for (struct pool_thread *t = l->all, *next; t; t = next) {
+        next = t->all;
+        wf_free(t);
+    }
+}
+
+static void end_lane(struct wf_pool_lane *l)
+{
+    wf_assert(l->threads + l->leaving == 0 && !l->has_leaver);
+    pthread_cond_destroy(&l->gone);
+    pthread_mutex_destroy(&l->lock);
+    free_lane(l);
+}
+
+// drop_pool gives up a part in the pool; the last one frees it.
+static void drop_pool(struct wf_pool *p)
+{
+    if (wf_fetch_sub_acq_rel(&p->users, 1u) > 1) // [Z1]
+        return;
+    for (int i = 0; i < WF_LANES; i++)
+        end_lane(&p->lanes[i]);
+    wf_free(p);
+}
 
 // --- the threads ---------------------------------------------------------------------
 
@@ -150,8 +183,10 @@ WF_NOINLINE static struct pool_thread *this_thread(void)
 }
 
 // job_misuse names the task whose job broke the rule.
-static _Noreturn void job_misuse(const struct job *job, const char *call, const char *rule)
+static _Noreturn void job_misuse(const struct wf_job *job, const char *call, const char *rule)
 {
+    if (!job->task)
+        wf_misuse("%s: a look-up of a name must not %s", call, rule);
     const char *name = job->task->name ? job->task->name : "";
     wf_misuse("%s: a job of weft_blocking, of task %llu%s%s%s, must not %s", call, (unsigned long long)job->task->id,
               *name ? " '" : "", name, *name ? "'" : "", rule);
@@ -180,20 +215,25 @@ static void forget_thread(void)
 
 // is_full tells whether there are so many threads as there may be, not counting those
 // that wait for tasks.
-static bool is_full(const struct lane *l)
+static bool is_full(const struct wf_pool_lane *l)
 {
     return l->threads - l->waiting >= l->max;
 }
 
-static void unqueue(struct lane *l, struct job *job)
+static void unqueue(struct wf_pool_lane *l, struct wf_job *job)
 {
     wf_list_remove(&job->link);
     wf_store_relaxed(&l->queued, wf_load_relaxed(&l->queued) - 1); // relaxed: written under the lock
 }
 
-static struct job *take_first(struct lane *l)
+static bool is_loose(const struct wf_job *job)
 {
-    struct job *job = wf_container_of(l->queue.next, struct job, link);
+    return job->ended;
+}
+
+static struct wf_job *take_first(struct wf_pool_lane *l)
+{
+    struct wf_job *job = wf_container_of(l->queue.next, struct wf_job, link);
 
     unqueue(l, job);
     job->begun = true;
@@ -205,7 +245,7 @@ static struct job *take_first(struct lane *l)
 static void *work(void *arg);
 
 // make_record is for a new thread, which is not made yet.  Context: under the lock.
-static struct pool_thread *make_record(struct lane *l)
+static struct pool_thread *make_record(struct wf_pool_lane *l)
 {
     if (!wf_list_empty(&l->spare)) {
         struct pool_thread *old = wf_container_of(l->spare.next, struct pool_thread, link);
@@ -222,7 +262,7 @@ static struct pool_thread *make_record(struct lane *l)
 }
 
 // start makes a thread.  Context: under the lock.  Returns: 0 or -EAGAIN.
-static int start(struct lane *l)
+static int start(struct wf_pool_lane *l)
 {
     struct pool_thread *t = make_record(l);
     pthread_t thread;
@@ -243,7 +283,7 @@ static int start(struct lane *l)
 // call_in sees to it that a thread comes for what is queued.  Context: under the lock;
 // *next, which it sets if it has to be woken, is for the caller to wake, after that.
 // Returns: 0; -EAGAIN: a thread is needed and not to be had.
-static int call_in(struct lane *l, struct pool_thread **next)
+static int call_in(struct wf_pool_lane *l, struct pool_thread **next)
 {
     if (wf_list_empty(&l->queue) || l->searching > 0)
         return 0;
@@ -264,7 +304,7 @@ static void wake(struct pool_thread *t)
 
 // judge_look_out notes whether looking out was worth it. After each time in vain the
 // lane does without twice as often, so that jobs that come far apart pay for none.
-static void judge_look_out(struct lane *l)
+static void judge_look_out(struct wf_pool_lane *l)
 {
     bool vain = !wf_load_relaxed(&l->queued); // relaxed: under the lock
 
@@ -275,7 +315,7 @@ static void judge_look_out(struct lane *l)
 // look_out waits a moment for work, awake: a thread that falls asleep and is woken costs
 // several times as much as a short job, and a task that has got its result often has the
 // next job. The processor is offered to others meanwhile: to the worker, first of all.
-static void look_out(struct lane *l)
+static void look_out(struct wf_pool_lane *l)
 {
     weft_time until = wf_now() + LOOK_OUT_NS;
 
@@ -295,7 +335,7 @@ static void look_out(struct lane *l)
 }
 
 // doze waits until the thread is called.  Returns: false if it was not, for long.
-static bool doze(struct lane *l, struct pool_thread *self)
+static bool doze(struct wf_pool_lane *l, struct pool_thread *self)
 {
     weft_time until = wf_after(wf_now(), idle_max);
 
@@ -316,25 +356,25 @@ static bool doze(struct lane *l, struct pool_thread *self)
     return false;
 }
 
-static void search_begin(struct lane *l, struct pool_thread *self)
+static void search_begin(struct wf_pool_lane *l, struct pool_thread *self)
 {
     self->called = true;
     l->searching++;
 }
 
-static void search_end(struct lane *l, struct pool_thread *self)
+static void search_end(struct wf_pool_lane *l, struct pool_thread *self)
 {
     l->searching -= self->called;
     self->called = false;
 }
 
-static bool is_idle(const struct lane *l)
+static bool is_idle(const struct wf_pool_lane *l)
 {
     return wf_list_empty(&l->queue) && !wf_load_relaxed(&l->stopping); // relaxed: under the lock
 }
 
 // await_job waits for a job.  Returns: false if the thread should leave.
-static bool await_job(struct lane *l, struct pool_thread *self)
+static bool await_job(struct wf_pool_lane *l, struct pool_thread *self)
 {
     while (is_idle(l)) {
         if (l->searching == (unsigned)self->called) { // no other thread is awake
@@ -351,12 +391,13 @@ static bool await_job(struct lane *l, struct pool_thread *self)
 
 // take waits for a job, and sees to the next ones, as this one may take long. Returns:
 // NULL if the thread is to leave: then it counts among those that do.
-static struct job *take(struct lane *l, struct pool_thread *self, struct pool_thread **next)
+static struct wf_job *take(struct wf_pool_lane *l, struct pool_thread *self, struct pool_thread **next)
 {
     bool stay = l->threads - l->waiting <= l->max; // before it is idle: then a job might count on it
-    struct job *job = stay && await_job(l, self) ? take_first(l) : NULL;
+    struct wf_job *job = stay && await_job(l, self) ? take_first(l) : NULL;
 
     search_end(l, self);
+    l->loose += job && is_loose(job);
     l->threads -= !job;
     l->leaving += !job;
     *next = NULL;
@@ -366,8 +407,9 @@ static struct job *take(struct lane *l, struct pool_thread *self, struct pool_th
 
 // leave ends the calling thread's part in the pool. Not counted among `threads` any
 // more, it gets no job; but it needs the pool until it has joined its predecessor.
-static void leave(struct lane *l, struct pool_thread *self)
+static void leave(struct wf_pool_lane *l, struct pool_thread *self)
 {
+    pthread_mutex_lock(&l->lock);
     bool join = l->has_leaver;
     pthread_t before = l->leaver;
 
@@ -380,12 +422,47 @@ static void leave(struct lane *l, struct pool_thread *self)
         pthread_join(before, NULL);
         pthread_mutex_lock(&l->lock);
     }
-    if (--l->leaving + l->threads == 0)
+    if (--l->leaving + l->threads == l->loose)
         pthread_cond_signal(&l->gone);
+    pthread_mutex_unlock(&l->lock);
+}
+
+// leave_behind ends the part of a thread that the stopped pool has left behind: no
+// thread waits for this one. The pool, and the thread's record, may be gone after that.
+static void leave_behind(struct wf_pool_lane *l)
+{
+    of_this_thread = NULL;
+    pthread_detach(pthread_self());
+    drop_pool(l->pool);
+}
+
+// end_loose notes that a loose job has ended.  Returns: false if the pool has left the
+// thread behind.
+static bool end_loose(struct wf_pool_lane *l)
+{
+    pthread_mutex_lock(&l->lock);
+    bool stopped = l->stopped;
+    l->loose--;
+    l->threads -= stopped;
+    pthread_mutex_unlock(&l->lock);
+    return !stopped;
+}
+
+// end_job says that a job has ended, and has it freed if it is loose.  Returns: whether
+// it is.
+static bool end_job(struct wf_job *job)
+{
+    void (*ended)(struct wf_job *) = job->ended;
+
+    wf_cell_set(&job->done, 0, false);
+    if (ended)
+        ended(job);
+    return ended;
 }
 
 // do_job does not touch the job any more once its task knows that it is done.
-static void do_job(struct pool_thread *self, struct job *job)
+// Returns: false if the pool has left the thread behind meanwhile.
+static bool do_job(struct pool_thread *self, struct wf_job *job)
 {
     self->job = job;
     wf_clock_use(job->clock);
@@ -394,7 +471,7 @@ static void do_job(struct pool_thread *self, struct job *job)
     if (wf_unlikely(!this_thread()))
         wf_misuse("a job of weft_blocking returned in a child of fork, which may only exec or _exit");
     self->job = NULL;
-    wf_cell_set(&job->done, 0, false);
+    return !end_job(job) || end_loose(self->lane);
 }
 
 static void begin(struct pool_thread *self)
@@ -412,8 +489,9 @@ static void begin(struct pool_thread *self)
 static void *work(void *arg)
 {
     struct pool_thread *self = arg, *next;
-    struct lane *l = self->lane;
-    struct job *job;
+    struct wf_pool_lane *l = self->lane;
+    struct wf_job *job;
+    bool stays = true;
 
     begin(self);
     do {
@@ -422,22 +500,23 @@ static void *work(void *arg)
         pthread_mutex_unlock(&l->lock);
         wake(next);
         if (job)
-            do_job(self, job);
-    } while (job);
-    pthread_mutex_lock(&l->lock);
-    leave(l, self);
-    pthread_mutex_unlock(&l->lock);
+            stays = do_job(self, job);
+    } while (job && stays);
+    if (stays)
+        leave(l, self);
+    else
+        leave_behind(l);
     wf_keeper_set(NULL);
     return NULL;
 }
 
 // fail ends a job that cannot begin, with `err`. No other thread has it, and its task
 // cannot withdraw it.
-static void fail(struct job *job, int err)
+static void fail(struct wf_job *job, int err)
 {
     job->begun = true;
     job->result = err;
-    wf_cell_set(&job->done, 0, false);
+    end_job(job);
 }
 
 // --- threads that wait for tasks -----------------------------------------------------
@@ -448,12 +527,12 @@ void wf_pool_wait_begin(void)
 
     if (!self)
         return;
-    struct lane *l = self->lane;
+    struct wf_pool_lane *l = self->lane;
     pthread_mutex_lock(&l->lock);
     l->waiting++;
     int err = call_in(l, &next);
     while (l->threads == l->waiting && !wf_list_empty(&l->queue))
-        fail(take_first(l), err);
+        fail(take_first(l), err); // no loose ones: their lane has no jobs that wait
     pthread_mutex_unlock(&l->lock);
     wake(next);
 }
@@ -474,7 +553,7 @@ void wf_pool_wait_end(void)
 // enqueue queues a job. Returns: 0; -EAGAIN if there is no thread, and none to be had.
 // Context: under the lock, though to make a thread takes some microseconds: else a job
 // could rely on a thread that is refused just then.
-static int enqueue(struct lane *l, struct job *job, struct pool_thread **next)
+static int enqueue(struct wf_pool_lane *l, struct wf_job *job, struct pool_thread **next)
 {
     wf_list_append(&l->queue, &job->link);
     wf_store_relaxed(&l->queued, wf_load_relaxed(&l->queued) + 1); // relaxed: written under the lock
@@ -485,21 +564,21 @@ static int enqueue(struct lane *l, struct job *job, struct pool_thread **next)
     return err;
 }
 
-static void hold(struct wf_pool *p, struct job *job)
+static void hold(struct wf_pool *p, struct wf_job *job)
 {
     job->held = true;
     wf_list_append(&p->held, &job->link);
     p->holds++;
 }
 
-static void let_go(struct wf_pool *p, struct job *job)
+static void let_go(struct wf_pool *p, struct wf_job *job)
 {
     job->held = false;
     wf_list_remove(&job->link);
     p->holds--;
 }
 
-static int queue_up(struct job *job)
+static int queue_up(struct wf_job *job)
 {
     struct pool_thread *next = NULL;
 
@@ -510,7 +589,7 @@ static int queue_up(struct job *job)
     return err;
 }
 
-static int submit(struct wf_pool *p, struct job *job)
+static int submit(struct wf_pool *p, struct wf_job *job)
 {
     if (!p->hold)
         return queue_up(job);
@@ -518,10 +597,16 @@ static int submit(struct wf_pool *p, struct job *job)
     return 0;
 }
 
-// withdraw takes a job out again. Returns: false if it has begun.
-static bool withdraw(struct wf_pool *p, struct job *job)
+int wf_pool_submit_loose(struct wf_pool *p, enum wf_lane lane, struct wf_job *job)
 {
-    struct lane *l = job->lane;
+    job->lane = &p->lanes[lane];
+    wf_cell_init(&job->done);
+    return queue_up(job);
+}
+
+bool wf_pool_withdraw(struct wf_pool *p, struct wf_job *job)
+{
+    struct wf_pool_lane *l = job->lane;
 
     if (job->held) {
         let_go(p, job);
@@ -535,7 +620,7 @@ static bool withdraw(struct wf_pool *p, struct job *job)
     return out;
 }
 
-static int run(struct wf_pool *p, struct job *job, const char *call, int (*await)(struct wf_cell *, void *))
+static int run(struct wf_pool *p, struct wf_job *job, const char *call, int (*await)(struct wf_cell *, void *))
 {
     wf_cell_init(&job->done);
     int err = submit(p, job);
@@ -543,7 +628,7 @@ static int run(struct wf_pool *p, struct job *job, const char *call, int (*await
         return err;
     err = await ? await(&job->done, job->arg) : wf_wait_cell(&job->done, WEFT_NEVER, call, 0);
     if (err < 0) {
-        if (withdraw(p, job))
+        if (wf_pool_withdraw(p, job))
             return err;
         wf_wait_shielded(&job->done, call);
     }
@@ -553,7 +638,7 @@ static int run(struct wf_pool *p, struct job *job, const char *call, int (*await
 int wf_pool_run_while(struct wf_pool *p, enum wf_lane lane, weft_fn *fn, void *arg, const char *call,
                       int (*await)(struct wf_cell *done, void *arg))
 {
-    struct job job = { .lane = &p->lanes[lane], .task = wf_self(), .fn = fn, .arg = arg, .clock = wf_clock_used() };
+    struct wf_job job = { .lane = &p->lanes[lane], .task = wf_self(), .fn = fn, .arg = arg, .clock = wf_clock_used() };
 
     wf_fetch_add_relaxed(&p->asking, 1u); // relaxed, both: a count
     int result = run(p, &job, call, await);
@@ -585,6 +670,11 @@ void wf_pool_hold(struct wf_pool *p)
     p->hold = true;
 }
 
+bool wf_pool_holds(const struct wf_pool *p)
+{
+    return p->hold;
+}
+
 unsigned wf_pool_held(const struct wf_pool *p)
 {
     return p->holds;
@@ -596,7 +686,7 @@ void wf_pool_release(struct wf_pool *p, unsigned number)
 
     while (number-- > 0)
         at = at->next;
-    struct job *job = wf_container_of(at, struct job, link);
+    struct wf_job *job = wf_container_of(at, struct wf_job, link);
     let_go(p, job);
     int err = queue_up(job);
     if (err)
@@ -610,7 +700,7 @@ unsigned wf_pool_asking(const struct wf_pool *p)
 
 // --- the pool ------------------------------------------------------------------------
 
-static void make_lane(struct wf_pool *p, struct lane *l, unsigned max)
+static void make_lane(struct wf_pool *p, struct wf_pool_lane *l, unsigned max)
 {
     // Neither can fail with glibc: they only write to the caller's memory.
     pthread_mutex_init(&l->lock, NULL);
@@ -633,11 +723,12 @@ static int make_pool(struct weft_rt *rt, const weft_config *cfg)
         make_lane(p, &p->lanes[i], i == WF_LANE_USER || max < OWN_MAX ? max : OWN_MAX);
     wf_list_init(&p->held);
     p->origin = rt->origin;
+    wf_store_relaxed(&p->users, 1u); // relaxed: not shared yet
     rt->blocking = p;
     return 0;
 }
 
-static void stop_lane(struct lane *l)
+static void stop_lane(struct wf_pool_lane *l)
 {
     pthread_mutex_lock(&l->lock);
     wf_assert(wf_list_empty(&l->queue));
@@ -649,8 +740,10 @@ static void stop_lane(struct lane *l)
         l->searching++;
         wake(t);
     }
-    while (l->threads + l->leaving > 0)
+    while (l->threads + l->leaving > l->loose)
         pthread_cond_wait(&l->gone, &l->lock);
+    l->stopped = true;
+    wf_fetch_add_relaxed(&l->pool->users, l->loose); // relaxed: they take the lock before they give their part up
     pthread_mutex_unlock(&l->lock);
     if (l->has_leaver)
         pthread_join(l->leaver, NULL);
@@ -663,30 +756,9 @@ static void stop_pool(struct weft_rt *rt)
         stop_lane(&rt->blocking->lanes[i]);
 }
 
-// free_lane frees its memory; in a child of fork, without a look at its lock.
-static void free_lane(struct lane *l)
-{
-    for (struct pool_thread *t = l->all, *next; t; t = next) {
-        next = t->all;
-        wf_free(t);
-    }
-}
-
-static void end_lane(struct lane *l)
-{
-    wf_assert(l->threads + l->leaving == 0 && !l->has_leaver);
-    pthread_cond_destroy(&l->gone);
-    pthread_mutex_destroy(&l->lock);
-    free_lane(l);
-}
-
 static void free_pool(struct weft_rt *rt)
 {
-    struct wf_pool *p = rt->blocking;
-
-    for (int i = 0; i < WF_LANES; i++)
-        end_lane(&p->lanes[i]);
-    wf_free(p);
+    drop_pool(rt->blocking);
 }
 
 static void abandon_pool(struct weft_rt *rt)

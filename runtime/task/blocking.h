@@ -6,11 +6,15 @@
 
 #include <weft/base.h>
 
+#include "base/cell.h"
 #include "base/compiler.h"
+#include "base/list.h"
 
-struct wf_cell;
+struct wf_clock;
 struct wf_pool;
+struct wf_pool_lane;
 struct wf_service;
+struct wf_task;
 
 enum wf_lane {
     WF_LANE_USER, // jobs of weft_blocking, and what may block without end: weft_config.blocking_max threads
@@ -19,15 +23,32 @@ enum wf_lane {
     WF_LANES
 };
 
+// I: fixed when it is submitted; L: under the lane's lock; T: of a test run's thread
+struct wf_job {
+    struct wf_list link;            // L, while queued; T, while held
+    struct wf_pool_lane *lane;      // I
+    const struct wf_task *task;     // I: that waits for it; NULL: it is loose
+    weft_fn *fn;                    // I
+    void *arg;                      // I
+    void (*ended)(struct wf_job *); // I: of a loose job: it has ended, and the pool has done with it
+    int result;                     // of the thread until `done` is set
+    bool begun;                     // L
+    bool held;                      // T: in `held`
+    struct wf_clock *clock;         // I: of the thread that asked
+    struct wf_cell done;            // A
+};
+
+// The pool of a runtime (weft_rt.blocking), as a service: threads made on demand. Its
+// end waits for none but those, and not for the ones that run a loose job: they leave
+// when it ends, and the last of them frees the pool. No task is in wf_pool_run by then,
+// and no job queued.
+extern const struct wf_service wf_pool_service;
+
 // wf_blocking_in is weft_blocking, in a lane. A job of a lane that is weft's own must
 // not wait for tasks.
 // Returns, Context, Cancel: as weft_blocking. -EAGAIN means that the lane has no thread,
 // and the system refuses one.
 int wf_blocking_in(enum wf_lane lane, weft_fn *fn, void *arg);
-
-// The pool of a runtime (weft_rt.blocking), as a service. Its end waits for its threads
-// alone: no task is in wf_pool_run by then.
-extern const struct wf_service wf_pool_service;
 
 // wf_pool_run runs fn(arg) on a thread of the lane and parks the calling task until it
 // returns. `call` names the wait in dumps.
@@ -45,6 +66,18 @@ int wf_pool_run(struct wf_pool *p, enum wf_lane lane, weft_fn *fn, void *arg, co
 int wf_pool_run_while(struct wf_pool *p, enum wf_lane lane, weft_fn *fn, void *arg, const char *call,
                       int (*await)(struct wf_cell *done, void *arg));
 
+// wf_pool_submit_loose queues a job that need not be waited for, not even by the end of
+// the pool: it has memory of its own, which it, or `ended`, frees. The caller sets
+// `fn`, `arg` and `ended`. Any task or thread may wait for `done`.
+// Returns: 0; -EAGAIN: the lane has no thread, and the system refuses one.
+// Context: a task of the pool's runtime, which does not run a test.
+int wf_pool_submit_loose(struct wf_pool *p, enum wf_lane lane, struct wf_job *job);
+
+// wf_pool_withdraw takes a job out again.
+// Returns: false if it has begun.
+// Context: as long as the runtime has tasks.
+bool wf_pool_withdraw(struct wf_pool *p, struct wf_job *job);
+
 // wf_pool_wait_begin: the calling thread is about to wait for tasks, on which more jobs
 // may depend. If it is a pool's, it does not count as one of its threads until
 // wf_pool_wait_end. Context: any thread that is not a worker.
@@ -52,9 +85,11 @@ void wf_pool_wait_begin(void);
 void wf_pool_wait_end(void);
 
 // For a test run, whose tasks are all of one thread, the one that calls these.
-// wf_pool_hold, first of all, lets no job begin by itself; wf_pool_held is how many
-// wait for that; wf_pool_release lets one begin, from 0, the oldest.
+// wf_pool_hold, first of all, lets no job begin by itself (wf_pool_holds tells whether
+// it was called); wf_pool_held is how many wait for that; wf_pool_release lets one begin,
+// from 0, the oldest.
 void wf_pool_hold(struct wf_pool *p);
+bool wf_pool_holds(const struct wf_pool *p);
 unsigned wf_pool_held(const struct wf_pool *p);
 void wf_pool_release(struct wf_pool *p, unsigned number);
 
