@@ -10,15 +10,20 @@ static const char *const own[] = {
     [-WEFT_ADDR_FORM - OWN] = "Not an address of the form HOST:PORT",
     [-WEFT_ADDR_NO_PORT - OWN] = "The address has no port: it must be HOST:PORT",
     [-WEFT_ADDR_PORT - OWN] = "The address's port is not a number from 0 to 65535",
-    [-WEFT_ADDR_NAME - OWN] = "The address's host is a name: names are not looked up, it must be numeric",
     [-WEFT_BAD_CONFIG - OWN] = "A setting of the runtime cannot be used",
+    [-WEFT_EAI_AGAIN - OWN] = "Temporary failure of the look-up of a name",
+    [-WEFT_EAI_FAIL - OWN] = "Permanent failure of the look-up of a name",
+    [-WEFT_EAI_NONAME - OWN] = "There is no host of this name",
+    [-WEFT_EAI_NODATA - OWN] = "The host has no address, or none of the family asked for",
+    [-WEFT_EAI_SERVICE - OWN] = "There is no service of this name",
+    [-WEFT_EAI_FAMILY - OWN] = "Hosts have no addresses of this family",
 };
 
 const char *weft_strerror(int err)
 {
     int code = err < 0 && err != INT_MIN ? -err : err;
 
-    if (code >= OWN && code < OWN + (int)wf_countof(own))
+    if (code >= OWN && code < OWN + (int)wf_countof(own) && own[code - OWN])
         return own[code - OWN];
     // strerrordesc_np (glibc 2.32): no buffer, no locale, any thread.
     const char *text = strerrordesc_np(code);

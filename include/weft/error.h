@@ -13,8 +13,16 @@ enum {
     WEFT_ADDR_FORM = -4097,    // of text for an address: it is not HOST:PORT, or an empty path
     WEFT_ADDR_NO_PORT = -4098, // it has no port
     WEFT_ADDR_PORT = -4099,    // its port is not a number from 0 to 65535
-    WEFT_ADDR_NAME = -4100,    // its host is a name, and names are not looked up yet
     WEFT_BAD_CONFIG = -4101,   // a setting of weft_config, or of the environment, cannot be used; stderr says which
+
+    // Of names (weft/net.h), as getaddrinfo(3) has them. What has an errno value is
+    // that: -ENOMEM, and what the system said (EAI_SYSTEM).
+    WEFT_EAI_AGAIN = -4128,   // the name servers do not answer, or cannot: later they may
+    WEFT_EAI_FAIL = -4129,    // a name server answered with an error that will stay
+    WEFT_EAI_NONAME = -4130,  // there is no such name
+    WEFT_EAI_NODATA = -4131,  // there is, but it has no address (of that family)
+    WEFT_EAI_SERVICE = -4132, // there is no such service (/etc/services)
+    WEFT_EAI_FAMILY = -4133,  // the address family is not AF_UNSPEC, AF_INET or AF_INET6
 };
 
 // weft_strerror names an error that a weft call returned (its sign does not matter).

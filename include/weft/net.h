@@ -1,37 +1,101 @@
 // The network: stream and datagram sockets by textual address.
 //
-// An address is "HOST:PORT" with a numeric host: "127.0.0.1:7000", "[::1]:0", or
-// ":8080" for all addresses (IPv6 and IPv4 where the system has both), or, to dial, the
-// machine itself. Port 0 picks a free port, which weft_local_addr tells. Host names are
-// not looked up yet.
+// An address is "HOST:PORT": "127.0.0.1:7000", "[::1]:0", "[fe80::1%eth0]:80",
+// "example.org:443", "localhost:http"; or ":8080" for all addresses (IPv6 and IPv4 where
+// the system has both), or, to dial, the machine itself. Port 0 picks a free port, which
+// weft_local_addr tells. A name of a host is looked up as getaddrinfo(3) does (the hosts
+// file, DNS, whatever nsswitch.conf says), a name of a service in /etc/services.
 //
 // The calls that make a socket return a descriptor, non-blocking and close-on-exec,
 // which the caller closes with weft_close; or a negative error: WEFT_ADDR_FORM (the
-// address is not of that form), WEFT_ADDR_NO_PORT, WEFT_ADDR_PORT (not a number up to
-// 65535), WEFT_ADDR_NAME (the host is a name), -ENODEV (no such interface),
+// address is not of that form), WEFT_ADDR_NO_PORT, WEFT_ADDR_PORT (neither a number up
+// to 65535 nor a name), WEFT_EAI_... (weft_resolve), -ENODEV (no such interface),
 // -ENAMETOOLONG (a path), -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -EMFILE, -ENFILE, ...
-// Context: the listen and bind calls any thread, never park; the dial calls a task.
+// Context: the listen and bind calls any thread; they park a task, or block a thread
+//          that is none of a task, only to look up a name, and only then they are
+//          cancellation points: -ECANCELED, -ETIMEDOUT. The dial calls a task.
 #ifndef WEFT_NET_H
 #define WEFT_NET_H
 
+#include <sys/socket.h>
 #include <weft/base.h>
 
 WEFT_BEGIN_DECLS
 
+// weft_addr is an address as the kernel takes it: weft_connect(fd, &a.sa, a.len).
+typedef struct weft_addr {
+    socklen_t len;
+    union {
+        struct sockaddr sa;              // sa.sa_family tells which it is:
+        struct sockaddr_storage storage; // a struct sockaddr_in or sockaddr_in6
+    };
+} weft_addr;
+
+// weft_addrs is what weft_resolve has found, the preferred one first.
+typedef struct weft_addrs {
+    int n;
+    weft_addr *addr; // n of them
+} weft_addrs;
+
+// weft_resolve looks up the addresses of a host, as getaddrinfo(3): `family` is
+// AF_UNSPEC (both, asked at the same time), AF_INET or AF_INET6; `service` a number, a
+// name ("https"), or NULL for port 0; `host` a name, a numeric address (without
+// brackets), or NULL for the machine itself. Not both are NULL.
+//
+// Numbers cost no look-up. Names are looked up on a lane of the blocking pool of their
+// own (64 threads, or blocking_max if that is fewer), so slow name servers hold up
+// neither files nor weft_blocking, nor the other way round. Tasks that ask for the same
+// at the same time share one look-up. Nothing is cached: the C library tells no time to
+// live. IPv6 addresses come first if the machine has a route to the first of them;
+// within a family the order is that of RFC 6724 and gai.conf.
+//
+// Returns: how many, above 0, and the addresses in *out; or
+//          WEFT_EAI_AGAIN    no name server has answered, or it cannot now (SERVFAIL),
+//          WEFT_EAI_FAIL     a name server refuses,
+//          WEFT_EAI_NONAME   there is no such host (or both are NULL),
+//          WEFT_EAI_NODATA   it has no address of that family,
+//          WEFT_EAI_SERVICE  there is no such service,
+//          WEFT_EAI_FAMILY   what `family` is not;
+//          -ENODEV (an interface, after '%'), -ENOMEM, -EAGAIN (the system refuses a
+//          thread), -EMFILE and the like from the C library; -ECANCELED, -ETIMEDOUT.
+//          With AF_UNSPEC it succeeds if one of the families does.
+// Context: task. May park, so the caller may continue on another thread.
+// Cancel:  the call ends at once. A look-up that has begun cannot be stopped: it goes
+//          on without the caller until the C library gives up (resolv.conf(5), timeout
+//          and attempts), and the next task that asks for the same joins it. The end of
+//          the runtime does not wait for it (weft/runtime.h, weft_rt_free).
+// Owns:    the caller frees *out with weft_addrs_free.
+WEFT_API WEFT_MUST_CHECK int weft_resolve(weft_addrs **out, const char *host, const char *service, int family);
+
+// weft_addrs_free frees them. NULL does nothing.
+// Context: any thread. Never parks.
+WEFT_API void weft_addrs_free(weft_addrs *a);
+
 // weft_tcp_listen listens for TCP connections, with SO_REUSEADDR and the system's
-// largest backlog; accepted connections have TCP_NODELAY.
+// largest backlog; accepted connections have TCP_NODELAY. Of a name it takes one
+// address, an IPv4 address if there is one ("localhost" is 127.0.0.1): clients that try
+// both families come there, too.
+// Context: any thread. May park in a task, if there is a name to look up.
+// Cancel:  no socket is left.
 WEFT_API WEFT_MUST_CHECK int weft_tcp_listen(const char *addr);
 
 // weft_tcp_dial connects to a TCP address, with TCP_NODELAY. It does not connect to
 // itself, as connect(2) may if there is no listener on a port that the system hands
 // out: -ECONNREFUSED.
 //
+// Of a name it tries all addresses (the first 32), as RFC 8305 has it, and takes the
+// connection that is made first: IPv6 and IPv4 in turn, IPv6 first; the next one 250 ms
+// after the one before, or at once when that has failed. It begins with the family
+// whose addresses come first, but gives IPv6 25 ms more.
+//
 // Returns: a connected descriptor; -ECONNREFUSED, -ENETUNREACH, -ETIMEDOUT (the
 //          kernel's, or a scope's deadline), ...; -ECANCELED. All dial calls return the
-//          latter two.
+//          latter two. If all addresses of a name fail: the error of the first one to
+//          which the machine has a way, if there is any; WEFT_EAI_... if there is none
+//          to try.
 // Context: task. May park, so the caller may continue on another thread; so may
-//          weft_unix_dial. weft_udp_dial does not park.
-// Cancel:  the socket is closed.
+//          weft_unix_dial.
+// Cancel:  all sockets are closed.
 WEFT_API WEFT_MUST_CHECK int weft_tcp_dial(const char *addr);
 
 // weft_unix_listen listens on a Unix stream socket; "@name" is in the abstract name
@@ -40,7 +104,11 @@ WEFT_API WEFT_MUST_CHECK int weft_unix_listen(const char *path);
 WEFT_API WEFT_MUST_CHECK int weft_unix_dial(const char *path);
 
 // weft_udp_bind makes a datagram socket bound to `addr`; weft_udp_dial one that sends
-// to and receives from `addr` only.
+// to and receives from `addr` only. Of a name, weft_udp_bind takes one address as
+// weft_tcp_listen does, and weft_udp_dial the first to which there is a route.
+// Context: weft_udp_bind any thread, weft_udp_dial a task. Both may park if there is a
+//          name to look up ("May park" as weft_resolve).
+// Cancel:  no socket is left.
 WEFT_API WEFT_MUST_CHECK int weft_udp_bind(const char *addr);
 WEFT_API WEFT_MUST_CHECK int weft_udp_dial(const char *addr);
 

@@ -154,6 +154,11 @@ WEFT_API int weft_rt_stop(weft_rt *rt, weft_time deadline);
 // they use, and must not unload weft; it may exit at any time. By default weft_rt_free
 // waits however long that takes.
 //
+// A look-up of a name that a task has left (weft_resolve) is not waited for: it goes on,
+// on a thread of weft's, until the C library gives up, at most as long as resolv.conf(5)
+// says. Nothing of the runtime is left then. Until then, too, the program must not
+// unload weft.
+//
 // In a child of fork(2), where the threads do not exist, it only releases memory and
 // descriptors.
 // Context: as weft_rt_stop.

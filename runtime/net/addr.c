@@ -44,11 +44,16 @@ static struct wf_addr in6(struct in6_addr host, in_port_t port)
     };
 }
 
-static void parse_everywhere(struct wf_addrs *out, in_port_t port, bool to_dial)
+void wf_addr_loopback(struct wf_addr out[2], in_port_t port)
 {
-    out->at[0] = in6(to_dial ? in6addr_loopback : in6addr_any, port);
-    out->at[1] = in4(htonl(to_dial ? INADDR_LOOPBACK : INADDR_ANY), port);
-    out->count = 2;
+    out[0] = in6(in6addr_loopback, port);
+    out[1] = in4(htonl(INADDR_LOOPBACK), port);
+}
+
+void wf_addr_wildcard(struct wf_addr out[2], in_port_t port)
+{
+    out[0] = in6(in6addr_any, port);
+    out[1] = in4(htonl(INADDR_ANY), port);
 }
 
 static int parse_scope(const char *scope, uint32_t *out)
@@ -59,7 +64,7 @@ static int parse_scope(const char *scope, uint32_t *out)
     return *out ? 0 : -ENODEV;
 }
 
-// parse_in6 reads what stands between the brackets.
+// parse_in6 reads what stands between the brackets, and writes to it.
 static int parse_in6(struct wf_addr *out, char *host, in_port_t port)
 {
     struct in6_addr addr;
@@ -79,27 +84,30 @@ static int parse_in6(struct wf_addr *out, char *host, in_port_t port)
 }
 
 // is_name tells whether a host that is not an IPv4 address could be a name: one that
-// ends in a number could not (RFC 3696).
-static bool is_name(const char *host)
+// ends in a number could not (RFC 3696). A dot at its end says that it is whole.
+__attribute__((cold, noinline)) static bool is_name(const char *host, size_t len)
 {
-    const char *label = strrchr(host, '.');
+    size_t at = len -= len > 0 && host[len - 1] == '.';
 
-    label = label ? label + 1 : host;
-    return !strchr(host, ':') && !strpbrk(host, "[]") && label[strspn(label, "0123456789")];
+    if (memchr(host, ':', len) || memchr(host, '[', len) || memchr(host, ']', len))
+        return false;
+    while (at > 0 && host[at - 1] >= '0' && host[at - 1] <= '9')
+        at--;
+    return at > 0 && host[at - 1] != '.';
 }
 
-static int parse_in4(struct wf_addr *out, const char *host, in_port_t port)
+static inline int parse_in4(struct wf_addr *out, const char *host, size_t len, in_port_t port)
 {
     struct in_addr addr;
 
     if (inet_pton(AF_INET, host, &addr) != 1)
-        return is_name(host) ? WEFT_ADDR_NAME : WEFT_ADDR_FORM;
+        return is_name(host, len) ? WF_ADDR_HOST : WEFT_ADDR_FORM;
     *out = in4(addr.s_addr, port);
     return 0;
 }
 
-// split finds the colon before the port, and reads that.
-static int split(const char *text, const char **colon, in_port_t *port)
+// find_port finds the colon before the port.
+static int find_port(const char *text, const char **colon)
 {
     const char *end = text;
 
@@ -108,44 +116,117 @@ static int split(const char *text, const char **colon, in_port_t *port)
     *colon = strrchr(end, ':');
     if (!*colon)
         return *end == ']' && end[1] ? WEFT_ADDR_FORM : WEFT_ADDR_NO_PORT;
-    if (!(*colon)[1])
-        return WEFT_ADDR_NO_PORT;
-    long number = parse_number(*colon + 1, UINT16_MAX);
-    *port = htons((uint16_t)number);
-    return number < 0 ? WEFT_ADDR_PORT : 0;
+    return (*colon)[1] ? 0 : WEFT_ADDR_NO_PORT;
+}
+
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+bool wf_addr_has_letter(const char *text)
+{
+    while (*text && !is_letter(*text))
+        text++;
+    return *text;
+}
+
+// is_service tells whether a port could be the name of one (RFC 6335, and what
+// /etc/services has besides): "http", "iscsi-target".
+static bool is_service(const char *text)
+{
+    const char *at = text;
+
+    while (is_letter(*at) || (at > text && *at && strchr("-._+/0123456789", *at)))
+        at++;
+    return at > text && !*at;
 }
 
 // parse_host reads one of `len` > 0 characters, and may write to it.
-static int parse_host(struct wf_addr *out, char *host, size_t len, in_port_t port)
+static inline int parse_host(struct wf_addr *out, char *host, size_t len, in_port_t port)
 {
     if (host[0] != '[')
-        return parse_in4(out, host, port);
+        return parse_in4(out, host, len, port);
     if (host[len - 1] != ']')
         return WEFT_ADDR_FORM;
     host[len - 1] = 0;
     return parse_in6(out, host + 1, port);
 }
 
+// parse_before reads what stands before the colon.
+static inline int parse_before(struct wf_addrs *out, const char *text, size_t len)
+{
+    if (len >= sizeof(out->host))
+        return WEFT_ADDR_FORM;
+    memcpy(out->host, text, len);
+    out->host[len] = 0;
+    out->count = 1;
+    if (len > 0)
+        return parse_host(&out->at[0], out->host, len, out->port);
+    out->count = 2;
+    if (out->to_dial)
+        wf_addr_loopback(out->at, out->port);
+    else
+        wf_addr_wildcard(out->at, out->port);
+    return 0;
+}
+
+static int find_colon(const char *text, const char **colon)
+{
+    return text && *text ? find_port(text, colon) : WEFT_ADDR_FORM;
+}
+
+long wf_addr_parse_port(const char *text)
+{
+    return parse_number(text, UINT16_MAX);
+}
+
+// service_first: what is before a port that is a name is well formed.
+__attribute__((cold)) static int service_first(struct wf_addrs *out, const char *text, const char *colon)
+{
+    if (!is_service(colon + 1))
+        return WEFT_ADDR_PORT;
+    out->service = colon + 1;
+    int err = parse_before(out, text, (size_t)(colon - text));
+    return err < 0 ? err : WF_ADDR_SERVICE;
+}
+
 int wf_addr_parse(struct wf_addrs *out, const char *text, bool to_dial)
 {
-    char host[256]; // a name may have 253 characters
     const char *colon;
-    in_port_t port;
 
-    int err = text && *text ? split(text, &colon, &port) : WEFT_ADDR_FORM;
+    int err = find_colon(text, &colon);
     if (err < 0)
         return err;
-    size_t len = (size_t)(colon - text);
-    if (len >= sizeof(host))
-        return WEFT_ADDR_FORM;
-    memcpy(host, text, len);
-    host[len] = 0;
-    out->count = 1;
+    long number = parse_number(colon + 1, UINT16_MAX);
     out->to_dial = to_dial;
-    if (len > 0)
-        return parse_host(&out->at[0], host, len, port);
-    parse_everywhere(out, port, to_dial);
-    return 0;
+    out->port = htons((uint16_t)number);
+    return number < 0 ? service_first(out, text, colon) : parse_before(out, text, (size_t)(colon - text));
+}
+
+int wf_addr_parse_with(struct wf_addrs *out, const char *text, bool to_dial, in_port_t port)
+{
+    const char *colon;
+
+    int err = find_colon(text, &colon);
+    if (err < 0)
+        return err;
+    out->to_dial = to_dial;
+    out->port = port;
+    return parse_before(out, text, (size_t)(colon - text));
+}
+
+int wf_addr_parse_host(struct wf_addr *out, const char *host, in_port_t port)
+{
+    char copy[WF_HOST_MAX];
+    size_t len = strlen(host);
+
+    if (len == 0 || len >= sizeof(copy))
+        return WEFT_ADDR_FORM;
+    if (!strchr(host, ':'))
+        return parse_in4(out, host, len, port);
+    memcpy(copy, host, len + 1);
+    return parse_in6(out, copy, port);
 }
 
 int wf_addr_parse_unix(struct wf_addr *out, const char *path)

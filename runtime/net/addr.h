@@ -1,4 +1,5 @@
-// Addresses: text to what the kernel takes, and back. Numeric hosts only.
+// Addresses: text to what the kernel takes, and back. What is not a number in a text,
+// resolve.h looks up.
 #ifndef WF_RUNTIME_NET_ADDR_H
 #define WF_RUNTIME_NET_ADDR_H
 
@@ -20,19 +21,48 @@ struct wf_addr {
     };
 };
 
+enum { WF_HOST_MAX = 256 }; // a name may have 253 characters
+
 // The addresses that a text stands for, to be tried in this order: ":80" stands for
 // two.
 struct wf_addrs {
     struct wf_addr at[2];
     int count;
     bool to_dial;
+    in_port_t port;         // if the host is a name: network order
+    const char *service;    // within the text, if the port is a name
+    char host[WF_HOST_MAX]; // if it is a name
 };
+
+// What wf_addr_parse says of a text in which there are names.
+enum { WF_ADDR_HOST = 1, WF_ADDR_SERVICE = 2 };
 
 // wf_addr_parse reads "127.0.0.1:80", "[::1]:80", "[fe80::1%eth0]:80" or ":80"; the
 // latter means every address of the machine, or, if `to_dial`, the machine itself.
-// Returns: 0; WEFT_ADDR_FORM, _NO_PORT, _PORT, _NAME; -ENODEV: there is no such
-// interface.
+// Returns: 0; WEFT_ADDR_FORM, _NO_PORT, _PORT; -ENODEV: there is no such interface;
+// WF_ADDR_HOST: the host is a name, and out->host and out->port tell which; or
+// WF_ADDR_SERVICE: the port is a name, out->service: look it up first, and then call
+// wf_addr_parse_with.
 WF_MUST_CHECK int wf_addr_parse(struct wf_addrs *out, const char *text, bool to_dial);
+
+// wf_addr_parse_with is the same for a text whose port is a name that stands for `port`,
+// in network order.
+WF_MUST_CHECK int wf_addr_parse_with(struct wf_addrs *out, const char *text, bool to_dial, in_port_t port);
+
+// wf_addr_parse_host reads a numeric host: "127.0.0.1", "::1", "fe80::1%eth0".
+// Returns: 0; WF_ADDR_HOST: it could be a name; WEFT_ADDR_FORM: nor that; -ENODEV.
+WF_MUST_CHECK int wf_addr_parse_host(struct wf_addr *out, const char *host, in_port_t port);
+
+// wf_addr_parse_port reads a number from 0 to 65535.  Returns: -1: it is none.
+WF_MUST_CHECK long wf_addr_parse_port(const char *text);
+
+// wf_addr_has_letter tells a name of a service from what looks like a number.
+bool wf_addr_has_letter(const char *text);
+
+// wf_addr_loopback are the two addresses of the machine itself; wf_addr_wildcard stand
+// for all addresses of it.
+void wf_addr_loopback(struct wf_addr out[2], in_port_t port);
+void wf_addr_wildcard(struct wf_addr out[2], in_port_t port);
 
 // wf_addr_parse_unix reads a path, or "@name" for the abstract name space.
 // Returns: 0; WEFT_ADDR_FORM: empty; -ENAMETOOLONG.

@@ -46,7 +46,7 @@ int wf_socket_dual(int fd, const struct wf_addrs *all, const struct wf_addr *a)
     return wf_socket_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
 }
 
-static bool may_go_on(const struct wf_addrs *all, int err)
+bool wf_socket_may_go_on(const struct wf_addrs *all, int err)
 {
     return all->to_dial ? err != -ECANCELED : err == -EAFNOSUPPORT || err == -EADDRNOTAVAIL;
 }
@@ -55,7 +55,7 @@ int wf_socket_each(const struct wf_addrs *all, wf_socket_make *make)
 {
     int fd = make(all, &all->at[0]);
 
-    for (int i = 1; i < all->count && fd < 0 && may_go_on(all, fd); i++)
+    for (int i = 1; i < all->count && fd < 0 && wf_socket_may_go_on(all, fd); i++)
         fd = make(all, &all->at[i]);
     return fd;
 }

@@ -22,8 +22,10 @@ WF_MUST_CHECK int wf_socket_dual(int fd, const struct wf_addrs *all, const struc
 // answers, to bind until the system has that kind of address (one that is in use is an
 // error, and no reason to serve half of what was asked for).
 // Returns: a descriptor; else the last error.
+// wf_socket_may_go_on tells whether another address may be tried after that error.
 typedef int wf_socket_make(const struct wf_addrs *all, const struct wf_addr *a);
 WF_MUST_CHECK int wf_socket_each(const struct wf_addrs *all, wf_socket_make *make);
+bool wf_socket_may_go_on(const struct wf_addrs *all, int err);
 
 // wf_socket_give_up closes `fd` if `err` is an error.  Returns: `fd`, or the error.
 WF_MUST_CHECK int wf_socket_give_up(int fd, int err);

@@ -1,10 +1,12 @@
+#include "runtime/net/tcp.h"
+
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <weft/net.h>
 
 #include "runtime/io/connect.h"
+#include "runtime/net/resolve.h"
 #include "runtime/net/socket.h"
-#include "runtime/wait/wait.h"
 
 static int listen_on(const struct wf_addrs *all, const struct wf_addr *a)
 {
@@ -26,7 +28,9 @@ static int listen_on(const struct wf_addrs *all, const struct wf_addr *a)
 int weft_tcp_listen(const char *addr)
 {
     struct wf_addrs all;
-    int err = wf_addr_parse(&all, addr, false);
+    int err = wf_resolve_text(&all, addr, false, SOCK_STREAM, "weft_tcp_listen");
+    if (wf_unlikely(err == WF_ADDR_HOST))
+        return wf_resolve_each(&all, listen_on, "weft_tcp_listen");
     return err < 0 ? err : wf_socket_each(&all, listen_on);
 }
 
@@ -59,19 +63,10 @@ __attribute__((cold, noinline)) static int dial_again(int fd, const struct wf_ad
     return -ECONNREFUSED;
 }
 
-static int dial_one(const struct wf_addrs *all, const struct wf_addr *a)
+int wf_tcp_connect(const struct wf_addrs *all, const struct wf_addr *a)
 {
     int fd = dial_once(a);
     (void)all;
 
     return wf_unlikely(fd >= 0 && wf_socket_is_its_peer(fd, a)) ? dial_again(fd, a) : fd;
-}
-
-int weft_tcp_dial(const char *addr)
-{
-    struct wf_addrs all;
-    int err = wf_wait_begin("weft_tcp_dial");
-    if (err == 0)
-        err = wf_addr_parse(&all, addr, true);
-    return err < 0 ? err : wf_socket_each(&all, dial_one);
 }

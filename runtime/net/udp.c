@@ -1,6 +1,7 @@
 #include <weft/net.h>
 
 #include "runtime/io/connect.h"
+#include "runtime/net/resolve.h"
 #include "runtime/net/socket.h"
 #include "runtime/wait/wait.h"
 
@@ -18,7 +19,9 @@ static int bind_to(const struct wf_addrs *all, const struct wf_addr *a)
 int weft_udp_bind(const char *addr)
 {
     struct wf_addrs all;
-    int err = wf_addr_parse(&all, addr, false);
+    int err = wf_resolve_text(&all, addr, false, SOCK_DGRAM, "weft_udp_bind");
+    if (wf_unlikely(err == WF_ADDR_HOST))
+        return wf_resolve_each(&all, bind_to, "weft_udp_bind");
     return err < 0 ? err : wf_socket_each(&all, bind_to);
 }
 
@@ -36,6 +39,8 @@ int weft_udp_dial(const char *addr)
     struct wf_addrs all;
     int err = wf_wait_begin("weft_udp_dial");
     if (err == 0)
-        err = wf_addr_parse(&all, addr, true);
+        err = wf_resolve_text(&all, addr, true, SOCK_DGRAM, "weft_udp_dial");
+    if (wf_unlikely(err == WF_ADDR_HOST))
+        return wf_resolve_each(&all, connect_one, "weft_udp_dial");
     return err < 0 ? err : wf_socket_each(&all, connect_one);
 }

@@ -61,12 +61,19 @@ static void what_is_no_address_is_refused_by_name(void **state)
         { "1.2.3.4: 1", WEFT_ADDR_PORT },
         { "1.2.3.4:1 ", WEFT_ADDR_PORT },
         { "1.2.3.4:0x1", WEFT_ADDR_PORT },
-        { "127.0.0.1:http", WEFT_ADDR_PORT },
+        { "127.0.0.1:9pfs", WEFT_ADDR_PORT },
+        { "127.0.0.1:http ", WEFT_ADDR_PORT },
+        { "127.0.0.1:ht:tp", WEFT_ADDR_FORM },
+        { "1.2.3:http", WEFT_ADDR_FORM },
+        { "[1.2.3.4]:http", WEFT_ADDR_FORM },
+        { "[fe80::1%no-such-if]:http", -ENODEV },
         { "[::1]:99999", WEFT_ADDR_PORT },
         { ":99999", WEFT_ADDR_PORT },
-        { "localhost:80", WEFT_ADDR_NAME },
-        { "example.org:443", WEFT_ADDR_NAME },
-        { "4chan.example:443", WEFT_ADDR_NAME },
+        { ".:80", WEFT_ADDR_FORM },
+        { "a..:80", WEFT_ADDR_FORM },
+        { "1.2.3.4.:80", WEFT_ADDR_FORM },
+        { "host.12:80", WEFT_ADDR_FORM },
+        { "a]b:80", WEFT_ADDR_FORM },
         { "1.2.3:1", WEFT_ADDR_FORM },
         { "1.2.3.256:1", WEFT_ADDR_FORM },
         { "::1:80", WEFT_ADDR_FORM },
@@ -98,9 +105,69 @@ static void what_is_no_address_is_refused_by_name(void **state)
     assert_int_equal(wf_addr_parse(&all, longest, false), WEFT_ADDR_FORM);
 }
 
+static void names_are_told_from_numbers(void **state)
+{
+    static const struct {
+        const char *text, *host, *service;
+        int port;
+    } names[] = {
+        { "localhost:80", "localhost", NULL, 80 },
+        { "example.org:0443", "example.org", NULL, 443 },
+        { "4chan.example:443", "4chan.example", NULL, 443 },
+        { "x1:0", "x1", NULL, 0 },
+        { "1x:0", "1x", NULL, 0 },
+        { "example.org.:1", "example.org.", NULL, 1 },
+        { "example.org:https", "example.org", "https", 0 },
+        { "127.0.0.1:http", NULL, "http", 0 },
+        { "[::1]:iscsi-target", NULL, "iscsi-target", 0 },
+        { "[fe80::1%lo]:z39.50", NULL, "z39.50", 0 },
+        { ":http", NULL, "http", 0 },
+    };
+    struct wf_addrs all;
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        in_port_t port = htons((uint16_t)names[i].port);
+        int err = wf_addr_parse(&all, names[i].text, true);
+        assert_int_equal(err, names[i].service ? WF_ADDR_SERVICE : WF_ADDR_HOST);
+        if (names[i].service) {
+            assert_string_equal(all.service, names[i].service);
+            port = htons(4711);
+            err = wf_addr_parse_with(&all, names[i].text, true, port);
+        }
+        assert_int_equal(err, names[i].host ? WF_ADDR_HOST : 0);
+        if (names[i].host)
+            assert_string_equal(all.host, names[i].host);
+        assert_int_equal(names[i].host ? all.port : all.at[0].in.sin_port, port);
+    }
+}
+
+static void hosts_are_read_without_a_port(void **state)
+{
+    char longest[WF_HOST_MAX + 1];
+    struct wf_addr a;
+    (void)state;
+
+    assert_int_equal(wf_addr_parse_host(&a, "10.1.2.3", htons(1)), 0);
+    assert_int_equal(a.sa.sa_family, AF_INET);
+    assert_int_equal(wf_addr_parse_host(&a, "fe80::1%lo", htons(1)), 0);
+    assert_int_equal(a.in6.sin6_scope_id, if_nametoindex("lo"));
+    assert_int_equal(wf_addr_parse_host(&a, "fe80::1%no-such-if", 0), -ENODEV);
+    assert_int_equal(wf_addr_parse_host(&a, "example.org", 0), WF_ADDR_HOST);
+    assert_int_equal(wf_addr_parse_host(&a, "", 0), WEFT_ADDR_FORM);
+    assert_int_equal(wf_addr_parse_host(&a, "1.2.3", 0), WEFT_ADDR_FORM);
+    assert_int_equal(wf_addr_parse_host(&a, "[::1]", 0), WEFT_ADDR_FORM);
+    memset(longest, 'x', sizeof(longest));
+    longest[WF_HOST_MAX] = 0;
+    assert_int_equal(wf_addr_parse_host(&a, longest, 0), WEFT_ADDR_FORM);
+    longest[WF_HOST_MAX - 1] = 0;
+    assert_int_equal(wf_addr_parse_host(&a, longest, 0), WF_ADDR_HOST);
+}
+
 static void each_error_has_a_text_of_its_own(void **state)
 {
-    static const int own[] = { WEFT_ADDR_FORM, WEFT_ADDR_NO_PORT, WEFT_ADDR_PORT, WEFT_ADDR_NAME, WEFT_BAD_CONFIG };
+    static const int own[] = { WEFT_ADDR_FORM, WEFT_ADDR_NO_PORT, WEFT_ADDR_PORT,  WEFT_BAD_CONFIG,  WEFT_EAI_AGAIN,
+                               WEFT_EAI_FAIL,  WEFT_EAI_NONAME,   WEFT_EAI_NODATA, WEFT_EAI_SERVICE, WEFT_EAI_FAMILY };
     enum { OWN = sizeof(own) / sizeof(*own) };
     (void)state;
 
@@ -213,6 +280,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numeric_addresses_go_there_and_back),
         cmocka_unit_test(what_is_no_address_is_refused_by_name),
+        cmocka_unit_test(names_are_told_from_numbers),
+        cmocka_unit_test(hosts_are_read_without_a_port),
         cmocka_unit_test(each_error_has_a_text_of_its_own),
         cmocka_unit_test(a_port_alone_stands_for_both_families),
         cmocka_unit_test(text_that_does_not_fit_is_refused),

@@ -1,0 +1,241 @@
+// Dialling a name, as RFC 8305 has it ("happy eyeballs"): all addresses race, but not
+// all at once.
+//
+//   One child of the scope looks up the IPv6 addresses, one the IPv4 addresses. The
+//   task that dials waits for whichever comes next: an answer, the failure of the latest
+//   attempt, or the time; and then starts one attempt, a child, too. IPv6 and IPv4 take
+//   turns, IPv6 first. The next attempt is due
+//     - at once, if the latest one has failed;
+//     - 250 ms after the latest one began;
+//     - the first one: as soon as there are IPv6 addresses, or it is known that there
+//       are none, but not later than 25 ms after the IPv4 addresses.
+//
+//   The first child that returns a descriptor wins the race: that cancels all others,
+//   and the one that waits for its turn to start more. Each closes what it has opened.
+//   If two connect at the same time, `connected` decides.
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <weft/error.h>
+#include <weft/future.h>
+#include <weft/io.h>
+#include <weft/net.h>
+#include <weft/scope.h>
+#include <weft/select.h>
+#include <weft/time.h>
+
+#include "runtime/net/resolve.h"
+#include "runtime/net/tcp.h"
+#include "runtime/wait/wait.h"
+
+static const weft_time for_ipv6 = WEFT_MS(25), between = WEFT_MS(250);
+
+enum { ATTEMPTS_MAX = 32 }; // the addresses after that are not tried
+
+struct family {
+    const char *host, *port;
+    int number;        // AF_INET6, AF_INET
+    weft_addrs *found; // if it has answered well
+    int taken;         // of those
+    weft_time answered_at;
+    int count;            // how many, or an error
+    weft_future answered; // all of this is there
+};
+
+struct attempt {
+    const weft_addr *to;
+    weft_future *connected; // of the dial
+    weft_time begun_at;
+    int error;
+    weft_future failed;
+};
+
+struct dial {
+    weft_scope race;
+    struct family v6, v4;
+    const struct family *last; // whose turn it was
+    weft_future connected;
+    struct attempt attempts[ATTEMPTS_MAX];
+    int begun; // of those
+};
+
+// --- the children --------------------------------------------------------------------
+
+// ask_family looks up the addresses of a family.  Returns: an error, in any case: it
+// does not win.
+static int ask_family(void *arg)
+{
+    struct family *f = arg;
+
+    f->count = weft_resolve(&f->found, f->host, f->port, f->number);
+    f->answered_at = weft_now();
+    weft_future_complete(&f->answered, 0);
+    return -ENOTCONN;
+}
+
+// fail_attempt ends an attempt that has not won.  Returns: its error.
+static int fail_attempt(struct attempt *a, int err)
+{
+    a->error = err;
+    weft_future_complete(&a->failed, 0);
+    return err;
+}
+
+static int try_address(void *arg)
+{
+    struct attempt *a = arg;
+    struct wf_addr to = { .len = a->to->len };
+
+    memcpy(&to.in6, &a->to->storage, to.len);
+    int fd = wf_tcp_connect(NULL, &to);
+    if (fd >= 0 && weft_future_complete(a->connected, fd))
+        return fd;
+    if (fd < 0)
+        return fail_attempt(a, fd);
+    weft_close(fd); // another attempt was quicker
+    return fail_attempt(a, -ECANCELED);
+}
+
+// --- whose turn it is, and when ------------------------------------------------------
+
+static bool has_more_of(const struct family *f)
+{
+    return weft_future_done(&f->answered) && f->taken < f->count;
+}
+
+// next_family is the one of which to try an address next; NULL: there is none left yet.
+static struct family *next_family(struct dial *d)
+{
+    struct family *turn = d->last == &d->v6 ? &d->v4 : &d->v6;
+    struct family *other = turn == &d->v6 ? &d->v4 : &d->v6;
+
+    if (d->begun == ATTEMPTS_MAX)
+        return NULL;
+    return has_more_of(turn) ? turn : has_more_of(other) ? other : NULL;
+}
+
+// due_at is when to try an address of `next`.
+static weft_time due_at(const struct dial *d, const struct family *next)
+{
+    const struct attempt *latest = d->begun > 0 ? &d->attempts[d->begun - 1] : NULL;
+
+    if (latest)
+        return weft_future_done(&latest->failed) ? 0 : latest->begun_at + between;
+    return next == &d->v6 || weft_future_done(&d->v6.answered) ? 0 : d->v4.answered_at + for_ipv6;
+}
+
+// await_turn waits until an address of *next is due.
+// Returns: 1; 0: there are no more; -ECANCELED, -ETIMEDOUT.
+static int await_turn(struct dial *d, struct family **next)
+{
+    for (;;) {
+        weft_case cases[4];
+        size_t n = 0;
+
+        *next = next_family(d);
+        weft_time when = *next ? due_at(d, *next) : WEFT_NEVER;
+        if (when <= weft_now())
+            return 1;
+        if (!weft_future_done(&d->v6.answered))
+            cases[n++] = weft_on_future(&d->v6.answered);
+        if (!weft_future_done(&d->v4.answered))
+            cases[n++] = weft_on_future(&d->v4.answered);
+        if (n == 0 && !*next)
+            return 0;
+        if (*next && d->begun > 0)
+            cases[n++] = weft_on_future(&d->attempts[d->begun - 1].failed);
+        cases[n++] = weft_on_time(when);
+        int i = weft_select(cases, n);
+        if (i < 0)
+            return i;
+    }
+}
+
+// --- the race ------------------------------------------------------------------------
+
+static void begin_asking(struct dial *d, struct family *f)
+{
+    int err = weft_scope_spawn(&d->race, ask_family, f);
+    if (err == 0)
+        return;
+    f->count = err;
+    weft_future_complete(&f->answered, 0);
+}
+
+static void begin_attempt(struct dial *d, struct family *f)
+{
+    struct attempt *a = &d->attempts[d->begun++];
+
+    *a = (struct attempt){ &f->found->addr[f->taken++], &d->connected, weft_now(), 0, WEFT_FUTURE_INIT };
+    d->last = f;
+    int err = weft_scope_spawn(&d->race, try_address, a);
+    if (err < 0)
+        fail_attempt(a, err);
+}
+
+// run_race starts the attempts, and waits until all have failed.
+// Returns: 0; -ECANCELED, -ETIMEDOUT: one has succeeded, or the caller is cancelled.
+static int run_race(struct dial *d)
+{
+    struct family *next;
+    int err;
+
+    begin_asking(d, &d->v6);
+    begin_asking(d, &d->v4);
+    while ((err = await_turn(d, &next)) > 0)
+        begin_attempt(d, next);
+    for (int i = 0; i < d->begun && err == 0; i++)
+        err = weft_await(&d->attempts[i].failed, NULL);
+    return err;
+}
+
+// --- why it failed -------------------------------------------------------------------
+
+static bool is_unreachable(int err)
+{
+    return err == -ENETUNREACH || err == -EHOSTUNREACH || err == -EADDRNOTAVAIL || err == -EAFNOSUPPORT;
+}
+
+// tell_why is the error of the first address; or of the first one to which there is a
+// way: a machine without IPv6 cannot reach an IPv6 address, which tells nothing about
+// the host.
+static int tell_why(const struct dial *d)
+{
+    for (int i = 0; i < d->begun; i++)
+        if (!is_unreachable(d->attempts[i].error))
+            return d->attempts[i].error;
+    return d->begun > 0 ? d->attempts[0].error : wf_resolve_worst(d->v6.count, d->v4.count);
+}
+
+__attribute__((cold, noinline)) static int dial_name(const char *host, in_port_t port)
+{
+    char digits[8];
+    struct dial d;
+
+    snprintf(digits, sizeof(digits), "%u", ntohs(port));
+    d.v6 = (struct family){ .host = host, .port = digits, .number = AF_INET6, .answered = WEFT_FUTURE_INIT };
+    d.v4 = (struct family){ .host = host, .port = digits, .number = AF_INET, .answered = WEFT_FUTURE_INIT };
+    d.last = NULL;
+    d.begun = 0;
+    weft_future_init(&d.connected);
+    weft_scope_open(&d.race, WEFT_SCOPE_RACE);
+    int err = run_race(&d);
+    int fd = weft_scope_close(&d.race);
+    if (fd < 0)
+        fd = err < 0 ? err : tell_why(&d);
+    weft_addrs_free(d.v6.found);
+    weft_addrs_free(d.v4.found);
+    return fd;
+}
+
+int weft_tcp_dial(const char *addr)
+{
+    struct wf_addrs all;
+    int err = wf_wait_begin("weft_tcp_dial");
+    if (err == 0)
+        err = wf_resolve_text(&all, addr, true, SOCK_STREAM, "weft_tcp_dial");
+    if (wf_unlikely(err == WF_ADDR_HOST))
+        return dial_name(all.host, all.port);
+    return err < 0 ? err : wf_socket_each(&all, wf_tcp_connect);
+}
