@@ -55,7 +55,7 @@ def check_program(lint, path, at, kind, name, uses):
     """
     top = str(path).split("/")[0]
     inside = str(path).startswith(("tests/unit/", "tests/stress/", "tests/model/", "tests/support/", "tests/guard/",
-                                   "bench/"))
+                                   "tests/fuzz/", "bench/"))
     words = ("tests/support/", "base/", ADAPTERS) if top == "tests" else ()
     if str(path.parent) + "/" == ADAPTERS and "/" not in name:
         return
