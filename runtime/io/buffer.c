@@ -30,7 +30,7 @@ struct wf_shelves {
     struct shelf of[];
 };
 
-static char *pop(struct pile *p)
+static char *pop_pile(struct pile *p)
 {
     char *buf = p->first;
 
@@ -39,7 +39,7 @@ static char *pop(struct pile *p)
     return buf;
 }
 
-static void push(struct pile *p, char *buf)
+static void push_pile(struct pile *p, char *buf)
 {
     memcpy(buf, &p->first, sizeof(char *));
     p->first = buf;
@@ -74,7 +74,7 @@ char *wf_buffer_take(size_t *room)
 {
     *room = round_up(*room);
     struct pile *pile = pile_of(*room);
-    return pile && pile->count > 0 ? pop(pile) : wf_alloc_raw(*room + 1);
+    return pile && pile->count > 0 ? pop_pile(pile) : wf_alloc_raw(*room + 1);
 }
 
 void wf_buffer_give(char *buf, size_t room)
@@ -82,7 +82,7 @@ void wf_buffer_give(char *buf, size_t room)
     struct pile *pile = buf ? pile_of(room) : NULL;
 
     if (pile && (pile->count + 1) * room <= KEPT)
-        push(pile, buf);
+        push_pile(pile, buf);
     else
         wf_free(buf);
 }
@@ -103,7 +103,7 @@ static void free_shelves(struct weft_rt *rt)
     for (unsigned i = 0; i < rt->shelves->count; i++)
         for (size_t size = 0; size < wf_countof(sizes); size++)
             while (rt->shelves->of[i].piles[size].count > 0)
-                wf_free(pop(&rt->shelves->of[i].piles[size]));
+                wf_free(pop_pile(&rt->shelves->of[i].piles[size]));
     wf_free(rt->shelves);
 }
 

@@ -83,8 +83,8 @@ WF_NOINLINE static int sys_what(int fd, enum what *what)
     return 0;
 }
 
-// open_end begins the call on one of its descriptors, which it then goes on with.
-static int open_end(struct wf_ready *r, int fd, enum wf_direction direction, const char *call, enum what *what)
+// open_copy_end begins the call on one of its descriptors, which it then goes on with.
+static int open_copy_end(struct wf_ready *r, int fd, enum wf_direction direction, const char *call, enum what *what)
 {
     int err = wf_ready_open_all(r, fd, direction, call);
 
@@ -98,9 +98,9 @@ static int open_end(struct wf_ready *r, int fd, enum wf_direction direction, con
 static int open_copy(struct copy *c, int dst, int src, const char *call)
 {
     c->pipe = (struct wf_pipe){ .in = -1, .out = -1 };
-    int err = open_end(&c->in, src, WF_READ, call, &c->from);
+    int err = open_copy_end(&c->in, src, WF_READ, call, &c->from);
     if (err == 0)
-        err = open_end(&c->out, dst, WF_WRITE, call, &c->to);
+        err = open_copy_end(&c->out, dst, WF_WRITE, call, &c->to);
     c->rt = wf_weft_task(c->in.self)->rt;
     return err;
 }
@@ -152,7 +152,7 @@ static ssize_t sys_fill(int fd, void *args)
     return wf_sys_waits(fd) ? -EOPNOTSUPP : wf_sys_splice(fd, c->pipe.in, c->n);
 }
 
-static ssize_t sys_drain(int fd, void *args)
+static ssize_t sys_splice_out(int fd, void *args)
 {
     struct copy *c = args;
     return c->to == SOCKET && wf_sys_waits(fd) ? -EOPNOTSUPP : wf_sys_splice(c->pipe.out, fd, c->held);
@@ -185,8 +185,8 @@ static ssize_t call_in_pool(struct copy *c, wf_ready_try *fn)
     return result == WF_TRY_POOL ? wf_ready_hold(&c->in, call_on_both, c) : result;
 }
 
-// run_call waits for one end's readiness. What is not a socket here is a FIFO.
-static ssize_t run_call(struct wf_ready *r, enum what what, wf_ready_try *fn, void *args)
+// run_copy waits for one end's readiness. What is not a socket here is a FIFO.
+static ssize_t run_copy(struct wf_ready *r, enum what what, wf_ready_try *fn, void *args)
 {
     const struct wf_file_calls calls = { fn, fn, fn };
     return what == SOCKET ? wf_ready_run(r, fn, args, NULL, 0) : wf_ready_file(r, &calls, args);
@@ -199,7 +199,7 @@ static bool is_done(const struct copy *c)
     return c->left == 0;
 }
 
-static size_t least(uint64_t a, size_t b)
+static size_t lesser(uint64_t a, size_t b)
 {
     return a < b ? (size_t)a : b;
 }
@@ -217,7 +217,7 @@ static ssize_t move_by_job(struct copy *c, wf_ready_try *fn)
     ssize_t n = 1;
 
     while (!is_done(c) && n > 0) {
-        c->n = least(c->left, FILE_JOB);
+        c->n = lesser(c->left, FILE_JOB);
         n = wf_check_cancel(c->in.self);
         if (n == 0)
             n = call_in_pool(c, fn);
@@ -286,7 +286,7 @@ static ssize_t send_page(struct page *p)
 static ssize_t send_buffered(struct copy *c)
 {
     char spare[SPARE], *buf = wf_buffer_take_huge();
-    struct page p = { c, buf ? buf : spare, least(c->n, buf ? WF_BUFFER_HUGE : SPARE), *c->at };
+    struct page p = { c, buf ? buf : spare, lesser(c->n, buf ? WF_BUFFER_HUGE : SPARE), *c->at };
 
     ssize_t put = send_page(&p);
     wf_buffer_give(buf, WF_BUFFER_HUGE);
@@ -295,13 +295,13 @@ static ssize_t send_buffered(struct copy *c)
     return put;
 }
 
-// send_some sends some bytes of the file, from *c->at on: on the pool, when there is
-// room for some.
-static ssize_t send_some(struct copy *c)
+// send_file_part sends some bytes of the file, from *c->at on: on the pool, when there
+// is room for some.
+static ssize_t send_file_part(struct copy *c)
 {
     ssize_t put = fits_buffer(c) ? send_buffered(c) : -EAGAIN;
 
-    c->n = least(c->n, JOB);
+    c->n = lesser(c->n, JOB);
     while (put == -EAGAIN) {
         if (wf_ready_look(&c->out))
             put = call_in_pool(c, sys_sendfile_now);
@@ -336,11 +336,11 @@ static ssize_t send_whole_file(struct copy *c)
 
     c->at = &at;
     while (!is_done(c) && put > 0) {
-        c->n = least(c->left, SSIZE_MAX);
+        c->n = lesser(c->left, SSIZE_MAX);
         begin_step(&c->out);
         put = wf_check_cancel(c->out.self);
         if (put == 0)
-            put = send_some(c);
+            put = send_file_part(c);
         if (put > 0)
             note_moved(c, put);
     }
@@ -387,12 +387,12 @@ static ssize_t splice_straight(struct copy *c)
 {
     ssize_t n = OTHER_END;
 
-    c->n = least(c->left, JOB);
+    c->n = lesser(c->left, JOB);
     c->fn = sys_splice;
     while (n == OTHER_END) {
-        n = run_call(&c->in, c->from, try_in, c);
+        n = run_copy(&c->in, c->from, try_in, c);
         if (n == OTHER_END)
-            n = run_call(&c->out, c->to, try_out, c);
+            n = run_copy(&c->out, c->to, try_out, c);
     }
     if (n > 0)
         note_moved(c, n);
@@ -411,9 +411,9 @@ static ssize_t splice_to_file(struct copy *c)
 {
     ssize_t n = -EAGAIN;
 
-    c->n = least(c->left, JOB);
+    c->n = lesser(c->left, JOB);
     while (n == -EAGAIN) {
-        n = run_call(&c->in, FIFO, try_readable, NULL);
+        n = run_copy(&c->in, FIFO, try_readable, NULL);
         if (n > 0)
             n = call_in_pool(c, sys_splice);
     }
@@ -425,13 +425,13 @@ static ssize_t splice_to_file(struct copy *c)
 static ssize_t drain_job(int fd, void *args)
 {
     (void)fd;
-    return sys_drain(((struct copy *)args)->out.fd, args);
+    return sys_splice_out(((struct copy *)args)->out.fd, args);
 }
 
-// put_pipe writes some of what is in the pipe.
-static ssize_t put_pipe(struct copy *c)
+// empty_pipe writes some of what is in the pipe.
+static ssize_t empty_pipe(struct copy *c)
 {
-    return c->to == SOCKET ? wf_ready_run(&c->out, sys_drain, c, NULL, 0) : call_in_pool(c, drain_job);
+    return c->to == SOCKET ? wf_ready_run(&c->out, sys_splice_out, c, NULL, 0) : call_in_pool(c, drain_job);
 }
 
 // put_last is for a call that is cut short: what there is room for at once.
@@ -453,7 +453,7 @@ static ssize_t put_held(struct copy *c, const char *buf)
 
     while (c->held > 0 && put > 0) {
         begin_step(&c->out);
-        put = buf ? wf_step_write(&c->out, buf, c->held) : put_pipe(c);
+        put = buf ? wf_step_write(&c->out, buf, c->held) : empty_pipe(c);
         if (put <= 0)
             break;
         c->held -= (size_t)put;
@@ -461,7 +461,7 @@ static ssize_t put_held(struct copy *c, const char *buf)
         buf = buf ? buf + put : NULL;
     }
     if (wf_unlikely(c->held > 0 && wf_check_cancel_no_preempt(c->in.self) < 0))
-        put_last(c, buf ? wf_sys_send : sys_drain, buf ? (void *)&(struct wf_span){ (void *)buf, c->held } : c);
+        put_last(c, buf ? wf_sys_send : sys_splice_out, buf ? (void *)&(struct wf_span){ (void *)buf, c->held } : c);
     return put == 0 && c->held > 0 ? -EIO : put;
 }
 
@@ -486,28 +486,28 @@ static ssize_t take_some(struct copy *c, char *buf, size_t n)
     return c->from == SOCKET ? wf_ready_attempt(&c->in, wf_sys_recv, &span, NULL, n) : wf_step_read(&c->in, buf, n);
 }
 
-// move_bytes moves one piece by way of a buffer.
-static ssize_t move_bytes(struct copy *c)
+// copy_piece moves one piece by way of a buffer.
+static ssize_t copy_piece(struct copy *c)
 {
     char spare[SPARE], *buf = wf_buffer_take_huge(), *to = buf ? buf : spare;
 
-    ssize_t n = put_taken(c, take_some(c, to, least(c->left, buf ? WF_BUFFER_HUGE : SPARE)), to);
+    ssize_t n = put_taken(c, take_some(c, to, lesser(c->left, buf ? WF_BUFFER_HUGE : SPARE)), to);
     wf_buffer_give(buf, WF_BUFFER_HUGE);
     if (c->held > 0 && c->from == FILES)
         move_position(c, -(off_t)c->held);
     return n;
 }
 
-// unload_pipe takes what is in the pipe out again, for a target that cannot be spliced
-// to.
-static ssize_t unload_pipe(struct copy *c)
+// unload_copy_pipe takes what is in the pipe out again, for a target that cannot be
+// spliced to.
+static ssize_t unload_copy_pipe(struct copy *c)
 {
     char spare[SPARE], *buf = wf_buffer_take_huge(), *to = buf ? buf : spare;
     size_t rest = c->held, room = buf ? WF_BUFFER_HUGE : SPARE;
     ssize_t put = 1;
 
     while (rest > 0 && put > 0) {
-        long got = wf_syscall_retry(SYS_read, c->pipe.out, (long)to, (long)least(rest, room), 0, 0, 0);
+        long got = wf_syscall_retry(SYS_read, c->pipe.out, (long)to, (long)lesser(rest, room), 0, 0, 0);
         c->held = got > 0 ? (size_t)got : 0; // the pipe is ours: it is more
         rest -= c->held;
         put = got > 0 ? put_held(c, to) : -EIO;
@@ -520,14 +520,14 @@ static ssize_t unload_pipe(struct copy *c)
 // splice_through moves one piece by way of a pipe.
 static ssize_t splice_through(struct copy *c)
 {
-    c->n = least(c->left, c->pipe.size);
+    c->n = lesser(c->left, c->pipe.size);
     ssize_t n = put_taken(c, wf_ready_attempt(&c->in, sys_fill, c, NULL, 0), NULL);
 
     c->pipe.n = c->held;
     if (c->held == 0 || !wf_is_unsupported(n))
         return n;
     c->splices = false;
-    return unload_pipe(c);
+    return unload_copy_pipe(c);
 }
 
 // move_by_splice moves one piece in the kernel, the way that the two allow. Returns:
@@ -561,7 +561,7 @@ static ssize_t move_piece(struct copy *c)
             return n;
         c->splices = false;
     }
-    return move_bytes(c);
+    return copy_piece(c);
 }
 
 // move_pieces moves all that is left, and finds out where the end is.
@@ -620,9 +620,9 @@ static ssize_t send_file(struct copy *c, off_t *offset, size_t n)
 
     if (at < 0)
         return offset ? -EINVAL : at;
-    c->n = least(n, SSIZE_MAX);
+    c->n = lesser(n, SSIZE_MAX);
     c->at = &at;
-    ssize_t put = n > 0 ? send_some(c) : 0;
+    ssize_t put = n > 0 ? send_file_part(c) : 0;
     if (offset)
         *offset = at;
     else if (put > 0)

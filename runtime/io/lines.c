@@ -19,11 +19,11 @@ static inline size_t line_limit(const weft_reader *r)
     return r->weft_max + (returns ? 2 : 1);
 }
 
-// search looks for the delimiter in bytes that it was not looked for in before, and
+// search_delimiter looks for the delimiter in bytes that it was not looked for in before, and
 // notes where it has looked.
 // Returns: the length with it; 0 if it is not there; -EMSGSIZE if it is not among the
 //          first `limit`.
-static inline ssize_t search(weft_reader *r, size_t limit)
+static inline ssize_t search_delimiter(weft_reader *r, size_t limit)
 {
     size_t until = wf_reader_unread(r) < limit ? wf_reader_unread(r) : limit;
 
@@ -48,7 +48,7 @@ __attribute__((always_inline)) static inline ssize_t find(weft_reader *r, int de
         r->weft_delimiter = (unsigned char)delimiter;
         r->weft_looked = 0;
     }
-    while ((length = search(r, limit(r))) == 0) {
+    while ((length = search_delimiter(r, limit(r))) == 0) {
         ssize_t got = wf_reader_fill(r, 0);
         if (got <= 0)
             return got;

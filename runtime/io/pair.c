@@ -48,7 +48,7 @@ struct pair {
     char bytes[];
 };
 
-static size_t least(size_t a, size_t b)
+static size_t smaller_of(size_t a, size_t b)
 {
     return a < b ? a : b;
 }
@@ -69,11 +69,11 @@ static void clear(struct wf_cell *c)
 
 // --- Bytes ---------------------------------------------------------------------------
 
-// take copies bytes out of a ring, put into it; at most one round each.
-static size_t take(const struct pair *p, struct pipe *pipe, char *to, size_t n)
+// take_bytes copies bytes out of a ring, put into it; at most one round each.
+static size_t take_bytes(const struct pair *p, struct pipe *pipe, char *to, size_t n)
 {
-    n = least(n, pipe->count);
-    size_t part = least(n, p->capacity - pipe->first);
+    n = smaller_of(n, pipe->count);
+    size_t part = smaller_of(n, p->capacity - pipe->first);
     memcpy(to, pipe->bytes + pipe->first, part);
     memcpy(to + part, pipe->bytes, n - part);
     pipe->first = (pipe->first + n) % p->capacity;
@@ -81,10 +81,10 @@ static size_t take(const struct pair *p, struct pipe *pipe, char *to, size_t n)
     return n;
 }
 
-static size_t put(const struct pair *p, struct pipe *pipe, const char *from, size_t n)
+static size_t put_bytes(const struct pair *p, struct pipe *pipe, const char *from, size_t n)
 {
-    n = least(n, p->capacity - pipe->count);
-    size_t at = (pipe->first + pipe->count) % p->capacity, part = least(n, p->capacity - at);
+    n = smaller_of(n, p->capacity - pipe->count);
+    size_t at = (pipe->first + pipe->count) % p->capacity, part = smaller_of(n, p->capacity - at);
     memcpy(pipe->bytes + at, from, part);
     memcpy(pipe->bytes, from + part, n - part);
     pipe->count += n;
@@ -97,7 +97,7 @@ static size_t put_all(const struct pair *p, struct pipe *pipe, const struct iove
 
     for (int i = 0; i < n; i++)
         if (v[i].iov_len > 0)
-            sum += put(p, pipe, v[i].iov_base, v[i].iov_len);
+            sum += put_bytes(p, pipe, v[i].iov_base, v[i].iov_len);
     return sum;
 }
 
@@ -110,7 +110,7 @@ static ssize_t read_now(struct end *e, void *buf, size_t n)
 
     wf_lock_acquire(&e->pair->lock);
     bool ended = in->ended;
-    size_t got = take(e->pair, in, buf, n);
+    size_t got = take_bytes(e->pair, in, buf, n);
     if (in->count == 0 && !ended)
         clear(&in->filled);
     wf_lock_release(&e->pair->lock);
@@ -215,7 +215,7 @@ static int shutdown_end(void *self)
     return 0;
 }
 
-static int close_end(void *self)
+static int close_half(void *self)
 {
     struct end *e = self;
     struct pair *p = e->pair;
@@ -241,7 +241,7 @@ static const weft_stream_ops ops = {
     .writev = writev_end,
     .poll = poll_end,
     .shutdown = shutdown_end,
-    .close = close_end,
+    .close = close_half,
 };
 
 static void init_pipe(struct pipe *pipe, char *bytes)

@@ -16,18 +16,18 @@ enum {
 
 // --- The buffer ----------------------------------------------------------------------
 
-// drop gives the buffer back; no byte in it is unread, or all are lost.
-static void drop(weft_reader *r)
+// drop_buffer gives the buffer back; no byte in it is unread, or all are lost.
+static void drop_buffer(weft_reader *r)
 {
     wf_buffer_give(r->weft_buf, r->weft_room);
     r->weft_buf = NULL;
     r->weft_room = r->weft_at = r->weft_end = r->weft_looked = 0;
 }
 
-static void drop_if_empty(weft_reader *r)
+static void drop_empty_buffer(weft_reader *r)
 {
     if (wf_reader_unread(r) == 0)
-        drop(r);
+        drop_buffer(r);
 }
 
 static void move_to_front(weft_reader *r)
@@ -64,8 +64,8 @@ static size_t larger(const weft_reader *r)
     return twice > r->weft_room ? twice : r->weft_room;
 }
 
-// grow moves what is unread into a larger buffer.  Returns: 0; -ENOMEM.
-static int grow(weft_reader *r, size_t room)
+// grow_buffer_to moves what is unread into a larger buffer.  Returns: 0; -ENOMEM.
+static int grow_buffer_to(weft_reader *r, size_t room)
 {
     char *buf = wf_buffer_take(&room);
 
@@ -75,22 +75,22 @@ static int grow(weft_reader *r, size_t room)
     return 0;
 }
 
-// make_room makes room behind the unread bytes, of which the caller needs `want`, for
-// one more at least.
-static int make_room(weft_reader *r, size_t want)
+// make_reader_room makes room behind the unread bytes, of which the caller needs
+// `want`, for one more at least.
+static int make_reader_room(weft_reader *r, size_t want)
 {
     size_t unread = wf_reader_unread(r), room = r->weft_room;
 
     if (want <= unread)
         want = unread + 1;
-    if (r->weft_brisk && r->weft_room < WF_BUFFER_LARGE && grow(r, WF_BUFFER_LARGE) == 0)
+    if (r->weft_brisk && r->weft_room < WF_BUFFER_LARGE && grow_buffer_to(r, WF_BUFFER_LARGE) == 0)
         return 0;
     bool fits = r->weft_at + want <= room;
     if (fits && room - r->weft_end >= room / 2)
         return 0;
     if (want <= room && unread <= r->weft_at) // cheap, and there is more to read into
         move_to_front(r);
-    else if (!fits && larger(r) > room && grow(r, larger(r)) == 0)
+    else if (!fits && larger(r) > room && grow_buffer_to(r, larger(r)) == 0)
         return 0;
     else if (!fits && want > room)
         return -ENOMEM;
@@ -117,7 +117,7 @@ static ssize_t read_any(weft_stream s, struct wf_lent *l)
     return wf_lent_back(l, got);
 }
 
-static ssize_t read_lent(weft_stream s, struct wf_lent *l)
+static ssize_t read_into_lent(weft_stream s, struct wf_lent *l)
 {
     return wf_likely(wf_stream_is_fd(s)) ? wf_read_lent(wf_stream_fd(s), l) : read_any(s, l);
 }
@@ -126,7 +126,7 @@ static ssize_t fill_rest(weft_reader *r)
 {
     struct wf_lent l = { r->weft_buf + r->weft_end, r->weft_room - r->weft_end, true };
 
-    ssize_t got = read_lent(r->weft_from, &l);
+    ssize_t got = read_into_lent(r->weft_from, &l);
     if (got > 0) {
         r->weft_end += (size_t)got;
         r->weft_brisk = (size_t)got == l.room;
@@ -139,7 +139,7 @@ static ssize_t fill_new(weft_reader *r)
 {
     struct wf_lent l = { NULL, r->weft_brisk ? WF_BUFFER_LARGE : WF_BUFFER_SMALL, false };
 
-    ssize_t got = read_lent(r->weft_from, &l);
+    ssize_t got = read_into_lent(r->weft_from, &l);
     if (got > 0) {
         r->weft_buf = l.at;
         r->weft_room = l.room;
@@ -152,10 +152,10 @@ static ssize_t fill_new(weft_reader *r)
 ssize_t wf_reader_fill(weft_reader *r, size_t want)
 {
     if (wf_reader_unread(r) == 0) {
-        drop(r);
+        drop_buffer(r);
         return fill_new(r);
     }
-    int err = make_room(r, want);
+    int err = make_reader_room(r, want);
     return err < 0 ? err : fill_rest(r);
 }
 
@@ -171,13 +171,13 @@ int weft_reader_init(weft_reader *r, weft_stream s, size_t max)
 
 void weft_reader_fini(weft_reader *r)
 {
-    drop(r);
+    drop_buffer(r);
 }
 
 // --- Bytes ---------------------------------------------------------------------------
 
-// take copies up to `n` unread bytes.
-static size_t take(weft_reader *r, void *buf, size_t n)
+// take_buffer copies up to `n` unread bytes.
+static size_t take_buffer(weft_reader *r, void *buf, size_t n)
 {
     size_t unread = wf_reader_unread(r);
 
@@ -186,28 +186,28 @@ static size_t take(weft_reader *r, void *buf, size_t n)
     if (n > 0)
         memcpy(buf, wf_reader_bytes(r), n);
     wf_reader_consume(r, n);
-    drop_if_empty(r);
+    drop_empty_buffer(r);
     return n;
 }
 
-// read_some is for n > 0. What a buffer would not hold the stream puts in its place.
-static ssize_t read_some(weft_reader *r, void *buf, size_t n)
+// read_more is for n > 0. What a buffer would not hold the stream puts in its place.
+static ssize_t read_more(weft_reader *r, void *buf, size_t n)
 {
     if (wf_reader_unread(r) == 0) {
-        drop(r);
+        drop_buffer(r);
         if (n >= WF_BUFFER_SMALL)
             return r->weft_from.ops->read(r->weft_from.self, buf, n);
         ssize_t got = fill_new(r);
         if (got <= 0)
             return got;
     }
-    return (ssize_t)take(r, buf, n);
+    return (ssize_t)take_buffer(r, buf, n);
 }
 
 ssize_t weft_reader_read(weft_reader *r, void *buf, size_t n)
 {
     int err = wf_wait_begin("weft_reader_read");
-    return err < 0 || n == 0 ? err : read_some(r, buf, n);
+    return err < 0 || n == 0 ? err : read_more(r, buf, n);
 }
 
 int weft_reader_read_full(weft_reader *r, void *buf, size_t n, size_t *done)
@@ -216,7 +216,7 @@ int weft_reader_read_full(weft_reader *r, void *buf, size_t n, size_t *done)
     size_t at = 0;
 
     while (got >= 0 && at < n) {
-        got = read_some(r, (char *)buf + at, n - at);
+        got = read_more(r, (char *)buf + at, n - at);
         if (got == 0)
             got = -ENODATA;
         if (got > 0)
@@ -250,5 +250,5 @@ void weft_reader_skip(weft_reader *r, size_t n)
     if (wf_unlikely(n > unread))
         wf_misuse("weft_reader_skip: %zu bytes of the %zu that a peek would show", n, unread);
     wf_reader_consume(r, n);
-    drop_if_empty(r);
+    drop_empty_buffer(r);
 }

@@ -405,8 +405,8 @@ static int park_on(struct relay *x, const struct wait *w)
     return err;
 }
 
-// leave_cells takes the nodes out.  Returns: whether a cell was set.
-static bool leave_cells(struct relay *x, struct wait *w)
+// leave_flow_cells takes the nodes out.  Returns: whether a cell was set.
+static bool leave_flow_cells(struct relay *x, struct wait *w)
 {
     bool set = false;
 
@@ -430,9 +430,9 @@ static int check_same(const struct wait *w)
     return err;
 }
 
-// go_on is for a task that has not parked: others have their turn.  Returns: 0;
+// go_on_relaying is for a task that has not parked: others have their turn.  Returns: 0;
 // -ECANCELED.
-static int go_on(struct relay *x)
+static int go_on_relaying(struct relay *x)
 {
     wf_budget_consume(x->self);
     return wf_check_cancel(x->self);
@@ -459,11 +459,11 @@ static int await_edges(struct relay *x)
     bool parks = gather_cells(x, &w) && push_nodes(&w, x->self);
     if (parks)
         err = park_on(x, &w);
-    if (leave_cells(x, &w))
+    if (leave_flow_cells(x, &w))
         err = 0; // completion wins
     if (err == 0)
         err = check_same(&w);
-    return err == 0 && !parks ? go_on(x) : err;
+    return err == 0 && !parks ? go_on_relaying(x) : err;
 }
 
 // --- the relay -----------------------------------------------------------------------
@@ -483,7 +483,7 @@ static int move_both(struct relay *x)
         return a < 0 ? a : b;
     if (is_over(x))
         return 0;
-    return a == WAITS && b == WAITS ? await_edges(x) : go_on(x);
+    return a == WAITS && b == WAITS ? await_edges(x) : go_on_relaying(x);
 }
 
 // drain_flow writes what is held and can be written at once, of a relay that is cut
@@ -515,7 +515,7 @@ static int run_relay(struct relay *x)
 
 // --- its beginning -------------------------------------------------------------------
 
-WF_NOINLINE static int sys_is_stream(int fd)
+WF_NOINLINE static int sys_is_stream_pair(int fd)
 {
     int type;
     socklen_t len = sizeof(type);
@@ -549,10 +549,10 @@ static int open_flow(struct flow *f, int from, int to, uint64_t *moved)
 
 static int open_relay(struct relay *x, int a, int b, weft_relay_stats *st)
 {
-    int err = a == b ? -EINVAL : sys_is_stream(a);
+    int err = a == b ? -EINVAL : sys_is_stream_pair(a);
 
     if (err == 0)
-        err = sys_is_stream(b);
+        err = sys_is_stream_pair(b);
     if (err == 0)
         err = open_flow(&x->flow[0], a, b, &st->a_to_b);
     return err == 0 ? open_flow(&x->flow[1], b, a, &st->b_to_a) : err;

@@ -29,17 +29,17 @@ static size_t held(const weft_writer *w)
     return w->weft_end - w->weft_at;
 }
 
-static void drop(weft_writer *w)
+static void drop_write_buffer(weft_writer *w)
 {
     wf_buffer_give(w->weft_buf, w->weft_room);
     w->weft_buf = NULL;
     w->weft_room = w->weft_at = w->weft_end = 0;
 }
 
-static void drop_if_empty(weft_writer *w)
+static void drop_if_written(weft_writer *w)
 {
     if (held(w) == 0)
-        drop(w);
+        drop_write_buffer(w);
 }
 
 int weft_writer_init(weft_writer *w, weft_stream s, size_t size)
@@ -52,13 +52,13 @@ int weft_writer_init(weft_writer *w, weft_stream s, size_t size)
 
 void weft_writer_fini(weft_writer *w)
 {
-    drop(w);
+    drop_write_buffer(w);
 }
 
 // --- Collecting ----------------------------------------------------------------------
 
-// make_room makes room for `n` bytes more. Returns: 0; -ENOMEM.
-static int make_room(weft_writer *w, size_t n)
+// make_writer_room makes room for `n` bytes more. Returns: 0; -ENOMEM.
+static int make_writer_room(weft_writer *w, size_t n)
 {
     if (!w->weft_buf) {
         size_t room = n > w->weft_size ? n : w->weft_size;
@@ -74,7 +74,7 @@ static int make_room(weft_writer *w, size_t n)
     return 0;
 }
 
-static void append(weft_writer *w, const struct iovec *piece)
+static void append_bytes(weft_writer *w, const struct iovec *piece)
 {
     if (piece->iov_len > 0)
         memcpy(w->weft_buf + w->weft_end, piece->iov_base, piece->iov_len);
@@ -84,12 +84,12 @@ static void append(weft_writer *w, const struct iovec *piece)
 // keep copies what was given. Returns: 0; -ENOMEM.
 static int keep(weft_writer *w, const struct iovec v[PIECES])
 {
-    int err = make_room(w, v[HEAD].iov_len + v[DATA].iov_len);
+    int err = make_writer_room(w, v[HEAD].iov_len + v[DATA].iov_len);
 
     if (err < 0)
         return err;
-    append(w, &v[HEAD]);
-    append(w, &v[DATA]);
+    append_bytes(w, &v[HEAD]);
+    append_bytes(w, &v[DATA]);
     return 0;
 }
 
@@ -132,7 +132,7 @@ static int write_out(weft_writer *w, struct iovec v[PIECES])
     v[HELD] = (struct iovec){ w->weft_buf ? w->weft_buf + w->weft_at : NULL, held(w) };
     int err = write_pieces(w->weft_to, v);
     w->weft_at = w->weft_end - v[HELD].iov_len;
-    drop_if_empty(w);
+    drop_if_written(w);
     return err;
 }
 
@@ -147,15 +147,15 @@ static int write_through(weft_writer *w, struct iovec v[PIECES], size_t given)
     return w->weft_error;
 }
 
-// begin opens a call.
-static int begin(const weft_writer *w, const char *call)
+// begin_write opens a call.
+static int begin_write(const weft_writer *w, const char *call)
 {
     int err = wf_wait_begin(call);
     return wf_likely(err == 0) ? w->weft_error : err;
 }
 
-// take takes what was given.
-static int take(weft_writer *w, struct iovec v[PIECES])
+// take_write_buffer takes what was given.
+static int take_write_buffer(weft_writer *w, struct iovec v[PIECES])
 {
     size_t given = v[HEAD].iov_len + v[DATA].iov_len;
 
@@ -167,14 +167,14 @@ static int take(weft_writer *w, struct iovec v[PIECES])
 int weft_writer_write(weft_writer *w, const void *data, size_t n)
 {
     struct iovec v[PIECES] = { [DATA] = { (void *)data, n } };
-    int err = begin(w, "weft_writer_write");
-    return err < 0 || n == 0 ? err : take(w, v);
+    int err = begin_write(w, "weft_writer_write");
+    return err < 0 || n == 0 ? err : take_write_buffer(w, v);
 }
 
 int weft_writer_frame(weft_writer *w, const void *data, size_t n, const weft_frame *f)
 {
     uint8_t head[WF_FRAME_HEAD_MAX];
-    int err = begin(w, "weft_writer_frame");
+    int err = begin_write(w, "weft_writer_frame");
 
     if (err == 0 && !wf_frame_known(f))
         err = -EINVAL;
@@ -185,13 +185,13 @@ int weft_writer_frame(weft_writer *w, const void *data, size_t n, const weft_fra
     if (err < 0)
         return err;
     struct iovec v[PIECES] = { [HEAD] = { head, (size_t)err }, [DATA] = { (void *)data, n } };
-    return take(w, v);
+    return take_write_buffer(w, v);
 }
 
 int weft_writer_flush(weft_writer *w)
 {
     struct iovec v[PIECES] = { 0 };
-    int err = begin(w, "weft_writer_flush");
+    int err = begin_write(w, "weft_writer_flush");
     return err < 0 || held(w) == 0 ? err : write_out(w, v);
 }
 
@@ -214,7 +214,7 @@ WF_PRINTF(3, 0) static int print_apart(weft_writer *w, size_t length, const char
         return -ENOMEM;
     int err = format(buf, length + 1, fmt, args);
     if (err >= 0)
-        err = take(w, (struct iovec[PIECES]){ [DATA] = { buf, length } });
+        err = take_write_buffer(w, (struct iovec[PIECES]){ [DATA] = { buf, length } });
     wf_buffer_give(buf, room);
     return err;
 }
@@ -224,19 +224,19 @@ WF_PRINTF(3, 0) static int print_apart(weft_writer *w, size_t length, const char
 WF_PRINTF(3, 0) static int print_here(weft_writer *w, size_t *room, const char *fmt, va_list args)
 {
     *room = held(w) < w->weft_size ? w->weft_size - held(w) : 0;
-    int err = make_room(w, *room);
+    int err = make_writer_room(w, *room);
     if (err < 0)
         return err;
     int length = format(w->weft_buf + w->weft_end, *room + 1, fmt, args);
     if (length > 0 && (size_t)length <= *room)
         w->weft_end += (size_t)length;
-    drop_if_empty(w);
+    drop_if_written(w);
     return length;
 }
 
 int weft_writer_printf(weft_writer *w, const char *fmt, ...)
 {
-    int length = begin(w, "weft_writer_printf");
+    int length = begin_write(w, "weft_writer_printf");
     va_list args;
     size_t room;
 

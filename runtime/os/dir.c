@@ -46,8 +46,8 @@ WF_NOINLINE static void sys_find_types(weft_dir *d)
     }
 }
 
-// sys_fill reads the next batch.
-WF_NOINLINE static ssize_t sys_fill(weft_dir *d)
+// sys_getdents reads the next batch.
+WF_NOINLINE static ssize_t sys_getdents(weft_dir *d)
 {
     ssize_t got = wf_result(getdents64(d->fd, d->batch, BATCH));
 
@@ -59,12 +59,12 @@ WF_NOINLINE static ssize_t sys_fill(weft_dir *d)
 
 static ssize_t run_fill(struct wf_os_job *job)
 {
-    return sys_fill(wf_container_of(job, struct dir_call, job)->dir);
+    return sys_getdents(wf_container_of(job, struct dir_call, job)->dir);
 }
 
-// run_open reads the first batch, too: that spares the first call of weft_dir_next a
-// thread.
-static ssize_t run_open(struct wf_os_job *job)
+// run_open_dir reads the first batch, too: that spares the first call of weft_dir_next
+// a thread.
+static ssize_t run_open_dir(struct wf_os_job *job)
 {
     struct dir_call *c = wf_container_of(job, struct dir_call, job);
 
@@ -72,14 +72,14 @@ static ssize_t run_open(struct wf_os_job *job)
     if (fd < 0)
         return fd;
     c->dir->fd = fd;
-    ssize_t got = sys_fill(c->dir);
+    ssize_t got = sys_getdents(c->dir);
     c->dir->err = got < 0 ? (int)got : 0;
     return 0;
 }
 
 int weft_dir_open(weft_dir **out, const char *path)
 {
-    struct dir_call c = { .job = { .fn = run_open, .call = "weft_dir_open" }, .path = path };
+    struct dir_call c = { .job = { .fn = run_open_dir, .call = "weft_dir_open" }, .path = path };
 
     *out = NULL;
     int err = wf_wait_begin("weft_dir_open");
@@ -102,9 +102,9 @@ static bool is_self_or_parent(const char *name)
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-// take takes the next entry out of the batch.  Returns: 1; 0: it is used up;
+// take_entry takes the next entry out of the batch.  Returns: 1; 0: it is used up;
 // -ENAMETOOLONG.
-static int take(weft_dir *d, weft_dirent *e)
+static int take_entry(weft_dir *d, weft_dirent *e)
 {
     while (d->at < d->end) {
         const struct dirent64 *next = entry_at(d, d->at);
@@ -121,8 +121,8 @@ static int take(weft_dir *d, weft_dirent *e)
     return 0;
 }
 
-// fill reads the next batch.  Returns: 1; 0 at the end; an error.
-static int fill(weft_dir *d)
+// fill_batch reads the next batch.  Returns: 1; 0 at the end; an error.
+static int fill_batch(weft_dir *d)
 {
     struct dir_call c = { .job = { .fn = run_fill, .call = "weft_dir_next" }, .dir = d };
     int err = d->err;
@@ -141,8 +141,8 @@ int weft_dir_next(weft_dir *d, weft_dirent *e)
 
     if (got < 0)
         return got;
-    while ((got = take(d, e)) == 0)
-        if ((got = fill(d)) <= 0)
+    while ((got = take_entry(d, e)) == 0)
+        if ((got = fill_batch(d)) <= 0)
             return got;
     wf_budget_consume(self);
     return got;

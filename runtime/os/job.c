@@ -21,15 +21,15 @@ static ssize_t call_fn(void *arg)
     return result;
 }
 
-static int run_job(void *arg)
+static int run_os_job(void *arg)
 {
     struct wf_os_job *job = arg;
     job->result = job->may_block ? wf_interruptible(&job->interrupt, call_fn, job) : call_fn(job);
     return 0;
 }
 
-// await_job: a cancel cuts short a job that has begun, if it can be.
-static int await_job(struct wf_cell *done, void *arg)
+// await_os_job: a cancel cuts short a job that has begun, if it can be.
+static int await_os_job(struct wf_cell *done, void *arg)
 {
     struct wf_os_job *job = arg;
     int err = wf_wait_cell(done, WEFT_NEVER, job->call, 0);
@@ -43,7 +43,7 @@ static int await_job(struct wf_cell *done, void *arg)
 // call may say for itself.
 static ssize_t run_in(struct wf_os_job *job, enum wf_lane lane, bool *refused)
 {
-    int err = wf_pool_run_while(wf_rt_current()->blocking, lane, run_job, job, job->call, await_job);
+    int err = wf_pool_run_while(wf_rt_current()->blocking, lane, run_os_job, job, job->call, await_os_job);
 
     *refused = err == -EAGAIN;
     return err < 0 ? err : job->result;

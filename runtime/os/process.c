@@ -211,9 +211,9 @@ static void close_pipes(const weft_process *p)
 
 // --- The end -------------------------------------------------------------------------
 
-// await_end waits until the deadline, or until it has ended, whatever the task's own
+// await_exit waits until the deadline, or until it has ended, whatever the task's own
 // deadlines are.  Returns: whether it has ended.
-static bool await_end(weft_process *p, weft_time deadline)
+static bool await_exit(weft_process *p, weft_time deadline)
 {
     weft_time pause = 0;
     weft_scope s;
@@ -235,12 +235,12 @@ static int end_process(weft_process *p)
 {
     int err = send_to(p, p->kill_signal, p->new_group);
 
-    if (err != -EPERM && await_end(p, weft_after(p->kill_grace)) && !p->new_group)
+    if (err != -EPERM && await_exit(p, weft_after(p->kill_grace)) && !p->new_group)
         return 0;
     err = send_to(p, SIGKILL, p->new_group); // with a group, to those that are left of it
     if (err == -EPERM && !has_ended(p))
         return err;
-    await_end(p, WEFT_NEVER);
+    await_exit(p, WEFT_NEVER);
     return 0;
 }
 

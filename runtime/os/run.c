@@ -1,5 +1,6 @@
 // A process from its start to its end, fed and read by one task: it waits for whichever
-// of the three pipes is ready, so none of them can fill up while another is attended to.
+// of the three pipes is ready, so none of them can fill up while another is attended
+// to.
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -28,15 +29,15 @@ struct run {
     struct capture from[2];
 };
 
-static void close_end(int *fd)
+static void close_pipe_end(int *fd)
 {
     if (*fd >= 0)
         weft_close(*fd);
     *fd = -1;
 }
 
-// feed_input writes what the pipe has room for. A process that has closed its input wants no
-// more.
+// feed_input writes what the pipe has room for. A process that has closed its input
+// wants no more.
 static int feed_input(struct run *r)
 {
     ssize_t n = weft_write(r->in, r->rest, r->left);
@@ -46,7 +47,7 @@ static int feed_input(struct run *r)
     r->rest += n < 0 ? 0 : n;
     r->left -= n < 0 ? r->left : (size_t)n;
     if (r->left == 0)
-        close_end(&r->in);
+        close_pipe_end(&r->in);
     return 0;
 }
 
@@ -64,8 +65,8 @@ static int grow_capture(struct capture *c, size_t max)
     return 0;
 }
 
-// take_output reads what there is. One byte more than `max` is asked for at the end of the room,
-// to see whether there is one.
+// take_output reads what there is. One byte more than `max` is asked for at the end of
+// the room, to see whether there is one.
 static int take_output(struct capture *c, size_t max)
 {
     char more;
@@ -76,7 +77,7 @@ static int take_output(struct capture *c, size_t max)
         return err;
     ssize_t n = full ? weft_read(c->fd, &more, 1) : weft_read(c->fd, c->text + c->len, c->room - c->len);
     if (n <= 0) {
-        close_end(&c->fd);
+        close_pipe_end(&c->fd);
         return (int)n;
     }
     c->len += (size_t)n;
@@ -104,7 +105,7 @@ static int talk_to_end(struct run *r, int *status)
     int err = 0;
 
     if (r->left == 0)
-        close_end(&r->in);
+        close_pipe_end(&r->in);
     while (err == 0 && (r->in >= 0 || r->from[0].fd >= 0 || r->from[1].fd >= 0))
         err = attend_pipe(r);
     return err == 0 ? weft_process_wait(r->p, status) : err;
@@ -116,8 +117,8 @@ static int end_of(const weft_process *p, int which)
     return fd < 0 ? -1 : fd;
 }
 
-// hand_over hands over what was captured. Context: there was no error.
-static void hand_over(struct capture *c, void **text, size_t *len)
+// hand_outputs_over hands over what was captured. Context: there was no error.
+static void hand_outputs_over(struct capture *c, void **text, size_t *len)
 {
     if (c->text)
         c->text[c->len] = 0;
@@ -145,14 +146,14 @@ static int run_to_end(struct run *r, weft_output *out)
     for (int i = 0; i < 2 && err == 0; i++)
         err = make_room_for_none(&r->from[i], captured[i]);
     if (err == 0) {
-        hand_over(&r->from[0], &out->out, &out->out_len);
-        hand_over(&r->from[1], &out->err, &out->err_len);
+        hand_outputs_over(&r->from[0], &out->out, &out->out_len);
+        hand_outputs_over(&r->from[1], &out->err, &out->err_len);
     }
     return err;
 }
 
-// read_opts asks for pipes. Returns: 0; -EINVAL.
-static int read_opts(weft_process_opts *o, const weft_process_opts *given, const void *in)
+// read_run_opts asks for pipes. Returns: 0; -EINVAL.
+static int read_run_opts(weft_process_opts *o, const weft_process_opts *given, const void *in)
 {
     if (given->size > sizeof(*o) || given->size < sizeof(given->size))
         return -EINVAL;
@@ -173,7 +174,7 @@ int weft_process_run(const weft_process_opts *given, const void *in, size_t n, w
     struct run r = { .rest = in, .left = n, .max = out->max };
 
     *out = (weft_output){ .max = out->max };
-    int err = read_opts(&o, given, in);
+    int err = read_run_opts(&o, given, in);
     if (err == 0)
         err = weft_process_spawn(&r.p, &o);
     if (err < 0)

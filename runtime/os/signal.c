@@ -78,31 +78,32 @@ static struct receiver *receiver_of(struct wf_list *link)
 
 // --- The handler ---------------------------------------------------------------------
 
-static void wake_thread(void)
+static void wake_sender(void)
 {
     wf_fetch_add_acq_rel(&arrivals, 1u); // release: [Y1]
     wf_futex_wake(&arrivals, INT_MAX);   // a thread that is about to end may sleep beside its successor
 }
 
-// is_timer: runtime/io/bounded.c interrupts calls by it, and waits for no more than that.
+// is_timer: runtime/io/bounded.c interrupts calls by it, and waits for no more than
+// that.
 static bool is_timer(int sig, const siginfo_t *info)
 {
     return sig == SIGURG && info->si_code == SI_TIMER;
 }
 
-// find_no_receiver: weft_signal_stop has given the disposition back, so if the handler is
-// installed, either there is a receiver again, or the program has put it back.
+// find_no_receiver: weft_signal_stop has given the disposition back, so if the handler
+// is installed, either there is a receiver again, or the program has put it back.
 static void find_no_receiver(struct wf_handler *h, siginfo_t *info, void *context)
 {
     if (!wf_handler_installed(h))
         wf_handler_again(h, info);
     else if (wf_load_seq_cst(&listening[h->signal]) > 0) // [Y2]
-        wake_thread();
+        wake_sender();
     else
         wf_handler_stand_aside(h, info, context);
 }
 
-static void on_signal(int sig, siginfo_t *info, void *context)
+static void count_signal(int sig, siginfo_t *info, void *context)
 {
     int before = errno;
 
@@ -112,7 +113,7 @@ static void on_signal(int sig, siginfo_t *info, void *context)
     if (wf_load_seq_cst(&listening[sig]) == 0) // [Y2]
         find_no_receiver(&handlers[sig], info, context);
     else
-        wake_thread();
+        wake_sender();
     errno = before;
 }
 
@@ -188,7 +189,8 @@ static int start_thread(void)
 
 // --- Receivers -----------------------------------------------------------------------
 
-// clear_in_child: the thread does not exist there, and the lock may be another thread's.
+// clear_in_child: the thread does not exist there, and the lock may be another
+// thread's.
 static void clear_in_child(void)
 {
     pthread_mutex_init(&lock, NULL);
@@ -204,7 +206,7 @@ static void init_handlers(void)
     pthread_atfork(NULL, NULL, clear_in_child);
     for (int sig = 1; sig < SIGNALS; sig++)
         handlers[sig] = (struct wf_handler){ .signal = sig,
-                                             .fn = on_signal,
+                                             .fn = count_signal,
                                              .flags = sig == SIGURG ? 0 : SA_RESTART, // see is_timer
                                              .exclusive = true };
 }
@@ -320,7 +322,7 @@ int weft_signal_stop(weft_chan *c)
     pthread_mutex_unlock(&lock);
     free_receivers(&gone);
     if (last) {
-        wake_thread();
+        wake_sender();
         pthread_join(ended, NULL);
     }
     return 0;

@@ -1,10 +1,11 @@
 // The start of a process: pipes on the worker, posix_spawn(3) on the blocking pool.
 //
-// On the pool, because the caller of posix_spawn stands still until the child's execve(2)
-// has read the program: half a millisecond from a warm page cache, without bound from a
-// file server. (/bin/true, 32 tasks, two workers: 3000 a second by the pool, 1300 if the
-// workers do it themselves.) And a thread of the pool has the CPUs and the timer slack
-// that the program had, which a worker may not have, and the child would inherit.
+// On the pool, because the caller of posix_spawn stands still until the child's
+// execve(2) has read the program: half a millisecond from a warm page cache, without
+// bound from a file server. (/bin/true, 32 tasks, two workers: 3000 a second by the
+// pool, 1300 if the workers do it themselves.) And a thread of the pool has the CPUs
+// and the timer slack that the program had, which a worker may not have, and the child
+// would inherit.
 //
 // The child's descriptors are set in three steps. Whatever is to become one of 0, 1, 2
 // has a number above 2 by then, or the very number: so no step covers what a later one
@@ -104,7 +105,7 @@ WF_NOINLINE static int sys_copy(int fd)
     return copy < 0 ? -errno : copy;
 }
 
-static int make_pipe(struct start *s, int i)
+static int make_child_pipe(struct start *s, int i)
 {
     int fd[2], theirs = i == 0 ? 0 : 1;
     int err = sys_pipe(fd);
@@ -121,7 +122,7 @@ static int make_pipe(struct start *s, int i)
 static int prepare_descriptor(struct start *s, int i, int asked)
 {
     if (asked == WEFT_PIPE)
-        return make_pipe(s, i);
+        return make_child_pipe(s, i);
     if (asked < WEFT_PIPE)
         return -EINVAL;
     s->given[i] = asked == 0 ? KEEP : asked;

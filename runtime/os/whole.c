@@ -49,8 +49,8 @@ struct reading {
     size_t n, room; // bytes in it, of how many
 };
 
-// grow makes room, for one more byte than there may be. Returns: 0; -ENOMEM.
-static int grow(struct reading *c, size_t room)
+// grow_data makes room, for one more byte than there may be. Returns: 0; -ENOMEM.
+static int grow_data(struct reading *c, size_t room)
 {
     char *more = wf_fault() ? NULL : realloc(c->data, room);
 
@@ -92,7 +92,7 @@ static int read_to_end(struct reading *c, int fd)
         c->n += got > 0 ? (size_t)got : 0;
         if (c->n > c->max)
             return -EMSGSIZE;
-        if (c->n == c->room && (err = grow(c, next_room(c))) < 0)
+        if (c->n == c->room && (err = grow_data(c, next_room(c))) < 0)
             return err;
     }
 }
@@ -103,7 +103,7 @@ static int read_all(struct reading *c, int fd)
 
     if (room == 0)
         return -EMSGSIZE;
-    int err = grow(c, room);
+    int err = grow_data(c, room);
     if (err == 0)
         err = read_to_end(c, fd);
     if (err == 0)
@@ -238,8 +238,8 @@ static int open_named(struct writing *c)
     return -errno;
 }
 
-// keep_mode gives the new file the old one's owner, if that may be, and its mode: not the
-// bits that give its user the owner's rights, if it is another owner.
+// keep_mode gives the new file the old one's owner, if that may be, and its mode: not
+// the bits that give its user the owner's rights, if it is another owner.
 static int keep_mode(const struct writing *c, int fd)
 {
     mode_t mode = c->old.st_mode & 07777;
@@ -267,8 +267,8 @@ static int write_data(const struct writing *c, int fd)
     return TEMP_FAILURE_RETRY(fsync(fd)) < 0 ? -errno : 0;
 }
 
-// give_name names a file that has none.  Returns: 0; -errno; NAMELESS: it cannot be done,
-// as there is no /proc.
+// give_name names a file that has none.  Returns: 0; -errno; NAMELESS: it cannot be
+// done, as there is no /proc.
 static int give_name(struct writing *c, int fd)
 {
     char self[32];

@@ -79,7 +79,7 @@ static int64_t sooner_of(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static bool is_awaited(const struct wf_test *t)
+static bool is_anything_awaited(const struct wf_test *t)
 {
     return wf_reactor_awaited(t->rt->reactor) || wf_signal_awaited(&t->clock);
 }
@@ -90,7 +90,7 @@ static int64_t patience(const struct wf_test *t)
     int64_t next = wf_reactor_next_timer(t->rt->reactor);
     bool called = calls_begun(t) > 0;
 
-    if (next == WF_NEVER && wf_pool_held(t->rt->blocking) == 0 && (called || is_awaited(t)))
+    if (next == WF_NEVER && wf_pool_held(t->rt->blocking) == 0 && (called || is_anything_awaited(t)))
         return WF_NEVER;
     if (called)
         return t->cfg.outside > BLOCKED_MAX ? t->cfg.outside : BLOCKED_MAX;

@@ -205,9 +205,9 @@ int weft_mutex_lock(weft_mutex *m)
     return wf_likely(take_mutex(mutex_of(m), self, 0)) ? 0 : lock_mutex_slowly(mutex_of(m), self, false);
 }
 
-// lock_starved is for a task on the reserve stack, which cannot park: it keeps its
-// thread until the holder, which is on another one, has unlocked.
-static WF_NOINLINE void lock_starved(struct wf_mutex *m, struct wf_task *self)
+// lock_mutex_starved is for a task on the reserve stack, which cannot park: it keeps
+// its thread until the holder, which is on another one, has unlocked.
+static WF_NOINLINE void lock_mutex_starved(struct wf_mutex *m, struct wf_task *self)
 {
     unsigned turns = 0;
 
@@ -222,7 +222,7 @@ void wf_mutex_lock_shielded(weft_mutex *m, struct wf_task *self)
     if (wf_likely(take_mutex(mutex_of(m), self, 0)))
         return;
     if (wf_unlikely(wf_task_starved(self)))
-        lock_starved(mutex_of(m), self);
+        lock_mutex_starved(mutex_of(m), self);
     else
         (void)lock_mutex_slowly(mutex_of(m), self, true);
 }

@@ -12,6 +12,7 @@ import guests
 import labels
 import layers
 import models
+import names
 import orders
 import parking
 import shape
@@ -23,9 +24,10 @@ PAGE = "| `weft_a` | it may |\n## Calls that are not cancellation points\n`weft_
 BUILD = {
     "base/CMakeLists.txt": "wf_module(base\n    SOURCES a.c)\n",
     "timerwheel/CMakeLists.txt": "wf_module(timerwheel\n    SOURCES a.c\n    USES base)\n",
-    "sched/CMakeLists.txt": "wf_module(sched\n    SOURCES a.c arch/switch_${CMAKE_SYSTEM_PROCESSOR}.S\n"
+    "sched/CMakeLists.txt": "wf_module(sched\n    SOURCES a.c f.c arch/switch_${CMAKE_SYSTEM_PROCESSOR}.S\n"
                             "    USES base)\n",
     "sched/a.h": "static inline int push(int x)\n{\n}\n",
+    "sched/f.c": "static int *f(void)\n{\n}\n",
     "reactor/CMakeLists.txt": "wf_module(reactor\n    SOURCES a.c\n    USES base timerwheel)\n",
     "runtime/CMakeLists.txt": "wf_module(runtime\n    SOURCES a.c\n    USES base sched reactor)\n"
                               "wf_module(runtime/net\n    SOURCES net/a.c\n    USES base runtime/state runtime/wait)\n"
@@ -88,6 +90,7 @@ BAD = [  # check, file, its text, the line that must be reported
     (layers, "examples/a.c", '#include "base/list.h"\n', 1),
     (layers, "tests/integration/a.c", '#include "sched/sched.h"\n', 1),
     (layers, "tests/unit/a.c", '#include "a.h"\n', 1),
+    (names, "base/a.c", "static int f(void)\n{\n}\n", 1),
     (orders, "base/a.c", "\nint x = wf_load_acquire(&y);\n", 2),
     (orders, "base/a.c", "// relaxed: too far away\n\n\n\nwf_store_relaxed(&x, 1);\n", 5),
     (orders, "base/a.c", "wf_cas_acq_rel(&x, &y, 1); // takes it\n", 1),

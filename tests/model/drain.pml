@@ -1,5 +1,5 @@
 /*
- * The drain: gates, and the count of those inside (runtime/task/drain.c, [X1] [X2] [X3]).
+ * The drain: gates, and the count of those inside (runtime/task/drain.c).
  *
  * Two gates. Two tasks enter at one gate and leave at any, as a task may have moved in
  * between; each enters twice. Two tasks begin the draining; each closes the gates one
@@ -10,6 +10,9 @@
  * is inside, and the cell is set once; no enter must succeed once another one has
  * failed, or a beginner has looked at all gates; no task that has left must access the
  * drain after the cell is set, but for those that are refused.
+ *
+ * Models: runtime/task/drain.c: weft_drain_enter, weft_drain_leave, close_gate, weft_drain_begin
+ * Edges: X1 X2 X3
  *
  * Planted bugs, each of which must be found (-DBUG_...):
  *   NO_BIAS       the count may be 0 while a gate's is missing

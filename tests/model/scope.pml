@@ -13,8 +13,8 @@
  * No task must be left asleep (an invalid end state), and no task must access S after
  * its end, or the mark of a freed header.
  *
- * Models: runtime/wait/cancel.c: look_up, mark_some, tell_children, wf_cancel_scope, pass_on, wf_cancel_refresh
- *         runtime/wait/scope.c: expire_scope, disarm, wf_scope_enter, count_out, wf_scope_leave, weft_scope_close
+ * Models: runtime/wait/cancel.c: resolve_from, mark_some, tell_children, wf_cancel_scope, propagate, wf_cancel_refresh
+ *         runtime/wait/scope.c: expire_scope, disarm, wf_scope_enter, child_done, wf_scope_leave, weft_scope_close
  * Edges: K1 K2 K3
  *
  * Planted bugs, each of which must be found (-DBUG_...):
