@@ -137,16 +137,16 @@ static struct wf_cell_node *restore_stack(struct wf_cell *c, struct wf_cell_node
     return rest;
 }
 
-bool wf_cell_leave(struct wf_cell *c, struct wf_cell_node *node)
+enum wf_cell_left wf_cell_leave(struct wf_cell *c, struct wf_cell_node *node)
 {
     uintptr_t epoch, word;
 
     if (wf_cell_value(c)) // take would find that too, but only after waiting for the lock
-        return false;
+        return WF_CELL_TAKEN;
     epoch = lock_cell(c);
     if (!take_stack(c, &word)) {
         unlock_cell(c, epoch);
-        return false;
+        return WF_CELL_TAKEN;
     }
     if (!(word & WF_CELL_KNOWN))
         epoch += EPOCH;
@@ -156,5 +156,5 @@ bool wf_cell_leave(struct wf_cell *c, struct wf_cell_node *node)
     rest = restore_stack(c, rest);
     unlock_cell(c, epoch);
     signal_all(rest);
-    return here;
+    return here ? WF_CELL_OUT : WF_CELL_TAKEN;
 }

@@ -169,10 +169,11 @@ static inline bool wf_cell_push(struct wf_cell *c, struct wf_cell_node *node)
 }
 
 // wf_cell_leave takes `node`, which was pushed, out again.
-// Returns: true when it is out: its waker will not fire. False if a setter has taken
-// it: await wf_cell_chosen, then wf_cell_signalled.
+// Returns: WF_CELL_OUT: its waker will not fire. WF_CELL_TAKEN, by a setter: await
+// wf_cell_chosen, then wf_cell_signalled.
 // Context: the thread or task that pushed it. May fire other waiters' wakers.
-bool wf_cell_leave(struct wf_cell *c, struct wf_cell_node *node);
+enum wf_cell_left { WF_CELL_TAKEN, WF_CELL_OUT };
+enum wf_cell_left wf_cell_leave(struct wf_cell *c, struct wf_cell_node *node);
 
 // wf_cell_chosen tells whether the wait is over: the cell was set, and `node` was
 // there.

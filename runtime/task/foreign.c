@@ -28,7 +28,7 @@ static int sleep_until_chosen(struct wf_cell *c, struct wf_cell_node *node, stru
             wf_parker_finish(parker);
         }
         if (!wf_cell_chosen(node) && deadline != WEFT_NEVER && wf_now() >= deadline) {
-            if (wf_cell_leave(c, node))
+            if (wf_cell_leave(c, node) == WF_CELL_OUT)
                 return -ETIMEDOUT;
             deadline = WEFT_NEVER; // it is set: the wake is on its way
         }

@@ -35,7 +35,7 @@ void wf_wait_insist(const struct wf_cell_node *node)
 // If a setter has got hold of the node, completion wins: its wake is on its way.
 bool wf_wait_leave(struct wf_task *task, struct wf_cell *c, struct wf_cell_node *node, const char *what, intptr_t on)
 {
-    if (!wf_cell_chosen(node) && wf_cell_leave(c, node))
+    if (!wf_cell_chosen(node) && wf_cell_leave(c, node) == WF_CELL_OUT)
         return false;
     while (!wf_cell_chosen(node))
         wf_wait_park_shielded(task, what, on);
