@@ -38,17 +38,17 @@ bool wf_idle_unsleep(struct wf_idle *i, unsigned worker)
     return wf_fetch_and_seq_cst(&i->asleep[worker / 64], ~bit(worker)) & bit(worker); // [I2]
 }
 
-bool wf_idle_wake(struct wf_idle *i, unsigned worker)
+enum wf_idle_woken wf_idle_wake(struct wf_idle *i, unsigned worker)
 {
     if (!(wf_load_seq_cst(&i->asleep[worker / 64]) & bit(worker))) // [I1]
-        return false;
+        return WF_IDLE_AWAKE;
     // Counted before the bit is cleared: the worker may wake up by itself at this
     // moment, and count itself out again.
     wf_fetch_add_seq_cst(&i->searching, 1); // [I2]
     if (wf_idle_unsleep(i, worker))
-        return true;
+        return WF_IDLE_CHOSEN;
     wf_fetch_sub_seq_cst(&i->searching, 1); // [I1]
-    return false;
+    return WF_IDLE_AWAKE;
 }
 
 bool wf_idle_any_asleep(const struct wf_idle *i)

@@ -85,10 +85,11 @@ bool wf_idle_unsleep(struct wf_idle *i, unsigned worker);
 int wf_idle_wake_one(struct wf_idle *i, bool poller_first);
 
 // wf_idle_wake chooses `worker` if it sleeps, and counts it as a searcher.
-// Returns: true: the caller must wake its parker. False if it is awake: the caller must
-// look at the injector, and call wf_sched_notify if it is not empty, because for a
+// Returns: WF_IDLE_CHOSEN: the caller must wake its parker. WF_IDLE_AWAKE: the caller
+// must look at the injector, and call wf_sched_notify if it is not empty, because for a
 // moment one searcher too many was counted ([I1]).
-bool wf_idle_wake(struct wf_idle *i, unsigned worker);
+enum wf_idle_woken { WF_IDLE_AWAKE, WF_IDLE_CHOSEN };
+enum wf_idle_woken wf_idle_wake(struct wf_idle *i, unsigned worker);
 
 // wf_idle_any_asleep tells whether a worker sleeps, wf_idle_all_asleep whether all do;
 // exact while no worker changes its state.

@@ -258,7 +258,7 @@ static void enqueue_task(struct wf_task *task)
 void wf_task_wake(void *arg)
 {
     struct wf_task *task = arg;
-    if (wf_task_note_wake(task))
+    if (wf_task_note_wake(task) == WF_NOTED_PARKED)
         enqueue_task(task);
 }
 
@@ -354,7 +354,7 @@ WF_LINE_ALIGNED WF_NOINLINE void wf_worker_finish_switch(struct wf_worker *w)
     case WF_SWITCH_NOTHING:
         return;
     case WF_SWITCH_PARKED:
-        if (wf_unlikely(!wf_task_retire(left)))
+        if (wf_unlikely(wf_task_retire(left) == WF_RETIRED_WOKEN))
             enqueue_task(left);
         break;
     case WF_SWITCH_YIELDED:

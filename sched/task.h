@@ -110,10 +110,11 @@ static inline bool wf_task_consume_wake(struct wf_task *t)
     return true;
 }
 
-// wf_task_retire: called after the switch away from a task that parks. Returns: true if
-// it is PARKED now; false if a wake was noted: the task is still ACTIVE and the caller
+// wf_task_retire: called after the switch away from a task that parks. Returns: whether
+// it is PARKED now; or a wake was noted, so that it is still ACTIVE, and the caller
 // must queue it.
-static inline bool wf_task_retire(struct wf_task *t)
+enum wf_retired { WF_RETIRED_WOKEN, WF_RETIRED_PARKED };
+static inline enum wf_retired wf_task_retire(struct wf_task *t)
 {
     uint32_t word = wf_load_relaxed(&t->word); // relaxed: the compare-and-swap confirms it
     uint32_t want;
@@ -121,12 +122,13 @@ static inline bool wf_task_retire(struct wf_task *t)
     do {
         want = word & WF_TASK_WOKEN ? word & ~(uint32_t)WF_TASK_WOKEN : word & ~(uint32_t)WF_TASK_ACTIVE;
     } while (!wf_cas_acq_rel(&t->word, &word, want)); // [T1] [T2]
-    return !(word & WF_TASK_WOKEN);
+    return word & WF_TASK_WOKEN ? WF_RETIRED_WOKEN : WF_RETIRED_PARKED;
 }
 
-// wf_task_note_wake: the word's part of wf_task_wake. Returns: true if the task was
-// PARKED: the caller must queue it.
-static inline bool wf_task_note_wake(struct wf_task *t)
+// wf_task_note_wake: the word's part of wf_task_wake. Returns: whether the wake was
+// only noted; or the task was PARKED, and the caller must queue it.
+enum wf_noted { WF_NOTED_FOR_LATER, WF_NOTED_PARKED };
+static inline enum wf_noted wf_task_note_wake(struct wf_task *t)
 {
     uint32_t word = wf_load_relaxed(&t->word); // relaxed: the compare-and-swap confirms it
     uint32_t add;
@@ -136,7 +138,7 @@ static inline bool wf_task_note_wake(struct wf_task *t)
     do {
         add = word & WF_TASK_ACTIVE ? WF_TASK_WOKEN : WF_TASK_ACTIVE;
     } while (!wf_cas_acq_rel(&t->word, &word, word | add)); // [T1] [T2]
-    return !(word & WF_TASK_ACTIVE);
+    return word & WF_TASK_ACTIVE ? WF_NOTED_FOR_LATER : WF_NOTED_PARKED;
 }
 
 // wf_task_set_cancel_pending tells a task to look whether it was cancelled, when it

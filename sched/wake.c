@@ -46,7 +46,7 @@ void wf_worker_wake_pinned(struct wf_worker *home)
 {
     struct wf_sched *s = home->sched;
 
-    if (wf_idle_wake(&s->idle, home->index))
+    if (wf_idle_wake(&s->idle, home->index) == WF_IDLE_CHOSEN)
         wf_sched_wake_worker(s, (int)home->index);
     else if (!wf_injector_empty(&s->injector)) // a pusher may have taken this call for a search
         wf_sched_notify(s);
