@@ -8,6 +8,22 @@ enum { LOCKED = 1, EPOCH = 2 }; // of `leavers`
 
 _Static_assert(_Alignof(struct wf_cell_node) > WF_CELL_FLAGS, "the flags lie below a node's address");
 
+void wf_cell_check(const struct wf_cell *c)
+{
+    uintptr_t word = wf_load_relaxed(&c->word); // relaxed: one word, true of itself
+
+    if (word & WF_CELL_SET)
+        return;
+    wf_assert(!(word & WF_CELL_AWAY && word & WF_CELL_KNOWN)); // what is away was not put back yet
+    wf_assert(!(word & WF_CELL_KNOWN) || wf_cell_nodes(word)); // an empty stack is 0
+}
+
+// is_locked tells whether a leaver is in the cell: for assertions of that leaver.
+static inline bool is_locked(const struct wf_cell *c)
+{
+    return wf_load_relaxed(&c->leavers) & LOCKED; // relaxed: the caller's own mark
+}
+
 // oldest_first turns a stack that the caller has taken into a queue.
 static struct wf_cell_node *oldest_first(struct wf_cell_node *stack)
 {
@@ -29,7 +45,8 @@ static void signal_all(struct wf_cell_node *stack)
     for (struct wf_cell_node *node = oldest_first(stack), *next; node; node = next) {
         struct wf_waker waker = node->waker;
         next = node->next;
-        wf_store_release(&node->state, WF_CELL_CHOSEN); // [C1]
+        wf_debug_assert(waker.wake && !wf_cell_chosen(node)); // one taker has it, once
+        wf_store_release(&node->state, WF_CELL_CHOSEN);       // [C1]
         wf_waker_fire(waker);
         wf_store_release(&node->state, WF_CELL_SIGNALLED); // [C4]
     }
@@ -39,6 +56,7 @@ bool wf_cell_set(struct wf_cell *c, uintptr_t value, bool again)
 {
     uintptr_t word = wf_load_acquire(&c->word); // [C1] the caller may go on to read what the first setter wrote
 
+    wf_debug_check(wf_cell_check(c));
     do {
         if ((word & WF_CELL_SET) && !again)
             return false;
@@ -68,6 +86,7 @@ static uintptr_t lock_cell(struct wf_cell *c)
 
 static void unlock_cell(struct wf_cell *c, uintptr_t epoch)
 {
+    wf_debug_assert(!(epoch & LOCKED) && is_locked(c));
     wf_store_release(&c->leavers, epoch); // [C3]
 }
 
@@ -76,9 +95,11 @@ static void unlock_cell(struct wf_cell *c, uintptr_t epoch)
 static bool take_stack(struct wf_cell *c, uintptr_t *word)
 {
     *word = wf_load_relaxed(&c->word); // relaxed: the compare-and-swap confirms it
+    wf_debug_assert(is_locked(c));
     do {
         if (*word & WF_CELL_SET)
             return false;
+        wf_debug_assert(!(*word & WF_CELL_AWAY)); // there is one leaver, and it has nothing yet
     } while (!wf_cas_acq_rel(&c->word, word, (uintptr_t)WF_CELL_AWAY)); // [C2] [C3]
     return true;
 }
@@ -88,6 +109,7 @@ static bool take_stack(struct wf_cell *c, uintptr_t *word)
 static void stamp(struct wf_cell_node *top, uintptr_t epoch)
 {
     for (struct wf_cell_node *at = top; at && at->epoch != epoch; at = at->next) {
+        wf_debug_assert(at->epoch < epoch && at->next != at);
         at->epoch = epoch;
         if (at->next)
             at->next->prev = at;
@@ -100,6 +122,7 @@ static struct wf_cell_node *cut(struct wf_cell_node *top, struct wf_cell_node *n
 {
     if (node == top)
         return node->next;
+    wf_debug_assert(node->prev && node->prev->next == node);
     node->prev->next = node->next;
     if (node->next)
         node->next->prev = node->prev;
@@ -111,6 +134,7 @@ static struct wf_cell_node *put_under(struct wf_cell_node *newer, struct wf_cell
 {
     struct wf_cell_node *bottom = newer;
 
+    wf_debug_assert(newer && newer != rest);
     while (bottom->next)
         bottom = bottom->next;
     bottom->next = rest;
@@ -141,6 +165,7 @@ enum wf_cell_left wf_cell_leave(struct wf_cell *c, struct wf_cell_node *node)
 {
     uintptr_t epoch, word;
 
+    wf_debug_check(wf_cell_check(c));
     if (wf_cell_value(c)) // take would find that too, but only after waiting for the lock
         return WF_CELL_TAKEN;
     epoch = lock_cell(c);

@@ -69,6 +69,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/assert.h"
 #include "base/atomic.h"
 #include "base/waker.h"
 
@@ -91,6 +92,10 @@ struct wf_cell_node {
 };
 
 enum { WF_CELL_SET = 1, WF_CELL_AWAY = 2, WF_CELL_KNOWN = 4, WF_CELL_FLAGS = 7 }; // nodes are 8-aligned
+
+// wf_cell_check asserts that the word is one of those that the diagram has.
+// Context: any thread, at any time; it reads the word, and no node.
+void wf_cell_check(const struct wf_cell *c);
 
 static inline void wf_cell_init(struct wf_cell *c)
 {
@@ -143,12 +148,14 @@ static inline void wf_cell_prefetch(const struct wf_cell *c)
 // wf_cell_value returned.
 static inline bool wf_cell_clear(struct wf_cell *c, uintptr_t seen)
 {
+    wf_debug_assert(seen & WF_CELL_SET);                  // to clear another word would drop its waiters
     return wf_cas_acquire(&c->word, &seen, (uintptr_t)0); // acquire: no later read may move before the check
 }
 
 // wf_cell_nodes is the stack in a word that is not SET.
 static inline struct wf_cell_node *wf_cell_nodes(uintptr_t word)
 {
+    wf_debug_assert(!(word & WF_CELL_SET));
     return (struct wf_cell_node *)(word & ~(uintptr_t)WF_CELL_FLAGS);
 }
 
@@ -158,6 +165,8 @@ static inline bool wf_cell_push(struct wf_cell *c, struct wf_cell_node *node)
 {
     uintptr_t word = wf_load_acquire(&c->word); // [C1] the caller may go on to read what the setter wrote
 
+    wf_debug_assert(((uintptr_t)node & WF_CELL_FLAGS) == 0);
+    wf_debug_check(wf_cell_check(c));
     wf_store_relaxed(&node->state, WF_CELL_WAITING); // relaxed: published by the compare-and-swap
     node->epoch = 0;
     do {

@@ -1,6 +1,7 @@
 #include "base/clock.h"
 
 #include "base/atomic.h"
+#include "base/assert.h"
 #include "base/compiler.h"
 
 // A task on a thread with its own clock never leaves that thread (sched/sim.c). All
@@ -45,6 +46,7 @@ void wf_clock_set_manual(int64_t now)
 
 void wf_clock_advance(int64_t by)
 {
+    wf_debug_assert(used == &manual && by >= 0);
     wf_fetch_add_relaxed(&manual.now, by); // relaxed: as above
 }
 

@@ -6,12 +6,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/clock.h"
 
 int wf_futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t deadline)
 {
     struct timespec ts, *limit = NULL;
 
+    wf_debug_assert((uintptr_t)word % sizeof(*word) == 0); // else the kernel returns at once, again and again
     if (deadline != INT64_MAX) {
         ts = wf_timespec(deadline);
         limit = &ts;
@@ -24,6 +26,7 @@ int wf_futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t deadline)
 
 void wf_futex_wake(_Atomic uint32_t *word, int n)
 {
+    wf_debug_assert(n > 0 && (uintptr_t)word % sizeof(*word) == 0);
     syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, n, NULL, NULL, 0);
 }
 

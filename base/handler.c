@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/atomic.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -103,6 +104,7 @@ void wf_handler_use(struct wf_handler *h)
 void wf_handler_drop(struct wf_handler *h)
 {
     pthread_mutex_lock(&lock);
+    wf_debug_assert(h->known);
     if (h->users > 0 && --h->users == 0) // 0: of the parent process
         restore_action(h);
     pthread_mutex_unlock(&lock);
@@ -159,6 +161,7 @@ void wf_handler_stand_aside(struct wf_handler *h, siginfo_t *info, void *context
 void wf_handler_pass_on(struct wf_handler *h, siginfo_t *info, void *context)
 {
     const struct sigaction *to = &h->previous;
+    wf_debug_assert(h->known && info->si_signo == h->signal);
     bool sent = info->si_code <= 0; // else the instruction that caused it comes once more
     int before = errno;
 

@@ -4,12 +4,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/assert.h"
+
 static pthread_key_t key; // its value: the keeper
 static bool made;         // fixed after make
 
 static void tell_keeper(void *value)
 {
     struct wf_keeper *k = value;
+    wf_debug_assert(k && k->lost);
     k->lost(k);
 }
 

@@ -17,13 +17,21 @@ static inline void wf_list_init(struct wf_list *head)
     head->next = head->prev = head;
 }
 
+// wf_list_linked tells whether the neighbours of a link, or of a head, point back to it.
+static inline bool wf_list_linked(const struct wf_list *link)
+{
+    return link->prev->next == link && link->next->prev == link;
+}
+
 static inline bool wf_list_empty(const struct wf_list *head)
 {
+    wf_debug_assert(wf_list_linked(head));
     return head->next == head;
 }
 
 static inline void wf_list_append(struct wf_list *head, struct wf_list *link)
 {
+    wf_debug_assert(wf_list_linked(head));
     link->prev = head->prev;
     link->next = head;
     head->prev->next = link;
@@ -32,6 +40,7 @@ static inline void wf_list_append(struct wf_list *head, struct wf_list *link)
 
 static inline void wf_list_remove(struct wf_list *link)
 {
+    wf_debug_assert(wf_list_linked(link)); // else it is in no list, or was freed in one
     link->prev->next = link->next;
     link->next->prev = link->prev;
     link->next = link->prev = link;
@@ -42,6 +51,7 @@ static inline void wf_list_splice(struct wf_list *to, struct wf_list *from)
 {
     if (wf_list_empty(from))
         return;
+    wf_debug_assert(from != to && wf_list_linked(to));
     from->next->prev = to->prev;
     to->prev->next = from->next;
     from->prev->next = to;
@@ -55,7 +65,7 @@ static inline size_t wf_list_check(const struct wf_list *head)
 {
     size_t n = 0;
     for (const struct wf_list *at = head; (at = at->next) != head; n++)
-        wf_assert(at->prev->next == at && at->next->prev == at);
+        wf_assert(wf_list_linked(at));
     return n;
 }
 

@@ -17,6 +17,7 @@ static void nap(void)
 
 void wf_relax_long(unsigned *turns)
 {
+    wf_debug_assert(*turns >= WF_RELAX_SPINS && *turns <= WF_RELAX_SPINS + WF_RELAX_YIELDS);
     if (*turns >= WF_RELAX_SPINS + WF_RELAX_YIELDS) {
         nap();
         return;

@@ -13,6 +13,7 @@
 #include <ck_pr.h>
 #include <ck_spinlock.h>
 
+#include "base/assert.h"
 #include "base/compiler.h"
 
 struct wf_lock {
@@ -53,6 +54,12 @@ static inline bool wf_lock_try(struct wf_lock *l)
 WF_NOINLINE void wf_lock_wait(struct wf_lock *l);
 WF_NOINLINE void wf_lock_wait_patiently(struct wf_lock *l);
 
+// wf_lock_held tells whether any thread has the lock: for assertions of its holder.
+static inline bool wf_lock_held(const struct wf_lock *l)
+{
+    return ck_spinlock_fas_locked((ck_spinlock_fas_t *)(uintptr_t)&l->spin); // which only reads it
+}
+
 static inline void wf_lock_acquire(struct wf_lock *l)
 {
     if (wf_unlikely(!wf_lock_try(l)))
@@ -72,6 +79,7 @@ static inline void wf_lock_acquire_patiently(struct wf_lock *l)
 
 static inline void wf_lock_release(struct wf_lock *l)
 {
+    wf_debug_assert(wf_lock_held(l));
     ck_spinlock_fas_unlock(&l->spin);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/assert.h"
 #include "base/atomic.h"
 
 #ifdef WF_FAULTS
@@ -35,6 +36,7 @@ void *wf_alloc_raw(size_t size)
     size_t rounded = (size + WF_CACHE_LINE - 1) & ~(size_t)(WF_CACHE_LINE - 1);
     if (wf_fault() || rounded < size)
         return NULL;
+    wf_debug_assert(rounded % WF_CACHE_LINE == 0); // as aligned_alloc demands
     return aligned_alloc(WF_CACHE_LINE, rounded);
 }
 
@@ -69,5 +71,7 @@ void *wf_map_sealed(size_t size)
 
 void wf_unmap(void *p, size_t size)
 {
-    munmap(p, size);
+    int err = munmap(p, size);
+    wf_debug_assert(err == 0); // else it was not a mapping of this size
+    (void)err;
 }

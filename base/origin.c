@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <sys/prctl.h>
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "base/timeslice.h"
 
@@ -33,6 +34,7 @@ void wf_origin_take(const struct wf_origin *o)
     wf_slice_ask(WF_SLICE_USUAL);
     if (!o)
         return;
+    wf_debug_assert(o->slack >= 0 || o->slack == -1); // -1: the kernel did not tell
     if (o->slack > 0)
         (void)prctl(PR_SET_TIMERSLACK, (unsigned long)o->slack);
     if (o->cpus)

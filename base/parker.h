@@ -16,6 +16,7 @@
 #ifndef WF_BASE_PARKER_H
 #define WF_BASE_PARKER_H
 
+#include "base/assert.h"
 #include "base/futex.h"
 
 enum { WF_PARKER_RUNNING, WF_PARKER_NOTIFIED, WF_PARKER_IN_FUTEX, WF_PARKER_ELSEWHERE };
@@ -29,8 +30,10 @@ struct wf_parker {
 static inline bool wf_parker_prepare(struct wf_parker *p, uint32_t how)
 {
     uint32_t seen = WF_PARKER_RUNNING;
+    wf_debug_assert(how == WF_PARKER_IN_FUTEX || how == WF_PARKER_ELSEWHERE);
     if (wf_cas_seq_cst(&p->state, &seen, how)) // [I1]
         return true;
+    wf_debug_assert(seen == WF_PARKER_NOTIFIED);       // one thread sleeps here, and it is awake
     wf_exchange_seq_cst(&p->state, WF_PARKER_RUNNING); // [P1]
     return false;
 }
@@ -48,7 +51,9 @@ static inline void wf_parker_sleep(struct wf_parker *p, int64_t deadline)
 // wf_parker_finish ends the sleep. Returns: true if a wake arrived, which is consumed.
 static inline bool wf_parker_finish(struct wf_parker *p)
 {
-    return wf_exchange_seq_cst(&p->state, WF_PARKER_RUNNING) == WF_PARKER_NOTIFIED; // [P1]
+    uint32_t old = wf_exchange_seq_cst(&p->state, WF_PARKER_RUNNING); // [P1]
+    wf_debug_assert(old != WF_PARKER_RUNNING); // it was prepared, and no other thread ends the sleep
+    return old == WF_PARKER_NOTIFIED;
 }
 
 // wf_parker_wake wakes the thread, or makes its next sleep end at once.

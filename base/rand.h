@@ -5,9 +5,12 @@
 
 #include <stdint.h>
 
+#include "base/assert.h"
+
 static inline uint64_t wf_rand(uint64_t *state)
 {
     uint64_t x = *state;
+    wf_debug_assert(x != 0); // from which the sequence would not move
     x ^= x >> 12;
     x ^= x << 25;
     x ^= x >> 27;
@@ -18,6 +21,7 @@ static inline uint64_t wf_rand(uint64_t *state)
 // wf_rand_below draws from [0, n) (Lemire's multiply and shift).
 static inline uint32_t wf_rand_below(uint64_t *state, uint32_t n)
 {
+    wf_debug_assert(n > 0);
     return (uint32_t)(((wf_rand(state) >> 32) * n) >> 32);
 }
 

@@ -8,6 +8,8 @@
 #ifndef WF_BASE_WAKER_H
 #define WF_BASE_WAKER_H
 
+#include "base/assert.h"
+
 struct wf_waker {
     void (*wake)(void *arg);
     void *arg;
@@ -15,6 +17,7 @@ struct wf_waker {
 
 static inline void wf_waker_fire(struct wf_waker waker)
 {
+    wf_debug_assert(waker.wake != NULL);
     waker.wake(waker.arg);
 }
 

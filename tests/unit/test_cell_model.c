@@ -12,6 +12,7 @@
 //   w0  wait for the signal                      c   clear what is seen, if anything
 //
 // l and w do nothing if the push found the cell set.
+#undef WF_DEBUG // an assertion that loads would be a step, and a check at some entries only, another schedule
 #include <stdio.h>
 #include <string.h>
 #include <ucontext.h>
@@ -323,6 +324,7 @@ static void be_actor(int i)
         running = NOBODY;
         setcontext(&explorer);
     }
+    fail(); // an actor that has ended is not resumed: to return would end the program, as if all were well
 }
 
 // --- one execution ---
