@@ -48,6 +48,7 @@ static unsigned level_of(int64_t now, int64_t tick)
 {
     unsigned bit = 63 - (unsigned)__builtin_clzll((uint64_t)(now ^ tick) | 1);
     unsigned level = bit / WF_WHEEL_SLOT_BITS;
+    wf_debug_assert(tick >= now);
     return level < TOP ? level : TOP;
 }
 
@@ -68,6 +69,7 @@ static struct wf_wheel_node *node_of(struct wf_list *link)
 
 static void enter_slot(struct wf_wheel_slot *slot, struct wf_wheel_node *node)
 {
+    wf_debug_assert(!slot->untold || slot->behind < WF_WHEEL_AHEAD);
     node->ahead = NULL;
     wf_list_append(&slot->timers, &node->link);
     if (!slot->untold) {
@@ -82,6 +84,7 @@ static void enter_slot(struct wf_wheel_slot *slot, struct wf_wheel_node *node)
 
 static void leave_slot(struct wf_wheel_slot *slot, struct wf_wheel_node *node)
 {
+    wf_debug_assert(!wf_list_empty(&slot->timers));
     if (slot->untold == node) {
         slot->untold = node->link.next == &slot->timers ? NULL : node_of(node->link.next);
         slot->behind -= slot->behind > 0;
@@ -107,6 +110,7 @@ static void displace(struct wf_wheel *w, struct wf_wheel_node *node)
 {
     struct wf_wheel_slot *slot = &w->slots[node->level][node->slot];
 
+    wf_debug_assert(w->occupied[node->level] >> node->slot & 1);
     leave_slot(slot, node);
     if (wf_list_empty(&slot->timers))
         w->occupied[node->level] &= ~((uint64_t)1 << node->slot);
@@ -127,6 +131,7 @@ static unsigned first_slot(const struct wf_wheel *w, unsigned level)
     unsigned now_slot = (unsigned)(w->now >> level_shift(level)) & SLOT_MASK;
     uint64_t bits = w->occupied[level];
     uint64_t ahead = bits >> now_slot | bits << (-now_slot & SLOT_MASK);
+    wf_debug_assert(bits != 0); // what __builtin_ctzll needs
     return (now_slot + (unsigned)__builtin_ctzll(ahead)) & SLOT_MASK;
 }
 
@@ -148,11 +153,13 @@ static struct turn next_turn(const struct wf_wheel *w)
         if (tick < next.tick)
             next = (struct turn){ tick, level, slot };
     }
+    wf_debug_assert(next.tick >= w->now && w->occupied[next.level] >> next.slot & 1);
     return next;
 }
 
 static struct wf_wheel_node *first_node(const struct wf_wheel *w, struct turn turn)
 {
+    wf_debug_assert(!wf_list_empty(&w->slots[turn.level][turn.slot].timers));
     return node_of(w->slots[turn.level][turn.slot].timers.next);
 }
 
@@ -164,8 +171,12 @@ static void expire_node(struct wf_wheel *w, struct wf_wheel_node *node, struct w
 
 static void cascade(struct wf_wheel *w, struct wf_wheel_node *node)
 {
+    unsigned from = node->level;
+
     displace(w, node);
     place_node(w, node);
+    wf_debug_assert(node->level < from || from == TOP); // so a timer moves at most once a level
+    (void)from;
 }
 
 static void prefetch_node(const struct wf_wheel_node *node)
@@ -206,17 +217,28 @@ void wf_wheel_init(struct wf_wheel *w, int64_t now)
             wf_list_init(&w->slots[level][slot].timers);
 }
 
+// check_small is wf_wheel_check at entry, of a wheel that is soon walked.
+static inline void check_small(const struct wf_wheel *w)
+{
+    enum { SMALL = 256 };
+
+    if (w->count <= SMALL)
+        wf_wheel_check(w);
+}
+
 void wf_wheel_insert(struct wf_wheel *w, struct wf_wheel_node *node, int64_t deadline)
 {
     node->deadline = deadline;
     node->armed = true;
     place_node(w, node);
     w->count++;
+    wf_debug_check(check_small(w));
 }
 
 void wf_wheel_remove(struct wf_wheel *w, struct wf_wheel_node *node)
 {
     wf_assert(node->armed);
+    wf_debug_assert(w->count > 0 && node->level < WF_WHEEL_LEVELS && node->slot < WF_WHEEL_SLOTS);
     displace(w, node);
     node->armed = false;
     w->count--;
@@ -227,6 +249,8 @@ bool wf_wheel_advance(struct wf_wheel *w, int64_t now, unsigned most, struct wf_
     int64_t target = now >> WF_WHEEL_TICK_BITS;
 
     wf_assert(now >= 0);
+    wf_debug_assert(most > 0); // else the caller would come back without end
+    wf_debug_check(check_small(w));
     while (w->count > 0) {
         struct turn turn = next_turn(w);
         if (turn.tick > target)
