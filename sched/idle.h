@@ -62,6 +62,12 @@ struct wf_idle {
 
 void wf_idle_init(struct wf_idle *i, unsigned workers);
 
+// wf_idle_check asserts that the set has no worker that is none, and, for its caller,
+// the thread of `worker`, which is awake: that the set does not have that worker, and
+// counts it if it searches.
+// Context: that worker; others fall asleep and are woken meanwhile.
+void wf_idle_check(const struct wf_idle *i, unsigned worker, bool searching);
+
 // wf_idle_search_begin: may the caller search? Returns: false if enough do.
 bool wf_idle_search_begin(struct wf_idle *i);
 

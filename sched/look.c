@@ -39,12 +39,14 @@ enum { VISIT_LOOKS = 4 };
 // look_in sets the tick of the next look.
 static void look_in(struct wf_worker *w, uint64_t ticks, uint64_t stride)
 {
+    wf_debug_assert(stride <= WF_STRIDE_MAX);
     w->pace.stride = stride;
     wf_store_relaxed(&w->look_at, ticks + stride); // relaxed: if the monitor's 0 is lost, its next look repeats it
 }
 
 void wf_worker_set_out(struct wf_worker *w)
 {
+    wf_debug_assert(wf_worker_is_self(w));
     w->pace.ticks = wf_load_relaxed(&w->ticks); // relaxed: the worker's own
     w->pace.looked = wf_now();
     w->pace.polled = w->pace.looked; // it comes from the poll, or another thread has the poll
@@ -62,6 +64,7 @@ static void set_pace(struct wf_worker *w, int64_t now)
     uint64_t most = p->stride == 0 ? 1 : 2 * p->stride < WF_STRIDE_MAX ? 2 * p->stride : WF_STRIDE_MAX;
     uint64_t fit = (uint64_t)(turns * WF_LOOK_NS / took);
 
+    wf_debug_assert(turns > 0 && took > 0 && most > 0);
     p->turn = took / turns;
     p->looked = now;
     p->ticks = ticks;
@@ -85,6 +88,7 @@ static void judge_aged(struct wf_worker *w)
     struct wf_pace *p = &w->pace;
     bool has_spawned = wf_load_relaxed(&w->spawned) != p->spawned; // relaxed: the worker's own
 
+    wf_debug_assert(p->has_aged && p->tree_age >= AGE_NS);
     p->has_aged = false;
     if (has_spawned && p->tree_age < AGE_MAX)
         p->tree_age *= 2;
@@ -134,6 +138,7 @@ struct wf_task *wf_worker_look_around(struct wf_worker *w)
 {
     int64_t now = wf_now();
 
+    wf_debug_assert(wf_worker_is_self(w) && !w->thread->current); // it runs on the worker's own stack
     set_pace(w, now);
     poll_in_time(w, now);
     if (!wf_injector_empty(&w->sched->injector) && ring_has_room(w))

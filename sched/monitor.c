@@ -4,6 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "sched/state.h"
 
@@ -78,6 +79,7 @@ unsigned wf_sched_monitor(struct wf_sched *s)
     int64_t now = wf_now();
     unsigned seen = 0;
 
+    wf_debug_assert(!wf_thread_self()->worker); // a worker that hangs could not see that it does
     for (unsigned i = 0; i < s->cfg.workers; i++) {
         struct wf_worker *w = &s->workers[i];
         unsigned how = look_at_worker(s, w, now - s->watched);

@@ -10,6 +10,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/handler.h"
 #include "base/mem.h"
 #include "sched/state.h"
@@ -125,11 +126,13 @@ int wf_overflow_install(struct wf_worker *w)
 void wf_overflow_enter(struct wf_worker *w)
 {
     stack_t stack = { .ss_sp = (char *)w->signal_stack + signal_guard_size(), .ss_size = signal_stack_size() };
+    wf_debug_assert(w->signal_stack);
     sigaltstack(&stack, &w->signal_stack_before);
 }
 
 void wf_overflow_leave(struct wf_worker *w)
 {
+    wf_debug_assert(w->signal_stack);
     sigaltstack(&w->signal_stack_before, NULL);
 }
 

@@ -1,10 +1,12 @@
 // The poll, lent by the idle source (the reactor) to one worker at a time.
+#include "base/assert.h"
 #include "sched/state.h"
 
 void wf_worker_poll_borrowed(struct wf_worker *w, int64_t wait)
 {
     struct wf_idle_source *idle = &w->sched->cfg.idle;
 
+    wf_debug_assert(wf_worker_is_self(w) && !w->polling && !w->thread->current);
     w->polling = true;
     unsigned fired = idle->poll(idle->self, wait);
     w->polling = false;

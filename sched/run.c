@@ -31,6 +31,9 @@
 
 // --- Choosing ------------------------------------------------------------------------
 
+_Static_assert(WF_FAIR_TICKS % WF_TURN_TICKS == 0, "the fair tick is one of those at which others are looked at");
+_Static_assert(WF_INJECT_BATCH <= WF_RING_CAP / 2 || WF_RING_CAP < 64, "a share fits the ring beside what yields");
+
 static struct wf_task *take_next(struct wf_worker *w)
 {
     struct wf_task *task = wf_load_relaxed(&w->next); // relaxed: only the owner fills it
@@ -44,6 +47,7 @@ static struct wf_task *take_next(struct wf_worker *w)
 struct wf_task *wf_worker_take_injected(struct wf_worker *w)
 {
     struct wf_task *share[WF_INJECT_BATCH];
+    wf_debug_assert(wf_worker_is_self(w));
     // Not more than half of the ring: see WF_SWITCH_YIELDED below.
     unsigned most = wf_ring_size(&w->ring) + WF_INJECT_BATCH > WF_RING_CAP / 2 ? 1 : WF_INJECT_BATCH;
     unsigned n = wf_injector_take(&w->sched->injector, share, most);
@@ -116,6 +120,7 @@ WF_LINE_ALIGNED struct wf_task *wf_worker_pick(struct wf_worker *w)
     uint64_t ticks = wf_load_relaxed(&w->ticks) + 1; // relaxed: only the owner writes it
     struct wf_task *task = NULL;
 
+    wf_debug_assert(wf_worker_is_self(w) && !w->polling);
     wf_store_relaxed(&w->ticks, ticks); // relaxed: the watch only wants to see it move
     if (wf_unlikely(ticks % WF_TURN_TICKS == 0))
         task = pick_in_turn(w, ticks);
@@ -136,12 +141,14 @@ WF_LINE_ALIGNED struct wf_task *wf_worker_pick(struct wf_worker *w)
 static void inject(struct wf_sched *s, struct wf_task *task)
 {
     struct wf_chain chain = { 0 };
+    wf_debug_assert(task->sched == s && !(task->pinned && wf_task_begun(task)));
     wf_chain_append(&chain, task);
     wf_injector_push(&s->injector, &chain);
 }
 
 static void push_ring(struct wf_worker *w, struct wf_task *task)
 {
+    wf_debug_assert(!(task->pinned && wf_task_begun(task))); // it could be stolen from there
     if (wf_likely(wf_ring_push(&w->ring, task)))
         return;
     inject(w->sched, task); // behind all that is in the ring: order is kept
@@ -168,6 +175,7 @@ static void spill(struct wf_worker *w)
 
 static void push_deque(struct wf_worker *w, struct wf_task *task)
 {
+    wf_debug_assert(!wf_task_begun(task));
     while (wf_unlikely(!wf_deque_push(&w->deque, task)))
         spill(w);
     wf_worker_hint(w);
@@ -204,6 +212,7 @@ static void put_next(struct wf_worker *w, struct wf_task *task)
 // in order.
 static void push_polled(struct wf_worker *w, struct wf_task *task)
 {
+    wf_debug_assert(wf_worker_is_self(w));
     if (wf_load_relaxed(&w->next)) // relaxed: only the owner fills it
         push_ring(w, task);
     else
@@ -216,6 +225,7 @@ static void enqueue_pinned(struct wf_worker *w, struct wf_worker *home, struct w
 {
     struct wf_chain chain = { 0 };
 
+    wf_debug_assert(home->sched == task->sched);
     wf_chain_append(&chain, task);
     wf_injector_push(&home->inbox, &chain);
     if (home != w)
@@ -238,6 +248,7 @@ static void enqueue_task(struct wf_task *task)
     struct wf_thread *thread = wf_thread_self();
     struct wf_worker *w = thread->worker;
 
+    wf_debug_assert(wf_task_is_active(task) && task->sched);
     if (wf_unlikely(task->pinned && task->worker)) {
         enqueue_pinned(w, task->worker, task);
 #ifdef WF_FAULTS
@@ -270,6 +281,8 @@ void wf_task_cancel(struct wf_task *task)
 
 void wf_sched_submit(struct wf_task *task)
 {
+    wf_debug_assert(!wf_task_is_live(task) && !wf_task_begun(task));
+    wf_debug_assert(task->stack_class >= WF_STACK_CLASS_MIN && task->stack_class <= WF_STACK_CLASS_MAX);
     wf_task_begin(task);
     enqueue_task(task);
 }
@@ -294,6 +307,7 @@ __attribute__((always_inline)) static inline void count_end(struct wf_worker *w)
 // equip gives a task a stack of its own. Returns: false if there is none.
 static bool equip(struct wf_worker *w, struct wf_task *task)
 {
+    wf_debug_assert(wf_worker_is_self(w) && !wf_task_begun(task) && !task->stack);
     task->stack =
         wf_stack_take(&w->stacks[task->stack_class - WF_STACK_CLASS_MIN], &w->sched->depot, task->stack_class);
     if (wf_likely(task->stack != NULL))
@@ -316,6 +330,7 @@ int wf_sched_equip(struct wf_task *task)
 {
     struct wf_worker *w = wf_thread_self()->worker;
 
+    wf_debug_assert(!wf_task_is_live(task));
     if (task->stack_class <= task->sched->stack_class)
         return 0;
     if (w && w->sched == task->sched)
@@ -325,6 +340,7 @@ int wf_sched_equip(struct wf_task *task)
 
 int wf_worker_make_reserve(struct wf_worker *w)
 {
+    wf_debug_assert(!w->reserve);
     w->reserve = wf_stack_take_one(&w->sched->depot, w->sched->stack_class);
     return w->reserve ? 0 : -ENOMEM;
 }
@@ -334,6 +350,8 @@ int wf_worker_make_reserve(struct wf_worker *w)
 // worker chooses its next task.
 __attribute__((cold, noinline)) static void starve(struct wf_worker *w, struct wf_task *task)
 {
+    // whose last task ran to its end
+    wf_debug_assert(!w->thread->current || w->thread->current->stack != w->reserve);
     wf_stack_show(w->reserve);
     task->stack = w->reserve;
     wf_task_starve(task);
@@ -350,6 +368,7 @@ WF_LINE_ALIGNED WF_NOINLINE void wf_worker_finish_switch(struct wf_worker *w)
 {
     struct wf_task *left = w->prev;
 
+    wf_debug_assert(wf_worker_is_self(w) && (w->prev_reason != WF_SWITCH_PARKED || left != w->thread->current));
     switch (w->prev_reason) {
     case WF_SWITCH_NOTHING:
         return;
@@ -358,6 +377,7 @@ WF_LINE_ALIGNED WF_NOINLINE void wf_worker_finish_switch(struct wf_worker *w)
             enqueue_task(left);
         break;
     case WF_SWITCH_YIELDED:
+        wf_debug_assert(wf_task_is_active(left) && wf_task_begun(left));
         if (wf_unlikely(left->pinned))
             enqueue_pinned(w, w, left);
         else if (wf_load_relaxed(&w->sched->injector.tail) &&
@@ -369,6 +389,7 @@ WF_LINE_ALIGNED WF_NOINLINE void wf_worker_finish_switch(struct wf_worker *w)
             wf_worker_notify_monitor(w);
         break;
     case WF_SWITCH_ENDED:
+        wf_debug_assert(w->prev_stack && w->prev_stack != w->reserve);
         wf_stack_give(&w->stacks[w->prev_stack->size_class - WF_STACK_CLASS_MIN], &w->sched->depot, w->prev_stack);
         break;
     case WF_SWITCH_RESERVE:
@@ -403,6 +424,7 @@ __attribute__((always_inline)) static inline struct wf_task *next_ready(struct w
 __attribute__((always_inline)) static inline struct wf_worker *
 switch_away(struct wf_worker *w, struct wf_task *task, enum wf_switch_reason how, struct wf_task *next)
 {
+    wf_debug_assert(w->prev_reason == WF_SWITCH_NOTHING && next != task);
     w->prev = task;
     w->prev_reason = how;
     wf_worker_begin_turn(w, next);
@@ -436,6 +458,7 @@ WF_LINE_ALIGNED void wf_park(struct wf_task *self, const char *what, intptr_t on
 {
     struct wf_worker *w = self->worker;
 
+    wf_debug_assert(self == wf_self() && wf_worker_is_self(w) && !wf_task_starved(self));
     if (wf_task_consume_wake(self))
         return;
     wf_store_relaxed(&self->on, on); // relaxed: only dumps read them
@@ -448,7 +471,7 @@ WF_LINE_ALIGNED int wf_yield(struct wf_task *self)
 {
     struct wf_worker *w = self->worker;
 
-    wf_debug_assert(!wf_task_starved(self));
+    wf_debug_assert(self == wf_self() && wf_worker_is_self(w) && !wf_task_starved(self));
     struct wf_task *next = next_ready(w);
     // Alone: go on, unless it is time to look around, for the sake of tasks that are
     // not queued here.
@@ -462,12 +485,14 @@ WF_LINE_ALIGNED int wf_yield(struct wf_task *self)
 
 bool wf_on_stack(const struct wf_task *self, const void *base, size_t n)
 {
+    wf_debug_assert(self == wf_self() && self->stack);
     uintptr_t here = (uintptr_t)__builtin_frame_address(0), top = (uintptr_t)self->stack->top, at = (uintptr_t)base;
     return at >= here && at <= top && n <= top - at;
 }
 
 uint64_t wf_random(struct wf_task *self)
 {
+    wf_debug_assert(self == wf_self());
     return wf_rand(&self->worker->rng);
 }
 
@@ -486,6 +511,7 @@ __attribute__((always_inline)) static inline struct wf_worker *end_task(struct w
 {
     struct wf_worker *w = task->worker;
 
+    wf_debug_assert(wf_worker_is_self(w) && w->thread->current == task && w->prev_reason == WF_SWITCH_NOTHING);
     *stack = task->stack;
     task->stack = NULL;
     w->thread->current = NULL;
@@ -497,6 +523,7 @@ __attribute__((always_inline)) static inline struct wf_worker *end_task(struct w
 
 __attribute__((always_inline)) static inline void run_body(struct wf_worker *w, struct wf_task *task)
 {
+    wf_debug_assert(w->thread->current == task && task->worker == w);
     wf_bump(&w->runs, 1);
     w->sched->cfg.run(task);
 }

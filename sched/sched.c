@@ -95,6 +95,8 @@ static void once_for_all(void)
 int wf_sched_new(struct wf_sched **out, const struct wf_sched_config *cfg)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
+    wf_assert(cfg->workers > 0 && cfg->workers <= WF_WORKERS_MAX && cfg->run && cfg->ended && cfg->name);
+    wf_assert(cfg->task_size >= sizeof(struct wf_task) && wf_stack_class(cfg->stack_size) > 0);
     struct wf_sched *s = wf_alloc(sizeof(*s));
     if (!s)
         return -ENOMEM;
@@ -120,6 +122,7 @@ int wf_sched_new(struct wf_sched **out, const struct wf_sched_config *cfg)
 
 void wf_sched_free(struct wf_sched *s)
 {
+    wf_debug_assert(!wf_thread_self()->worker || wf_thread_self()->worker->sched != s);
     for (unsigned i = 0; i < s->cfg.workers; i++)
         if (s->workers[i].stat >= 0)
             close(s->workers[i].stat);
@@ -163,6 +166,7 @@ int wf_sched_start(struct wf_sched *s)
 {
     int err = 0;
 
+    wf_assert(s->started == 0);
     for (; s->started < s->cfg.workers && !err; s->started += !err)
         err = start_worker(&s->workers[s->started]);
     await_arrivals(s);
@@ -194,7 +198,8 @@ static void cancel_living(struct wf_task *task, void *arg)
 
 int wf_sched_drain(struct wf_sched *s, int64_t deadline)
 {
-    wf_store_seq_cst(&s->draining, true); // [S1]
+    wf_debug_assert(!wf_thread_self()->worker || wf_thread_self()->worker->sched != s); // it would wait for itself
+    wf_store_seq_cst(&s->draining, true);                                               // [S1]
     for (int64_t ns = DRAIN_ROUND_NS;; ns = ns < DRAIN_ROUND_MAX_NS ? 2 * ns : ns) {
         uint32_t seen = wf_load_seq_cst(&s->drained); // seq_cst: read before the count, so no end is slept over
         int64_t round = wf_after(wf_now(), ns);
@@ -209,6 +214,7 @@ int wf_sched_drain(struct wf_sched *s, int64_t deadline)
 
 void wf_sched_stop(struct wf_sched *s)
 {
+    wf_debug_assert(s->started <= s->cfg.workers);
     wf_store_seq_cst(&s->quitting, true); // seq_cst: before the wakes, against the workers' last look
     for (unsigned i = 0; i < s->started; i++)
         wf_sched_wake_worker(s, (int)i);
@@ -217,6 +223,8 @@ void wf_sched_stop(struct wf_sched *s)
         wf_overflow_remove(&s->workers[i]);
     }
     s->started = 0;
+    wf_debug_check(wf_depot_check(&s->depot));
+    wf_debug_check(wf_headers_check(&s->headers, NULL));
 }
 
 unsigned wf_sched_workers(const struct wf_sched *s)

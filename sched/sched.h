@@ -110,6 +110,7 @@ static inline bool wf_budget(struct wf_task *self)
 {
     struct wf_turn *turn = (struct wf_turn *)(void *)self->worker;
 
+    wf_debug_assert(self == wf_self() && turn->budget > 0);
     if (wf_likely(turn->budget > 1)) {
         turn->budget--;
         return true;

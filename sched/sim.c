@@ -62,6 +62,7 @@ struct wf_sim {
 // wait in their queues.
 static bool has_room(struct wf_sim *d)
 {
+    wf_debug_assert(d->count <= d->room && d->room >= URN_MIN);
     if (wf_likely(d->count < d->room))
         return true;
     struct wf_task **larger = wf_alloc(2 * d->room * sizeof(*larger));
@@ -125,6 +126,7 @@ static bool is_slow(const struct wf_sim *d, const struct wf_task *task)
 
 static struct wf_task *draw_task(struct wf_sim *d)
 {
+    wf_debug_assert(d->count > 0);
     unsigned i = wf_rand_below(&d->rng, d->count);
     bool even = d->slow == 0 || d->spins >= WAIT_TURNS * d->count;
 
@@ -159,6 +161,7 @@ static void look_around(struct wf_sim *d)
 {
     struct wf_worker *w = d->worker;
 
+    wf_debug_assert(!w->polling && !w->thread->current);
     w->polling = true; // tasks that this wakes go to the ring
     if (d->spins >= SPIN_TURNS * d->count || d->turns % BUSY_TURNS == 0) {
         d->spins = 0;
@@ -198,6 +201,7 @@ static bool run_turn(struct wf_sim *d, struct wf_task *task)
     struct wf_worker *w = d->worker;
     unsigned others = d->count;
 
+    wf_debug_assert(wf_worker_is_self(w) && !w->thread->current);
     if (d->marks && !wf_task_cancel_pending(task))
         wf_task_set_cancel_pending(task);
     w->turn.spent = false;
@@ -214,6 +218,7 @@ static bool run_turn(struct wf_sim *d, struct wf_task *task)
 
 void wf_sim_interrupt(struct wf_task *self)
 {
+    wf_debug_assert(self == wf_self());
     if (self->worker->draws && !wf_budget(self))
         wf_yield(self);
 }
@@ -296,6 +301,7 @@ int wf_sim_new(struct wf_sim **out, struct wf_sched *s, const struct wf_sim_hook
 
 void wf_sim_free(struct wf_sim *d)
 {
+    wf_assert(wf_worker_is_self(d->worker)); // the thread that has made it
     d->worker->thread->worker = NULL;
     wf_keeper_set(d->keeper);
     wf_overflow_leave(d->worker);

@@ -18,6 +18,7 @@
 #include <signal.h>
 #include <time.h>
 
+#include "base/assert.h"
 #include "base/keeper.h"
 #include "base/parker.h"
 #include "base/rand.h"
@@ -172,6 +173,13 @@ void wf_worker_poll(struct wf_worker *w);
 // wf_worker_is_due tells whether it is time to look around, wf_worker_look_around does
 // so: look.c. It returns a task that is to run now, in most cases NULL.
 // wf_worker_set_out begins to count turns anew, when the worker has slept.
+// wf_worker_is_self tells whether the calling thread is the worker: for assertions of
+// what only the worker itself may call.
+static inline bool wf_worker_is_self(const struct wf_worker *w)
+{
+    return wf_thread_self()->worker == w;
+}
+
 static inline bool wf_worker_is_due(const struct wf_worker *w)
 {
     // relaxed: the worker's own, but for the watch's hint
@@ -248,10 +256,13 @@ void wf_worker_set_slice(struct wf_worker *w, uint64_t slice);
 // runs now.
 static inline void wf_worker_begin_turn(struct wf_worker *w, struct wf_task *task)
 {
+    wf_debug_assert(wf_worker_is_self(w));
     w->thread->current = task;
     w->turn.budget = WF_BUDGET;
     if (!task)
         return;
+    wf_debug_assert(task->sched == w->sched && task->stack && wf_task_is_live(task) && wf_task_is_active(task));
+    wf_debug_assert(!task->pinned || !task->worker || task->worker == w);
     task->worker = w;
     if (wf_unlikely(wf_task_was_long(task)))
         wf_worker_expect_long_turn(w);

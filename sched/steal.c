@@ -13,6 +13,7 @@ static bool is_overdue(const struct wf_worker *victim)
 // Returns: one of them.
 static struct wf_task *steal_spawned(struct wf_worker *w, struct wf_worker *victim)
 {
+    wf_debug_assert(victim != w && wf_deque_size(&w->deque) == 0);
     uint64_t most = (wf_deque_size(&victim->deque) + 1) / 2;
     struct wf_task *task = NULL, *more;
     bool again;
@@ -40,6 +41,7 @@ static struct wf_task *steal_spawned(struct wf_worker *w, struct wf_worker *vict
 static struct wf_task *steal_woken(struct wf_worker *w, struct wf_worker *victim, uint64_t most)
 {
     unsigned moved;
+    wf_debug_assert(victim != w && most > 0 && most <= WF_RING_CAP);
     struct wf_task *task = wf_ring_steal(&victim->ring, &w->ring, most, &moved);
 
     wf_bump(&w->stolen, moved);
@@ -58,6 +60,7 @@ static struct wf_task *steal_next(struct wf_worker *victim)
 static struct wf_task *count_stolen(struct wf_worker *w, struct wf_task *task)
 {
     if (task) {
+        wf_debug_assert(task->sched == w->sched && !(task->pinned && wf_task_begun(task)));
         wf_bump(&w->steals, 1);
         wf_bump(&w->stolen, 1);
     }
@@ -79,6 +82,8 @@ struct wf_task *wf_worker_steal(struct wf_worker *w)
 {
     struct wf_sched *s = w->sched;
     unsigned n = s->cfg.workers;
+
+    wf_debug_assert(wf_worker_is_self(w) && wf_ring_size(&w->ring) == 0);
     unsigned first = wf_rand_below(&w->rng, n);
 
     for (unsigned i = 0; i < n; i++) {
@@ -106,6 +111,7 @@ static uint64_t share_of(uint64_t mine, uint64_t theirs, bool overdue)
 
 struct wf_task *wf_worker_visit(struct wf_worker *w)
 {
+    wf_debug_assert(wf_worker_is_self(w));
     struct wf_sched *s = w->sched;
     struct wf_worker *victim = &s->workers[wf_rand_below(&w->rng, s->cfg.workers)];
     uint64_t mine = backlog(w), room = WF_RING_CAP - wf_ring_size(&w->ring);

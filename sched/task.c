@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "base/assert.h"
 #include "sched/state.h"
 
 enum { ID_BLOCK = 1024 };
@@ -25,6 +26,7 @@ static uint64_t new_id(struct wf_worker *w)
         w->ids = wf_fetch_add_relaxed(&ids, ID_BLOCK) + 1; // relaxed: as above
         w->ids_end = w->ids + ID_BLOCK;
     }
+    wf_debug_assert(wf_worker_is_self(w) && w->ids < w->ids_end);
     return w->ids++;
 }
 
@@ -59,6 +61,7 @@ struct wf_task *wf_sched_task_new(struct wf_sched *s, int *err)
         *err = -ENOMEM;
         return NULL;
     }
+    wf_debug_assert(!wf_task_is_live(task) && !task->stack);
     task->sched = s;
     task->id = new_id(w);
     task->stack_class = s->stack_class;
@@ -79,6 +82,7 @@ void wf_sched_task_drop(struct wf_task *task)
 void wf_sched_task_free(struct wf_task *task)
 {
     struct wf_worker *w = worker_of(task->sched);
+    wf_debug_assert(!wf_task_is_live(task) && !task->stack);
     wf_headers_give(&task->sched->headers, w ? &w->headers : NULL, task);
 }
 

@@ -42,6 +42,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/assert.h"
 #include "base/atomic.h"
 #include "sched/arch/context.h"
 
@@ -85,6 +86,19 @@ enum {
 // -1 if there is none.
 int wf_stack_class(size_t size);
 
+// wf_task_is_live tells whether a task has the header, from submit to end: for
+// assertions of the party that has it.
+static inline bool wf_task_is_live(const struct wf_task *t)
+{
+    return wf_load_relaxed(&t->word) & WF_TASK_LIVE; // relaxed: as old as what the caller knows of the header
+}
+
+// wf_task_is_active tells whether one queue or one worker has the task, likewise.
+static inline bool wf_task_is_active(const struct wf_task *t)
+{
+    return wf_load_relaxed(&t->word) & WF_TASK_ACTIVE; // relaxed: as above
+}
+
 // wf_task_begin makes the word of a new task: ACTIVE, not yet visible to any other
 // thread.
 static inline void wf_task_begin(struct wf_task *t)
@@ -97,6 +111,7 @@ static inline void wf_task_begin(struct wf_task *t)
 // wf_task_end: the body has returned. Late wakes are noted, and ignored.
 static inline void wf_task_end(struct wf_task *t)
 {
+    wf_debug_assert(wf_task_is_live(t) && wf_task_is_active(t));
     wf_store_relaxed(&t->word, WF_TASK_ACTIVE); // relaxed: only dumps look; stale wakes may be lost
 }
 
@@ -119,6 +134,7 @@ static inline enum wf_retired wf_task_retire(struct wf_task *t)
     uint32_t word = wf_load_relaxed(&t->word); // relaxed: the compare-and-swap confirms it
     uint32_t want;
 
+    wf_debug_assert(word & WF_TASK_ACTIVE);
     do {
         want = word & WF_TASK_WOKEN ? word & ~(uint32_t)WF_TASK_WOKEN : word & ~(uint32_t)WF_TASK_ACTIVE;
     } while (!wf_cas_acq_rel(&t->word, &word, want)); // [T1] [T2]

@@ -2,11 +2,13 @@
 // first, and has another worker wait in the poll meanwhile.
 #include "base/timeslice.h"
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "sched/state.h"
 
 void wf_worker_set_slice(struct wf_worker *w, uint64_t slice)
 {
+    wf_debug_assert(wf_worker_is_self(w)); // the kernel is asked for the calling thread
     if (slice == w->slice)
         return;
     // relaxed: a hint

@@ -5,6 +5,7 @@
 
 void wf_sched_wake_worker(struct wf_sched *s, int worker)
 {
+    wf_debug_assert(worker >= 0 && (unsigned)worker < s->cfg.workers);
     struct wf_worker *sleeper = &s->workers[worker];
     if (wf_parker_wake(&sleeper->parker))
         s->cfg.idle.interrupt(s->cfg.idle.self);
@@ -56,6 +57,7 @@ void wf_worker_notify_monitor(struct wf_worker *w)
 {
     const struct wf_idle_source *source = &w->sched->cfg.idle;
 
+    wf_debug_assert(wf_worker_is_self(w));
     w->monitor_unaware = false;
     if (source->notify_awake)
         source->notify_awake(source->self);
@@ -72,6 +74,7 @@ void wf_sched_batch_begin(struct wf_sched *s)
 void wf_sched_batch_flush(struct wf_sched *s)
 {
     struct wf_thread *thread = wf_thread_self();
+    wf_debug_assert(thread->batching == s);
     thread->batching = NULL;
     if (thread->batch.count == 0)
         return;

@@ -16,6 +16,7 @@
 
 static struct wf_task *search(struct wf_worker *w)
 {
+    wf_debug_check(wf_idle_check(&w->sched->idle, w->index, w->searching));
     if (!w->searching) {
         // A sleeping worker has no task to steal.
         if (!wf_idle_others_awake(&w->sched->idle, w->index) || !wf_idle_search_begin(&w->sched->idle))
@@ -29,6 +30,7 @@ static struct wf_task *search(struct wf_worker *w)
 // wakes another worker if work is left.
 static void found(struct wf_worker *w)
 {
+    wf_debug_check(wf_idle_check(&w->sched->idle, w->index, w->searching));
     if (w->monitor_unaware && (wf_ring_size(&w->ring) > 0 || wf_deque_size(&w->deque) > 0))
         wf_worker_notify_monitor(w);
     if (!w->searching)
@@ -60,6 +62,7 @@ static void rest_until_woken(struct wf_worker *w, bool polling)
 {
     struct wf_idle *idle = &w->sched->idle;
 
+    wf_debug_assert(wf_worker_is_self(w) && !w->thread->current);
     if (polling)
         wf_store_relaxed(&idle->poller, (int32_t)w->index); // relaxed: a hint which worker to wake last
     wf_idle_sleep(idle, w->index, w->searching);            // [I1]
@@ -81,6 +84,7 @@ static void rest_until_woken(struct wf_worker *w, bool polling)
 
 void wf_worker_idle(struct wf_worker *w)
 {
+    wf_debug_assert(wf_worker_is_self(w) && !w->thread->current && !w->polling && w->prev_reason == WF_SWITCH_NOTHING);
     if (w->monitor_unaware && wf_depot_needs_trim(&w->sched->depot)) // only the monitor trims the depot
         wf_worker_notify_monitor(w);
     int32_t others = wf_load_relaxed(&w->sched->long_turns) - (w->slice == WF_SLICE_LONG); // relaxed: a hint
@@ -169,11 +173,14 @@ void *wf_worker_main(void *arg)
         wf_worker_ready(w, task);
         wf_worker_begin_turn(w, task);
         wf_context_switch(&w->loop, &task->context, w, false);
+        wf_debug_assert(wf_worker_is_self(w) && !w->thread->current);
         // A yielding task is queued after the events that arrived while it ran, so it
         // is not queued before them.
         task = w->prev_reason == WF_SWITCH_YIELDED && wf_worker_is_due(w) ? wf_worker_look_around(w) : NULL;
         wf_worker_finish_switch(w);
     }
+    // relaxed: no other thread pushes to it
+    wf_debug_assert(!wf_load_relaxed(&w->next) && wf_ring_size(&w->ring) == 0 && wf_deque_size(&w->deque) == 0);
     w->thread->worker = NULL;
     wf_overflow_leave(w);
     wf_keeper_set(NULL);

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/assert.h"
+
 void wf_arch_enter(void); // the trampoline, in assembly
 
 #if defined(__x86_64__)
@@ -68,6 +70,7 @@ void *wf_arch_make(void *top, void (*entry)(void *arg))
     uintptr_t end = (uintptr_t)top & ~(uintptr_t)15;
     struct frame *f = (struct frame *)(end - sizeof(struct frame));
 
+    wf_debug_assert((uintptr_t)f % _Alignof(struct frame) == 0);
     memset(f, 0, sizeof(*f));
     control_words(f);
     f->entry = entry;

@@ -1,8 +1,26 @@
 #include "sched/queues/deque.h"
 
+#include "base/assert.h"
+
+_Static_assert(WF_QUEUE_CAP > 0 && (WF_QUEUE_CAP & (WF_QUEUE_CAP - 1)) == 0, "an index is masked, not divided");
+
+enum { WALK_MAX = 16 /* slots that a check looks at */ };
+
 static _Atomic(struct wf_task *) *slot(struct wf_deque *q, uint64_t at)
 {
     return &q->slot[at & (WF_QUEUE_CAP - 1)];
+}
+
+// The newest slots are looked at: the owner has written them, and no other thread does.
+void wf_deque_check(const struct wf_deque *q)
+{
+    uint64_t head = wf_load_acquire(&q->head); // acquire: head is read first, and only grows
+    uint64_t tail = wf_load_relaxed(&q->tail); // relaxed: only the owner writes it
+
+    wf_assert((int64_t)(tail - head) >= 0);
+    wf_assert(tail - head <= WF_QUEUE_CAP);
+    for (uint64_t at = tail; at - head > 0 && tail - at < WALK_MAX; at--)
+        wf_assert(wf_load_relaxed(slot((struct wf_deque *)(uintptr_t)q, at - 1))); // relaxed: the owner wrote it
 }
 
 bool wf_deque_push(struct wf_deque *q, struct wf_task *task)
@@ -10,6 +28,8 @@ bool wf_deque_push(struct wf_deque *q, struct wf_task *task)
     uint64_t tail = wf_load_relaxed(&q->tail); // relaxed: only the owner writes it
     uint64_t head = wf_load_acquire(&q->head); // [D3]
 
+    wf_debug_assert(task != NULL && (int64_t)(tail - head) >= 0);
+    wf_debug_check(wf_deque_check(q));
     if (tail - head >= WF_QUEUE_CAP)
         return false;
     wf_store_relaxed(slot(q, tail), task); // relaxed: [D1] publishes it
@@ -26,6 +46,7 @@ struct wf_task *wf_deque_pop(struct wf_deque *q)
     if (wf_load_relaxed(&q->head) == tail)
         return NULL;
 
+    wf_debug_check(wf_deque_check(q));
     wf_store_seq_cst(&q->tail, --tail);        // [D2] [D1]
     uint64_t head = wf_load_seq_cst(&q->head); // [D2]
 
@@ -39,6 +60,8 @@ struct wf_task *wf_deque_pop(struct wf_deque *q)
         if (!wf_cas_seq_cst(&q->head, &head, head + 1))
             task = NULL;
     }
+    // Thieves pass a lowered tail by one place at most.
+    wf_debug_assert((int64_t)(tail - head) >= -1);
     wf_store_release(&q->tail, tail + 1); // [D1]
     return task;
 }
@@ -60,5 +83,6 @@ struct wf_task *wf_deque_steal(struct wf_deque *q, bool *again)
         *again = true;
         return NULL;
     }
+    wf_debug_assert(task != NULL);
     return task;
 }

@@ -49,6 +49,10 @@ struct wf_deque {
     _Atomic(struct wf_task *) slot[WF_QUEUE_CAP];  // A: [D1] and [D3]
 };
 
+// wf_deque_check asserts that the indices fit the array, and that no slot between them
+// is empty.  Context: owner; thieves may steal meanwhile.
+void wf_deque_check(const struct wf_deque *q);
+
 // wf_deque_push adds the newest. Returns: false if the deque is full.  Context: owner.
 bool wf_deque_push(struct wf_deque *q, struct wf_task *task);
 

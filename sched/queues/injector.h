@@ -28,6 +28,7 @@
 #ifndef WF_SCHED_INJECTOR_H
 #define WF_SCHED_INJECTOR_H
 
+#include "base/assert.h"
 #include "base/lock.h"
 #include "sched/task.h"
 
@@ -45,6 +46,7 @@ struct wf_chain {
 
 static inline void wf_chain_append(struct wf_chain *c, struct wf_task *task)
 {
+    wf_debug_assert(!c->last == !c->first && task != c->last);
     wf_store_relaxed(&task->next, NULL); // relaxed: the chain is not shared yet
     if (c->last)
         wf_store_relaxed(&c->last->next, task); // relaxed: as above
@@ -53,6 +55,10 @@ static inline void wf_chain_append(struct wf_chain *c, struct wf_task *task)
     c->last = task;
     c->count++;
 }
+
+// wf_injector_check asserts that what can be reached from `head` ends, and that an empty
+// queue has no head.  Context: the holder of `taking`; others may push meanwhile.
+void wf_injector_check(const struct wf_injector *q);
 
 // wf_injector_push adds a chain that is not empty.  Context: any thread.
 void wf_injector_push(struct wf_injector *q, const struct wf_chain *chain);

@@ -35,6 +35,10 @@ struct wf_ring {
     _Atomic(struct wf_task *) slot[WF_RING_CAP];   // A: [R1] and [R2]
 };
 
+// wf_ring_check asserts that the indices fit the array, and that no slot between them
+// is empty.  Context: owner; thieves may steal meanwhile.
+void wf_ring_check(const struct wf_ring *q);
+
 // wf_ring_push adds a task behind all others. Returns: false if the ring is full.
 // Context: owner.
 bool wf_ring_push(struct wf_ring *q, struct wf_task *task);

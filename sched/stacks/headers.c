@@ -12,8 +12,33 @@ struct wf_header_slab {
 
 void wf_headers_init(struct wf_headers *h, size_t size)
 {
+    wf_assert(size >= sizeof(struct wf_task) && size < SLAB_BYTES / 2);
     h->size = (size + WF_CACHE_LINE - 1) & ~(size_t)(WF_CACHE_LINE - 1);
     pthread_mutex_init(&h->lock, NULL);
+}
+
+static void check_list(const struct wf_header_list *list)
+{
+    enum { WALK_MAX = 64 };
+    const struct wf_task *at = list->free;
+    unsigned n = 0;
+
+    for (; at && n < WALK_MAX; n++) {
+        wf_assert(!wf_task_is_live(at));
+        wf_assert(n < list->count);
+        at = wf_load_relaxed(&at->next); // relaxed: free headers are the list owner's
+    }
+    wf_assert(at || n == list->count);
+}
+
+void wf_headers_check(struct wf_headers *h, const struct wf_header_list *local)
+{
+    wf_assert(h->size >= sizeof(struct wf_task) && h->size % WF_CACHE_LINE == 0);
+    if (local)
+        check_list(local);
+    pthread_mutex_lock(&h->lock);
+    check_list(&h->shared);
+    pthread_mutex_unlock(&h->lock);
 }
 
 void wf_headers_fini(struct wf_headers *h)
@@ -30,6 +55,7 @@ void wf_headers_fini(struct wf_headers *h)
 
 static struct wf_task *header(struct wf_headers *h, struct wf_header_slab *slab, size_t i)
 {
+    wf_debug_assert(i < slab->headers);
     return (struct wf_task *)(void *)(slab->memory + i * h->size);
 }
 
@@ -48,7 +74,8 @@ static bool add_slab(struct wf_headers *h)
     slab->headers = (SLAB_BYTES - sizeof(*slab)) / h->size;
     for (size_t i = slab->headers; i-- > 0;) {
         struct wf_task *task = header(h, slab, i);
-        wf_task_end(task); // a stale wake finds an ended task, from the first on
+        // relaxed: [H1]; a stale wake finds an ended task, from the first on
+        wf_store_relaxed(&task->word, WF_TASK_ACTIVE);
         wf_header_push(&h->shared, task);
     }
     slab->older = wf_load_relaxed(&h->slabs); // relaxed: only written under the lock
@@ -60,6 +87,8 @@ struct wf_task *wf_headers_refill(struct wf_headers *h, struct wf_header_list *l
 {
     struct wf_task *task = NULL;
 
+    wf_debug_assert(!local || !local->free);
+    wf_debug_check(wf_headers_check(h, local));
     pthread_mutex_lock(&h->lock);
     if (h->shared.free || add_slab(h)) {
         task = wf_header_pop(&h->shared);
@@ -72,6 +101,7 @@ struct wf_task *wf_headers_refill(struct wf_headers *h, struct wf_header_list *l
 
 void wf_headers_spill(struct wf_headers *h, struct wf_header_list *local)
 {
+    wf_debug_check(wf_headers_check(h, local));
     pthread_mutex_lock(&h->lock);
     move_headers(local, &h->shared, WF_HEADERS_BATCH);
     pthread_mutex_unlock(&h->lock);

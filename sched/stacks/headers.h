@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 
+#include "base/assert.h"
 #include "sched/task.h"
 
 enum { WF_HEADERS_BATCH = 128 }; // moved at a time; a worker keeps at most twice that
@@ -31,11 +32,17 @@ struct wf_headers {
 void wf_headers_init(struct wf_headers *h, size_t size);
 void wf_headers_fini(struct wf_headers *h);
 
+// wf_headers_check asserts that a list has as many headers as it says, none of them in
+// use, and the same of the shared list, which it locks.
+// Context: the owner of `local`, NULL: none.
+void wf_headers_check(struct wf_headers *h, const struct wf_header_list *local);
+
 // Only its owner accesses a list: a worker, or for the shared one the holder of the
 // lock.
 static inline struct wf_task *wf_header_pop(struct wf_header_list *list)
 {
     struct wf_task *task = list->free;
+    wf_debug_assert(list->count > 0 && !wf_task_is_live(task));
     list->free = wf_load_relaxed(&task->next); // relaxed: free headers are the list owner's
     list->count--;
     return task;
@@ -43,7 +50,8 @@ static inline struct wf_task *wf_header_pop(struct wf_header_list *list)
 
 static inline void wf_header_push(struct wf_header_list *list, struct wf_task *task)
 {
-    wf_store_relaxed(&task->next, list->free); // relaxed: as above
+    wf_debug_assert(!wf_task_is_live(task) && task != list->free); // one in use, or freed twice
+    wf_store_relaxed(&task->next, list->free);                     // relaxed: as above
     list->free = task;
     list->count++;
 }

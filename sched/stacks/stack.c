@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/futex.h"
 #include "base/mem.h"
 
@@ -53,6 +54,57 @@ static size_t page_size(void)
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
+_Static_assert(WF_STACK_GUARD % (64 << 10) == 0, "a multiple of the largest page");
+_Static_assert((1 << WF_STACK_CLASS_MIN) > 2 * 1024, "a colour takes less than half of the smallest stack");
+
+// --- Checking ------------------------------------------------------------------------
+
+// check_slab returns how many of the slab's stacks are in the depot.
+static unsigned check_slab(const struct wf_slab *slab)
+{
+    wf_assert(slab->size_class >= WF_STACK_CLASS_MIN && slab->size_class <= WF_STACK_CLASS_MAX);
+    wf_assert(slab->carved <= slab->stacks);
+    wf_assert(slab->out <= slab->carved);
+    return slab->carved - slab->out;
+}
+
+// check_pool walks a pool, not to its end if that is far.
+static void check_pool(const struct wf_stack_pool *pool, uint8_t size_class)
+{
+    enum { WALK_MAX = 64 };
+    const struct wf_stack *at = pool->free;
+    unsigned n = 0;
+
+    for (; at && n < WALK_MAX; at = at->next, n++) {
+        wf_assert(n < pool->count);
+        wf_assert(at->size_class == size_class && at->slab->size_class == size_class);
+    }
+    wf_assert(at || n == pool->count);
+}
+
+// check_depot is wf_depot_check, under the lock.
+static void check_depot(const struct wf_depot *d)
+{
+    unsigned inside[WF_STACK_CLASSES] = { 0 };
+
+    for (const struct wf_list *at = d->slabs.next; at != &d->slabs; at = at->next) {
+        const struct wf_slab *slab = wf_container_of(at, const struct wf_slab, link);
+        wf_assert(wf_list_linked(at));
+        inside[slab->size_class - WF_STACK_CLASS_MIN] += check_slab(slab);
+    }
+    for (unsigned i = 0; i < WF_STACK_CLASSES; i++) {
+        wf_assert(inside[i] == d->pools[i].count);
+        check_pool(&d->pools[i], (uint8_t)(WF_STACK_CLASS_MIN + i));
+    }
+}
+
+void wf_depot_check(struct wf_depot *d)
+{
+    pthread_mutex_lock(&d->lock);
+    check_depot(d);
+    pthread_mutex_unlock(&d->lock);
+}
+
 bool wf_stack_guards(const struct wf_stack *stack, const void *address)
 {
     const char *at = address;
@@ -97,10 +149,9 @@ static void slab_free(struct wf_slab *slab)
 
 void wf_depot_fini(struct wf_depot *d)
 {
-    while (!wf_list_empty(&d->slabs)) {
-        struct wf_slab *slab = wf_container_of(d->slabs.next, struct wf_slab, link);
-        wf_list_remove(&slab->link);
-        slab_free(slab);
+    for (struct wf_list *at = d->slabs.next, *next; at != &d->slabs; at = next) {
+        next = at->next;
+        slab_free(wf_container_of(at, struct wf_slab, link));
     }
     pthread_mutex_destroy(&d->lock);
 }
@@ -115,6 +166,7 @@ static size_t stride_of(uint8_t size_class)
 // slab_new reserves room for stacks of one size.
 static struct wf_slab *slab_new(struct wf_depot *d, uint8_t size_class)
 {
+    wf_debug_assert(size_class >= WF_STACK_CLASS_MIN && size_class <= WF_STACK_CLASS_MAX);
     size_t stride = stride_of(size_class);
     size_t stacks = SLAB_BYTES / stride ? SLAB_BYTES / stride : 1;
 
@@ -162,6 +214,7 @@ static int guard(struct wf_depot *d, const struct wf_slab *slab, char *base)
 // 512 apart.
 static size_t colour(unsigned i)
 {
+    _Static_assert(15 * WF_CACHE_LINE < 1024, "up to 960");
     unsigned reversed = (i & 1) << 3 | (i & 2) << 1 | (i & 4) >> 1 | (i & 8) >> 3;
     return reversed * WF_CACHE_LINE;
 }
@@ -170,6 +223,7 @@ static size_t colour(unsigned i)
 static int carve(struct wf_depot *d, struct wf_stack_pool *pool, struct wf_slab *slab)
 {
     struct wf_stack *stack = &slab->all[slab->carved];
+    wf_debug_assert(slab->carved < slab->stacks);
     size_t size = (size_t)1 << slab->size_class;
     char *base = slab->memory + slab->carved * slab->stride + WF_STACK_GUARD;
     int err = guard(d, slab, base);
@@ -224,6 +278,7 @@ static void depot_take(struct wf_depot *d, struct wf_stack_pool *to, uint8_t siz
     struct wf_stack_pool *from = &d->pools[size_class - WF_STACK_CLASS_MIN];
 
     pthread_mutex_lock(&d->lock);
+    wf_debug_check(check_depot(d));
     if (from->free || refill(d, from, size_class, n < CARVE ? n : CARVE)) {
         for (; n > 0 && from->free; n--) {
             struct wf_stack *stack = from->free;
@@ -231,6 +286,7 @@ static void depot_take(struct wf_depot *d, struct wf_stack_pool *to, uint8_t siz
             from->count--;
             stack->in_depot = false;
             stack->slab->out++;
+            wf_debug_assert(stack->size_class == size_class && stack->slab->out <= stack->slab->carved);
             stack->slab->used = true;
             stack->next = to->free;
             to->free = stack;
@@ -244,9 +300,12 @@ static void depot_give(struct wf_depot *d, struct wf_stack_pool *from, uint8_t s
 {
     struct wf_stack_pool *to = &d->pools[size_class - WF_STACK_CLASS_MIN];
 
+    wf_debug_assert(n <= from->count);
     pthread_mutex_lock(&d->lock);
+    wf_debug_check(check_depot(d));
     for (; n > 0; n--) {
         struct wf_stack *stack = from->free;
+        wf_debug_assert(!stack->in_depot && stack->size_class == size_class && stack->slab->out > 0);
         from->free = stack->next;
         from->count--;
         stack->next = to->free;
@@ -338,6 +397,7 @@ bool wf_depot_trim(struct wf_depot *d, int64_t now)
 
 void wf_stack_refill(struct wf_stack_pool *pool, struct wf_depot *d, uint8_t size_class)
 {
+    wf_debug_assert(!pool->free && pool->count == 0);
     depot_take(d, pool, size_class, size_class > WF_STACK_CLASS_CACHE_MAX ? 1 : WF_STACK_POOL_MAX / 2);
 }
 
@@ -385,6 +445,7 @@ void wf_stack_context(struct wf_stack *stack, struct wf_context *c, void (*entry
     renew_fiber(stack);
 #endif
     c->sp = wf_arch_make(stack->top, entry);
+    wf_debug_assert((char *)c->sp > stack->base && (char *)c->sp < (char *)stack->top);
     wf_stack_belongs(stack, c);
 }
 

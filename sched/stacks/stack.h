@@ -28,6 +28,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/assert.h"
 #include "base/list.h"
 #include "sched/task.h"
 
@@ -75,6 +76,10 @@ struct wf_depot {
 // wf_depot_init makes an empty depot of zeroed memory.
 void wf_depot_init(struct wf_depot *d);
 void wf_depot_fini(struct wf_depot *d); // unmaps everything
+
+// wf_depot_check asserts that each pool has the stacks that its slabs say are in it.
+// Context: any thread; takes the lock.
+void wf_depot_check(struct wf_depot *d);
 
 // wf_depot_trim gives the memory of stacks back that have not been used for long, some
 // at a time.
@@ -127,6 +132,7 @@ WF_MUST_CHECK static inline struct wf_stack *wf_stack_take(struct wf_stack_pool 
     struct wf_stack *stack = pool->free;
     if (wf_unlikely(!stack))
         return NULL;
+    wf_debug_assert(pool->count > 0 && stack->size_class == size_class && !stack->in_depot);
     pool->free = stack->next;
     pool->count--;
     wf_stack_show(stack);
@@ -136,6 +142,8 @@ WF_MUST_CHECK static inline struct wf_stack *wf_stack_take(struct wf_stack_pool 
 // wf_stack_give gives one back on which no task runs. Large ones are costly to hoard.
 static inline void wf_stack_give(struct wf_stack_pool *pool, struct wf_depot *d, struct wf_stack *stack)
 {
+    wf_debug_assert(!stack->in_depot && stack != pool->free); // given back twice
+    wf_debug_assert(!pool->free || pool->free->size_class == stack->size_class);
     wf_stack_hide(stack);
     stack->next = pool->free;
     pool->free = stack;
