@@ -34,6 +34,7 @@
 //       wf_hold_defer loads the count: one of the two sees the other
 #include <errno.h>
 
+#include "base/assert.h"
 #include "base/lock.h"
 #include "reactor/reactor.h"
 
@@ -54,11 +55,26 @@ static struct place *place_of(int fd)
     return &places[(unsigned)fd % PLACES];
 }
 
+// check_place asserts that the holds are as many as are counted, and of this place.
+// Context: under the lock, under which both change.
+static void check_place(const struct place *p)
+{
+    unsigned n = 0;
+
+    wf_assert(wf_lock_held(&p->lock));
+    for (const struct wf_hold *h = p->holds; h; h = h->next, n++)
+        wf_assert(place_of(h->fd) == p);
+    wf_assert(n == wf_load_relaxed(&p->held)); // relaxed: changes under the lock
+    wf_assert(!p->doubted || p->closers > 0);
+}
+
 static struct place *lock_place(int fd)
 {
     struct place *p = place_of(fd);
 
+    wf_debug_assert(fd >= 0);
     wf_lock_acquire(&p->lock);
+    wf_debug_check(check_place(p));
     return p;
 }
 
@@ -77,6 +93,7 @@ bool wf_closing_end(int fd, bool checked)
     struct place *p = lock_place(fd);
     bool over = checked || !p->doubted;
 
+    wf_debug_assert(p->closers > 0);
     if (over && --p->closers == 0)
         p->doubted = false;
     wf_lock_release(&p->lock);
@@ -116,6 +133,7 @@ static struct wf_hold *newest_hold(const struct place *p, int fd)
 
 static void enlist(struct place *p, struct wf_hold *h)
 {
+    wf_debug_assert(wf_lock_held(&p->lock) && place_of(h->fd) == p && p->holds != h);
     h->next = p->holds;
     p->holds = h;
     wf_fetch_add_seq_cst(&p->held, 1u); // [G5]
@@ -125,8 +143,11 @@ static void delist(struct place *p, const struct wf_hold *h)
 {
     struct wf_hold **at = &p->holds;
 
-    while (*at != h)
+    wf_debug_assert(wf_lock_held(&p->lock));
+    while (*at != h) {
+        wf_debug_assert(*at != NULL); // a hold that ends has begun
         at = &(*at)->next;
+    }
     *at = h->next;
     wf_fetch_sub_relaxed(&p->held, 1u); // relaxed: a closer that still sees it counted looks under the lock
 }

@@ -47,6 +47,7 @@ static int control(struct wf_epoll *e, int op, int fd, uint32_t events, uint64_t
 {
     struct epoll_event event = { .events = events, .data.u64 = tag };
 
+    wf_debug_assert(fd != e->fd && (fd != e->wake || tag == WF_EPOLL_WAKE_TAG || op != EPOLL_CTL_ADD));
     return epoll_ctl(e->fd, op, fd, &event) < 0 ? -errno : 0;
 }
 
@@ -141,6 +142,7 @@ static int wait_coarse(struct wf_epoll *e, int64_t timeout, struct wf_epoll_batc
 
 void wf_epoll_wait(struct wf_epoll *e, int64_t timeout, struct wf_epoll_batch *batch)
 {
+    wf_debug_assert(timeout >= 0);
     bool whole = timeout == 0 || timeout == INT64_MAX;  // epoll_wait can say it
     bool fine = !whole && !wf_load_relaxed(&e->coarse); // relaxed: a thread that does not know it yet finds it out, too
     int n = fine ? wait_fine(e, timeout, batch) : wait_coarse(e, timeout, batch);

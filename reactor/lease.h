@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/assert.h"
 #include "base/atomic.h"
 
 enum wf_lease_state { WF_LEASE_FREE, WF_LEASE_TAKEN };
@@ -35,9 +36,16 @@ static inline bool wf_lease_borrow(struct wf_lease *l)
     return seen == WF_LEASE_FREE && wf_cas_acquire(&l->word, &seen, (uint32_t)WF_LEASE_TAKEN); // [L1]
 }
 
+// wf_lease_is_taken tells whether a worker has it: for assertions of that worker.
+static inline bool wf_lease_is_taken(const struct wf_lease *l)
+{
+    return wf_load_relaxed(&l->word) == WF_LEASE_TAKEN; // relaxed: the caller's own mark
+}
+
 // wf_lease_return gives it back.  Context: the holder.
 static inline void wf_lease_return(struct wf_lease *l)
 {
+    wf_debug_assert(wf_lease_is_taken(l));
     wf_store_release(&l->word, (uint32_t)WF_LEASE_FREE); // [L1]
 }
 

@@ -73,6 +73,7 @@ void wf_reactor_make_room(const struct wf_reactor *r)
 
 int wf_reactor_start(struct wf_reactor *r, const struct wf_reactor_hooks *hooks, const char *name)
 {
+    wf_assert(!r->started && hooks->batch_begin && hooks->batch_flush && hooks->watch);
     r->hooks = *hooks;
     snprintf(r->name, sizeof(r->name), "%s", name); // the kernel keeps 15 bytes of it
     int err = create(r);
@@ -84,6 +85,8 @@ void wf_reactor_stop(struct wf_reactor *r)
 {
     if (!r->started)
         return;
+    wf_debug_check(wf_timers_check(r));
+    wf_debug_check(wf_sources_check(r));
     wf_store_seq_cst(&r->quit, true); // [P1]
     wf_interrupt_thread(r);
     pthread_join(r->thread, NULL);
@@ -104,7 +107,8 @@ static unsigned poll_for(void *self, int64_t wait)
 static void return_poll(void *self)
 {
     struct wf_reactor *r = self;
-    wf_lease_return(&r->lease); // [L1]
+    wf_debug_assert(wf_load_relaxed(&r->until) == 0); // relaxed: the holder's own, which is awake
+    wf_lease_return(&r->lease);                       // [L1]
 }
 
 static void notify_awake(void *self)

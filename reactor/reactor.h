@@ -108,6 +108,7 @@ static inline bool wf_source_since(const struct wf_source *s, uint32_t began)
 // is in its upper half.)
 static inline bool wf_edge_is_of(uintptr_t word, uint32_t generation)
 {
+    wf_debug_assert(word == 0 || word & WF_CELL_SET);
     return (uint64_t)word >> 32 == generation && (uint32_t)word >= WF_EDGE_COUNT;
 }
 

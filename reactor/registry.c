@@ -8,19 +8,12 @@
 
 #include <pthread.h>
 
+#include "base/assert.h"
 #include "reactor/state.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct wf_reactor *all;                              // under lock
 static pthread_cond_t unvisited = PTHREAD_COND_INITIALIZER; // a reactor that leaves has no visitor any more
-
-void wf_registry_enter(struct wf_reactor *r)
-{
-    pthread_mutex_lock(&lock);
-    r->following = all;
-    all = r;
-    pthread_mutex_unlock(&lock);
-}
 
 // find_link returns the link that leads to `r`, NULL if there is none.  Context: under
 // the lock.
@@ -33,6 +26,15 @@ static struct wf_reactor **find_link(const struct wf_reactor *r)
     return *at ? at : NULL;
 }
 
+void wf_registry_enter(struct wf_reactor *r)
+{
+    pthread_mutex_lock(&lock);
+    wf_debug_assert(!find_link(r) && !r->leaving);
+    r->following = all;
+    all = r;
+    pthread_mutex_unlock(&lock);
+}
+
 void wf_registry_leave(struct wf_reactor *r)
 {
     pthread_mutex_lock(&lock);
@@ -40,6 +42,7 @@ void wf_registry_leave(struct wf_reactor *r)
         r->leaving = true;
         while (r->visitors > 0)
             pthread_cond_wait(&unvisited, &lock);
+        wf_debug_assert(find_link(r)); // what leaves is in the list until here
         *find_link(r) = r->following;
     }
     pthread_mutex_unlock(&lock);
@@ -55,6 +58,7 @@ static void visit_all(bool (*fn)(struct wf_reactor *, int), int fd)
         pthread_mutex_unlock(&lock);
         fn(r, fd);
         pthread_mutex_lock(&lock);
+        wf_debug_assert(r->visitors > 0 && find_link(r)); // what is visited stays
         if (--r->visitors == 0 && r->leaving)
             pthread_cond_broadcast(&unvisited);
     }

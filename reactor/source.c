@@ -124,6 +124,7 @@
 #include <limits.h>
 #include <sys/mman.h>
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "reactor/state.h"
 
@@ -141,8 +142,13 @@ struct wf_source_chunk {
 _Static_assert(sizeof(uintptr_t) == 8, "a generation and a count of edges fit into the value of a cell");
 _Static_assert(sizeof(struct slot) == WF_CACHE_LINE, "a source is one cache line");
 
+_Static_assert(WF_EDGE_COUNT > (WF_EDGE_LAST | WF_EDGE_OWN | WF_EDGE_FRESH | WF_EDGE_CLAIMED),
+               "the marks lie below the count of edges");
+_Static_assert((int)WF_CELL_SET < (int)WF_EDGE_LAST, "and above what the cell needs of its value");
+
 static uint64_t tag_of(uint32_t generation, int fd)
 {
+    wf_debug_assert(fd >= 0);
     return (uint64_t)generation << 32 | (uint32_t)fd;
 }
 
@@ -153,12 +159,16 @@ static uintptr_t value_of(uint32_t generation, uint32_t edge)
 
 static struct wf_source_chunk *chunk_of(struct wf_sources *t, int fd)
 {
+    wf_debug_assert(fd >= 0);
     return wf_load_acquire(&t->chunks[(unsigned)fd / CHUNK]); // [G1]
 }
 
 static struct wf_source *source_of(struct wf_source_chunk *chunk, int fd)
 {
-    return &chunk->slot[(unsigned)fd % CHUNK].source;
+    struct wf_source *s = &chunk->slot[(unsigned)fd % CHUNK].source;
+
+    wf_debug_assert(s->fd == fd);
+    return s;
 }
 
 static struct wf_source_chunk *new_chunk(struct wf_sources *t, int fd)
@@ -202,6 +212,34 @@ static pthread_mutex_t *lock_of(struct wf_source_chunk *chunk, int fd)
     return &chunk->locks[(unsigned)fd % CHUNK];
 }
 
+// check_source_at asserts what goes together of one number.  Context: under its lock.
+static void check_source_at(const struct wf_source_chunk *chunk, int i)
+{
+    const struct wf_source *s = &chunk->slot[i].source;
+    uint32_t generation = wf_load_relaxed(&s->generation); // relaxed: changes only under the lock
+    uint32_t closed = chunk->closed[i];
+
+    wf_assert(s->fd % CHUNK == i);
+    wf_assert(closed % 2 == 0 && (int32_t)(generation - closed) >= 0);
+    wf_assert(generation != 0 || !wf_cell_awaited(&s->ready[WF_READ]));
+    wf_assert(generation != 0 || !wf_cell_awaited(&s->ready[WF_WRITE]));
+    wf_cell_check(&s->ready[WF_READ]);
+    wf_cell_check(&s->ready[WF_WRITE]);
+    wf_cell_check(&s->changed);
+}
+
+void wf_sources_check(struct wf_reactor *r)
+{
+    struct wf_source_chunk *chunk = wf_load_acquire(&r->sources.newest); // acquire: from new_chunk
+
+    for (; chunk; chunk = chunk->older)
+        for (int i = 0; i < CHUNK; i++) {
+            pthread_mutex_lock(&chunk->locks[i]);
+            check_source_at(chunk, i);
+            pthread_mutex_unlock(&chunk->locks[i]);
+        }
+}
+
 // --- registering ---------------------------------------------------------------------
 
 static void set_all(struct wf_source *s, uintptr_t value)
@@ -237,6 +275,7 @@ static void clear_marks(struct wf_source *s, uint32_t marks)
 // has closed what weft had made: then epoll knows nothing of the number any more.
 static void leave_source(struct wf_reactor *r, struct wf_source *s)
 {
+    wf_debug_assert(is_registered(s));
     uint32_t generation = step_generation(s);
 
     if (!wf_epoll_remove(&r->epoll, s->fd) && wf_source_is_own(s))
@@ -251,6 +290,7 @@ static int enter_source(struct wf_reactor *r, struct wf_source *s)
 {
     uint32_t generation = wf_load_relaxed(&s->generation) + 1; // relaxed: changes only under the lock
 
+    wf_debug_assert(!is_registered(s));
     set_all(s, value_of(generation, 0)); // there are no waiters: they are SET since it was left, or new
     wf_store_relaxed(&s->kind, 0u);      // relaxed: published by the generation
     clear_marks(s, WF_EDGE_LAST | WF_EDGE_OWN);
@@ -334,11 +374,13 @@ int wf_source_register(struct wf_reactor *r, int fd, struct wf_source **out, uin
     struct wf_source *s = source_of(chunk, fd);
 
     pthread_mutex_lock(lock_of(chunk, fd));
+    wf_debug_check(check_source_at(chunk, fd % CHUNK));
     bool closing = wf_closing_now(fd);
     int err = check_source(r, s);
     if (err == -ENOENT)
         err = enter_source(r, s);
     *generation = wf_load_relaxed(&s->generation); // relaxed: changes only under the lock
+    wf_debug_assert(is_registered(s) == (err == 0));
     pthread_mutex_unlock(lock_of(chunk, fd));
     if (err < 0)
         return err;
@@ -354,6 +396,7 @@ static int look_again(struct wf_reactor *r, struct wf_source *s, uint32_t genera
 {
     struct wf_source_chunk *chunk = chunk_of(&r->sources, s->fd);
 
+    wf_debug_assert(chunk && generation % 2 == 1); // of what was registered
     pthread_mutex_lock(lock_of(chunk, s->fd));
     bool same = wf_load_relaxed(&s->generation) == generation; // relaxed: changes only under the lock
     bool watched = same && is_watched(r, s);
@@ -417,6 +460,7 @@ struct wf_source *wf_source_claim(struct wf_reactor *r, int fd, uint32_t *genera
 
 static void forget_unregistered(struct wf_source *s)
 {
+    wf_debug_assert(!is_registered(s));
     clear_marks(s, WF_EDGE_FRESH);
     if (!(wf_load_relaxed(&s->edges) & WF_EDGE_CLAIMED)) // relaxed: written under the lock
         return;
@@ -454,6 +498,7 @@ bool wf_source_closed(struct wf_reactor *r, int fd, uint32_t generation)
 {
     struct wf_source_chunk *chunk = chunk_of(&r->sources, fd);
 
+    wf_debug_assert(chunk != NULL);
     pthread_mutex_lock(lock_of(chunk, fd));
     uint32_t closed = chunk->closed[(unsigned)fd % CHUNK];
     pthread_mutex_unlock(lock_of(chunk, fd));
@@ -487,6 +532,7 @@ void wf_source_prefetch_waiter(struct wf_reactor *r, uint64_t tag)
 bool wf_source_event(struct wf_reactor *r, uint64_t tag, bool readable, bool writable, bool last)
 {
     int fd = (int)(uint32_t)tag;
+    wf_debug_assert(chunk_of(&r->sources, fd) != NULL);
     struct wf_source *s = source_of(chunk_of(&r->sources, fd), fd); // the tag was made from a source
 
     if ((uint32_t)(tag >> 32) - wf_load_acquire(&s->generation) > 1) // [G2] tags are odd: 1 is that of enter_source

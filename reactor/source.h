@@ -23,6 +23,11 @@ struct wf_sources {
 WF_MUST_CHECK int wf_sources_init(struct wf_sources *t);
 void wf_sources_fini(struct wf_sources *t);
 
+// wf_sources_check asserts of each number that was ever registered that its marks,
+// cells and generation are such as go together.
+// Context: any thread; takes the number's lock, one after the other.
+void wf_sources_check(struct wf_reactor *r);
+
 // wf_source_prefetch fetches what an event with this tag will touch into the cache:
 // first the source, then its newest waiter.
 // Context: the holder of the lease.

@@ -48,6 +48,7 @@
 
 #include <sys/prctl.h>
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/timeslice.h"
 #include "reactor/state.h"
@@ -121,6 +122,7 @@ static void set_tick(struct wf_reactor *r, struct monitor *b, bool longer, int64
     if (b->stuck)
         longer = wf_turn_is_awaited(r);
     b->tick = longer ? earlier(2 * b->tick, b->stuck ? TICK_STUCK : TICK_MAX) : TICK;
+    wf_debug_assert(b->tick >= TICK && b->tick <= TICK_MAX);
     b->next = now + b->tick;
 }
 
@@ -156,6 +158,7 @@ static void sleep_in_futex(struct wf_reactor *r, int64_t until, int64_t late)
 {
     int64_t rest = announce_rest(r, until, late);
 
+    wf_debug_assert(rest <= until);
     if (wf_parker_prepare(&r->parker, WF_PARKER_IN_FUTEX)) {
         wf_parker_sleep(&r->parker, rest);
         wf_parker_finish(&r->parker);
@@ -214,6 +217,7 @@ static void stand_by(struct wf_reactor *r, struct monitor *b)
 {
     bool calm = true;
 
+    wf_debug_assert(b->calm_want >= CALM_MIN && b->calm_want <= 2 * CALM_MAX);
     b->tick = TICK / 2;
     b->next = 0;
     b->late = LATE;

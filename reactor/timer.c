@@ -90,6 +90,24 @@ static int64_t tick_of(int64_t deadline)
     return deadline < 0 ? 0 : (deadline + mask) & ~mask;
 }
 
+// check_wheel asserts what wf_timers_check does, of one wheel.  Context: under its lock.
+static void check_wheel(const struct wf_timers *t, const _Atomic int64_t *next)
+{
+    wf_assert(wf_lock_held(&t->lock));
+    wf_wheel_check(&t->wheel);
+    wf_assert(wf_load_relaxed(next) <= tick_of(wf_wheel_first(&t->wheel))); // relaxed: lowered only under the lock
+}
+
+void wf_timers_check(struct wf_reactor *r)
+{
+    wf_assert(r->wheels > 0);
+    for (unsigned i = 0; i < r->wheels; i++) {
+        wf_lock_acquire(&r->timers[i].lock);
+        check_wheel(&r->timers[i], &r->next[i]);
+        wf_lock_release(&r->timers[i].lock);
+    }
+}
+
 // catch_up moves an empty wheel to the present, so that a timer's level fits its
 // distance.  Context: under the lock.
 static void catch_up(struct wf_wheel *w)
@@ -100,6 +118,16 @@ static void catch_up(struct wf_wheel *w)
         return;
     wf_list_init(&none);
     wf_wheel_advance(w, wf_now(), 1, &none);
+    wf_debug_assert(wf_list_empty(&none));
+}
+
+// check_small is check_wheel for a wheel that is soon walked.
+static inline void check_small(const struct wf_timers *t, const _Atomic int64_t *next)
+{
+    enum { SMALL = 256 };
+
+    if (t->wheel.count <= SMALL)
+        check_wheel(t, next);
 }
 
 // tell_sleepers wakes the threads that would sleep past `tick`.
@@ -113,6 +141,7 @@ static void tell_sleepers(struct wf_reactor *r, int64_t tick)
 
 void wf_timer_arm(struct wf_reactor *r, unsigned wheel, struct wf_timer *t, int64_t deadline, struct wf_waker waker)
 {
+    wf_debug_assert(wheel < r->wheels && waker.wake);
     struct wf_timers *home = &r->timers[wheel];
     int64_t tick = tick_of(deadline);
 
@@ -127,6 +156,7 @@ void wf_timer_arm(struct wf_reactor *r, unsigned wheel, struct wf_timer *t, int6
         wf_store_seq_cst(&r->next[wheel], tick); // [W2]
     }
     wf_wheel_insert(&home->wheel, &t->node, deadline);
+    wf_debug_check(check_small(home, &r->next[wheel]));
     wf_lock_release(&home->lock);
 
     if (wf_unlikely(is_next))
@@ -137,6 +167,7 @@ void wf_timer_disarm(struct wf_timer *t)
 {
     if (wf_timer_fired(t)) // [W1]
         return;
+    wf_debug_assert(t->home != NULL);
     wf_lock_acquire(&t->home->lock);
     if (t->node.armed)
         wf_wheel_remove(&t->home->wheel, &t->node);
@@ -164,6 +195,7 @@ static unsigned collect(struct wf_list *due, struct wf_waker *wakers)
     for (struct wf_list *at = due->next, *next; at != due; at = next) {
         struct wf_timer *t = wf_container_of(at, struct wf_timer, node.link);
         next = at->next;
+        wf_debug_assert(n < HOLD_MAX && !t->node.armed && t->waker.wake);
         wakers[n++] = t->waker;
         wf_store_release(&t->fired, true); // [W1] from here on the timer may be freed
     }
@@ -183,6 +215,7 @@ static bool expire_some(struct wf_timers *t, _Atomic int64_t *next, int64_t now,
     if (done)
         wf_store_relaxed(next, wf_wheel_next(&t->wheel)); // relaxed: [W2] needs no raising of it to be seen
     unsigned n = collect(&due, wakers);
+    wf_debug_check(check_small(t, next));
     wf_lock_release(&t->lock);
 
     for (unsigned i = 0; i < n; i++) {

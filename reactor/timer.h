@@ -18,6 +18,11 @@ struct wf_timers {
 WF_MUST_CHECK int wf_timers_init(struct wf_reactor *r);
 void wf_timers_fini(struct wf_reactor *r);
 
+// wf_timers_check asserts of each wheel that it is in order, and that r->next is not
+// later than its first timer.
+// Context: any thread; takes the locks, one after the other.
+void wf_timers_check(struct wf_reactor *r);
+
 // wf_timers_next is the first moment at which any wheel may have a timer to fire, or
 // WF_NEVER.  Context: any thread.
 int64_t wf_timers_next(const struct wf_reactor *r);

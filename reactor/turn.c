@@ -17,6 +17,7 @@
 // Other threads can wake each of the two: interrupt.c.
 #include "reactor/turn.h"
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "reactor/interrupt.h"
 #include "reactor/state.h"
@@ -32,6 +33,7 @@ static int64_t announce(struct wf_reactor *r, int64_t wait)
     int64_t end = next == WF_NEVER ? WF_NEVER : wf_after(now, wait);
     int64_t until = next < end ? next : end;
 
+    wf_debug_assert(wait > 0 && wf_lease_is_taken(&r->lease));
     if (until <= now)
         return 0;
     wf_store_seq_cst(&r->until, until);                                // [E1] [W2]
@@ -68,6 +70,7 @@ static unsigned dispatch(struct wf_reactor *r, const struct wf_epoll_batch *even
 {
     unsigned n = 0;
 
+    wf_debug_assert(events->count >= 0 && events->count <= WF_EPOLL_BATCH);
     *called = false;
     for (int i = 0; i < events->count; i++) {
         prefetch_sources(r, events, i);
@@ -119,6 +122,7 @@ unsigned wf_turn(struct wf_reactor *r, int64_t wait)
     struct wf_epoll_batch events;
     bool called;
 
+    wf_debug_assert(wait >= 0);
     events.count = 0;
     if (wait > 0) {
         wf_epoll_wait(&r->epoll, announce(r, wait), &events);
@@ -140,6 +144,8 @@ unsigned wf_turn(struct wf_reactor *r, int64_t wait)
 // write of the eventfd for the worker or for the reactor thread.
 static bool let_pass(struct wf_reactor *r, struct wf_epoll_batch *events)
 {
+    // relaxed: the thread's own state, but that others may have called it
+    wf_debug_assert(wf_load_relaxed(&r->parker.state) != WF_PARKER_RUNNING);
     wf_epoll_interrupt(&r->epoll);
     wf_epoll_wait(&r->epoll, 0, events);
     return events->count > 1 || (events->count == 1 && wf_epoll_tag(events, 0) != WF_EPOLL_WAKE_TAG) ||
@@ -190,6 +196,7 @@ unsigned wf_reactor_wait(struct wf_reactor *r, int64_t wait)
     struct wf_epoll_batch events;
     bool called;
 
+    wf_debug_assert(!r->started);
     wf_store_seq_cst(&r->until, WF_NEVER);               // [E1]
     bool interrupted = wf_load_seq_cst(&r->interrupted); // [E1]
     wf_epoll_wait(&r->epoll, interrupted ? 0 : wait, &events);
