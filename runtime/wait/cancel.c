@@ -66,6 +66,7 @@ static int resolve_from(const struct wf_cancel_node *level, const struct weft_ta
         return -ENOMEM;
     for (; level; level = level->outer) {
         task = level->task;
+        wf_debug_assert(task && level->outer != level);
         if (!level->is_scope) {
             if (is_cancelled(task))
                 return -ECANCELED;
@@ -96,6 +97,7 @@ static unsigned mark_some(struct wf_shard *shard, struct wf_task **woken)
     wf_lock_acquire(&shard->lock);
     while (n < TELL_AT_ONCE && !wf_list_empty(&shard->fresh)) {
         struct wf_child *child = wf_container_of(shard->fresh.next, struct wf_child, link);
+        wf_debug_assert(child->shard == shard && wf_task_is_live(&child->level.task->core));
         wf_list_remove(&child->link);
         wf_list_append(&shard->told, &child->link);
         woken[n] = &child->level.task->core;
@@ -125,6 +127,7 @@ void wf_cancel_scope(struct wf_scope *s, int err)
     struct weft_task *opener = s->level.task;
     int whole = 0;
 
+    wf_debug_assert(s->level.is_scope && (err == -ECANCELED || err == -ETIMEDOUT));
     if (!wf_cas_acq_rel(&s->cut, &whole, err)) // [K1]
         return;
     if (opener)
@@ -164,6 +167,7 @@ int wf_cancel_resolve(struct wf_task *self)
 
 void wf_cancel_refresh(struct weft_task *self)
 {
+    wf_debug_assert(!self->life.inner || self->life.inner->task == self);
     wf_task_clear_cancel_pending(&self->core);
     // A shield defers a cancel only for some time: so look as if there were no shield.
     if (resolve_from(self->life.inner, self, INT64_MAX))
@@ -200,6 +204,7 @@ void wf_cancel_park(struct wf_task *self, bool shielded, const char *what, intpt
     int64_t now = wf_now();
     struct wf_timer timer;
 
+    wf_debug_assert(self == wf_self());
     if (resolve(task, now) && !shielded)
         return;
     if (wf_unlikely(wf_task_starved(self)))

@@ -1,5 +1,6 @@
 #include "runtime/wait/choice.h"
 
+#include "base/assert.h"
 #include "base/lock.h"
 
 // try_win is one attempt. Returns: the choice's state before; OPEN if this call has won
@@ -8,6 +9,7 @@ static uint32_t try_win(struct wf_choice *c, uint32_t number)
 {
     uint32_t seen = WF_CHOICE_OPEN;
 
+    wf_debug_assert(number + 1 != WF_CHOICE_OPEN && number + 1 != WF_CHOICE_HELD);
     wf_cas_acq_rel(&c->won, &seen, number + 1); // [Q3]
     return seen;
 }
@@ -30,6 +32,8 @@ static bool hold_choice(struct wf_choice *c)
 
 static void end_hold(struct wf_choice *c, uint32_t won)
 {
+    // relaxed: the holder's own mark
+    wf_debug_assert(won != WF_CHOICE_HELD && wf_load_relaxed(&c->won) == WF_CHOICE_HELD);
     wf_store_release(&c->won, won); // [Q3] only the holder writes it while it is held
 }
 
@@ -37,6 +41,7 @@ int wf_choice_win_both(struct wf_choice *mine, uint32_t number, struct wf_choice
 {
     unsigned turns = 0;
 
+    wf_debug_assert(mine != other); // it would wait for itself
     while (hold_choice(mine)) {
         uint32_t seen;
         while ((seen = try_win(other, other_number)) == WF_CHOICE_HELD && (uintptr_t)mine < (uintptr_t)other)

@@ -28,6 +28,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/assert.h"
 #include "base/atomic.h"
 
 enum { WF_CHOICE_OPEN };
@@ -70,6 +71,7 @@ static inline bool wf_choice_won(const struct wf_choice *c, uint32_t *number)
 {
     uint32_t won = wf_load_acquire(&c->won); // [Q3]
 
+    wf_debug_assert(won != WF_CHOICE_HELD); // only the choice's task holds it
     *number = won - 1;
     return won != WF_CHOICE_OPEN;
 }

@@ -55,12 +55,49 @@
 
 enum { UNARMED, ARMED, FIRED }; // of wf_scope.timing
 
+// --- Checking ------------------------------------------------------------------------
+
+// check_children walks a part of the children, not to its end if that is far.
+static void check_children(const struct wf_scope *s, const struct wf_shard *shard, const struct wf_list *list)
+{
+    enum { WALK_MAX = 32 };
+    const struct wf_list *at = list->next;
+
+    wf_assert(wf_list_linked(list));
+    for (unsigned n = 0; at != list && n < WALK_MAX; at = at->next, n++) {
+        const struct wf_child *child = wf_container_of(at, const struct wf_child, link);
+        wf_assert(wf_list_linked(at));
+        wf_assert(child->shard == shard && child->level.outer == &s->level);
+        wf_assert(!child->level.is_scope);
+    }
+}
+
+void wf_scope_check(struct wf_scope *s)
+{
+    int cut = wf_load_relaxed(&s->cut);              // relaxed, all: each is true of itself
+    uint64_t outcome = wf_load_relaxed(&s->outcome); // relaxed: as above
+
+    wf_assert(s->level.is_scope);
+    wf_assert(s->policy >= WEFT_SCOPE_FAIL_FAST && s->policy <= WEFT_SCOPE_RACE);
+    wf_assert(cut == 0 || cut == -ECANCELED || cut == -ETIMEDOUT);
+    wf_assert(outcome == 0 || outcome & DECIDED);
+    wf_assert(wf_load_relaxed(&s->first_error) <= 0); // relaxed: as above
+    wf_assert(wf_load_relaxed(&s->alive) > 0);        // relaxed: the caller is one of those
+    for (unsigned i = 0; i < WF_SCOPE_SHARDS; i++) {
+        wf_lock_acquire(&s->shards[i].lock);
+        check_children(s, &s->shards[i], &s->shards[i].fresh);
+        check_children(s, &s->shards[i], &s->shards[i].told);
+        wf_lock_release(&s->shards[i].lock);
+    }
+}
+
 // --- Cancelling ----------------------------------------------------------------------
 
 // decide_result makes `result` the result of close, if nothing was decided before.
 static bool decide_result(struct wf_scope *s, int result)
 {
     uint64_t open = 0;
+    wf_debug_assert(s->level.is_scope);
     return wf_cas_acq_rel(&s->outcome, &open, DECIDED | (uint32_t)result); // [K4]
 }
 
@@ -173,13 +210,16 @@ void weft_scope_deadline(weft_scope *scope, weft_time when)
 
 void wf_scope_child_add(struct wf_scope *s)
 {
-    wf_fetch_add_relaxed(&s->alive, 1u); // relaxed: the caller's own count keeps it above 0
+    wf_debug_assert(s->level.is_scope && s->level.task); // it is open
+    wf_fetch_add_relaxed(&s->alive, 1u);                 // relaxed: the caller's own count keeps it above 0
 }
 
 void wf_scope_enter(struct wf_scope *s, struct wf_child *child, struct weft_task *task)
 {
     struct weft_rt *rt = task->rt;
 
+    wf_debug_assert(&task->core == wf_self() && s->level.is_scope && !task->life.inner);
+    wf_debug_check(wf_scope_check(s));
     child->level = (struct wf_cancel_node){ .outer = &s->level, .task = task };
     child->shard = &s->shards[wf_sched_worker_index(rt->sched) % WF_SCOPE_SHARDS];
     task->life.inner = &child->level;
@@ -219,6 +259,8 @@ static void child_done(struct wf_scope *s)
 
 void wf_scope_leave(struct wf_scope *s, struct wf_child *child, int result)
 {
+    wf_debug_assert(child->level.outer == &s->level && child->level.task->life.inner == &child->level);
+    wf_debug_check(wf_scope_check(s));
     wf_lock_acquire(&child->shard->lock);
     wf_list_remove(&child->link);
     wf_lock_release(&child->shard->lock);
@@ -279,6 +321,9 @@ void wf_scope_open_host(struct wf_scope *s, struct weft_rt *rt, int policy, int 
 // leave_scope restores the task's innermost level from before the scope was opened.
 static void leave_scope(struct wf_scope *s, struct weft_task *self)
 {
+    wf_debug_assert(self->life.inner == &s->level);
+    for (unsigned i = 0; i < WF_SCOPE_SHARDS; i++)
+        wf_debug_assert(wf_list_empty(&s->shards[i].fresh) && wf_list_empty(&s->shards[i].told));
     self->life.inner = s->level.outer;
     self->life.shielded_until = s->shielded_until;
     self->core.shields = s->shields_before;
@@ -337,6 +382,7 @@ int weft_scope_close(weft_scope *scope)
         wf_misuse("weft_scope_close: a scope that was opened inside it is still open");
     if (self->core.shields > 0)
         wf_misuse("weft_scope_close: a shield that was begun inside it is still up");
+    wf_debug_check(wf_scope_check(s));
     wf_fetch_sub_acq_rel(&s->alive, 1u);   // [K2]
     while (wf_load_acquire(&s->alive) > 0) // [K2]
         wf_wait_park_shielded(&self->core, "scope", (intptr_t)s);

@@ -62,6 +62,11 @@ struct wf_child {
     struct wf_shard *shard;
 };
 
+// wf_scope_check asserts that a scope is open, that what decided it is something that
+// can, and that its shards are linked, each of them under its lock.
+// Context: the task that opened it, before it closes it, or a child in it.
+void wf_scope_check(struct wf_scope *s);
+
 // wf_scope_enter makes the running task, which was spawned into `s`, one of its
 // children; wf_scope_leave ends that, after which the scope may be gone.
 void wf_scope_enter(struct wf_scope *s, struct wf_child *child, struct weft_task *task);

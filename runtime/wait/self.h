@@ -38,6 +38,7 @@ static inline struct wf_waker wf_wait_waker(struct wf_task *task)
 static inline void wf_wait_arm(struct wf_task *task, struct wf_timer *timer, weft_time deadline, struct wf_waker waker)
 {
     struct weft_rt *rt = wf_weft_task(task)->rt;
+    wf_debug_assert(task == wf_self() && !wf_task_starved(task));
     wf_timer_arm(rt->reactor, wf_sched_worker_index(rt->sched), timer, deadline, waker);
 }
 

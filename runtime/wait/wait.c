@@ -28,6 +28,7 @@ void wf_wait_insist(const struct wf_cell_node *node)
 {
     unsigned turns = WF_RELAX_SPINS;
 
+    wf_debug_assert(wf_cell_chosen(node));
     while (!wf_cell_signalled(node))
         wf_relax(&turns);
 }
@@ -35,6 +36,7 @@ void wf_wait_insist(const struct wf_cell_node *node)
 // If a setter has got hold of the node, completion wins: its wake is on its way.
 bool wf_wait_leave(struct wf_task *task, struct wf_cell *c, struct wf_cell_node *node, const char *what, intptr_t on)
 {
+    wf_debug_assert(task == wf_self());
     if (!wf_cell_chosen(node) && wf_cell_leave(c, node) == WF_CELL_OUT)
         return false;
     while (!wf_cell_chosen(node))
@@ -111,7 +113,7 @@ int wf_wait_cells(struct wf_cell *const *c, int n, weft_time deadline, const cha
     w.cells = c;
     w.pushed = 0;
     w.armed = false;
-    wf_debug_assert(n <= CELLS_MAX);
+    wf_debug_assert(n > 0 && n <= CELLS_MAX && w.task);
     if (push(&w, n)) {
         if (deadline != WEFT_NEVER) {
             if (deadline <= wf_now())
@@ -144,6 +146,7 @@ void wf_wait_shielded(struct wf_cell *c, const char *what)
     struct wf_task *task = wf_self();
     struct wf_cell_node node = { .waker = wf_wait_waker(task) };
 
+    wf_debug_assert(task != NULL);
     if (!wf_cell_push(c, &node))
         return;
     while (!wf_cell_chosen(&node))
@@ -160,6 +163,7 @@ int wf_wait_sleep(weft_time deadline)
     bool timed = deadline != WEFT_NEVER;
     int err = 0;
 
+    wf_debug_assert(task != NULL);
     if (deadline <= wf_now()) {
         wf_budget_consume_self();
         return 0;

@@ -97,6 +97,7 @@ static inline void wf_wait_released(const struct wf_cell_node *node)
 static inline int wf_wait_pushed(struct wf_task *task, struct wf_cell *c, struct wf_cell_node *node, const char *what,
                                  intptr_t on)
 {
+    wf_debug_assert(task == wf_self() && what);
     do {
         wf_wait_park(task, what, on);
         if (wf_likely(wf_cell_chosen(node))) {

@@ -1,9 +1,24 @@
 #include "runtime/wait/waiter.h"
 
+void wf_waiters_check(const struct wf_list *queue)
+{
+    enum { WALK_MAX = 32 };
+    const struct wf_list *at = queue->next;
+
+    wf_assert(wf_list_linked(queue));
+    for (unsigned n = 0; at != queue && n < WALK_MAX; at = at->next, n++) {
+        const struct wf_waiter *w = wf_container_of(at, const struct wf_waiter, link);
+        wf_assert(wf_list_linked(at));
+        wf_assert(w->queued && w->task);
+        wf_assert(!wf_waiter_chosen(w));
+    }
+}
+
 void wf_waiter_grant(struct wf_waiter *w, int result)
 {
     struct wf_task *task = w->task;
 
+    wf_debug_assert(!w->queued && !wf_waiter_chosen(w)); // taken by this granter, once
     w->result = result;
     wf_store_release(&w->state, WF_WAITER_CHOSEN); // [Q1]
     wf_task_wake(task);
@@ -16,6 +31,7 @@ static void await_granter(const struct wf_waiter *w)
 {
     unsigned turns = WF_RELAX_SPINS;
 
+    wf_debug_assert(wf_waiter_chosen(w));
     while (wf_unlikely(wf_load_acquire(&w->state) != WF_WAITER_SIGNALLED)) // [Q2]
         wf_relax(&turns);
 }
@@ -45,6 +61,7 @@ int wf_waiter_await(struct wf_waiter *w, struct wf_lock *lock, const char *what,
 {
     int err = 0;
 
+    wf_debug_assert(w->task == wf_self());
     while (!wf_waiter_chosen(w) && !(err = wf_check_cancel(w->task)))
         wf_wait_park(w->task, what, on);
     if (err && leave_locked(w, lock))

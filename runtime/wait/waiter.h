@@ -26,6 +26,7 @@
 #ifndef WF_RUNTIME_WAITER_H
 #define WF_RUNTIME_WAITER_H
 
+#include "base/assert.h"
 #include "base/list.h"
 #include "base/lock.h"
 #include "runtime/wait/choice.h"
@@ -47,6 +48,7 @@ struct wf_waiter {
 // wf_waiter_init makes a waiter of the calling task.
 static inline void wf_waiter_init(struct wf_waiter *w, struct wf_task *self)
 {
+    wf_debug_assert(self != NULL);
     w->task = self;
     w->choice = NULL;
     w->queued = false;
@@ -56,6 +58,7 @@ static inline void wf_waiter_init(struct wf_waiter *w, struct wf_task *self)
 // wf_waiter_join queues `w` last.  Context: under the object's lock.
 static inline void wf_waiter_join(struct wf_list *queue, struct wf_waiter *w)
 {
+    wf_debug_assert(!w->queued && w->task);
     wf_list_append(queue, &w->link);
     w->queued = true;
 }
@@ -65,9 +68,15 @@ static inline struct wf_waiter *wf_waiter_of(struct wf_list *link)
     return wf_container_of(link, struct wf_waiter, link);
 }
 
+// wf_waiters_check asserts that a queue is linked both ways, and that each waiter in it,
+// of the first ones if there are many, knows that it is, and has not been granted.
+// Context: under the object's lock.
+void wf_waiters_check(const struct wf_list *queue);
+
 // wf_waiter_drop takes `w` out of its queue.  Context: under the object's lock.
 static inline void wf_waiter_drop(struct wf_waiter *w)
 {
+    wf_debug_assert(w->queued);
     wf_list_remove(&w->link);
     w->queued = false;
 }
