@@ -41,6 +41,8 @@ void weft_barrier_destroy(weft_barrier *b)
 static bool arrive(struct wf_barrier *b, struct wf_waiter *w, struct wf_list *taken)
 {
     wf_queue_lock(&b->queue);
+    wf_debug_check(wf_queue_check(&b->queue, b->arrived > 0));
+    wf_debug_assert(b->arrived < b->parties);
     bool last = b->arrived + 1 >= b->parties;
     if (last) {
         while (!wf_queue_empty(&b->queue))
@@ -73,6 +75,7 @@ int weft_barrier_wait(weft_barrier *b)
     }
     err = wf_queue_wait(&barrier->queue, &w, "barrier", b);
     if (err < 0) {
+        wf_debug_assert(barrier->arrived > 0 && wf_lock_held(&barrier->queue.lock));
         barrier->arrived--;
         wf_queue_unlock(&barrier->queue);
     }

@@ -38,6 +38,8 @@ void weft_cond_destroy(weft_cond *c)
 static void join_cond(struct wf_cond *c, struct wf_waiter *w, weft_mutex *m)
 {
     wf_queue_lock(&c->queue);
+    // relaxed: written under the lock
+    wf_debug_assert(wf_queue_empty(&c->queue) || wf_load_relaxed(&c->waiting));
     if (wf_unlikely(!wf_queue_empty(&c->queue) && c->with != m))
         wf_misuse("weft_cond_wait: others wait with another mutex");
     c->with = m;
@@ -64,6 +66,7 @@ int weft_cond_wait(weft_cond *c, weft_mutex *m)
     if (err < 0)
         wf_queue_unlock(&cond->queue);
     wf_mutex_lock_shielded(m, self);
+    wf_debug_assert(wf_mutex_held(m, self));
     return err;
 }
 

@@ -48,6 +48,7 @@ void weft_latch_count_down(weft_latch *l, size_t n)
         if (n > left)
             wf_misuse("weft_latch_count_down: by %zu, where %zu are left", n, left);
     } while (!wf_cas_acq_rel(&latch->left, &left, left - n)); // [A1]
+    wf_debug_assert(left > n || !wf_cell_value(&latch->cell)); // this is the call that brings it to 0
     if (left == n)
         wf_cell_set(&latch->cell, 0, false); // [C1]
 }

@@ -96,6 +96,23 @@ static uintptr_t holder_of(uintptr_t word)
     return word & ~(uintptr_t)MARKS;
 }
 
+// check_locked is wf_mutex_check, under the queue's lock. A mutex that is free and has
+// waiters has called one of them: else they would wait without end.
+static void check_locked(const struct wf_mutex *m)
+{
+    uintptr_t word = wf_load_relaxed(&m->word); // relaxed: QUEUED changes only under the lock
+
+    wf_assert(holder_of(word) || (word & MARKS) != QUEUED);
+    wf_queue_check(&m->queue, word & QUEUED);
+}
+
+void wf_mutex_check(weft_mutex *m)
+{
+    wf_queue_lock(&mutex_of(m)->queue);
+    check_locked(mutex_of(m));
+    wf_queue_unlock(&mutex_of(m)->queue);
+}
+
 void weft_mutex_init(weft_mutex *m)
 {
     wf_store_relaxed(&mutex_of(m)->word, (uintptr_t)0); // relaxed: not shared yet
@@ -141,6 +158,7 @@ static bool take_or_mark(struct wf_mutex *m, struct wf_task *self, uintptr_t cle
 {
     uintptr_t word = wf_load_relaxed(&m->word), want; // relaxed: the compare-and-swap confirms it
 
+    wf_debug_assert(wf_lock_held(&m->queue.lock));
     do {
         want = holder_of(word) ? (word & ~clear) | QUEUED : (uintptr_t)self | (word & ~clear);
     } while (!wf_cas_acquire(&m->word, &word, want)); // [M1] (a) (h) (b) (g)
@@ -153,6 +171,7 @@ static bool take_or_mark(struct wf_mutex *m, struct wf_task *self, uintptr_t cle
 static bool enter_mutex(struct wf_mutex *m, struct contender *c, bool was_called)
 {
     wf_queue_lock(&m->queue);
+    wf_debug_check(check_locked(m));
     bool has = take_or_mark(m, c->waiter.task, was_called ? CALLED : 0);
     if (!has && was_called)
         wf_queue_join_front(&m->queue, &c->waiter);
@@ -166,6 +185,7 @@ static bool enter_mutex(struct wf_mutex *m, struct contender *c, bool was_called
 // queue's lock, which it releases.
 static void settle_word(struct wf_mutex *m)
 {
+    wf_debug_assert(wf_lock_held(&m->queue.lock));
     if (wf_queue_empty(&m->queue))
         wf_fetch_and_acq_rel(&m->word, ~(uintptr_t)QUEUED); // (d) acq_rel: no order is needed
     wf_queue_unlock(&m->queue);
@@ -253,6 +273,8 @@ static WF_NOINLINE bool pass_mutex_on(struct wf_mutex *m)
     struct wf_list taken;
 
     wf_queue_lock(&m->queue);
+    wf_debug_assert(holds_mutex(m, wf_self()));
+    wf_debug_check(check_locked(m));
     if (wf_queue_empty(&m->queue)) {
         // Do not free the mutex here: the next holder may destroy it before the queue's
         // lock is released.
@@ -262,6 +284,7 @@ static WF_NOINLINE bool pass_mutex_on(struct wf_mutex *m)
     wf_list_init(&taken);
     struct contender *c = wf_container_of(wf_queue_take(&m->queue, &taken), struct contender, waiter);
     bool hand = c->losses >= LOSSES_MAX;
+    wf_debug_assert(c->losses <= LOSSES_MAX);
     uintptr_t queued = wf_queue_empty(&m->queue) ? 0 : QUEUED;
     wf_store_release(&m->word, queued | (hand ? (uintptr_t)c->waiter.task : CALLED)); // [M1] (e) (f)
     wf_queue_unlock(&m->queue);

@@ -9,6 +9,11 @@
 // wf_mutex_held tells whether `self`, the calling task, holds `m`.
 bool wf_mutex_held(weft_mutex *m, const struct wf_task *self);
 
+// wf_mutex_check asserts that the word and the queue are in a state of mutex.c's
+// diagram.
+// Context: any thread; takes the queue's lock.
+void wf_mutex_check(weft_mutex *m);
+
 // wf_mutex_lock_shielded takes it even if the task is cancelled.
 void wf_mutex_lock_shielded(weft_mutex *m, struct wf_task *self);
 

@@ -52,6 +52,8 @@ static int finish_once(struct wf_once *o, int result)
 
     wf_list_init(&taken);
     wf_queue_lock(&o->queue);
+    // relaxed: the caller's own, under the lock
+    wf_debug_assert(wf_load_relaxed(&o->word) == (uintptr_t)wf_self());
     uintptr_t word = done ? DONE : OPEN;
     while (!wf_queue_empty(&o->queue) && (done || wf_list_empty(&taken))) {
         struct wf_waiter *w = wf_queue_take(&o->queue, &taken);
@@ -72,6 +74,7 @@ static int enter_once(struct wf_once *o, struct wf_waiter *w)
 
     wf_queue_lock(&o->queue);
     uintptr_t word = wf_load_relaxed(&o->word); // relaxed: written under the lock
+    wf_debug_assert((word != OPEN && word != DONE) || wf_queue_empty(&o->queue));
     if (word == DONE) {
         entered = IS_DONE;
     } else if (word == OPEN) {

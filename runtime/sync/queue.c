@@ -2,6 +2,14 @@
 
 #include "base/assert.h"
 
+void wf_queue_check(const struct wf_queue *q, bool marked)
+{
+    wf_assert(wf_lock_held(&q->lock));
+    wf_assert(marked == !wf_queue_empty(q));
+    wf_waiters_check(&q->waiters);
+    wf_assert(wf_queue_empty(q) || !wf_queue_head(q)->choice);
+}
+
 void wf_queue_grant(struct wf_list *taken, int result)
 {
     while (!wf_list_empty(taken)) {

@@ -37,6 +37,11 @@ static inline void wf_queue_lock(struct wf_queue *q)
         wf_list_init(&q->waiters);
 }
 
+// wf_queue_check asserts that the queue is in order: its waiters, of which none is of a
+// select, and that its word's mark, `marked`, says whether there are any.
+// Context: under the lock, where the mark is exact.
+void wf_queue_check(const struct wf_queue *q, bool marked);
+
 static inline void wf_queue_unlock(struct wf_queue *q)
 {
     wf_lock_release(&q->lock);
@@ -44,23 +49,27 @@ static inline void wf_queue_unlock(struct wf_queue *q)
 
 static inline bool wf_queue_empty(const struct wf_queue *q)
 {
+    wf_debug_assert(wf_lock_held(&q->lock));
     return wf_list_empty(&q->waiters);
 }
 
 // wf_queue_head is the waiter that has waited longest; the queue is not empty.
 static inline struct wf_waiter *wf_queue_head(const struct wf_queue *q)
 {
+    wf_debug_assert(!wf_queue_empty(q));
     return wf_waiter_of(q->waiters.next);
 }
 
 static inline void wf_queue_join(struct wf_queue *q, struct wf_waiter *w)
 {
+    wf_debug_assert(wf_lock_held(&q->lock) && !w->choice);
     wf_waiter_join(&q->waiters, w);
 }
 
 // wf_queue_join_front queues `w` before all others.
 static inline void wf_queue_join_front(struct wf_queue *q, struct wf_waiter *w)
 {
+    wf_debug_assert(wf_lock_held(&q->lock) && !w->choice);
     wf_waiter_join(q->waiters.next, w);
 }
 

@@ -31,6 +31,8 @@
 //   U1  unlock's compare-and-swap (release) -> the compare-and-swap of lock, and the
 //       last holder's exchange (acquire): what holders did before. The last holder
 //       passes it on by Q1
+#include "runtime/sync/rwlock.h"
+
 #include "base/assert.h"
 #include "runtime/sync/queue.h"
 
@@ -58,6 +60,23 @@ static struct wf_rwlock *rwlock_of(weft_rwlock *l)
 static uintptr_t writer(const struct wf_task *task)
 {
     return (uintptr_t)task | WRITER;
+}
+
+// check_locked is wf_rwlock_check, under the queue's lock.
+static void check_locked(const struct wf_rwlock *l)
+{
+    uintptr_t word = wf_load_relaxed(&l->word); // relaxed: QUEUED changes only under the lock
+
+    wf_assert(word != QUEUED); // what is free has no waiters: they would wait without end
+    wf_assert(!(word & WRITER) || word & ~(uintptr_t)MARKS);
+    wf_queue_check(&l->queue, word & QUEUED);
+}
+
+void wf_rwlock_check(weft_rwlock *l)
+{
+    wf_queue_lock(&rwlock_of(l)->queue);
+    check_locked(rwlock_of(l));
+    wf_queue_unlock(&rwlock_of(l)->queue);
 }
 
 void weft_rwlock_init(weft_rwlock *l)
@@ -98,6 +117,7 @@ static bool try_lock(struct wf_rwlock *l, struct wf_task *self, bool writes)
 static bool enter_rwlock(struct wf_rwlock *l, struct claimant *c)
 {
     wf_queue_lock(&l->queue);
+    wf_debug_check(check_locked(l));
     uintptr_t word = wf_load_relaxed(&l->word), want; // relaxed: the compare-and-swap confirms it
     do {
         want = with(word, c->waiter.task, c->writes);
@@ -114,6 +134,7 @@ static uintptr_t take_readers(struct wf_rwlock *l, struct wf_list *taken)
 {
     uintptr_t readers = 0;
 
+    wf_debug_assert(wf_list_empty(taken));
     while (!wf_queue_empty(&l->queue)) {
         if (wf_container_of(wf_queue_head(&l->queue), struct claimant, waiter)->writes)
             break;
@@ -131,6 +152,7 @@ static void admit(struct wf_rwlock *l)
     uintptr_t word = wf_load_relaxed(&l->word), want; // relaxed: the compare-and-swap confirms it
     struct wf_list taken;
 
+    wf_debug_assert(wf_lock_held(&l->queue.lock));
     wf_list_init(&taken);
     uintptr_t readers = word & WRITER ? 0 : take_readers(l, &taken);
     do {
@@ -241,6 +263,7 @@ static WF_NOINLINE bool hand_over(struct wf_rwlock *l, uintptr_t share)
         wf_queue_unlock(&l->queue);
         return false;
     }
+    wf_debug_assert(!wf_queue_empty(&l->queue)); // QUEUED says so
     uintptr_t word = take_readers(l, &taken);
     if (!word)
         word = writer(wf_queue_take(&l->queue, &taken)->task);
@@ -258,6 +281,7 @@ static inline void unlock_as(struct wf_rwlock *l, uintptr_t share)
     uintptr_t word = wf_load_relaxed(&l->word); // relaxed: the compare-and-swap confirms it
     bool reads = share == READER;
 
+    wf_debug_assert(share == READER || share == writer(wf_self()));
     for (;;) {
         if (wf_unlikely(reads ? word & WRITER || word < READER : (word & ~(uintptr_t)QUEUED) != share))
             wf_misuse(reads ? "weft_rwlock_read_unlock: nobody holds the lock for reading"

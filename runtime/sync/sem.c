@@ -24,6 +24,8 @@
 //   V1  release's compare-and-swap, and serve's store (release) -> the compare-and-swap
 //       of acquire, and the slow path's load (acquire): what was done before permits
 //       were released. Grants go by Q1
+#include "runtime/sync/sem.h"
+
 #include "base/assert.h"
 #include "runtime/sync/queue.h"
 
@@ -45,6 +47,25 @@ struct request {
 static struct wf_sem *sem_of(weft_sem *s)
 {
     return (struct wf_sem *)(void *)s;
+}
+
+// check_locked is wf_sem_check, under the queue's lock. Permits that suffice for the
+// head were given to it before the lock was released.
+static void check_locked(const struct wf_sem *sem)
+{
+    size_t word = wf_load_relaxed(&sem->word); // relaxed: QUEUED changes only under the lock
+
+    wf_assert(word / PERMIT <= WEFT_SEM_MAX);
+    wf_queue_check(&sem->queue, word & QUEUED);
+    if (word & QUEUED)
+        wf_assert(word / PERMIT < wf_container_of(wf_queue_head(&sem->queue), struct request, waiter)->n);
+}
+
+void wf_sem_check(weft_sem *s)
+{
+    wf_queue_lock(&sem_of(s)->queue);
+    check_locked(sem_of(s));
+    wf_queue_unlock(&sem_of(s)->queue);
 }
 
 static size_t check_count(size_t n, const char *call)
@@ -85,6 +106,8 @@ static bool queue_request(struct wf_sem *sem, struct request *r)
     size_t word = wf_load_relaxed(&sem->word), want; // relaxed: the compare-and-swap confirms it
     bool enough;
 
+    wf_debug_assert(wf_lock_held(&sem->queue.lock) && r->n > 0);
+    wf_debug_check(check_locked(sem));
     do {
         enough = !(word & QUEUED) && word / PERMIT >= r->n;
         want = enough ? word - r->n * PERMIT : word | QUEUED;
@@ -100,11 +123,13 @@ static void serve(struct wf_sem *sem, size_t more, struct wf_list *taken)
 {
     size_t permits = wf_load_acquire(&sem->word) / PERMIT + more; // [V1] passes on what earlier releases published
 
+    wf_debug_assert(wf_lock_held(&sem->queue.lock) && permits <= WEFT_SEM_MAX);
     wf_list_init(taken);
     while (!wf_queue_empty(&sem->queue)) {
         struct request *r = wf_container_of(wf_queue_head(&sem->queue), struct request, waiter);
         if (permits < r->n)
             break;
+        wf_debug_assert(r->n > 0 && r->n <= WEFT_SEM_MAX);
         permits -= r->n;
         wf_queue_take(&sem->queue, taken);
     }
