@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/mem.h"
 
 enum { WORD = sizeof(uint64_t) };
@@ -44,9 +45,24 @@ void *wf_bcast_new(size_t size, size_t elem_size, uint64_t capacity)
     return c;
 }
 
+// A slot's message is that of this turn of the ring, or of the turn before.
+void wf_bcast_check(const struct wf_bcast *c)
+{
+    uint64_t count = wf_load_relaxed(&c->count); // relaxed: written under the lock only
+
+    wf_assert(wf_lock_held(&c->lock));
+    wf_assert(c->capacity > 0 && c->stride > 0);
+    wf_assert((c->stride - 1) * WORD >= c->elem_size && (c->stride - 1) * WORD < c->elem_size + WORD);
+    for (uint64_t n = count; n > 0 && count - n < c->capacity && count - n < 16; n--)
+        wf_assert(wf_load_relaxed(slot_of(c, n - 1)) == full(n - 1)); // relaxed: as above
+    if (count < c->capacity)
+        wf_assert(wf_load_relaxed(slot_of(c, count)) == 0); // relaxed: as above
+}
+
 // part is how many bytes of a message are in its word `i`.
 static size_t part(const struct wf_bcast *c, size_t i)
 {
+    wf_debug_assert(i * WORD < c->elem_size);
     size_t left = c->elem_size - i * WORD;
     return left < WORD ? left : WORD;
 }
@@ -66,6 +82,8 @@ uint64_t wf_bcast_put(struct wf_bcast *c, const void *elem)
     uint64_t n = wf_load_relaxed(&c->count); // relaxed: written under the lock only
     _Atomic uint64_t *slot = slot_of(c, n);
 
+    wf_debug_assert(!wf_load_relaxed(&c->closed)); // relaxed: written under the lock
+    wf_debug_check(wf_bcast_check(c));
     wf_store_release(&c->count, n + 1); // [B3]
     wf_store_release(slot, filling(n)); // [B3]
     fill(c, slot + 1, elem);
@@ -75,6 +93,7 @@ uint64_t wf_bcast_put(struct wf_bcast *c, const void *elem)
 
 void wf_bcast_tell(struct wf_bcast *c, uint64_t count)
 {
+    wf_debug_assert(count > 0 && (uintptr_t)count << 1 != CLOSED);
     wf_cell_set(&c->news, (uintptr_t)count << 1, true);
 }
 
@@ -116,6 +135,7 @@ uint64_t wf_bcast_oldest(const struct wf_bcast *c)
 uint64_t wf_bcast_full(const struct wf_bcast *c)
 {
     uint64_t count = wf_load_acquire(&c->count); // [B3]
+    wf_debug_assert(count > 0);
     // acquire: [B1], as it tells that the message is there
     return wf_load_acquire(slot_of(c, count - 1)) >= full(count - 1) ? count : count - 1;
 }

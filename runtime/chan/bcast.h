@@ -71,6 +71,10 @@ enum wf_bcast_got { WF_BCAST_GOT, WF_BCAST_NOT_YET, WF_BCAST_LOST };
 // Returns: NULL if there is no memory. To free: wf_free.
 WF_MUST_CHECK void *wf_bcast_new(size_t size, size_t elem_size, uint64_t capacity);
 
+// wf_bcast_check asserts that the ring has the messages that `count` says.
+// Context: under the lock; others may read meanwhile.
+void wf_bcast_check(const struct wf_bcast *c);
+
 // wf_bcast_put puts the next message into the ring. `elem` NULL: zeros.
 // Returns: how many there are now, for wf_bcast_tell.  Context: under the lock.
 uint64_t wf_bcast_put(struct wf_bcast *c, const void *elem);

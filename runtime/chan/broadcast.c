@@ -43,6 +43,7 @@ int weft_broadcast_new(weft_broadcast **out, size_t elem_size, size_t capacity)
 weft_broadcast *weft_broadcast_ref(weft_broadcast *b)
 {
     wf_lock_acquire(&b->cast.lock);
+    wf_debug_assert(b->refs > 0 && b->holders > 0);
     b->refs++;
     wf_lock_release(&b->cast.lock);
     return b;
@@ -52,6 +53,7 @@ weft_broadcast *weft_broadcast_ref(weft_broadcast *b)
 static void drop_holder(weft_broadcast *b)
 {
     wf_lock_acquire(&b->cast.lock);
+    wf_debug_assert(b->holders > b->receivers); // the caller's is one that no receiver has any more
     bool last = --b->holders == 0;
     wf_lock_release(&b->cast.lock);
     if (last)
@@ -63,6 +65,7 @@ void weft_broadcast_unref(weft_broadcast *b)
     if (!b)
         return;
     wf_lock_acquire(&b->cast.lock);
+    wf_debug_assert(b->refs > 0 && b->holders > b->receivers);
     bool last = --b->refs == 0;
     wf_lock_release(&b->cast.lock);
     if (last) {
@@ -126,6 +129,7 @@ void weft_broadcast_unsubscribe(weft_receiver *r)
     expect_mine(r, "weft_broadcast_unsubscribe");
     weft_broadcast *b = r->from;
     wf_lock_acquire(&b->cast.lock);
+    wf_debug_assert(b->receivers > 0 && b->holders >= b->receivers);
     b->receivers--;
     wf_lock_release(&b->cast.lock);
     wf_free(r);
@@ -137,6 +141,7 @@ static int skip(weft_receiver *r, uint64_t *lost)
 {
     uint64_t oldest = wf_bcast_oldest(&r->from->cast);
 
+    wf_debug_assert(oldest > r->next); // what is lost is older than the oldest
     if (lost)
         *lost = oldest - r->next;
     r->next = oldest;

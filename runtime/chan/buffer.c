@@ -12,8 +12,63 @@ static bool is_chain(const struct wf_buffer *b)
     return b->capacity == SIZE_MAX;
 }
 
+// --- Checking ------------------------------------------------------------------------
+
+// check_block asserts that a position, and the end that goes with it, are of `block`.
+static void check_block(const struct wf_buffer *b, const char *at, const char *end, const struct wf_block *block)
+{
+    wf_assert(end == block->bytes + b->room);
+    wf_assert(at >= block->bytes && at <= end);
+    wf_assert((size_t)(at - block->bytes) % b->elem_size == 0);
+}
+
+// check_ring: positions at the end and at the start are the same place.
+static void check_ring(const struct wf_buffer *b)
+{
+    check_block(b, b->put, b->put_end, b->first);
+    check_block(b, b->get, b->get_end, b->first);
+    size_t put = (size_t)(b->put - b->first->bytes), get = (size_t)(b->get - b->first->bytes);
+    wf_assert(b->first == b->last && !b->spare);
+    wf_assert((put + b->room - get) % b->room == wf_buffer_count(b) * b->elem_size % b->room);
+}
+
+// check_chain counts the bytes of a chain that is not long.
+static void check_chain(const struct wf_buffer *b)
+{
+    enum { WALK_MAX = 16 };
+    const struct wf_block *at = b->first;
+    size_t bytes = 0;
+
+    wf_assert(b->spare == NULL || (b->spare != b->first && b->spare != b->last));
+    if (!at) {
+        wf_assert(wf_buffer_empty(b));
+        return;
+    }
+    check_block(b, b->put, b->put_end, b->last);
+    if (b->get)
+        check_block(b, b->get, b->get_end, b->first);
+    for (unsigned n = 0; at != b->last && n < WALK_MAX; at = at->next, n++)
+        bytes += b->room;
+    bytes += (size_t)(b->put - b->last->bytes) - (size_t)(b->get ? b->get - b->first->bytes : 0);
+    wf_assert(at != b->last || bytes == wf_buffer_count(b) * b->elem_size);
+}
+
+void wf_buffer_check(const struct wf_buffer *b)
+{
+    wf_assert(wf_buffer_count(b) <= b->capacity);
+    if (b->elem_size == 0 || b->capacity == 0)
+        wf_assert(!b->first && !b->spare);
+    else if (is_chain(b))
+        check_chain(b);
+    else
+        check_ring(b);
+}
+
+// --- Memory --------------------------------------------------------------------------
+
 struct wf_block *wf_buffer_block(const struct wf_buffer *b)
 {
+    wf_debug_assert(b->room > 0);
     return wf_alloc(sizeof(struct wf_block) + b->room);
 }
 
@@ -76,6 +131,7 @@ void wf_buffer_fini(struct wf_buffer *b)
 
 struct wf_block *wf_buffer_grow(struct wf_buffer *b, struct wf_block *block)
 {
+    wf_debug_assert(is_chain(b) && block && block != b->last);
     if (b->spare)
         return block;
     b->spare = block;
@@ -87,6 +143,7 @@ static bool append(struct wf_buffer *b)
 {
     struct wf_block *block = b->spare;
 
+    wf_debug_assert(b->put == b->put_end); // else there is room in the last one
     if (!block)
         return false;
     b->spare = NULL;
@@ -118,6 +175,7 @@ struct wf_block *wf_buffer_next_get(struct wf_buffer *b)
     wf_debug_assert(!wf_buffer_empty(b));
     if (is_chain(b) && b->get) {
         drained = b->first;
+        wf_debug_assert(drained != b->last && drained->next);
         b->first = drained->next;
     }
     get_from(b, b->first);

@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/atomic.h"
 #include "base/compiler.h"
 
@@ -43,6 +44,11 @@ struct wf_buffer {
 // wf_buffer_init makes an empty buffer.  Returns: 0; -ENOMEM.
 WF_MUST_CHECK int wf_buffer_init(struct wf_buffer *b, size_t elem_size, size_t capacity);
 void wf_buffer_fini(struct wf_buffer *b);
+
+// wf_buffer_check asserts that the positions lie in the blocks, and that the bytes between
+// them are those of `count` messages.
+// Context: under the channel's lock.
+void wf_buffer_check(const struct wf_buffer *b);
 
 // wf_buffer_block makes a block for wf_buffer_grow; NULL if there is no memory.
 // Context: without the lock.
@@ -103,8 +109,11 @@ static inline bool wf_buffer_has_room(struct wf_buffer *b)
 // Returns: false if a chain needs a block first.
 static inline bool wf_buffer_put(struct wf_buffer *b, const void *elem)
 {
+    wf_debug_assert(!wf_buffer_full(b));
+    wf_debug_check(wf_buffer_check(b));
     if (!wf_buffer_has_room(b))
         return false;
+    wf_debug_assert(b->put + b->elem_size <= b->put_end);
     wf_message_copy(b->put, elem, b->elem_size);
     b->put += b->elem_size;
     wf_store_relaxed(&b->count, wf_buffer_count(b) + 1); // relaxed: under the lock
@@ -117,8 +126,11 @@ WF_MUST_CHECK static inline struct wf_block *wf_buffer_get(struct wf_buffer *b, 
 {
     struct wf_block *drained = NULL;
 
+    wf_debug_assert(!wf_buffer_empty(b));
+    wf_debug_check(wf_buffer_check(b));
     if (wf_unlikely(b->get == b->get_end))
         drained = wf_buffer_next_get(b);
+    wf_debug_assert(b->get + b->elem_size <= b->get_end);
     wf_message_copy(elem, b->get, b->elem_size);
     b->get += b->elem_size;
     wf_store_relaxed(&b->count, wf_buffer_count(b) - 1); // relaxed: under the lock

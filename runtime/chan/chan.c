@@ -153,12 +153,44 @@ static inline void unlock_chan(weft_chan *c)
         settle_bell(c);
 }
 
+// --- Checking ------------------------------------------------------------------------
+
+// waits_alone tells whether the queue's first waiter is certain to be granted, because
+// no select can take it elsewhere.
+static bool waits_alone(const struct wf_list *queue)
+{
+    return !wf_list_empty(queue) && !wf_container_of(queue->next, const struct wf_waiter, link)->choice;
+}
+
+// check_locked is wf_chan_check, under the lock.
+static void check_locked(const weft_chan *c)
+{
+    wf_assert(wf_lock_held(&c->lock));
+    wf_assert(wf_load_relaxed(&c->refs) > 0); // relaxed: the caller's is among them
+    wf_buffer_check(&c->buffer);
+    wf_waiters_check(&c->receivers);
+    wf_waiters_check(&c->senders);
+    if (is_closed(c))
+        wf_assert(wf_list_empty(&c->receivers) && wf_list_empty(&c->senders));
+    wf_assert(!waits_alone(&c->receivers) || wf_buffer_empty(&c->buffer));
+    wf_assert(!waits_alone(&c->senders) || wf_buffer_full(&c->buffer));
+    wf_assert(!(waits_alone(&c->receivers) && waits_alone(&c->senders)));
+}
+
+void wf_chan_check(weft_chan *c)
+{
+    lock_chan(c);
+    check_locked(c);
+    unlock_chan(c);
+}
+
 // --- Under the lock ------------------------------------------------------------------
 
 // put sends. *peer: the receiver of the message, to be granted.
 // Returns: 0; -EAGAIN; GROW.  Context: it is not closed.
 static inline int put(weft_chan *c, const void *elem, struct wf_chan_waiter **peer)
 {
+    wf_debug_check(check_locked(c));
     if (take_waiter(&c->receivers, peer))
         return 0;
     if (wf_unlikely(wf_buffer_full(&c->buffer)))
@@ -171,6 +203,7 @@ static inline int put(weft_chan *c, const void *elem, struct wf_chan_waiter **pe
 // Returns: 0; -EPIPE; -EAGAIN.
 static inline int get(weft_chan *c, void *elem, struct wf_chan_waiter **peer, struct wf_block **drained)
 {
+    wf_debug_check(check_locked(c));
     if (wf_likely(!wf_buffer_empty(&c->buffer))) {
         *drained = wf_buffer_get(&c->buffer, elem);
         if (take_waiter(&c->senders, peer) && !wf_buffer_put(&c->buffer, (*peer)->from))
@@ -192,6 +225,7 @@ static bool is_open(const struct wf_waiter *w)
 // Returns: as wf_choice_win_both.
 static int claim_both(struct wf_waiter *own, struct wf_waiter *w)
 {
+    wf_debug_assert(own->choice && own->choice != w->choice);
     if (!w->choice)
         return wf_waiter_claim(own) ? 0 : WF_CHOICE_LOST;
     return wf_choice_win_both(own->choice, own->number, w->choice, w->number);
@@ -202,6 +236,7 @@ static int claim_both(struct wf_waiter *own, struct wf_waiter *w)
 // Returns: 0: *peer; -EAGAIN: there is none; WF_CHOICE_LOST.
 static int meet(struct wf_list *queue, struct wf_waiter *own, struct wf_chan_waiter **peer)
 {
+    wf_debug_assert(!own->queued);
     for (struct wf_list *at = queue->next, *next; at != queue; at = next) {
         struct wf_waiter *w = wf_waiter_of(at);
         next = at->next;
@@ -250,6 +285,7 @@ static inline void give(weft_chan *c, const void *elem, struct wf_chan_waiter *p
 {
     if (!peer)
         return;
+    wf_debug_assert(!peer->waiter.queued);
     wf_message_copy(peer->to, elem, c->buffer.elem_size);
     wf_waiter_grant(&peer->waiter, 0);
 }
@@ -261,6 +297,7 @@ static inline void receive(weft_chan *c, void *elem, struct wf_chan_waiter *peer
         wf_free(drained);
     if (!peer)
         return;
+    wf_debug_assert(!peer->waiter.queued);
     if (is_rendezvous(c))
         wf_message_copy(elem, peer->from, c->buffer.elem_size);
     wf_waiter_grant(&peer->waiter, 0);
@@ -354,7 +391,9 @@ int weft_chan_new(weft_chan **out, size_t elem_size, size_t capacity)
 
 weft_chan *weft_chan_ref(weft_chan *c)
 {
-    wf_fetch_add_relaxed(&c->refs, 1u); // relaxed: the caller's reference keeps it alive
+    uint32_t before = wf_fetch_add_relaxed(&c->refs, 1u); // relaxed: the caller's reference keeps it alive
+    wf_debug_assert(before > 0 && before < UINT32_MAX);
+    (void)before;
     return c;
 }
 
@@ -430,6 +469,7 @@ void weft_chan_close(weft_chan *c)
 // wait_in queues a waiter of the calling task, releases the lock, and parks.
 WF_NOINLINE static int wait_in(weft_chan *c, struct wf_list *queue, struct wf_chan_waiter *w, const char *call)
 {
+    wf_debug_assert(!is_closed(c));
     wf_waiter_init(&w->waiter, wf_self());
     wf_waiter_join(queue, &w->waiter);
     unlock_chan(c);

@@ -17,6 +17,10 @@ struct wf_chan_waiter {
     };
 };
 
+// wf_chan_check asserts the invariants at the head of chan.c.
+// Context: any thread that has a reference; takes the lock.
+void wf_chan_check(weft_chan *c);
+
 // wf_chan_may_send tells whether a send might be done now, wf_chan_may_recv a receive:
 // a hint, which is right if no other task uses the channel at the same time.
 bool wf_chan_may_send(weft_chan *c);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "runtime/chan/bcast.h"
 
@@ -33,6 +34,7 @@ int weft_watch_new(weft_watch **out, size_t elem_size, const void *initial)
 weft_watch *weft_watch_ref(weft_watch *w)
 {
     wf_lock_acquire(&w->cast.lock);
+    wf_debug_assert(w->refs > 0);
     w->refs++;
     wf_lock_release(&w->cast.lock);
     return w;
@@ -43,6 +45,7 @@ void weft_watch_unref(weft_watch *w)
     if (!w)
         return;
     wf_lock_acquire(&w->cast.lock);
+    wf_debug_assert(w->refs > 0);
     bool last = --w->refs == 0;
     wf_lock_release(&w->cast.lock);
     if (last)
@@ -75,6 +78,7 @@ static uint64_t latest(const weft_watch *w, void *elem)
 
     do {
         version = wf_bcast_full(&w->cast);
+        wf_debug_assert(version > 0); // a watch has a value from the start
     } while (wf_bcast_get(&w->cast, version - 1, elem) != WF_BCAST_GOT);
     return version;
 }
