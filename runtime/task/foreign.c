@@ -22,6 +22,7 @@ static int sleep_until_chosen(struct wf_cell *c, struct wf_cell_node *node, stru
 {
     unsigned turns = 0;
 
+    wf_debug_assert(!wf_self());
     while (!wf_cell_chosen(node)) {
         if (wf_parker_prepare(parker, WF_PARKER_IN_FUTEX)) {
             wf_parker_sleep(parker, deadline);

@@ -20,6 +20,7 @@ static bool complete(weft_future *f, intptr_t value, int err)
     // acquire: the value is written after the claim is won. A loser reads nothing else.
     if (wf_exchange_acquire((_Atomic unsigned *)&f->weft_claim, 1))
         return false;
+    wf_debug_assert(err <= 0 && !wf_cell_value(wf_future_cell(f))); // the claim is won once
     f->weft_value = value;
     f->weft_error = err;
     return wf_cell_set(wf_future_cell(f), 0, false); // [C1]
@@ -45,6 +46,7 @@ bool weft_future_done(const weft_future *f)
 // outcome reads a completed future's value or error.
 static int outcome(const weft_future *f, intptr_t *value)
 {
+    wf_debug_assert(weft_future_done(f));
     if (f->weft_error)
         return f->weft_error;
     if (value)

@@ -50,6 +50,7 @@ int weft_local_set(weft_local key, void *value)
     struct weft_task *task = self(key, "weft_local_set");
     size_t has = room_for_locals(task), wants = (key / STEP + 1) * STEP;
 
+    wf_debug_assert(wants > key && has <= KEYS_MAX);
     if (key >= has) {
         void **bigger = wf_alloc((1 + wants) * sizeof(*bigger));
         if (!bigger)
@@ -69,6 +70,7 @@ static bool destroy_round(struct weft_task *task)
 {
     bool any = false;
 
+    wf_debug_assert(&task->core == wf_self());
     for (size_t k = 0; k < room_for_locals(task); k++) { // a destructor may make the array grow
         void *value = task->life.locals[1 + k];
         void (*destroy)(void *) = wf_load_acquire(&destructors[k]); // acquire: with weft_local_key

@@ -50,6 +50,7 @@ WF_NOINLINE static int run_child(struct weft_task *task, struct wf_scope *home, 
 
     wf_scope_enter(home, &child, task);
     int result = run_fn(task, &child.level, fn, arg);
+    wf_debug_assert(task->life.inner == &child.level && task->core.shields == 0);
     wf_scope_leave(home, &child, result);
     return result;
 }
@@ -61,6 +62,7 @@ int wf_task_body(struct wf_task *core)
     weft_fn *fn = task->birth.fn;
     void *arg = task->birth.arg;
 
+    wf_debug_assert(core == wf_self() && fn && !wf_cell_value(wf_future_cell(&task->done)));
     task->life = (struct wf_life){ 0 };
     int result = wf_unlikely(home != NULL) ? run_child(task, home, fn, arg) : run_fn(task, NULL, fn, arg);
     task->done.weft_value = result;
@@ -71,6 +73,7 @@ void wf_task_ended(struct wf_task *core)
 {
     struct weft_task *task = wf_weft_task(core);
 
+    wf_debug_assert(core->shields == 0 && !wf_cell_value(wf_future_cell(&task->done)));
     if (wf_load_relaxed(&task->core.handle) == HANDLE_NEVER_WAS) // relaxed: that was so from the start
         wf_sched_task_free(core);
     else
@@ -98,6 +101,7 @@ int wf_task_spawn(struct weft_rt *rt, struct weft_task **out, const weft_spawn_o
 {
     int err;
 
+    wf_debug_assert(fn != NULL);
     if (opts && !valid(opts))
         return -EINVAL;
     struct wf_task *core = wf_sched_task_new(rt->sched, &err);

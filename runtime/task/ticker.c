@@ -10,6 +10,7 @@
 // overflow.
 static uint64_t since(weft_time then, weft_time now)
 {
+    wf_debug_assert(now >= then);
     return (uint64_t)now - (uint64_t)then;
 }
 
