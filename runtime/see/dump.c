@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "runtime/state.h"
 
 struct dump {
@@ -14,6 +15,7 @@ struct dump {
 // is truncated, but still ends with a newline.
 static void print(int fd, char *line, int n, size_t room)
 {
+    wf_debug_assert(n > 0 && room > 1);
     size_t len = (size_t)n < room ? (size_t)n : room - 1;
 
     line[len - 1] = '\n';

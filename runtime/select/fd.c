@@ -82,6 +82,7 @@ static int try_join(struct wf_select_fd *p, struct wf_ask *a)
         return ready > 0 ? wf_ask_file(a) : ready;
     if (p->generation && a->r.generation != p->generation)
         return -EBADF;
+    wf_debug_assert(a->r.generation % 2 == 1);
     p->generation = a->r.generation;
     if (p->set < 0) {
         ready = join_cells(p, a);

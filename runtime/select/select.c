@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/rand.h"
 #include "runtime/chan/chan.h"
@@ -86,12 +87,14 @@ static bool report_case(weft_case *c, int result)
 
 static bool report_future(weft_case *c)
 {
+    wf_debug_assert(weft_future_done(c->weft_on_done));
     c->value = c->weft_on_done->weft_value;
     return report_case(c, c->weft_on_done->weft_error);
 }
 
 static void mark(struct select *s, weft_case *c, unsigned char state)
 {
+    wf_debug_assert(!(c->weft_state & state) || state == BEGUN); // a case joins once, and is asked once
     c->weft_state |= state;
     s->used = true;
 }
@@ -229,6 +232,7 @@ enum join {
 static enum join join_channel(struct select *s, int i)
 {
     weft_case *c = &s->cases[i];
+    wf_debug_assert(!(c->weft_state & JOINED));
     struct wf_chan_waiter *w = &case_room(c)->chan;
     int err;
 
@@ -255,6 +259,7 @@ static enum join join_channel(struct select *s, int i)
 static enum join join_future(struct select *s, int i)
 {
     weft_case *c = &s->cases[i];
+    wf_debug_assert(!(c->weft_state & JOINED));
     struct wf_cell_node *node = &case_room(c)->node;
 
     node->waker = wf_wait_waker(s->task);
@@ -352,8 +357,10 @@ static int read_cells(struct select *s)
 // delivered.
 static int granted(struct select *s, int i)
 {
+    wf_debug_assert(i >= 0 && i < s->n);
     weft_case *c = &s->cases[i];
 
+    wf_debug_assert(c->weft_state & JOINED && (c->weft_kind == WEFT_CASE_RECV || c->weft_kind == WEFT_CASE_SEND));
     report_case(c, wf_waiter_wait_shielded(&case_room(c)->chan.waiter, CALL, s->n));
     c->weft_state &= (unsigned char)~JOINED; // the granter has taken it out of the queue
     return i;
@@ -363,6 +370,7 @@ static void arm_timer(struct select *s)
 {
     if (s->first == NONE)
         return;
+    wf_debug_assert(!s->armed && s->cases[s->first].weft_kind == WEFT_CASE_TIME);
     wf_wait_arm(s->task, &s->timer, s->cases[s->first].weft_on_deadline, wf_wait_waker(s->task));
     s->armed = true;
 }
@@ -383,6 +391,7 @@ static int wait_all(struct select *s)
         err = wf_check_cancel(s->task);
         if (err < 0 && decide_case(s, s->n))
             return err;
+        wf_debug_assert(s->task == wf_self());
         if (wf_choice_won(&s->choice, &number))
             return granted(s, (int)number);
         wf_wait_park(s->task, CALL, s->n);

@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include <weft/time.h>
 
+#include "base/assert.h"
 #include "base/rand.h"
 #include "runtime/os/os.h"
 #include "runtime/sim/sim.h"
@@ -43,12 +44,16 @@ static bool jump(struct wf_test *t)
     if (next > wf_now())
         wf_store_relaxed(&t->clock.now, next); // relaxed: base/clock.h
     wf_reactor_expire(t->rt->reactor);
+    wf_debug_assert(wf_reactor_next_timer(t->rt->reactor) > wf_now());
     return true;
 }
 
 static unsigned calls_begun(const struct wf_test *t)
 {
-    return wf_pool_asking(t->rt->blocking) - wf_pool_held(t->rt->blocking);
+    unsigned asking = wf_pool_asking(t->rt->blocking), held = wf_pool_held(t->rt->blocking);
+
+    wf_debug_assert(asking >= held);
+    return asking - held;
 }
 
 // begin_call lets a blocking call begin, if one is asked for. Returns: false if none

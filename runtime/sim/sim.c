@@ -40,6 +40,7 @@ static void drawn(void *self, struct wf_task *task, unsigned number, unsigned of
 {
     struct wf_test *t = self;
 
+    wf_debug_assert(number < of && wf_clock_used() == &t->clock);
     t->turns++;
     t->trace = mix(mix(t->trace, task->id << 32 ^ (uint64_t)of << 16 ^ number), (uint64_t)wf_now());
     if (t->cfg.turn)
@@ -72,6 +73,7 @@ static int make_runtime(struct wf_test *t)
 
 static void begin_run(struct wf_test *t, uint64_t seed)
 {
+    wf_debug_assert(wf_sched_living(t->rt->sched) == 0 && wf_clock_used() == &t->clock);
     wf_store_relaxed(&t->clock.now, WEFT_TEST_START); // relaxed: base/clock.h
     wf_reactor_rewind(t->rt->reactor);
     wf_sim_begin(t->draw, seed);
@@ -90,6 +92,7 @@ static int run_once(struct wf_test *t, uint64_t seed, weft_fn *fn, void *arg)
     if (result)
         return result;
     wf_sim_run(t->draw);
+    wf_debug_assert(weft_task_done(t->first) && wf_sched_living(t->rt->sched) == 0);
     result = t->deadlock ? -EDEADLK : (int)t->first->done.weft_value;
     weft_detach(t->first);
     return result;
