@@ -4,6 +4,7 @@ bool wf_ask_pull(struct wf_cell_node *nodes, const struct wf_ready *r, struct wf
 {
     bool set = false;
 
+    wf_debug_assert(n >= 0 && n <= 2);
     for (int i = 0; i < n; i++)
         set |= wf_wait_leave(r->self, cells[i], &nodes[i], r->call, r->fd);
     return set;
@@ -52,6 +53,7 @@ int wf_ask_attach(struct wf_ask *a)
         if (err < 0)
             return err == -EPERM ? 1 : err;
     }
+    wf_debug_assert(a->n == 0 && a->r.source);
     if (a->all & WF_ASK_IN)
         a->cells[a->n++] = &a->r.source->ready[WF_READ];
     if (a->all & WF_ASK_OUT)

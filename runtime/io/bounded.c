@@ -106,6 +106,7 @@ ssize_t wf_bounded(int fd, short events, wf_ready_try *call, void *args)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_mutex_t *turn = &turns[(unsigned)fd % TURNS];
 
+    wf_debug_assert(fd >= 0 && !wf_self()); // it would hold up the worker
     pthread_once(&once, begin_limits);
     pthread_mutex_lock(turn);
     ssize_t result = call_ready(fd, events, call, args);

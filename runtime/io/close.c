@@ -63,6 +63,7 @@ __attribute__((cold, noinline)) static int close_later(struct wf_hold *hold, int
         wf_closing_end(fd, true); // the other closer's mark stays
         return held;
     }
+    wf_debug_assert(hold->closes && hold->fd == fd);
     hold->covered = sys_cover(fd);
     if (wf_hold_end(hold))
         wf_close_held(hold);

@@ -32,6 +32,7 @@ static int await(struct wf_ready *r, struct wf_cell *const *cells, int n)
     struct wf_cell_node nodes[2];
     int err = 0;
 
+    wf_debug_assert(r->self == wf_self() && n > 0);
     if (wf_ask_push(nodes, r, cells, n)) {
         r->parked = true;
         while (!wf_ask_chosen(nodes, n) && !(err = wf_check_cancel(r->self)))

@@ -86,6 +86,7 @@ int wf_ready_pause(struct wf_ready *r, weft_time deadline)
     uintptr_t seen = wf_cell_value(cell);
     int err = wf_ready_same(r);
 
+    wf_debug_assert(r->self == wf_self());
     if (err < 0 || (seen && !wf_cell_clear(cell, seen)))
         return wf_ready_same(r);
     r->parked = true;
@@ -135,6 +136,7 @@ static int note_drained(struct wf_ready *r, struct wf_cell *cell)
 // await_edge waits for the next edge of what is registered.  Returns: as wf_ready_wait.
 static int await_edge(struct wf_ready *r)
 {
+    wf_debug_assert(r->self == wf_self() && r->source && r->kind != WF_KIND_UNKNOWN);
     struct wf_cell *cell = &r->source->ready[r->direction];
     int err = r->edge ? note_drained(r, cell) : 0;
 
@@ -209,6 +211,7 @@ int wf_ready_remember(struct wf_ready *r, enum wf_kind kind)
 
     if (err < 0)
         return err;
+    wf_debug_assert((unsigned)kind < 8 && kind != WF_KIND_UNKNOWN); // what the word has room for
     r->kind = kind;
     if (r->sure)
         wf_store_relaxed(&r->source->kind, r->generation << 3 | kind); // relaxed: as in wf_kind_of
@@ -270,6 +273,7 @@ static int claim_file(struct wf_ready *r)
         return 0;
     if (!r->source)
         return wf_ready_claim(r);
+    wf_debug_assert(r->generation % 2 == 1);
     r->slot = r->source;
     r->began = r->generation;
     r->claimed = true;
@@ -313,6 +317,7 @@ ssize_t wf_ready_hold(struct wf_ready *r, wf_ready_try *fn, void *args)
 {
     struct wf_hold hold;
 
+    wf_debug_assert(r->claimed && r->slot && r->slot->fd == r->fd);
     if (!wf_hold_begin(&hold, r->fd, r->slot, r->began))
         return -EBADF;
     ssize_t result = still(r) ? fn(r->fd, args) : -EBADF;
@@ -443,6 +448,7 @@ static ssize_t run_in_pool(struct job *job)
     struct wf_ready *r = job->r;
     int err = claim_file(r);
 
+    wf_debug_assert(fn && r->self == wf_self());
     if (err == 0)
         err = sys_identify(r->fd, &job->id);
     if (err == 0 && job->other)

@@ -151,6 +151,7 @@ static inline void wf_ready_find(struct wf_ready *r)
     r->generation = wf_load_acquire(&s->generation); // acquire: the cells are as registering it left them, or newer
     if (!(r->generation & 1))
         return;
+    wf_debug_assert(s->fd == r->fd);
     r->kind = wf_kind_of(s, r->generation);
     r->source = s;
 }
@@ -174,6 +175,7 @@ static inline int wf_ready_open(struct wf_ready *r, int fd, enum wf_direction di
 // for. Returns: 0; -EBADF.
 static inline int wf_ready_same(const struct wf_ready *r)
 {
+    wf_debug_assert(r->source && r->generation % 2 == 1);
     // acquire: pairs with the reactor's new generation, which it makes before it wakes
     // the waiters
     return wf_load_acquire(&r->source->generation) == r->generation ? 0 : -EBADF;
@@ -237,6 +239,7 @@ static inline bool wf_ready_look(struct wf_ready *r)
 {
     if (!r->source)
         return true;
+    wf_debug_assert(r->self == wf_self() || !wf_self()); // the task, or a thread of the pool for it
     r->edge = wf_cell_value(&r->source->ready[r->direction]);
     return r->edge != 0;
 }
