@@ -7,6 +7,7 @@
 #include <sys/random.h>
 #include <weft/error.h>
 
+#include "base/assert.h"
 #include "base/cpus.h"
 #include "runtime/state.h"
 
@@ -44,6 +45,7 @@ static int choose(const char *field, const char *name, uint64_t given, uint64_t 
 {
     char text[24];
 
+    wf_debug_assert(min <= max && fallback >= min && fallback <= max);
     *out = given ? given : fallback;
     if (!given)
         return from_environment(name, min, max, out);
@@ -96,6 +98,7 @@ int wf_config_read(weft_config *out, const weft_config *given)
     out->workers = (unsigned)workers;
     out->stack_size = stack;
     out->blocking_max = (unsigned)blocking;
+    wf_debug_assert(out->workers > 0 && out->workers <= WF_WORKERS_MAX && out->blocking_max > 0);
     if (!out->seed)
         out->seed = wf_config_seed();
     if (!out->name)

@@ -114,6 +114,7 @@ static int new_sched(struct weft_rt *rt, const weft_config *cfg, const struct wf
 // it runs.
 static int start_threads(struct weft_rt *rt, const weft_config *cfg)
 {
+    wf_debug_assert(!rt->started && !wf_self());
     struct wf_reactor_hooks hooks = { rt->sched, batch_begin, batch_flush, monitor_workers };
     char name[16];
 
@@ -293,6 +294,7 @@ enum { RUNNING, ENDING, ENDED }; // of weft_rt.end
 // end_threads is steps 2 to 4.
 static void end_threads(weft_rt *rt)
 {
+    wf_debug_assert(wf_sched_living(rt->sched) == 0 && wf_load_relaxed(&rt->end) == ENDING); // relaxed: this thread's
     wf_sched_stop(rt->sched);
     wf_reactor_stop(rt->reactor);
     stop_services(rt);
@@ -366,6 +368,7 @@ static void abandon(weft_rt *rt)
 static void release(weft_rt *rt)
 {
     await_stoppers(rt);
+    wf_debug_assert(wf_load_relaxed(&rt->end) == ENDED); // relaxed: [F1] by way of the stoppers
     free_services(rt, SERVICES);
     wf_sched_free(rt->sched);
     wf_reactor_free(rt->reactor);

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <weft/error.h>
 
+#include "base/assert.h"
+
 // --- from text -----------------------------------------------------------------------
 
 // parse_number reads a whole string of decimal digits. Returns: -1 if it is none, or
@@ -243,6 +245,7 @@ int wf_addr_parse_unix(struct wf_addr *out, const char *path)
     if (abstract)
         out->un.sun_path[0] = 0;
     out->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + !abstract); // a path has its 0 with it
+    wf_debug_assert(out->len <= sizeof(out->un));
     return 0;
 }
 

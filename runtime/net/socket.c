@@ -53,6 +53,7 @@ bool wf_socket_may_go_on(const struct wf_addrs *all, int err)
 
 int wf_socket_each(const struct wf_addrs *all, wf_socket_make *make)
 {
+    wf_debug_assert(all->count > 0 && (size_t)all->count <= wf_countof(all->at));
     int fd = make(all, &all->at[0]);
 
     for (int i = 1; i < all->count && fd < 0 && wf_socket_may_go_on(all, fd); i++)

@@ -189,6 +189,7 @@ static int give_result(weft_task *t, int *result)
 {
     if (result)
         *result = (int)t->done.weft_value;
+    wf_debug_assert(wf_cell_value(wf_future_cell(&t->done)) && !wf_task_is_live(&t->core));
     wf_sched_task_free(&t->core);
     return 0;
 }
