@@ -6,6 +6,7 @@ import pathlib
 import sys
 import tempfile
 
+import asserts
 import circles
 import commits
 import guests
@@ -44,7 +45,12 @@ BUILD = {
                             "wf_check(model/a ${model}/run ${model}/a.pml -DX -- LATE)\n",
 }
 MODEL = "/*\n * Models: sched/a.h: push\n * Edges: D1\n *\n *   LATE  it is late\n */\n#ifdef BUG_LATE\n"
+LINES = "f();\n// a comment\n\n" * 97
+ASSERT = "wf_debug_assert(x);\n"
 GOOD = [
+    (asserts, "base/a.c", LINES + 3 * ASSERT),
+    (asserts, "base/a.c", LINES + ASSERT + "_Static_assert(x);\nwf_misuse(y);\n"),
+    (asserts, "base/a.c", "f();\n" * 40),
     (layers, "sched/a.c", '#include "sched/a.h"\n#include <errno.h>\n#include "base/list.h"\n'),
     (layers, "reactor/a.c", '#include "timerwheel/timerwheel.h"\n#include <sys/epoll.h>\n'),
     (layers, "runtime/a.c", '#include "sched/sched.h"\n#include "reactor/reactor.h"\n#include <weft/task.h>\n'),
@@ -69,6 +75,7 @@ GOOD = [
     (words, "docs/a.md", "x" * 88 + "\n| " + "x" * 88 + " |\n"),
 ]
 BAD = [  # check, file, its text, the line that must be reported
+    (asserts, "base/assert.h", "f();\n" + LINES + 3 * ASSERT, 1),  # definitions do not count
     (layers, "base/a.c", '#include "sched/sched.h"\n', 1),
     (layers, "base/a.c", "\n#include <stdatomic.h>\n", 2),
     (layers, "timerwheel/a.c", '#include "base/atomic.h"\n', 1),
