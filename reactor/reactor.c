@@ -73,7 +73,7 @@ void wf_reactor_make_room(const struct wf_reactor *r)
 
 int wf_reactor_start(struct wf_reactor *r, const struct wf_reactor_hooks *hooks, const char *name)
 {
-    wf_assert(!r->started && hooks->batch_begin && hooks->batch_flush && hooks->watch);
+    wf_assert(!r->started && hooks->batch_begin && hooks->batch_flush && hooks->monitor);
     r->hooks = *hooks;
     snprintf(r->name, sizeof(r->name), "%s", name); // the kernel keeps 15 bytes of it
     int err = create(r);

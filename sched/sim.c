@@ -62,7 +62,7 @@ struct wf_sim {
 // wait in their queues.
 static bool has_room(struct wf_sim *d)
 {
-    wf_debug_assert(d->count <= d->room && d->room >= URN_MIN);
+    wf_debug_assert(d->count <= d->room && d->room >= READY_MIN);
     if (wf_likely(d->count < d->room))
         return true;
     struct wf_task **larger = wf_alloc(2 * d->room * sizeof(*larger));

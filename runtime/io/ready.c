@@ -448,7 +448,7 @@ static ssize_t run_in_pool(struct job *job)
     struct wf_ready *r = job->r;
     int err = claim_file(r);
 
-    wf_debug_assert(fn && r->self == wf_self());
+    wf_debug_assert(job->fn && r->self == wf_self());
     if (err == 0)
         err = sys_identify(r->fd, &job->id);
     if (err == 0 && job->other)
