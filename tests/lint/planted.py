@@ -45,7 +45,7 @@ BUILD = {
                             "wf_check(model/a ${model}/run ${model}/a.pml -DX -- LATE)\n",
 }
 MODEL = "/*\n * Models: sched/a.h: push\n * Edges: D1\n *\n *   LATE  it is late\n */\n#ifdef BUG_LATE\n"
-LINES = "f();\n// a comment\n\n" * 97
+LINES = "f();\n// a comment\n\n" * 91
 ASSERT = "wf_debug_assert(x);\n"
 GOOD = [
     (asserts, "base/a.c", LINES + 3 * ASSERT),
