@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "runtime/service.h"
 
@@ -36,11 +37,14 @@ static char *pop_pile(struct pile *p)
 
     memcpy(&p->first, buf, sizeof(char *));
     p->count--;
+    wf_debug_assert(!p->first == (p->count == 0));
     return buf;
 }
 
 static void push_pile(struct pile *p, char *buf)
 {
+    wf_debug_assert(!p->first == (p->count == 0));
+    wf_debug_assert(buf != p->first); // else it has come back twice
     memcpy(buf, &p->first, sizeof(char *));
     p->first = buf;
     p->count++;
@@ -55,6 +59,7 @@ static struct pile *pile_of(size_t room)
     for (size_t i = 0; self && i < wf_countof(sizes); i++) {
         if (room == sizes[i]) {
             struct weft_rt *rt = wf_weft_task(self)->rt;
+            wf_debug_assert(wf_sched_worker_index(rt->sched) < rt->shelves->count);
             return &rt->shelves->of[wf_sched_worker_index(rt->sched)].piles[i];
         }
     }
@@ -81,6 +86,7 @@ void wf_buffer_give(char *buf, size_t room)
 {
     struct pile *pile = buf ? pile_of(room) : NULL;
 
+    wf_debug_assert(!buf || room == round_up(room)); // else it would be kept as one of another size
     if (pile && (pile->count + 1) * room <= KEPT)
         push_pile(pile, buf);
     else

@@ -27,6 +27,7 @@
 #include <unistd.h>
 #include <weft/io.h>
 
+#include "base/assert.h"
 #include "runtime/io/buffer.h"
 #include "runtime/io/pipe.h"
 #include "runtime/io/ready.h"
@@ -189,6 +190,8 @@ static ssize_t call_in_pool(struct copy *c, wf_ready_try *fn)
 static ssize_t run_copy(struct wf_ready *r, enum what what, wf_ready_try *fn, void *args)
 {
     const struct wf_file_calls calls = { fn, fn, fn };
+
+    wf_debug_assert(what == SOCKET || what == FIFO);
     return what == SOCKET ? wf_ready_run(r, fn, args, NULL, 0) : wf_ready_file(r, &calls, args);
 }
 
@@ -206,6 +209,7 @@ static size_t lesser(uint64_t a, size_t b)
 
 static void note_moved(struct copy *c, ssize_t n)
 {
+    wf_debug_assert(n > 0 && (uint64_t)n <= c->left);
     c->left -= (uint64_t)n;
     c->done += (uint64_t)n;
 }
@@ -299,6 +303,7 @@ static ssize_t send_buffered(struct copy *c)
 // is room for some.
 static ssize_t send_file_part(struct copy *c)
 {
+    wf_debug_assert(c->at && c->from == FILES && c->to == SOCKET);
     ssize_t put = fits_buffer(c) ? send_buffered(c) : -EAGAIN;
 
     c->n = lesser(c->n, JOB);
@@ -456,6 +461,7 @@ static ssize_t put_held(struct copy *c, const char *buf)
         put = buf ? wf_step_write(&c->out, buf, c->held) : empty_pipe(c);
         if (put <= 0)
             break;
+        wf_debug_assert((size_t)put <= c->held);
         c->held -= (size_t)put;
         c->done += (uint64_t)put;
         buf = buf ? buf + put : NULL;
@@ -471,6 +477,8 @@ static ssize_t put_taken(struct copy *c, ssize_t got, const char *buf)
 {
     if (got <= 0)
         return got;
+    wf_debug_assert((uint64_t)got <= c->left);
+    wf_debug_assert(buf || (size_t)got <= c->pipe.size);
     c->left -= (uint64_t)got;
     c->held = (size_t)got;
     c->bulk = got >= BULK;
@@ -520,6 +528,7 @@ static ssize_t unload_copy_pipe(struct copy *c)
 // splice_through moves one piece by way of a pipe.
 static ssize_t splice_through(struct copy *c)
 {
+    wf_debug_assert(wf_pipe_held(&c->pipe) && c->pipe.n == 0);
     c->n = lesser(c->left, c->pipe.size);
     ssize_t n = put_taken(c, wf_ready_attempt(&c->in, sys_fill, c, NULL, 0), NULL);
 
@@ -555,6 +564,7 @@ static ssize_t move_piece(struct copy *c)
 {
     ssize_t n = -EOPNOTSUPP;
 
+    wf_debug_assert(c->held == 0 && !wf_pipe_held(&c->pipe)); // the last piece was written
     if (may_be_spliced(c)) {
         n = move_by_splice(c);
         if (!c->splices || !wf_is_unsupported(n))

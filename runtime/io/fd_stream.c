@@ -4,10 +4,12 @@
 #include <sys/socket.h>
 #include <weft/io.h>
 
+#include "base/assert.h"
 #include "runtime/io/ready.h"
 
 static int fd_of(void *self)
 {
+    wf_debug_assert((int)(intptr_t)self == (intptr_t)self); // else it is a pointer: these operations are not its own
     return (int)(intptr_t)self;
 }
 

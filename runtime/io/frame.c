@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "base/assert.h"
 #include "runtime/io/reader.h"
 #include "runtime/wait/wait.h"
 
@@ -28,6 +29,7 @@ static int put_varint(uint8_t *p, uint64_t length)
     for (; length >= 0x80; length >>= 7)
         p[n++] = (uint8_t)(length | 0x80);
     p[n++] = (uint8_t)length;
+    wf_debug_assert(n <= WF_FRAME_HEAD_MAX);
     return n;
 }
 
@@ -35,6 +37,7 @@ int wf_frame_get(const weft_frame *f, const uint8_t *p, size_t n, uint64_t *leng
 {
     int bytes = f->length_bytes;
 
+    wf_debug_assert(wf_frame_known(f));
     if (bytes == 0)
         return get_varint(p, n, length);
     if (n < (size_t)bytes)

@@ -83,6 +83,7 @@ static inline ssize_t show_line(weft_reader *r, const char **line, size_t n, siz
 {
     char *bytes = show(r, n);
 
+    wf_debug_assert(length <= n && bytes + length <= r->weft_buf + r->weft_room); // the byte behind that is ours
     bytes[length] = 0;
     *line = bytes;
     return (ssize_t)length;

@@ -17,6 +17,7 @@
 #include <poll.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/cell.h"
 #include "base/lock.h"
 #include "base/mem.h"
@@ -67,6 +68,23 @@ static void clear(struct wf_cell *c)
         wf_cell_clear(c, seen);
 }
 
+// check_pair asserts that both rings lie in the pair's memory, and who has closed what.
+// Context: under the lock.
+static void check_pair(const struct pair *p)
+{
+    unsigned open = 0;
+
+    wf_assert(wf_lock_held(&p->lock));
+    for (int i = 0; i < 2; i++) {
+        const struct pipe *pipe = &p->pipes[i];
+        wf_assert(pipe->first < p->capacity && pipe->count <= p->capacity);
+        wf_assert(pipe->bytes == p->bytes + (size_t)i * p->capacity);
+        wf_assert(pipe->ended || !p->ends[i].in->unread); // an end that reads no more has ended what it wrote
+        open += !p->ends[i].in->unread;
+    }
+    wf_assert(p->open > 0 && p->open >= open);
+}
+
 // --- Bytes ---------------------------------------------------------------------------
 
 // take_bytes copies bytes out of a ring, put into it; at most one round each.
@@ -109,6 +127,7 @@ static ssize_t read_now(struct end *e, void *buf, size_t n)
     struct pipe *in = e->in;
 
     wf_lock_acquire(&e->pair->lock);
+    wf_debug_check(check_pair(e->pair));
     bool ended = in->ended;
     size_t got = take_bytes(e->pair, in, buf, n);
     if (in->count == 0 && !ended)
@@ -140,6 +159,7 @@ static ssize_t write_now(struct end *e, const struct iovec *v, int n)
     struct pipe *out = e->out;
 
     wf_lock_acquire(&e->pair->lock);
+    wf_debug_check(check_pair(e->pair));
     bool broken = out->ended || out->unread;
     size_t written = broken ? 0 : put_all(e->pair, out, v, n);
     if (out->count == e->pair->capacity && !broken)
@@ -226,6 +246,7 @@ static int close_half(void *self)
     wf_lock_release(&p->lock);
     set(&e->in->roomy);
     wf_lock_acquire(&p->lock);
+    wf_assert(p->open > 0); // else an end was closed twice
     bool last = --p->open == 0;
     wf_lock_release(&p->lock);
     if (last)

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "runtime/service.h"
 #include "runtime/state.h"
@@ -62,7 +63,9 @@ const struct wf_service wf_pipes_service = { .make = make_stock, .free = free_st
 // own_shelf is the calling worker's.
 static struct shelf *own_shelf(struct weft_rt *rt)
 {
-    return &rt->pipes->shelf[wf_sched_worker_index(rt->sched)];
+    unsigned index = wf_sched_worker_index(rt->sched);
+    wf_debug_assert(index < rt->pipes->workers);
+    return &rt->pipes->shelf[index];
 }
 
 // enlarge asks for room: each piece of a packet takes a slot of the pipe, however small
@@ -94,10 +97,12 @@ WF_NOINLINE bool wf_pipe_take(struct weft_rt *rt, struct wf_pipe *p)
     struct shelf *s = own_shelf(rt);
     struct wf_pipe none = { .in = -1, .out = -1 };
 
+    wf_debug_assert(!wf_pipe_held(p) && s->pipes <= PIPES); // else the pipe that is held would never be closed
     if (s->pipes > 0)
         *p = s->pipe[--s->pipes];
     else if (!make_pipe(p))
         *p = none;
+    wf_debug_assert(p->n == 0); // else another copy's bytes are in it
     return wf_pipe_held(p);
 }
 
@@ -105,6 +110,7 @@ WF_NOINLINE void wf_pipe_give(struct weft_rt *rt, struct wf_pipe *p)
 {
     struct shelf *s = own_shelf(rt);
 
+    wf_debug_assert(wf_pipe_held(p) && p->n <= p->size);
     if (p->n > 0 || s->pipes == PIPES)
         close_pipe(p);
     else

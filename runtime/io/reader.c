@@ -14,6 +14,17 @@ enum {
     BEYOND = 10,    // what the buffer may hold beyond max: what begins a frame, or ends a line
 };
 
+// --- Checking ------------------------------------------------------------------------
+
+// check_reader asserts what holds between two calls, and between two reads of one.
+static void check_reader(const weft_reader *r)
+{
+    wf_assert(r->weft_max > 0 && wf_stream_known(r->weft_from));
+    wf_assert(!r->weft_buf == (r->weft_room == 0));
+    wf_assert(r->weft_at <= r->weft_end && r->weft_end <= r->weft_room);
+    wf_assert(r->weft_looked <= wf_reader_unread(r));
+}
+
 // --- The buffer ----------------------------------------------------------------------
 
 // drop_buffer gives the buffer back; no byte in it is unread, or all are lost.
@@ -44,6 +55,7 @@ static void move_to(weft_reader *r, char *buf, size_t room)
 {
     size_t unread = wf_reader_unread(r);
 
+    wf_debug_assert(unread < room); // there is room for one more byte at least
     memcpy(buf, wf_reader_bytes(r), unread);
     wf_buffer_give(r->weft_buf, r->weft_room);
     r->weft_buf = buf;
@@ -126,6 +138,7 @@ static ssize_t fill_rest(weft_reader *r)
 {
     struct wf_lent l = { r->weft_buf + r->weft_end, r->weft_room - r->weft_end, true };
 
+    wf_debug_assert(l.room > 0); // a read of no bytes would look like the end of the stream
     ssize_t got = read_into_lent(r->weft_from, &l);
     if (got > 0) {
         r->weft_end += (size_t)got;
@@ -139,6 +152,7 @@ static ssize_t fill_new(weft_reader *r)
 {
     struct wf_lent l = { NULL, r->weft_brisk ? WF_BUFFER_LARGE : WF_BUFFER_SMALL, false };
 
+    wf_debug_assert(!r->weft_buf); // the task holds none while it waits
     ssize_t got = read_into_lent(r->weft_from, &l);
     if (got > 0) {
         r->weft_buf = l.at;
@@ -151,6 +165,8 @@ static ssize_t fill_new(weft_reader *r)
 
 ssize_t wf_reader_fill(weft_reader *r, size_t want)
 {
+    wf_debug_check(check_reader(r));
+    wf_debug_assert(wf_reader_unread(r) < r->weft_max + BEYOND);
     if (wf_reader_unread(r) == 0) {
         drop_buffer(r);
         return fill_new(r);
@@ -171,6 +187,7 @@ int weft_reader_init(weft_reader *r, weft_stream s, size_t max)
 
 void weft_reader_fini(weft_reader *r)
 {
+    wf_debug_check(check_reader(r));
     drop_buffer(r);
 }
 
@@ -193,6 +210,7 @@ static size_t take_buffer(weft_reader *r, void *buf, size_t n)
 // read_more is for n > 0. What a buffer would not hold the stream puts in its place.
 static ssize_t read_more(weft_reader *r, void *buf, size_t n)
 {
+    wf_debug_check(check_reader(r));
     if (wf_reader_unread(r) == 0) {
         drop_buffer(r);
         if (n >= WF_BUFFER_SMALL)

@@ -22,6 +22,7 @@
 
 #include <weft/stream.h>
 
+#include "base/assert.h"
 #include "base/compiler.h"
 
 static inline size_t wf_reader_unread(const weft_reader *r)
@@ -37,6 +38,7 @@ static inline char *wf_reader_bytes(const weft_reader *r)
 // wf_reader_consume consumes `n` unread bytes. Their memory stays the reader's.
 static inline void wf_reader_consume(weft_reader *r, size_t n)
 {
+    wf_debug_assert(n <= wf_reader_unread(r));
     r->weft_at += n;
     r->weft_looked = 0;
 }

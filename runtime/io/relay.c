@@ -28,6 +28,7 @@
 #include <weft/io.h>
 #include <weft/time.h>
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "runtime/io/buffer.h"
 #include "runtime/io/pipe.h"
@@ -74,6 +75,7 @@ struct relay {
 
 static void take_buffer(struct flow *f)
 {
+    wf_debug_assert(!f->buf && f->n == 0);
     f->buf = wf_buffer_take_huge();
     if (!f->buf)
         f->buf = f->spare;
@@ -96,6 +98,16 @@ static void give_pipe(struct flow *f)
 {
     if (wf_pipe_held(&f->pipe))
         wf_pipe_give(f->rt, &f->pipe);
+}
+
+// check_flow asserts what holds between two steps.
+static void check_flow(const struct flow *f)
+{
+    wf_assert(!f->buf == (f->n == 0));
+    wf_assert(f->n == 0 ? f->at == 0 : f->at < f->n && f->n <= size_buffer(f));
+    wf_assert(f->pipe.n == 0 || (wf_pipe_held(&f->pipe) && f->pipe.n <= f->pipe.size));
+    wf_assert(f->n == 0 || f->pipe.n == 0 || !f->splices); // both: the pipe is being unloaded
+    wf_assert(f->err == 0 || (f->err < 0 && f->ended && !f->buf && !wf_pipe_held(&f->pipe)));
 }
 
 // --- steps ---------------------------------------------------------------------------
@@ -204,6 +216,7 @@ static int put_buffer(struct flow *f)
     if (!note_written(f, put))
         return put == -EAGAIN ? settle(f, &f->out) : give_up_target(f, put);
     f->at += (size_t)put;
+    wf_debug_assert(f->at <= f->n);
     if (f->at == f->n)
         give_buffer(f);
     return MOVED;
@@ -219,6 +232,7 @@ static int put_pipe(struct flow *f)
     }
     if (!note_written(f, put))
         return put == -EAGAIN ? settle(f, &f->out) : give_up_target(f, put);
+    wf_debug_assert((size_t)put <= f->pipe.n);
     f->pipe.n -= (size_t)put;
     return MOVED;
 }
@@ -292,6 +306,7 @@ static int step_flow(struct flow *f, const struct flow *other)
 {
     int did = MOVED;
 
+    wf_debug_check(check_flow(f));
     f->on = NULL;
     if (!holds_bytes(f)) {
         if (f->ended)
@@ -337,6 +352,7 @@ struct wait {
 
 static void add_cell(struct wait *w, struct wf_ready *r, struct wf_cell *cell)
 {
+    wf_debug_assert(w->n < CELLS && r->source);
     w->on[w->n] = r;
     w->cell[w->n++] = cell;
 }
@@ -400,6 +416,7 @@ static int park_on(struct relay *x, const struct wait *w)
 {
     int err = 0;
 
+    wf_debug_assert(w->n >= 2 && w->pushed == w->n); // the end of each socket wakes the task
     while (!is_chosen(w) && !(err = wf_check_cancel(x->self)) && !(err = check_idle(x)))
         wf_wait_park(x->self, CALL, w->on[0]->fd);
     return err;

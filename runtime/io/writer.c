@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "runtime/io/buffer.h"
 #include "runtime/io/fd_stream.h"
 #include "runtime/io/frame.h"
@@ -27,6 +28,16 @@ enum { HELD, HEAD, DATA, PIECES };
 static size_t held(const weft_writer *w)
 {
     return w->weft_end - w->weft_at;
+}
+
+// check_writer asserts what holds between two calls. After an error that loses bytes the
+// writer has none.
+static void check_writer(const weft_writer *w)
+{
+    wf_assert(w->weft_size > 0 && wf_stream_known(w->weft_to));
+    wf_assert(w->weft_at <= w->weft_end && w->weft_end <= w->weft_room);
+    wf_assert(!w->weft_buf == (w->weft_room == 0) && !w->weft_buf == (held(w) == 0));
+    wf_assert(w->weft_error == 0 || (w->weft_error < 0 && !w->weft_buf));
 }
 
 static void drop_write_buffer(weft_writer *w)
@@ -71,6 +82,7 @@ static int make_writer_room(weft_writer *w, size_t n)
         w->weft_end -= w->weft_at;
         w->weft_at = 0;
     }
+    wf_debug_assert(n <= w->weft_room - w->weft_end); // else the caller has not seen that it does not fit
     return 0;
 }
 
@@ -150,6 +162,7 @@ static int write_through(weft_writer *w, struct iovec v[PIECES], size_t given)
 // begin_write opens a call.
 static int begin_write(const weft_writer *w, const char *call)
 {
+    wf_debug_check(check_writer(w));
     int err = wf_wait_begin(call);
     return wf_likely(err == 0) ? w->weft_error : err;
 }
