@@ -25,6 +25,7 @@
 #include <weft/select.h>
 #include <weft/time.h>
 
+#include "base/assert.h"
 #include "runtime/net/resolve.h"
 #include "runtime/net/tcp.h"
 #include "runtime/wait/wait.h"
@@ -77,6 +78,7 @@ static int ask_family(void *arg)
 // fail_attempt ends an attempt that has not won.  Returns: its error.
 static int fail_attempt(struct attempt *a, int err)
 {
+    wf_assert(err < 0 && !weft_future_done(&a->failed));
     a->error = err;
     weft_future_complete(&a->failed, 0);
     return err;
@@ -87,6 +89,7 @@ static int try_address(void *arg)
     struct attempt *a = arg;
     struct wf_addr to = { .len = a->to->len };
 
+    wf_assert(to.len <= sizeof(to.in6));
     memcpy(&to.in6, &a->to->storage, to.len);
     int fd = wf_tcp_connect(NULL, &to);
     if (fd >= 0 && weft_future_complete(a->connected, fd))
@@ -165,6 +168,7 @@ static void begin_asking(struct dial *d, struct family *f)
 
 static void begin_attempt(struct dial *d, struct family *f)
 {
+    wf_assert(d->begun < ATTEMPTS_MAX && f->taken < f->count && f->found);
     struct attempt *a = &d->attempts[d->begun++];
 
     *a = (struct attempt){ &f->found->addr[f->taken++], &d->connected, weft_now(), 0, WEFT_FUTURE_INIT };
@@ -202,6 +206,7 @@ static bool is_unreachable(int err)
 // the host.
 static int tell_why(const struct dial *d)
 {
+    wf_assert(d->begun > 0 || (d->v6.count <= 0 && d->v4.count <= 0)); // each address had its turn
     for (int i = 0; i < d->begun; i++)
         if (!is_unreachable(d->attempts[i].error))
             return d->attempts[i].error;

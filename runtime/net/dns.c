@@ -32,6 +32,7 @@
 #include <string.h>
 #include <weft/error.h>
 
+#include "base/assert.h"
 #include "base/list.h"
 #include "base/mem.h"
 #include "runtime/task/blocking.h"
@@ -74,6 +75,21 @@ static void prepare_table(void)
 {
     clear_table();
     pthread_atfork(NULL, NULL, reset_table);
+}
+
+// check_bucket asserts that what is in the table is there to be found.  Context: under
+// the lock.
+static void check_bucket(const struct wf_list *bucket)
+{
+    enum { WALK_MAX = 32 };
+    const struct wf_list *at = bucket->next;
+
+    wf_assert(wf_list_linked(bucket));
+    for (unsigned n = 0; at != bucket && n < WALK_MAX; at = at->next, n++) {
+        const struct wf_lookup *l = wf_container_of(at, const struct wf_lookup, link);
+        wf_assert(wf_list_linked(at));
+        wf_assert(l->under_way && !l->alone && l->pool);
+    }
 }
 
 // --- on a thread that may block ------------------------------------------------------
@@ -145,6 +161,7 @@ static int look_up_alone(void *arg)
 
 static void free_lookup(struct wf_lookup *l)
 {
+    wf_assert(l->waiters == 0 && !l->under_way);
     if (l->found)
         freeaddrinfo(l->found);
     wf_free(l);
@@ -156,6 +173,7 @@ static void end_lookup(struct wf_job *job)
     struct wf_lookup *l = wf_container_of(job, struct wf_lookup, job);
 
     pthread_mutex_lock(&lock);
+    wf_assert(l->under_way && wf_list_empty(&l->link)); // no task finds it any more
     l->under_way = false;
     bool last = l->waiters == 0;
     pthread_mutex_unlock(&lock);
@@ -167,6 +185,7 @@ static void end_lookup(struct wf_job *job)
 // Returns: whether no other party has one.
 static bool leave_lookup(struct wf_lookup *l)
 {
+    wf_assert(l->waiters > 0);
     if (--l->waiters > 0)
         return false;
     if (l->under_way && wf_pool_withdraw(l->pool, &l->job)) {
@@ -269,6 +288,7 @@ int wf_dns_begin(struct wf_lookup **out, const struct wf_question *q)
         return make_alone(out, q);
     pthread_once(&once, prepare_table);
     pthread_mutex_lock(&lock);
+    wf_debug_check(check_bucket(bucket));
     struct wf_lookup *l = find_lookup(bucket, pool, q);
     if (l) {
         l->waiters++;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <weft/error.h>
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "runtime/net/dns.h"
 #include "runtime/wait/wait.h"
@@ -34,6 +35,7 @@ static void add_addr(weft_addrs *to, const struct sockaddr *sa, socklen_t len)
 {
     weft_addr *a = &to->addr[to->n++];
 
+    wf_assert(len <= sizeof(a->storage));
     memcpy(&a->storage, sa, len);
     a->len = len;
 }
@@ -61,6 +63,7 @@ WF_NOINLINE static bool has_route(const struct sockaddr *sa, socklen_t len)
 
     if (fd < 0)
         return false;
+    wf_assert(len <= sizeof(to));
     memcpy(&to, sa, len);
     to.in.sin_port = htons(53); // of both alike; 0 would do as well, but not for each security module
     bool has = connect(fd, (const struct sockaddr *)&to, len) == 0;
@@ -187,6 +190,7 @@ static int collect_addrs(weft_addrs **out, const struct inquiry *q)
     int first = preferred_family(q);
     add_found(*out, found_in(q, first), q->port);
     add_found(*out, found_in(q, first == SIX ? FOUR : SIX), q->port);
+    wf_assert((*out)->n == n); // each was counted, and so has room
     return n;
 }
 
@@ -276,6 +280,7 @@ static int make_one(const weft_addr *a, bool to_dial, wf_socket_make *make)
 {
     struct wf_addrs one = { .count = 1, .to_dial = to_dial };
 
+    wf_assert(a->len <= sizeof(one.at[0].in6));
     one.at[0].len = a->len;
     memcpy(&one.at[0].in6, &a->storage, a->len);
     return make(&one, &one.at[0]);

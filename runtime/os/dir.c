@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "runtime/os/job.h"
 #include "runtime/wait/wait.h"
@@ -109,6 +110,7 @@ static int take_entry(weft_dir *d, weft_dirent *e)
     while (d->at < d->end) {
         const struct dirent64 *next = entry_at(d, d->at);
         size_t length = strlen(next->d_name);
+        wf_debug_assert(next->d_reclen > 0 && next->d_reclen <= d->end - d->at);
         d->at += next->d_reclen;
         if (is_self_or_parent(next->d_name))
             continue;
@@ -127,6 +129,7 @@ static int fill_batch(weft_dir *d)
     struct dir_call c = { .job = { .fn = run_fill, .call = "weft_dir_next" }, .dir = d };
     int err = d->err;
 
+    wf_assert(d->at == d->end && err <= 0); // else entries would be skipped
     d->err = 0;
     if (err < 0)
         return err;

@@ -24,6 +24,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "runtime/io/ready.h"
 #include "runtime/os/job.h"
 
@@ -144,6 +145,7 @@ ssize_t weft_pread(int fd, void *buf, size_t n, off_t offset)
     else
         result = wf_ready_stored(&r, sys_pread, &rest);
     ssize_t cached = rest.base - (char *)buf;
+    wf_debug_assert(cached >= 0 && (size_t)cached + rest.n == n && rest.offset == offset + cached);
     return cached == 0 || result > 0 ? cached + result : cached;
 }
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "base/assert.h"
 #include "runtime/state.h"
 #include "runtime/task/blocking.h"
 #include "runtime/wait/wait.h"
@@ -43,6 +44,7 @@ static int await_os_job(struct wf_cell *done, void *arg)
 // call may say for itself.
 static ssize_t run_in(struct wf_os_job *job, enum wf_lane lane, bool *refused)
 {
+    wf_debug_assert(job->may_block == (lane == WF_LANE_USER)); // no job keeps others from their files
     int err = wf_pool_run_while(wf_rt_current()->blocking, lane, run_os_job, job, job->call, await_os_job);
 
     *refused = err == -EAGAIN;
@@ -65,6 +67,7 @@ ssize_t wf_os_run(struct wf_os_job *job)
         job->may_block = true;
         result = run_in(job, WF_LANE_USER, &refused);
     }
+    wf_debug_assert(result != WF_OS_BLOCKS);
     if (result == -EINTR && (err = wf_check_cancel(wf_self())) < 0)
         return err;
     return result;

@@ -19,6 +19,7 @@
 #include <weft/scope.h>
 #include <weft/time.h>
 
+#include "base/assert.h"
 #include "base/descriptor.h"
 #include "base/mem.h"
 #include "runtime/io/ready.h"
@@ -59,6 +60,7 @@ WF_NOINLINE static int sys_wait(const weft_process *p, siginfo_t *info, int opti
 
 WF_NOINLINE static int sys_kill(pid_t pid, int signo)
 {
+    wf_assert(pid != 0 && pid != -1); // these are the program itself, and all processes
     return kill(pid, signo) < 0 ? -errno : 0;
 }
 
@@ -88,12 +90,21 @@ static int status_of(const siginfo_t *info)
     return (info->si_status & 0x7f) | (info->si_code == CLD_DUMPED ? 0x80 : 0);
 }
 
+// check_process asserts what is known of it.  Context: under the lock.
+static void check_process(const weft_process *p)
+{
+    wf_assert(p->pid > 0);
+    wf_assert(p->gone || (p->err == 0 && p->status == 0));
+    wf_assert(p->err == 0 || (p->err < 0 && p->status == 0));
+}
+
 // reap_locked waits for it if it has ended. Returns: whether it has.
 // Context: under the lock.
 static bool reap_locked(weft_process *p, int options)
 {
     siginfo_t info;
 
+    wf_debug_check(check_process(p));
     if (p->gone)
         return true;
     int result = sys_wait(p, &info, options);
@@ -179,6 +190,7 @@ static int send_to(weft_process *p, int signo, bool group)
     int err = -ESRCH;
 
     pthread_mutex_lock(&p->lock);
+    wf_debug_check(check_process(p));
     if (!p->gone && sys_wait(p, &info, WNOHANG | WNOWAIT) >= 0)
         err = group ? sys_kill(-p->pid, signo) : sys_signal(p, signo);
     pthread_mutex_unlock(&p->lock);
@@ -250,6 +262,7 @@ static int reap_finally(weft_process *p)
 {
     pthread_mutex_lock(&p->lock);
     reap_locked(p, 0);
+    wf_assert(p->gone); // else its number would stay taken for as long as the program runs
     int err = p->err;
     pthread_mutex_unlock(&p->lock);
     return err;

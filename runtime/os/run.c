@@ -8,6 +8,7 @@
 #include <weft/io.h>
 #include <weft/select.h>
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "runtime/os/process.h"
 
@@ -29,6 +30,13 @@ struct run {
     struct capture from[2];
 };
 
+// check_capture asserts what holds until the capture has failed.
+static void check_capture(const struct capture *c, size_t max)
+{
+    wf_assert(c->len <= c->room && c->room <= max);
+    wf_assert(c->text || c->room == 0);
+}
+
 static void close_pipe_end(int *fd)
 {
     if (*fd >= 0)
@@ -40,6 +48,7 @@ static void close_pipe_end(int *fd)
 // wants no more.
 static int feed_input(struct run *r)
 {
+    wf_assert(r->left > 0); // else its end would have been closed
     ssize_t n = weft_write(r->in, r->rest, r->left);
 
     if (n < 0 && n != -EPIPE)
@@ -57,6 +66,7 @@ static int grow_capture(struct capture *c, size_t max)
 
     if (room > max)
         room = max;
+    wf_assert(room >= c->room);
     char *text = wf_fault() || room == SIZE_MAX ? NULL : realloc(c->text, room + 1);
     if (!text)
         return -ENOMEM;
@@ -72,6 +82,7 @@ static int take_output(struct capture *c, size_t max)
     char more;
     bool full = c->len == max;
 
+    wf_debug_check(check_capture(c, max));
     int err = c->len == c->room && !full ? grow_capture(c, max) : 0;
     if (err < 0)
         return err;
@@ -94,6 +105,7 @@ static int attend_pipe(struct run *r)
     for (int i = 0; i < 2; i++)
         if (r->from[i].fd >= 0)
             of[n] = i + 1, cases[n++] = weft_on_fd(r->from[i].fd, POLLIN);
+    wf_assert(n > 0); // else all has been said
     int i = weft_select(cases, n);
     if (i < 0 || cases[i].result < 0)
         return i < 0 ? i : cases[i].result;

@@ -40,6 +40,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "base/assert.h"
 #include "base/atomic.h"
 #include "base/compiler.h"
 #include "base/futex.h"
@@ -74,6 +75,27 @@ static _Atomic unsigned of_test_runs;       // A: receivers; written under the l
 static struct receiver *receiver_of(struct wf_list *link)
 {
     return wf_container_of(link, struct receiver, link);
+}
+
+// --- Checking ------------------------------------------------------------------------
+
+// check_receivers asserts that the counts are those of the list.  Context: under the
+// lock.
+static void check_receivers(void)
+{
+    enum { WALK_MAX = 64 };
+    unsigned n = 0, runs = 0, heard = 0;
+
+    for (const struct wf_list *at = receivers.next; at != &receivers && n < WALK_MAX; at = at->next, n++) {
+        const struct receiver *r = wf_container_of(at, const struct receiver, link);
+        wf_assert(wf_list_linked(at) && r->signo > 0 && r->signo < SIGNALS && r->chan);
+        wf_assert(wf_load_relaxed(&listening[r->signo]) > 0); // relaxed: it changes under the lock
+        runs += r->of != NULL;
+    }
+    for (int sig = 1; sig < SIGNALS; sig++)
+        heard += wf_load_relaxed(&listening[sig]); // relaxed: as above
+    wf_assert(n == WALK_MAX ? heard >= n : heard == n);
+    wf_assert(n == WALK_MAX || wf_load_relaxed(&of_test_runs) == runs); // relaxed: as above
 }
 
 // --- The handler ---------------------------------------------------------------------
@@ -258,6 +280,7 @@ int weft_signal_notify(weft_chan *c, int signo)
         return -ENOMEM;
     *r = (struct receiver){ .chan = c, .of = wf_clock_used(), .signo = signo };
     pthread_mutex_lock(&lock);
+    wf_debug_check(check_receivers());
     bool twice = find_receiver(c, signo) != NULL;
     if (!twice)
         err = add_receiver(r);
@@ -314,6 +337,7 @@ int weft_signal_stop(weft_chan *c)
 
     wf_list_init(&gone);
     pthread_mutex_lock(&lock);
+    wf_debug_check(check_receivers());
     restore_dispositions(c);
     remove_receivers(c, &gone);
     bool last = wf_list_empty(&receivers) && !wf_list_empty(&gone);

@@ -19,6 +19,7 @@
 #include <weft/io.h>
 #include <weft/time.h>
 
+#include "base/assert.h"
 #include "base/descriptor.h"
 #include "base/mem.h"
 #include "runtime/task/blocking.h"
@@ -150,6 +151,7 @@ static int add_descriptor(posix_spawn_file_actions_t *a, int i, int given)
         return 0;
     if (given == WEFT_NULL)
         return posix_spawn_file_actions_addopen(a, i, "/dev/null", i == 0 ? O_RDONLY : O_WRONLY, 0);
+    wf_assert(given == i || given > STDERR_FILENO); // else an earlier step has covered it
     return posix_spawn_file_actions_adddup2(a, given, i);
 }
 
@@ -257,6 +259,7 @@ int weft_process_spawn(weft_process **out, const weft_process_opts *o)
         err = wf_pool_run(wf_rt_current()->blocking, WF_LANE_USER, start_process, &s, "weft_process_spawn");
     close_made(&s);
     if (err < 0) {
+        wf_assert(s.p->pid == 0); // else a process runs of which nobody knows
         wf_process_drop(s.p);
         return err;
     }

@@ -29,6 +29,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/mem.h"
 #include "runtime/os/job.h"
 
@@ -52,6 +53,7 @@ struct reading {
 // grow_data makes room, for one more byte than there may be. Returns: 0; -ENOMEM.
 static int grow_data(struct reading *c, size_t room)
 {
+    wf_assert(room > c->n);
     char *more = wf_fault() ? NULL : realloc(c->data, room);
 
     if (!more)
@@ -85,6 +87,7 @@ static size_t next_room(const struct reading *c)
 static int read_to_end(struct reading *c, int fd)
 {
     for (;;) {
+        wf_assert(c->n < c->room); // else a read of no bytes would look like the end
         ssize_t got = read(fd, c->data + c->n, c->room - c->n < STEP ? c->room - c->n : STEP);
         int err = got > 0 || (got < 0 && errno == EINTR) ? wf_os_cut(&c->job) : got < 0 ? -errno : 0;
         if (err < 0 || got == 0)
@@ -226,6 +229,7 @@ static int open_nameless(struct writing *c)
 // open_named opens one that has.  Returns: a descriptor; -errno.
 static int open_named(struct writing *c)
 {
+    wf_assert(!*c->temporary); // else the file that has this name would be left there
     for (int i = 0; i < NAMES; i++) {
         draw_name(c);
         int fd = sys_openat(c->folder, c->temporary, O_WRONLY | O_CREAT | O_EXCL, mode_of_new(c));
@@ -307,6 +311,7 @@ static int put_in_place(struct writing *c)
 {
     int err = wf_os_cut(&c->job);
 
+    wf_assert(*c->temporary && !strchr(c->temporary, '/')); // it is in the folder, under a name of its own
     if (err == 0 && renameat(c->folder, c->temporary, c->folder, c->name) < 0)
         err = -errno;
     if (err == 0)
