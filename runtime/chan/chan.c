@@ -76,6 +76,7 @@ static inline bool is_closed(const weft_chan *c)
 // set_mark sets a mark.  Context: under the lock.
 static void set_mark(weft_chan *c, unsigned which)
 {
+    wf_debug_assert(wf_lock_held(&c->lock));
     wf_store_relaxed(&c->marks, (uint8_t)(marks_of(c) | which)); // relaxed: as above
 }
 
@@ -167,6 +168,8 @@ static void check_locked(const weft_chan *c)
 {
     wf_assert(wf_lock_held(&c->lock));
     wf_assert(wf_load_relaxed(&c->refs) > 0); // relaxed: the caller's is among them
+    wf_assert(!(marks_of(c) & HAS_BELL) == !c->bell);
+    wf_assert(!c->bell || c->bell->fd >= 0);
     wf_buffer_check(&c->buffer);
     wf_waiters_check(&c->receivers);
     wf_waiters_check(&c->senders);
@@ -191,6 +194,7 @@ void wf_chan_check(weft_chan *c)
 static inline int put(weft_chan *c, const void *elem, struct wf_chan_waiter **peer)
 {
     wf_debug_check(check_locked(c));
+    wf_debug_assert(!is_closed(c));
     if (take_waiter(&c->receivers, peer))
         return 0;
     if (wf_unlikely(wf_buffer_full(&c->buffer)))

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <weft/io.h>
 
+#include "base/assert.h"
 #include "runtime/io/ask.h"
 
 int wf_select_fd_look(int fd, short events)
@@ -30,6 +31,7 @@ static int cells_of(const struct wf_select_fd *p, int fd, short events, struct w
     short all = wf_ask_directions(events);
     int n = 0;
 
+    wf_debug_assert(s && p->generation % 2 == 1); // it is joined
     if (p->set >= 0) {
         cells[0] = &wf_source_get(r, p->set)->ready[WF_READ];
         cells[1] = &s->changed;
@@ -59,6 +61,7 @@ static int join_cells(struct wf_select_fd *p, struct wf_ask *a)
 // join_set is wait_set for a select.
 static int join_set(struct wf_select_fd *p, struct wf_ask *a)
 {
+    wf_debug_assert(p->set >= 0 && p->set != a->r.fd);
     struct wf_ready set = { .self = a->r.self, .direction = WF_READ, .call = a->r.call, .fd = p->set };
     struct wf_cell *cells[2];
     uintptr_t seen[2];

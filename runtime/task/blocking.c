@@ -141,6 +141,32 @@ struct wf_pool {
     bool hold;                      // T: new ones are among them
 };
 
+// --- checking ------------------------------------------------------------------------
+
+// count_links counts those of a list, up to `max`; each is linked both ways.
+static unsigned count_links(const struct wf_list *head, unsigned max)
+{
+    unsigned n = 0;
+
+    wf_assert(wf_list_linked(head));
+    for (const struct wf_list *at = head->next; at != head && n < max; at = at->next, n++)
+        wf_assert(wf_list_linked(at));
+    return n;
+}
+
+// check_lane asserts that the counts are those of the lists, and what the head of this
+// file says of queued jobs.  Context: under the lock, where a call has just taken it.
+static void check_lane(const struct wf_pool_lane *l)
+{
+    enum { WALK_MAX = 64 };
+    unsigned queued = wf_load_relaxed(&l->queued); // relaxed: under the lock
+
+    wf_assert(count_links(&l->queue, WALK_MAX) == (queued < WALK_MAX ? queued : WALK_MAX));
+    wf_assert(count_links(&l->idle, WALK_MAX) + l->searching + l->waiting + l->loose <= l->threads);
+    wf_assert(queued == 0 || l->searching > 0 || wf_list_empty(&l->idle));
+    wf_assert(!l->stopped || (l->threads == l->loose && l->leaving == 0));
+}
+
 // --- the end -------------------------------------------------------------------------
 
 // free_lane frees its memory; in a child of fork, without a look at its lock.
@@ -222,6 +248,7 @@ static bool is_full(const struct wf_pool_lane *l)
 
 static void unqueue(struct wf_pool_lane *l, struct wf_job *job)
 {
+    wf_debug_assert(wf_load_relaxed(&l->queued) > 0); // relaxed: under the lock
     wf_list_remove(&job->link);
     wf_store_relaxed(&l->queued, wf_load_relaxed(&l->queued) - 1); // relaxed: written under the lock
 }
@@ -235,6 +262,7 @@ static struct wf_job *take_first(struct wf_pool_lane *l)
 {
     struct wf_job *job = wf_container_of(l->queue.next, struct wf_job, link);
 
+    wf_debug_assert(!job->begun && job->lane == l);
     unqueue(l, job);
     job->begun = true;
     return job;
@@ -364,6 +392,7 @@ static void search_begin(struct wf_pool_lane *l, struct pool_thread *self)
 
 static void search_end(struct wf_pool_lane *l, struct pool_thread *self)
 {
+    wf_debug_assert(l->searching >= self->called);
     l->searching -= self->called;
     self->called = false;
 }
@@ -393,6 +422,7 @@ static bool await_job(struct wf_pool_lane *l, struct pool_thread *self)
 // NULL if the thread is to leave: then it counts among those that do.
 static struct wf_job *take(struct wf_pool_lane *l, struct pool_thread *self, struct pool_thread **next)
 {
+    wf_debug_check(check_lane(l));
     bool stay = l->threads - l->waiting <= l->max; // before it is idle: then a job might count on it
     struct wf_job *job = stay && await_job(l, self) ? take_first(l) : NULL;
 
@@ -410,6 +440,7 @@ static struct wf_job *take(struct wf_pool_lane *l, struct pool_thread *self, str
 static void leave(struct wf_pool_lane *l, struct pool_thread *self)
 {
     pthread_mutex_lock(&l->lock);
+    wf_assert(l->leaving > 0 && !l->stopped); // the pool waits for this one
     bool join = l->has_leaver;
     pthread_t before = l->leaver;
 
@@ -442,6 +473,7 @@ static bool end_loose(struct wf_pool_lane *l)
 {
     pthread_mutex_lock(&l->lock);
     bool stopped = l->stopped;
+    wf_assert(l->loose > 0);
     l->loose--;
     l->threads -= stopped;
     pthread_mutex_unlock(&l->lock);
@@ -464,6 +496,7 @@ static bool end_job(struct wf_job *job)
 // Returns: false if the pool has left the thread behind meanwhile.
 static bool do_job(struct pool_thread *self, struct wf_job *job)
 {
+    wf_debug_assert(!self->job && job->begun && job->lane == self->lane);
     self->job = job;
     wf_clock_use(job->clock);
     job->result = job->fn(job->arg);
@@ -529,6 +562,8 @@ void wf_pool_wait_begin(void)
         return;
     struct wf_pool_lane *l = self->lane;
     pthread_mutex_lock(&l->lock);
+    wf_debug_check(check_lane(l));
+    wf_assert(self->job && l->waiting < l->threads);
     l->waiting++;
     int err = call_in(l, &next);
     while (l->threads == l->waiting && !wf_list_empty(&l->queue))
@@ -544,6 +579,7 @@ void wf_pool_wait_end(void)
     if (!self)
         return;
     pthread_mutex_lock(&self->lane->lock);
+    wf_assert(self->lane->waiting > 0);
     self->lane->waiting--;
     pthread_mutex_unlock(&self->lane->lock);
 }
@@ -555,6 +591,8 @@ void wf_pool_wait_end(void)
 // could rely on a thread that is refused just then.
 static int enqueue(struct wf_pool_lane *l, struct wf_job *job, struct pool_thread **next)
 {
+    wf_debug_check(check_lane(l));
+    wf_debug_assert(!wf_load_relaxed(&l->stopping)); // relaxed: under the lock
     wf_list_append(&l->queue, &job->link);
     wf_store_relaxed(&l->queued, wf_load_relaxed(&l->queued) + 1); // relaxed: written under the lock
     int err = call_in(l, next);
@@ -573,6 +611,7 @@ static void hold(struct wf_pool *p, struct wf_job *job)
 
 static void let_go(struct wf_pool *p, struct wf_job *job)
 {
+    wf_assert(job->held && p->holds > 0);
     job->held = false;
     wf_list_remove(&job->link);
     p->holds--;
@@ -599,6 +638,7 @@ static int submit(struct wf_pool *p, struct wf_job *job)
 
 int wf_pool_submit_loose(struct wf_pool *p, enum wf_lane lane, struct wf_job *job)
 {
+    wf_assert(job->fn && job->ended && !p->hold);
     job->lane = &p->lanes[lane];
     wf_cell_init(&job->done);
     return queue_up(job);
@@ -613,6 +653,7 @@ bool wf_pool_withdraw(struct wf_pool *p, struct wf_job *job)
         return true;
     }
     pthread_mutex_lock(&l->lock);
+    wf_debug_check(check_lane(l));
     bool out = !job->begun;
     if (out)
         unqueue(l, job);
@@ -684,6 +725,7 @@ void wf_pool_release(struct wf_pool *p, unsigned number)
 {
     struct wf_list *at = p->held.next;
 
+    wf_assert(number < p->holds);
     while (number-- > 0)
         at = at->next;
     struct wf_job *job = wf_container_of(at, struct wf_job, link);
@@ -752,6 +794,7 @@ static void stop_lane(struct wf_pool_lane *l)
 
 static void stop_pool(struct weft_rt *rt)
 {
+    wf_assert(wf_pool_asking(rt->blocking) == 0 && rt->blocking->holds == 0); // no job of a task is left
     for (int i = 0; i < WF_LANES; i++)
         stop_lane(&rt->blocking->lanes[i]);
 }

@@ -99,6 +99,15 @@ static struct gate *find_gate(struct wf_drain *d)
     return &d->gates[self ? wf_sched_worker_index(self->sched) % GATES : 0];
 }
 
+// check_drain asserts what holds whatever others do meanwhile.  Context: any thread.
+static void check_drain(const struct wf_drain *d)
+{
+    bool all = wf_load_acquire(&d->all_closed);      // [X3] no gate is opened again
+    wf_assert(wf_load_relaxed(&d->inside) >= EMPTY); // relaxed, both: nothing hangs on the values but the check
+    for (int i = 0; i < GATES; i++)
+        wf_assert(!all || wf_load_relaxed(&d->gates[i].word) & CLOSED);
+}
+
 // count_inside changes `inside`.  Context: the caller's last access to the drain, but
 // for the cell.
 static void count_inside(struct wf_drain *d, int64_t n)
@@ -115,6 +124,7 @@ static void close_gate(struct wf_drain *d, struct gate *g)
 {
     int64_t word = wf_fetch_or_acq_rel(&g->word, (int64_t)CLOSED); // [X1] [X3]
 
+    wf_assert(word > -BIAS && word < BIAS); // so the sum of all gates keeps apart from EMPTY
     if (!(word & CLOSED))
         count_inside(d, word / ONE - BIAS);
 }
@@ -165,6 +175,7 @@ int weft_drain_begin(weft_drain *drain, weft_time deadline)
 
     if (err)
         return err;
+    wf_debug_check(check_drain(d));
     close_gates(d);
     return self ? wf_wait_cell(&d->gone, deadline, "drain", (intptr_t)d) : wf_wait_thread(&d->gone, deadline);
 }

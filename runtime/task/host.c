@@ -11,6 +11,7 @@
 static int close_scope(struct wf_scope *s)
 {
     wf_rt_not_inherited(s->host, "weft_scope_close");
+    wf_assert(!s->level.task); // a thread has opened it
     if (wf_scope_leave_host(s))
         (void)wf_wait_thread(&s->ended, WEFT_NEVER); // it fails only at a deadline
     return wf_scope_close_host(s);
