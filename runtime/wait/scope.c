@@ -210,8 +210,8 @@ void weft_scope_deadline(weft_scope *scope, weft_time when)
 
 void wf_scope_child_add(struct wf_scope *s)
 {
-    wf_debug_assert(s->level.is_scope && s->level.task); // it is open
-    wf_fetch_add_relaxed(&s->alive, 1u);                 // relaxed: the caller's own count keeps it above 0
+    wf_debug_assert(s->level.is_scope);  // it is open
+    wf_fetch_add_relaxed(&s->alive, 1u); // relaxed: the caller's own count keeps it above 0
 }
 
 void wf_scope_enter(struct wf_scope *s, struct wf_child *child, struct weft_task *task)
