@@ -29,6 +29,7 @@
 #define WEFT_PROCESS_H
 
 #include <sys/types.h>
+#include <sys/wait.h> // WIFEXITED and the others
 #include <weft/base.h>
 
 WEFT_BEGIN_DECLS

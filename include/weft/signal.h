@@ -38,6 +38,7 @@
 #ifndef WEFT_SIGNAL_H
 #define WEFT_SIGNAL_H
 
+#include <signal.h> // SIGTERM and the others
 #include <weft/base.h>
 #include <weft/chan.h>
 

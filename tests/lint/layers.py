@@ -23,7 +23,7 @@ SYSTEM_ONLY_IN = {                           # system headers that one place hid
     r"linux/futex\.h": "base/futex.c",
 }
 ADAPTERS = "examples/adapters/"
-PUBLIC_SYSTEM = re.compile(r"(std(bool|def|int)|sys/(socket|types|uio)|poll|time)\.h")
+PUBLIC_SYSTEM = re.compile(r"(std(bool|def|int)|sys/(socket|types|uio|wait)|poll|signal|time)\.h")
 
 
 def facade(folder):
