@@ -66,7 +66,7 @@ static int resolve_from(const struct wf_cancel_node *level, const struct weft_ta
         return -ENOMEM;
     for (; level; level = level->outer) {
         task = level->task;
-        wf_debug_assert(task && level->outer != level);
+        wf_debug_assert(level->outer != level);
         if (!level->is_scope) {
             if (is_cancelled(task))
                 return -ECANCELED;
