@@ -42,6 +42,7 @@ static void relax(unsigned *turns);
 #define wf_cell_set model_cell_set
 #define wf_cell_push model_cell_push
 #define wf_cell_leave model_cell_leave
+#define wf_cell_check model_cell_check
 #include "base/cell.c" // NOLINT: it is the point of this test
 
 #ifdef WF_ASAN
