@@ -161,6 +161,27 @@ static int sys_openat(int at, const char *path, int flags, mode_t mode)
     return (int)TEMP_FAILURE_RETRY(openat(at, path, flags | O_CLOEXEC, mode));
 }
 
+// follow_link follows symbolic links from c->target on, to where there is no file yet.
+// Returns: 0; -ELOOP; -ENAMETOOLONG.
+static int follow_link(struct writing *c)
+{
+    enum { LINKS_MAX = 40 }; // as the kernel
+
+    for (int i = 0; i < LINKS_MAX; i++) {
+        char link[PATH_MAX];
+        ssize_t n = readlink(c->target, link, sizeof(link));
+        if (n < 0)
+            return 0;
+        char *slash = link[0] == '/' ? NULL : strrchr(c->target, '/');
+        size_t at = slash ? (size_t)(slash + 1 - c->target) : 0;
+        if (at + (size_t)n >= PATH_MAX)
+            return -ENAMETOOLONG;
+        memcpy(c->target + at, link, (size_t)n);
+        c->target[at + (size_t)n] = 0;
+    }
+    return -ELOOP;
+}
+
 // find_target follows symbolic links.  Returns: 0; -errno.
 static int find_target(struct writing *c)
 {
@@ -173,7 +194,7 @@ static int find_target(struct writing *c)
     if (length == 0 || length >= PATH_MAX)
         return length == 0 ? -ENOENT : -ENAMETOOLONG;
     memcpy(c->target, c->path, length + 1);
-    return 0;
+    return follow_link(c);
 }
 
 // open_folder splits the target. Returns: 0; -errno.
