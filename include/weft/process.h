@@ -110,9 +110,10 @@ WEFT_API int weft_process_pipe(const weft_process *p, int which);
 // weft_process_close gives the process up: it waits for its end, having ended it if it
 // still ran, closes the pipes that are still open, and frees `p`. To end it, kill_signal
 // is sent, and after kill_grace SIGKILL; with new_group, to each process of its group, and
-// SIGKILL in any case, to those that it leaves behind. A process that has ended by itself
-// is only waited for, so this may come after weft_process_wait, or instead. NULL does
-// nothing.
+// SIGKILL in any case, to those that it leaves behind, also if it has ended by itself:
+// but not after weft_process_wait has had its status, when its group's number may be
+// another's. Without new_group a process that has ended by itself is only waited for, so
+// this may come after weft_process_wait, or instead. NULL does nothing.
 //
 // A scope that is cut short ends its processes if each of its tasks closes what it has
 // started, as it closes its descriptors.

@@ -284,7 +284,7 @@ int weft_process_close(weft_process *p)
     if (!p)
         return 0;
     wf_require_task("weft_process_close");
-    if (!has_ended(p))
+    if (!has_ended(p) || p->new_group) // of a group, what its leader has left behind
         err = end_process(p);
     if (err == 0)
         err = reap_finally(p);
