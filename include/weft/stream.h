@@ -38,7 +38,7 @@ typedef struct weft_stream_ops {
     // Up to `n` bytes, as read(2): 0 is the end.
     ssize_t (*read)(void *self, void *buf, size_t n);
 
-    // Some of the bytes, as writev(2).
+    // Some of the bytes, as writev(2). A part may be empty, and its address NULL then.
     ssize_t (*writev)(void *self, const struct iovec *v, int n);
 
     // Waits until `read` (POLLIN) or `writev` (POLLOUT) would not, as weft_poll. Without
@@ -130,7 +130,8 @@ WEFT_API void weft_reader_skip(weft_reader *r, size_t n);
 // not end with a delimiter: so a caller can tell a text that was cut off.
 //
 // Returns: the length; -ENODATA at the end; -EMSGSIZE: there is no delimiter in the
-//          first max bytes. Nothing is consumed then: skip the bytes, or close.
+//          first max bytes, so a last text has fewer. Nothing is consumed then: skip
+//          the bytes, or close.
 WEFT_API ssize_t weft_reader_until(weft_reader *r, const char **text, int delimiter);
 
 // weft_reader_line consumes a line that ends with "\n" or "\r\n", and shows it without
