@@ -33,6 +33,8 @@ class Peer:
     build: tuple = ()       # shell commands, one after the other
     echo: str = ""          # the command of its echo server, without the case's options; empty: it has none
     micro: str = ""         # the command of its micro benchmarks
+    relay: str = ""         # the command of its relay; it gets --to=HOST:PORT, too
+    breadth: str = ""       # and of its other benchmarks of that part (bench/breadth), which prints as `micro` does
     version: str = ""       # a shell command that prints one line
     processes: bool = False     # a worker is a process: figures of the one that was started are not those of all
     only: tuple = ()        # the experiments that it takes part in; empty: all
@@ -82,7 +84,8 @@ def cargo(manifest, target, flags=""):
 WEFT_NEEDS = (CC, CMAKE, PKG_CONFIG, library("ck", "libck-dev"), library("libcjson", "libcjson-dev"),
               library("gsl", "libgsl-dev"))
 WEFT_BUILD = ("cmake --preset release -B build/bench -DWEFT_TESTS=OFF -DWEFT_EXAMPLES=OFF",
-              'cmake --build build/bench -j "$(nproc)" --target echo-load echo-epoll echo-weft weft-bench')
+              'cmake --build build/bench -j "$(nproc)" --target echo-load echo-epoll echo-weft weft-bench '
+              'breadth-load weft-breadth')
 CC_VERSION = "cc --version | head -n 1"
 WEFT_VERSION = "git describe --always --dirty --abbrev=10 2>/dev/null; " + CC_VERSION
 CRATE = "sed -n '/^name = \"{0}\"$/{{n;s/version = \"\\(.*\\)\"/{0} \\1/p}}' bench/peers/{1}/Cargo.lock"
@@ -92,26 +95,34 @@ TOKIO_OPTIONS = ("release: opt-level 3, LTO, one codegen unit, panic=abort, park
                  "with its buffer inside")
 PYTHON_OPTIONS = ("BufferedProtocol, one buffer a process; N workers are N processes, one listener each, SO_REUSEPORT. "
                   "CPU time, memory and system calls are those of one process, so they are given for one worker only")
+HAPROXY_OPTIONS = ("TCP mode, so many threads, {}, otherwise its defaults; in the foreground, on a socket that it "
+                   "inherits")
+HAPROXY_NEEDS = (PYTHON, Need("command -v haproxy", "apt-get install haproxy   # its service is not needed"))
+HAPROXY_VERSION = "haproxy -v | head -n 1"
 
 ALL = (
     Peer("weft", "weft", "weft",
          "-O3 -fno-plt, static library, default configuration; a task for each connection with its buffer on the stack",
-         WEFT_NEEDS, WEFT_BUILD, f"{BIN}/echo-weft", f"{BIN}/weft-bench", WEFT_VERSION),
+         WEFT_NEEDS, WEFT_BUILD, f"{BIN}/echo-weft", f"{BIN}/weft-bench", f"{BIN}/weft-breadth",
+         f"{BIN}/weft-breadth", WEFT_VERSION),
     Peer("weft-wait", "weft (wait first)", "variant",
          "the same, but a connection waits for its next message before it takes a buffer (--wait-first)",
          WEFT_NEEDS, WEFT_BUILD, f"{BIN}/echo-weft --wait-first", version=WEFT_VERSION, only=("idle",)),
     Peer("tokio", "Tokio", "peer", TOKIO_OPTIONS, (CARGO,),
          cargo("bench/peers/tokio/Cargo.toml", f"{OUT}/tokio"),
-         f"{OUT}/tokio/release/echo-tokio", f"{OUT}/tokio/release/bench-tokio", TOKIO_VERSION),
+         f"{OUT}/tokio/release/echo-tokio", f"{OUT}/tokio/release/bench-tokio",
+         f"{OUT}/tokio/release/breadth-tokio", f"{OUT}/tokio/release/breadth-tokio", TOKIO_VERSION),
     Peer("tokio-unstable", "Tokio, unstable", "peer",
          TOKIO_OPTIONS + "; --cfg tokio_unstable: alt_timer, eager_driver_handoff, sharded_blocking_queue", (CARGO,),
          cargo("bench/peers/tokio/Cargo.toml", f"{OUT}/tokio-unstable", 'RUSTFLAGS="--cfg tokio_unstable"'),
-         f"{OUT}/tokio-unstable/release/echo-tokio", f"{OUT}/tokio-unstable/release/bench-tokio", TOKIO_VERSION),
+         f"{OUT}/tokio-unstable/release/echo-tokio", f"{OUT}/tokio-unstable/release/bench-tokio",
+         version=TOKIO_VERSION),
     Peer("go", "Go", "peer",
          "-trimpath, GOMAXPROCS = workers, default garbage collector, neither keep-alive nor multipath TCP; a "
          "goroutine for each connection with its buffer",
          (GO,), ("cd bench/peers/go && go build -trimpath -o ../../../build/peers/go/ ./cmd/...",),
-         f"{OUT}/go/echo-go", f"{OUT}/go/bench-go", "cd bench/peers/go && go version"),
+         f"{OUT}/go/echo-go", f"{OUT}/go/bench-go", f"{OUT}/go/breadth-go", f"{OUT}/go/breadth-go",
+         "cd bench/peers/go && go version"),
     Peer("libuv", "libuv", "peer",
          "-O3; a loop and a listener a thread, SO_REUSEPORT; uv_try_write first; one buffer a loop",
          (CC, PKG_CONFIG, library("libuv", "libuv1-dev")),
@@ -147,6 +158,15 @@ ALL = (
          "scopes, in a pool of so many threads; fork-join shapes only",
          (CARGO,), cargo("bench/peers/rayon/Cargo.toml", f"{OUT}/rayon"),
          micro=f"{OUT}/rayon/release/bench-rayon", version=CRATE.format("rayon", "rayon") + "; rustc --version"),
+    Peer("haproxy", "HAProxy", "peer", HAPROXY_OPTIONS.format("option splice-auto"), HAPROXY_NEEDS,
+         relay="python3 bench/peers/haproxy/relay.py", version=HAPROXY_VERSION),
+    Peer("haproxy-splice", "HAProxy, splice", "peer",
+         HAPROXY_OPTIONS.format("option splice-request, option splice-response"), HAPROXY_NEEDS,
+         relay="python3 bench/peers/haproxy/relay.py --splice=always", version=HAPROXY_VERSION),
+    Peer("pool", "pool of preads", "peer", "-O3; a loop hands each read to four threads by a queue with one lock, and "
+         "is told by an eventfd",
+         (CC,), (f"{CC_C} -o {OUT}/pool/bench-pool bench/peers/pool/bench_pool.c -pthread",),
+         breadth=f"{OUT}/pool/bench-pool", version=CC_VERSION),
     Peer("epoll", "bare epoll", "floor",
          "-O3; an edge-triggered loop a thread, connections dealt out in turn, one buffer a thread",
          WEFT_NEEDS, WEFT_BUILD, f"{BIN}/echo-epoll", version=CC_VERSION),

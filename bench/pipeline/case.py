@@ -42,6 +42,7 @@ class Case:
     idle: int = 0
     rate: int = 0
     churn: bool = False
+    relay: bool = False         # the participant relays, to an echo server of the bench's own
     count_syscalls: bool = False
     server_args: tuple = ()
     neighbours: str = ""        # KIND:N, or "none": a server that counts what its neighbours do
@@ -61,10 +62,16 @@ class Case:
         words += [f"idle{self.idle}"] if self.idle else []
         words += [f"rate{self.rate}"] if self.rate else []
         words += ["churn"] if self.churn else []
+        words += ["relay"] if self.relay else []
         words += ["syscalls"] if self.count_syscalls else []
         words += [f"burst{self.burst}"] if self.burst else []
         words += [self.neighbours] if self.neighbours else []
         return "-".join(words + [arg.lstrip("-") for arg in self.server_args])
+
+    @property
+    def program(self):
+        """That of a participant (bench/peers/peers.py) which is run."""
+        return "relay" if self.relay else "echo"
 
     @property
     def descriptors(self):
@@ -91,6 +98,8 @@ class Micro:
     reps: int = 2
     experiment: str = "micro"
     regime: str = "free"
+    program: str = "micro"      # or "breadth"
+    through: tuple = ()         # a command that runs it, and is the other end of what it does
 
     servers, descriptors = (), 0
     TYPICAL_S = {"sleep_1m": 2.0, "fib32": 1.5, "chained_spawn": 0.4, "idle_task": 4.0}     # of one repetition

@@ -31,11 +31,18 @@ def added_kib(moment):
     return figure
 
 
+def relayed_mb_per_cpu(result):
+    """What a relay moves in a CPU-second: a message passes it twice."""
+    us = dig(result, "server", "cpu_us_per_message")
+    return 2 * result["size"] / us if us else None
+
+
 # Every figure of a run, by name. What a run does not have is None.
 FIGURES = {
     "rate": lambda r: dig(r, "messages_per_s"),
     "cpu_us": lambda r: dig(r, "server", "cpu_us_per_message"),
     "per_cpu": lambda r: 1e6 / us if (us := dig(r, "server", "cpu_us_per_message")) else None,
+    "mb_per_cpu": relayed_mb_per_cpu,
     "client_us": lambda r: dig(r, "client", "cpu_us_per_message"),
     "cpus": lambda r: None if dig(r, "server", "cpu_s") is None else r["server"]["cpu_s"] / r["seconds"],
     "switches": lambda r: dig(r, "server", "switches_per_message"),

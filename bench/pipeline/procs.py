@@ -169,6 +169,14 @@ def run_case(loader, command, case, placement, patience_s=120):
         return run_load(loader, server, args, client_cpus, case.seconds + case.warmup + patience_s)
 
 
+def run_relay(loader, command, case, placement, patience_s=120):
+    """The same for a relay, with an echo server behind it that sends each message back
+    when it is complete."""
+    behind = os.path.join(os.path.dirname(loader), "breadth-load")
+    with Server([behind, "echo", str(case.size)], placement[1]) as server:
+        return run_case(loader, [*command, f"--to={server.address}"], case, placement, patience_s)
+
+
 # --- where tracepoints cannot be used: strace ------------------------------------------------------------------------
 
 def children(pid):

@@ -4,7 +4,8 @@ import dataclasses
 
 from bench.pipeline.figures import FIGURES, median
 
-MORE_IS_BETTER = {"rate", "per_cpu", "neighbours", "Mmsg/s"}      # figures and units; of all others less is better
+# Figures and units; of all others less is better.
+MORE_IS_BETTER = {"rate", "per_cpu", "neighbours", "Mmsg/s", "/s", "mb_per_cpu"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +113,7 @@ class Results:
         return list(dict.fromkeys(line for result in self.micro_results(case) for line in result))
 
 
-PLAIN = {"depth": 1, "idle": 0, "rate": 0, "churn": False, "count_syscalls": False, "server_args": []}
+PLAIN = {"depth": 1, "idle": 0, "rate": 0, "churn": False, "relay": False, "count_syscalls": False, "server_args": []}
 
 
 def plain(results, **wanted):

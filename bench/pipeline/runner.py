@@ -35,10 +35,6 @@ def outcome(result):
     return f"{thousands(rate)} msg/s, {number(cpu_us)} us CPU, p99 {latency(p99)}" if rate else ""
 
 
-def program_of(case):
-    return "micro" if isinstance(case, Micro) else "echo"
-
-
 def in_turn(participants, first):
     """All of them, each beginning as often as the others."""
     first %= max(len(participants), 1)
@@ -57,12 +53,14 @@ class Runner:
             self.where["free"] = self.where["all"]
         self.runs, self.failures, self.remarks = [], [], []
         self.failed, self.in_a_row = set(), {}      # (case, name); {(name, program): failures}
-        self.has = {peer.name: self.list_micro(peer) for peer in able}
+        self.has = {(peer.name, program): self.list_micro(peer, program) for peer in able
+                    for program in ("micro", "breadth")}
 
-    def list_micro(self, peer):
+    def list_micro(self, peer, program):
         """The names of its micro benchmarks."""
+        command = peer.command(program)
         try:
-            return procs.micro_names(peer.command("micro"), self.where["free"][0]) if peer.micro else set()
+            return procs.micro_names(command, self.where["free"][0]) if command else set()
         except procs.Failed as e:
             self.remark(f"{peer.label} does not list its micro benchmarks, and takes no part in them: {e}")
             return set()
@@ -74,18 +72,20 @@ class Runner:
     # --- one case
 
     def takes_part(self, peer, case):
-        program = program_of(case)
+        program = case.program
         if self.in_a_row.get((peer.name, program), 0) >= GIVE_UP_AFTER or (case.name, peer.name) in self.failed:
             return False
         if peer.only and case.experiment not in peer.only or case.servers and peer.name not in case.servers:
             return False
-        return case.bench in self.has[peer.name] if program == "micro" else bool(peer.echo)
+        if isinstance(case, Micro):
+            return case.bench in self.has[peer.name, program]
+        return bool(peer.command(program))
 
     def participants(self, case):
         return [peer for peer in self.able if self.takes_part(peer, case)]
 
     def run_micro(self, peer, case):
-        return procs.measure_micro(peer.command("micro"), case, self.where["free"][0])
+        return procs.measure_micro([*case.through, *peer.command(case.program)], case, self.where["free"][0])
 
     def run_echo(self, peer, case):
         # figures of one process are those of the server only if there is no other
@@ -94,13 +94,14 @@ class Runner:
             case, split = dataclasses.replace(case, workers=1), False
         if case.count_syscalls:
             return self.counter.count(peer.command("echo"), case, self.where[case.regime])
-        result = procs.run_case(self.loader, peer.command("echo"), case, self.where[case.regime], PATIENCE_S)
+        run = procs.run_relay if case.relay else procs.run_case
+        result = run(self.loader, peer.command(case.program), case, self.where[case.regime], PATIENCE_S)
         return {k: v for k, v in result.items() if k not in ("server", "memory")} if split else result
 
     def fail(self, at, case, peer, why):
         if self.strict:
             raise procs.Failed(f"{case.name}, {peer.name}: {why}")
-        why, program = brief(why), program_of(case)
+        why, program = brief(why), case.program
         self.failed.add((case.name, peer.name))
         self.failures.append({"round": at, "case": case.name, "who": peer.name, "why": why})
         self.progress.remark(f"{peer.label} fails in {case.name}, and is left out of it: {why}")
@@ -109,9 +110,9 @@ class Runner:
             self.remark(f"{peer.label} failed {count} times in a row: its {program} program is not run any more")
 
     def run_once(self, at, case, peer):
-        program = program_of(case)
+        program = case.program
         try:
-            result = (self.run_micro if program == "micro" else self.run_echo)(peer, case)
+            result = (self.run_micro if isinstance(case, Micro) else self.run_echo)(peer, case)
         except (procs.Failed, OSError, ValueError, subprocess.SubprocessError) as e:     # all that a child may do
             return self.fail(at, case, peer, str(e))
         self.in_a_row[peer.name, program] = 0

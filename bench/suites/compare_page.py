@@ -49,7 +49,7 @@ process of its own. A participant without that shape is not in that row.<details
 
 
 def reading(data):
-    micro = text_table([("benchmark", "what one run does"), *compare_plan.MICRO.items()], 2)
+    micro = text_table([("benchmark", "what one run does"), *(compare_plan.MICRO | compare_plan.BREADTH).items()], 2)
     neighbours = text_table([("neighbour", "one round"), *NEIGHBOURS.items()], 2)
     return READING.format(micro=micro, neighbours=neighbours, bursts=compare_plan.SCOPES[data["scope"]].bursts,
                           convention=html.escape(tables.CONVENTION), one=REGIMES["one"], cpus=data["cpus"],

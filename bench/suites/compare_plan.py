@@ -2,6 +2,7 @@
 after round."""
 import dataclasses
 
+from bench.peers.peers import BIN
 from bench.pipeline.case import NEIGHBOURS, Case, Micro, Plan, light, mixed
 
 EXPERIMENTS = {
@@ -15,6 +16,7 @@ EXPERIMENTS = {
     "idle": "memory of idle connections",
     "syscalls": "system calls for a message",
     "scaling": "echo by number of workers: 64 B, 128 connections, free",
+    "breadth": "a relay, lines, names, programs, files, jobs",
     "micro": "micro benchmarks",
 }
 
@@ -48,6 +50,18 @@ MICRO = {
     "pread_64": "4 KiB at random of a file in the page cache, 64 tasks",
     "pread_pool_64": "the same, each read on a thread for blocking calls",
 }
+# The same of bench/breadth; those of MICRO that belong to `breadth`, too, are run by the
+# programs of the micro benchmarks. The figures .cpu are CPU time for one, the programs'
+# own included.
+BREADTH = {
+    "lines": "ten million lines of 100 bytes from a connection",
+    "resolve": "10 000 look-ups of 100 names, both families, 64 at a time, a name server in a network of its own",
+    "spawn": "960 times /bin/true, 32 at a time",
+    "files": "128 000 reads of 4 KiB at random of a file in the page cache, 64 tasks",
+}
+THROUGH = {"lines": (f"{BIN}/breadth-load", "lines"), "resolve": (f"{BIN}/breadth-load", "names")}
+SHARED = ("blocking_1", "blocking_64")
+RELAYED = (64, 65536)       # bytes
 # Experiments that are not everybody's: those whose servers have neighbours; a floor has
 # no tasks.
 WITH_NEIGHBOURS = ("weft", "tokio", "go")
@@ -112,9 +126,16 @@ def cases(scope):
         "idle": [Case("idle", "free", 2, 64, idle=scope.idle, seconds=scope.seconds, warmup=scope.latency_s / 2)],
         "syscalls": [Case("syscalls", "free", 2, 128, count_syscalls=True, seconds=scope.seconds)],
         "scaling": [Case("scaling", "free", n, 128, **short) for n in (1, 2)],
+        "breadth": breadth(scope),
         "micro": [Micro(bench, reps=scope.reps) for bench in scope.micro] +
                  [Micro(bench, 1, reps=scope.reps) for bench in scope.trees],
     }
+
+
+def breadth(scope):
+    relays = [Case("breadth", "free", 2, 64, size, relay=True, seconds=scope.seconds, warmup=0.3) for size in RELAYED]
+    return (relays + [Micro(bench, reps=1, experiment="breadth", program="breadth", through=THROUGH.get(bench, ()))
+                      for bench in BREADTH] + [Micro(bench, reps=1, experiment="breadth") for bench in SHARED])
 
 
 def rounds_of(scope, experiment, rounds):

@@ -4,13 +4,17 @@ import statistics
 
 from bench.pipeline.results import plain
 from bench.pipeline.text import number
-from bench.suites.compare_plan import TREES
+from bench.suites.compare_plan import BREADTH, TREES
 
 
 def lines_of(results, wanted):
     """(case, line) of the micro benchmarks with all workers."""
     names = results.select(experiment="micro", workers=results.workers("free"))
     return [(name, line) for name in names for line in results.lines(name) if wanted(line)]
+
+
+def of_bench(results, bench):
+    return [(name, bench) for name in results.select(bench=bench)]
 
 
 def is_memory(line):
@@ -45,6 +49,8 @@ def kinds(results):
         ("a connection for each message", of("churn", "rate")),
         ("memory of an idle connection", of("idle", "served_kib")),
         ("system calls a message", of("syscalls", "syscalls")),
+        ("relay: messages per CPU-second", [(name, "per_cpu") for name in results.select(relay=True)]),
+        *((bench, of_bench(results, bench)) for bench in BREADTH),
         *((bench, lines_of(results, lambda line, bench=bench: line == bench)) for bench in TREES),
         ("all other micro benchmarks", lines_of(results, lambda line: line not in TREES and not is_memory(line))),
         ("memory of tasks", lines_of(results, is_memory)),

@@ -10,6 +10,8 @@ from bench.suites.tables import named
 RUNTIMES = ("tokio", "tokio-unstable", "go", "onetbb", "rayon")
 TOKIO = ("tokio", "tokio-unstable")
 FLOOR = ("epoll",)
+HAPROXY = ("haproxy", "haproxy-splice")
+WHOSE = {"tokio": "Tokio's", "go": "Go's", "haproxy": "HAProxy's", "pool": "the pool's"}
 NOT_AMONG_ALL = ("fib32", "skynet", "idle_task")
 
 # --- points ----------------------------------------------------------------------------------------------------------
@@ -163,6 +165,47 @@ def micro_goals(results):
     ]
 
 
+# bench: (what, [(against whom, at least)])
+AT_LEAST = {
+    "lines": ("lines a second", [(("go",), 1.2), (TOKIO, 1.2)]),
+    "resolve": ("look-ups a second", [(("go",), 1.0)]),
+    "spawn": ("programs a second, 32 at a time", [(("go",), 1.0), (TOKIO, 1.0)]),
+    "files": ("reads a second from the page cache, 64 tasks", [(("pool",), 2.0)]),
+    "blocking_1": ("empty jobs a second, one at a time", [(TOKIO, 1.0)]),
+    "blocking_64": ("empty jobs a second, 64 at a time", [(TOKIO, 1.0)]),
+}
+RELAYS = {
+    65536: ("MB", [(HAPROXY, 1.0), (("go",), 1.3)]),
+    64: ("messages", [(HAPROXY, 1.0), (("go",), 1.5), (TOKIO, 1.0)]),
+}
+
+
+def speed(results, name, line, among, wanted):
+    """How often weft does it in the time in which the other one does it once."""
+    best, ratio = results.best(name, line, among), None
+    if best:
+        inverse = not results.more_is_better(name, line)
+        ratio = results.ratio(name, line, "weft", best, inverse)
+    return [Point(line, results.label(best), ratio.value, ratio.low, ratio.high, wanted, True)] if ratio else []
+
+
+def breadth_goals(results):
+    found = []
+    for size, (what, wanted) in RELAYS.items():
+        points = [p for name in results.select(relay=True, size=size) for among, least in wanted
+                  for p in compared(results, name, "per_cpu", among, least, f"{size} B", at_least=True)]
+        found.append(Goal(f"relay of {size} B, 64 conn.: {what} per CPU-second", limits(wanted), points))
+    for bench, (what, wanted) in AT_LEAST.items():
+        points = [p for name in results.select(bench=bench, workers=results.workers("free"))
+                  for among, least in wanted for p in speed(results, name, bench, among, least)]
+        found.append(Goal(f"{bench}: {what}", limits(wanted), points))
+    return found
+
+
+def limits(wanted):
+    return ">= " + ", ".join(f"{least:g} x {WHOSE[among[0]]}" for among, least in wanted)
+
+
 def goals(results):
     return (echo_goals(results) + mixed_goals(results) + light_goals(results) + cost_goals(results) +
-            micro_goals(results))
+            micro_goals(results) + breadth_goals(results))

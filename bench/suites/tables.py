@@ -2,7 +2,7 @@
 from bench.pipeline.text import align, counted, latency, load_words, milliseconds, number, thousands
 from bench.pipeline.results import PLAIN
 from bench.suites import glance
-from bench.suites.compare_plan import EXPERIMENTS, MICRO
+from bench.suites.compare_plan import BREADTH, EXPERIMENTS, MICRO
 
 CONVENTION = ("x weft: how good a participant is, with weft = 1. Above 1 it is better than weft, below 1 worse, "
               "whether the figure counts messages or costs. In brackets: the smallest and the largest of a round.")
@@ -18,6 +18,8 @@ COLUMNS = {     # of a figure: its head, and how it is written
     "syscalls": ("calls/msg", number),
     "futex": ("futex/msg", number),
     "switches": ("switches/msg", number),
+    "per_cpu": ("msg/CPU-s", thousands),
+    "mb_per_cpu": ("MB/CPU-s", number),
 }
 SHOWN = {       # of an experiment: its figures, and those of them that are given as a ratio, too
     "echo": (("rate", "cpu_us", "p50", "p99", "p999"), ("rate", "cpu_us", "p999")),
@@ -28,6 +30,7 @@ SHOWN = {       # of an experiment: its figures, and those of them that are give
     "idle": (("served_kib",), ("served_kib",)),
     "syscalls": (("syscalls", "futex"), ("syscalls",)),
     "scaling": (("rate", "cpu_us", "switches"), ("rate", "cpu_us")),
+    "breadth": (("rate", "per_cpu", "mb_per_cpu"), ("rate", "per_cpu")),
 }
 ACROSS = {      # of an experiment: its figures, of which each has a column for each participant
     "mixed": (("burst", "conn100\nms", milliseconds), ("p50", "ping p50\nms", milliseconds),
@@ -65,6 +68,8 @@ def named(experiment, case):
         return f"{case['size']} B, {case['connections']} conn., {case['regime']}"
     if experiment == "mixed":
         return case["neighbours"] + (", 1 worker" if case["workers"] == 1 else "")
+    if experiment == "breadth":
+        return f"relay, {case['size']} B, {case['connections']} conn."
     if experiment == "light":
         return f"{case['rate']}/s" if case["size"] > 1 else "ping"
     if experiment == "scaling":
@@ -128,7 +133,7 @@ def micro_rows(results, names):
 
 def micro_order(results, name):
     case = results.cases[name]
-    return list(MICRO).index(case["bench"]), -case["workers"]
+    return [*BREADTH, *MICRO].index(case["bench"]), -case["workers"]
 
 
 def sections(results):
@@ -138,9 +143,14 @@ def sections(results):
         names = [name for name, case in results.cases.items() if belongs(results, experiment, case)]
         if not names or experiment == "scaling" and len(names) < 2:
             continue
-        if experiment == "micro":
-            yield title, micro_rows(results, sorted(names, key=lambda name: micro_order(results, name))), 2
-        elif experiment in ACROSS:
+        micro = [name for name in names if "bench" in results.cases[name]]
+        if micro:
+            yield title, micro_rows(results, sorted(micro, key=lambda name: micro_order(results, name))), 2
+        names = [name for name in names if name not in micro]
+        if not names:
+            continue
+        title += ": the relay" if micro else ""
+        if experiment in ACROSS:
             yield title, across_rows(results, experiment, names), 1
         else:
             yield title, echo_rows(results, experiment, names), 2
