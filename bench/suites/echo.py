@@ -36,7 +36,7 @@ def parse_args():
 
 
 def participants(args):
-    return [dataclasses.replace(peer, echo=f"{args.bin}/{SERVERS[peer.name]}", micro="")
+    return [dataclasses.replace(peer, echo=f"{args.bin}/{SERVERS[peer.name]}", micro="", relay="", breadth="")
             for peer in peers.ALL if peer.name in args.servers]
 
 
