@@ -28,8 +28,8 @@ typedef struct weft_chan weft_chan;
 // WEFT_UNBOUNDED is the capacity of a channel whose senders never wait.
 #define WEFT_UNBOUNDED SIZE_MAX
 
-// weft_chan_new makes a channel for messages of `elem_size` bytes (0: signals, which
-// are only counted).
+// weft_chan_new makes a channel for messages of `elem_size` bytes (0: they are
+// empty, and only counted).
 //
 // Returns: 0, and the channel in *out; -ENOMEM, also if the messages' size is beyond
 //          all memory.
@@ -48,8 +48,8 @@ WEFT_API weft_chan *weft_chan_ref(weft_chan *c);
 // Context: any thread. Never parks.
 WEFT_API void weft_chan_unref(weft_chan *c);
 
-// weft_chan_send sends the message at `elem` (may be NULL for a signal), and waits
-// while the channel is full.
+// weft_chan_send sends the message at `elem` (may be NULL if it is empty), and
+// waits while the channel is full.
 //
 // Returns: 0; -EPIPE if the channel is closed, or is closed while the task waits;
 //          -ECANCELED, -ETIMEDOUT; -ENOMEM, only from an unbounded channel that cannot
@@ -59,7 +59,7 @@ WEFT_API void weft_chan_unref(weft_chan *c);
 WEFT_API int weft_chan_send(weft_chan *c, const void *elem);
 
 // weft_chan_recv takes the oldest message into `elem`, and waits while there is none.
-// For a signal, `elem` may be NULL.
+// `elem` may be NULL if elem_size is 0.
 //
 // Returns: 0; -EPIPE if the channel is closed and drained; -ECANCELED, -ETIMEDOUT.
 // Context: task. May park, so the caller may continue on another thread.
