@@ -1,0 +1,16 @@
+# C++, if there is a compiler for it. The library is C; programs that use it may be C++,
+# and so are some tests and an example.
+include(CheckLanguage)
+if(NOT CMAKE_CROSSCOMPILING)
+    check_language(CXX)
+endif()
+if(CMAKE_CXX_COMPILER)
+    set(CMAKE_CXX_FLAGS_RELEASE ${CMAKE_C_FLAGS_RELEASE} CACHE STRING "Flags of a release build.")
+    set(CMAKE_CXX_FLAGS_DEBUG ${CMAKE_C_FLAGS_DEBUG} CACHE STRING "Flags of a debug build.")
+    enable_language(CXX)
+    set(CMAKE_CXX_STANDARD 17)
+    set(CMAKE_CXX_STANDARD_REQUIRED ON)
+    set(CMAKE_CXX_EXTENSIONS OFF)
+else()
+    message(STATUS "Without a C++ compiler what is in C++ is left out.")
+endif()
