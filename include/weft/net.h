@@ -38,7 +38,7 @@ typedef struct weft_addrs {
 } weft_addrs;
 
 // weft_resolve looks up the addresses of a host, as getaddrinfo(3): `family` is
-// AF_UNSPEC (both, asked at the same time), AF_INET or AF_INET6; `service` a number, a
+// AF_UNSPEC (both, in one look-up), AF_INET or AF_INET6; `service` a number, a
 // name ("https"), or NULL for port 0; `host` a name, a numeric address (without
 // brackets), or NULL for the machine itself. Not both are NULL.
 //
@@ -46,8 +46,12 @@ typedef struct weft_addrs {
 // own (64 threads, or blocking_max if that is fewer), so slow name servers hold up
 // neither files nor weft_blocking, nor the other way round. Tasks that ask for the same
 // at the same time share one look-up. Nothing is cached: the C library tells no time to
-// live. IPv6 addresses come first if the machine has a route to the first of them;
-// within a family the order is that of RFC 6724 and gai.conf.
+// live. The order is that of getaddrinfo(3): RFC 6724 and gai.conf.
+//
+// A name that the hosts file has costs no question to a name server with AF_UNSPEC, also
+// if the file has one family only; with AF_INET or AF_INET6 it does if the file has only
+// the other one. Of a name on several lines of the file glibc takes all only with "multi
+// on" in host.conf(5), which distributions have there.
 //
 // Returns: how many, above 0, and the addresses in *out; or
 //          WEFT_EAI_AGAIN    no name server has answered, or it cannot now (SERVFAIL),
@@ -58,7 +62,8 @@ typedef struct weft_addrs {
 //          WEFT_EAI_FAMILY   what `family` is not;
 //          -ENODEV (an interface, after '%'), -ENOMEM, -EAGAIN (the system refuses a
 //          thread), -EMFILE and the like from the C library; -ECANCELED, -ETIMEDOUT.
-//          With AF_UNSPEC it succeeds if one of the families does.
+//          With AF_UNSPEC it succeeds if the name servers answer for one of the
+//          families (glibc), but waits for both.
 // Context: task. May park, so the caller may continue on another thread.
 // Cancel:  the call ends at once. A look-up that has begun cannot be stopped: it goes
 //          on without the caller until the C library gives up (resolv.conf(5), timeout
@@ -74,7 +79,8 @@ WEFT_API void weft_addrs_free(weft_addrs *a);
 // weft_tcp_listen listens for TCP connections, with SO_REUSEADDR and the system's
 // largest backlog; accepted connections have TCP_NODELAY. Of a name it takes one
 // address, an IPv4 address if there is one ("localhost" is 127.0.0.1): clients that try
-// both families come there, too.
+// both families come there, too. IPv6 addresses are looked up only if there is no IPv4
+// address, or none that the system has.
 // Context: any thread. May park in a task, if there is a name to look up.
 // Cancel:  no socket is left.
 WEFT_API WEFT_MUST_CHECK int weft_tcp_listen(const char *addr);
@@ -86,13 +92,18 @@ WEFT_API WEFT_MUST_CHECK int weft_tcp_listen(const char *addr);
 // Of a name it tries all addresses (the first 32), as RFC 8305 has it, and takes the
 // connection that is made first: IPv6 and IPv4 in turn, IPv6 first; the next one 250 ms
 // after the one before, or at once when that has failed. It begins with the family
-// whose addresses come first, but gives IPv6 25 ms more.
+// whose addresses come first, but gives IPv6 25 ms more. If all addresses of one family
+// have failed, it waits for the look-up of the other, which may be the one that works:
+// for as long as name servers take, if no deadline is set. "localhost" and names that
+// end in ".localhost" are looked up as weft_resolve does with AF_UNSPEC.
 //
 // Returns: a connected descriptor; -ECONNREFUSED, -ENETUNREACH, -ETIMEDOUT (the
 //          kernel's, or a scope's deadline), ...; -ECANCELED. All dial calls return the
 //          latter two. If all addresses of a name fail: the error of the first one to
 //          which the machine has a way, if there is any; WEFT_EAI_... if there is none
-//          to try.
+//          to try. The same error, and not -ETIMEDOUT, if a deadline passes when all
+//          addresses to which there is a way have failed, and the dial waits only for
+//          the other family's look-up.
 // Context: task. May park, so the caller may continue on another thread; so may
 //          weft_unix_dial.
 // Cancel:  all sockets are closed.

@@ -10,6 +10,15 @@
 //     - the first one: as soon as there are IPv6 addresses, or it is known that there
 //       are none, but not later than 25 ms after the IPv4 addresses.
 //
+//   "localhost" and names below it (RFC 6761) are of this machine. Both children then ask
+//   for both families, which is one look-up if they ask at the same time, and each takes
+//   its own: a hosts file that has 127.0.0.1 only is a whole answer to that, while the C
+//   library asks name servers if it is asked for IPv6 alone.
+//
+//   If all addresses of one family have failed, the dial waits for the other's, for as
+//   long as the look-up takes: that may be the family that works. A deadline that ends
+//   only this wait does not hide why the addresses have failed.
+//
 //   The first child that returns a descriptor wins the race: that cancels all others,
 //   and the one that waits for its turn to start more. Each closes what it has opened.
 //   If two connect at the same time, `connected` decides.
@@ -17,6 +26,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <weft/error.h>
 #include <weft/future.h>
 #include <weft/io.h>
@@ -37,6 +47,7 @@ enum { ATTEMPTS_MAX = 32 }; // the addresses after that are not tried
 struct family {
     const char *host, *port;
     int number;        // AF_INET6, AF_INET
+    int asked_for;     // that, or AF_UNSPEC
     weft_addrs *found; // if it has answered well
     int taken;         // of those
     weft_time answered_at;
@@ -63,13 +74,28 @@ struct dial {
 
 // --- the children --------------------------------------------------------------------
 
+// keep_own drops the other family's addresses.  Returns: how many are left; an error.
+static int keep_own(const struct family *f)
+{
+    weft_addrs *all = f->found;
+    int kept = 0;
+
+    for (int i = 0; i < all->n; i++)
+        if (all->addr[i].sa.sa_family == f->number)
+            all->addr[kept++] = all->addr[i];
+    all->n = kept;
+    return kept > 0 ? kept : WEFT_EAI_NODATA;
+}
+
 // ask_family looks up the addresses of a family.  Returns: an error, in any case: it
 // does not win.
 static int ask_family(void *arg)
 {
     struct family *f = arg;
 
-    f->count = weft_resolve(&f->found, f->host, f->port, f->number);
+    f->count = weft_resolve(&f->found, f->host, f->port, f->asked_for);
+    if (f->count > 0)
+        f->count = keep_own(f);
     f->answered_at = weft_now();
     weft_future_complete(&f->answered, 0);
     return -ENOTCONN;
@@ -136,16 +162,16 @@ static int await_turn(struct dial *d, struct family **next)
         weft_case cases[4];
         size_t n = 0;
 
-        *next = next_family(d);
-        weft_time when = *next ? due_at(d, *next) : WEFT_NEVER;
-        if (when <= weft_now())
-            return 1;
         if (!weft_future_done(&d->v6.answered))
             cases[n++] = weft_on_future(&d->v6.answered);
         if (!weft_future_done(&d->v4.answered))
             cases[n++] = weft_on_future(&d->v4.answered);
+        *next = next_family(d); // after that: an answer that comes in between is used here, or selected
         if (n == 0 && !*next)
             return 0;
+        weft_time when = *next ? due_at(d, *next) : WEFT_NEVER;
+        if (when <= weft_now())
+            return 1;
         if (*next && d->begun > 0)
             cases[n++] = weft_on_future(&d->attempts[d->begun - 1].failed);
         cases[n++] = weft_on_time(when);
@@ -213,14 +239,48 @@ static int tell_why(const struct dial *d)
     return d->begun > 0 ? d->attempts[0].error : wf_resolve_worst(d->v6.count, d->v4.count);
 }
 
+// have_all_failed tells whether each address that is known has been tried, and failed
+// by itself: not because of a deadline. (The kernel's time-out looks the same.)
+static bool have_all_failed(struct dial *d)
+{
+    for (int i = 0; i < d->begun; i++)
+        if (d->attempts[i].error == -ETIMEDOUT || d->attempts[i].error == -ECANCELED)
+            return false;
+    return d->begun > 0 && !next_family(d);
+}
+
+// tell_of_deadline: a deadline has ended the race.  That an address cannot be reached
+// from here would say nothing of the one that is still looked up.
+static int tell_of_deadline(struct dial *d)
+{
+    int err = have_all_failed(d) ? tell_why(d) : -ETIMEDOUT;
+    return is_unreachable(err) ? -ETIMEDOUT : err;
+}
+
+// is_local tells whether a name is "localhost" or ends in ".localhost". (With a dot at the
+// end no hosts file has it.)
+static bool is_local(const char *host)
+{
+    static const char local[] = "localhost";
+    size_t n = strlen(host), len = sizeof(local) - 1;
+
+    return n >= len && strcasecmp(host + n - len, local) == 0 && (n == len || host[n - len - 1] == '.');
+}
+
+static void init_family(struct family *f, const char *host, const char *port, int number)
+{
+    *f = (struct family){ .host = host, .port = port, .number = number, .answered = WEFT_FUTURE_INIT };
+    f->asked_for = is_local(host) ? AF_UNSPEC : number;
+}
+
 __attribute__((cold, noinline)) static int dial_name(const char *host, in_port_t port)
 {
     char digits[8];
     struct dial d;
 
     snprintf(digits, sizeof(digits), "%u", ntohs(port));
-    d.v6 = (struct family){ .host = host, .port = digits, .number = AF_INET6, .answered = WEFT_FUTURE_INIT };
-    d.v4 = (struct family){ .host = host, .port = digits, .number = AF_INET, .answered = WEFT_FUTURE_INIT };
+    init_family(&d.v6, host, digits, AF_INET6);
+    init_family(&d.v4, host, digits, AF_INET);
     d.last = NULL;
     d.begun = 0;
     weft_future_init(&d.connected);
@@ -228,7 +288,7 @@ __attribute__((cold, noinline)) static int dial_name(const char *host, in_port_t
     int err = run_race(&d);
     int fd = weft_scope_close(&d.race);
     if (fd < 0)
-        fd = err < 0 ? err : tell_why(&d);
+        fd = err == 0 ? tell_why(&d) : err == -ETIMEDOUT ? tell_of_deadline(&d) : err;
     weft_addrs_free(d.v6.found);
     weft_addrs_free(d.v4.found);
     return fd;

@@ -13,7 +13,7 @@ struct wf_lookup;
 // a service.
 struct wf_question {
     const char *text;
-    int family;   // AF_INET or AF_INET6; for a service AF_INET
+    int family;   // AF_INET, AF_INET6, or AF_UNSPEC for both; for a service AF_INET
     int socktype; // WF_DNS_HOST; SOCK_STREAM, SOCK_DGRAM, or 0 for either
 };
 enum { WF_DNS_HOST = -1 };

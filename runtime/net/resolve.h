@@ -19,9 +19,10 @@ static inline int wf_resolve_text(struct wf_addrs *out, const char *text, bool t
     return wf_likely(which <= 0) ? which : wf_resolve_names(out, which, text, socktype, call);
 }
 
-// wf_resolve_each is wf_socket_each for the addresses of out->host, which is a name.
+// wf_resolve_each is wf_socket_each for the addresses of all->host, which is a name.
 // A socket is bound to an IPv4 address if the name has one, so that it serves clients
-// that know only that: those that know both try both.
+// that know only that: those that know both try both. So IPv6 addresses are looked up
+// only if there is no IPv4 address.
 WF_MUST_CHECK int wf_resolve_each(const struct wf_addrs *all, wf_socket_make *make, const char *call);
 
 // wf_resolve_worst is the error to report if the look-ups of both families have failed.

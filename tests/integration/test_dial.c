@@ -30,8 +30,10 @@ static const char *text(const char *format, ...)
 static const char *peer_of(int fd)
 {
     static char buf[128];
+    int err = fd < 0 ? fd : weft_peer_addr(fd, buf, sizeof(buf));
 
-    assert_true(weft_peer_addr(fd, buf, sizeof(buf)) >= 0);
+    if (err < 0)
+        fail_msg("descriptor %d: %s", fd, weft_strerror(err));
     return buf;
 }
 
@@ -41,6 +43,14 @@ static const char *local_of(int fd)
 
     assert_true(weft_local_addr(fd, buf, sizeof(buf)) >= 0);
     return buf;
+}
+
+static void check_local(int fd, const char *expected)
+{
+    if (fd < 0)
+        fail_msg("%s: %s", expected, weft_strerror(fd));
+    assert_string_equal(local_of(fd), expected);
+    assert_int_equal(weft_close(fd), 0);
 }
 
 static int open_at(const char *host)
@@ -225,6 +235,133 @@ static void the_first_addresss_error_is_reported(void **state)
     assert_int_equal(run_tasks(dial_in_vain, NULL), 0);
 }
 
+// --- a deadline while a look-up is under way -----------------------------------------
+
+// dial_until dials with a deadline. With a longer one if it is too short for the attempts
+// that need no answer, but not for so long that the C library would give up.
+static int dial_until(char *name, weft_time longest)
+{
+    int err = -ETIMEDOUT;
+
+    for (weft_time t = WEFT_MS(50); t < longest && err == -ETIMEDOUT; t *= 2) {
+        weft_scope s;
+        weft_scope_open(&s, WEFT_SCOPE_FAIL_FAST);
+        weft_scope_deadline(&s, weft_after(t));
+        err = dial(name);
+        assert_int_equal(weft_scope_close(&s), -ETIMEDOUT); // the dial waits for the look-up until then
+    }
+    return err;
+}
+
+static int dial_with_deadline(void *arg)
+{
+    (void)arg;
+    dns_hold();
+    assert_int_equal(dial_until("held6.test", WEFT_S(10)), -ECONNREFUSED);
+    expect_pending("held6.test", AF_INET6);
+    struct hole four = dig(AF_INET);
+    assert_int_equal(dial_until("held6.test", WEFT_MS(60)), -ETIMEDOUT);  // of the address nothing is known,
+    assert_int_equal(dial_until("half6.test", WEFT_MS(300)), -ETIMEDOUT); // of one of the two
+    assert_int_equal(dial_until("held.test", WEFT_MS(60)), -ETIMEDOUT);   // nor is there one
+    fill_in(four);
+    dns_release();
+    return 0;
+}
+
+static void a_deadline_does_not_hide_a_refusal(void **state)
+{
+    (void)state;
+    dns_needed();
+    assert_int_equal(run_tasks(dial_with_deadline, NULL), 0);
+}
+
+// --- what the name server is asked for -----------------------------------------------
+
+static void expect_unasked(const char *name)
+{
+    if (dns_asked(name, DNS_A) + dns_asked(name, DNS_AAAA) > 0)
+        fail_msg("the name server was asked for %s", name);
+}
+
+static int dial_hosts_names(void *arg)
+{
+    int four = open_at("127.0.0.1");
+    (void)arg;
+
+    for (unsigned i = 0; i < wf_test_rounds(500); i++) { // both answers come at about the same time
+        assert_int_equal(dial("localhost"), 4);
+        assert_int_equal(weft_close(weft_accept(four)), 0);
+    }
+    assert_int_equal(dial("LocalHost"), 4);
+    assert_int_equal(dial("app.localhost"), 4);
+    assert_int_equal(weft_close(four), 0);
+    assert_int_equal(dial("localhost"), -ECONNREFUSED);
+    expect_unasked("localhost");
+    expect_unasked("app.localhost");
+    int udp = weft_udp_dial("lone4.test:test-udp");
+    assert_string_equal(peer_of(udp), "127.0.0.1:7002");
+    expect_unasked("lone4.test");
+    return weft_close(udp);
+}
+
+static int listen_at_hosts_names(void *arg)
+{
+    (void)arg;
+    check_local(weft_tcp_listen("localhost:7001"), "127.0.0.1:7001");
+    expect_unasked("localhost");
+    check_local(weft_udp_bind("lone4.test:7002"), "127.0.0.1:7002");
+    expect_unasked("lone4.test");
+    return 0;
+}
+
+// with_one_family runs it with a name server that answers nothing on such names.
+static void with_one_family(weft_fn *fn)
+{
+    dns_needed();
+    dns_patience(1); // were it asked, that would fail soon
+    dns_one_family();
+    dns_hold();
+    assert_int_equal(run_tasks(fn, NULL), 0);
+    dns_release();
+    dns_both_families();
+    dns_patience(30);
+}
+
+static void localhost_is_dialled_without_a_name_server(void **state)
+{
+    (void)state;
+    with_one_family(dial_hosts_names);
+}
+
+static void the_hosts_file_is_enough_to_listen(void **state)
+{
+    (void)state;
+    with_one_family(listen_at_hosts_names);
+}
+
+static int listen_at_one_family(void *arg)
+{
+    unsigned both = dns_asked("both.test", DNS_AAAA), six = dns_asked("six.test", DNS_AAAA);
+    (void)arg;
+
+    check_local(weft_tcp_listen("both.test:7001"), "127.0.0.1:7001");
+    check_local(weft_udp_bind("both.test:7002"), "127.0.0.1:7002");
+    assert_int_equal(dns_asked("both.test", DNS_AAAA), both);
+    check_local(weft_tcp_listen("six.test:7001"), "[::1]:7001");
+    assert_int_equal(dns_asked("six.test", DNS_AAAA), six + 1);
+    dns_hold();
+    check_local(weft_tcp_listen("held6.test:7001"), "127.0.0.1:7001");
+    dns_release();
+    return 0;
+}
+
+static void ipv6_is_asked_for_if_there_is_no_ipv4_to_listen_at(void **state)
+{
+    (void)state;
+    dns_needed();
+    assert_int_equal(run_tasks(listen_at_one_family, NULL), 0);
+}
+
 // --- cut short -----------------------------------------------------------------------
 
 static int dial_in_time(void *name)
@@ -368,14 +505,6 @@ static void of_two_that_connect_one_is_closed(void **state)
 
 // --- listeners and datagrams by name -------------------------------------------------
 
-static void check_local(int fd, const char *expected)
-{
-    if (fd < 0)
-        fail_msg("%s: %s", expected, weft_strerror(fd));
-    assert_string_equal(local_of(fd), expected);
-    assert_int_equal(weft_close(fd), 0);
-}
-
 static int use_names(void *arg)
 {
     char byte = 0;
@@ -516,6 +645,10 @@ int main(void)
         left_test(a_family_without_an_answer_does_not_matter),
         left_test(an_answer_that_is_late_is_used),
         left_test(the_first_addresss_error_is_reported),
+        left_test(a_deadline_does_not_hide_a_refusal),
+        left_test(localhost_is_dialled_without_a_name_server),
+        left_test(the_hosts_file_is_enough_to_listen),
+        left_test(ipv6_is_asked_for_if_there_is_no_ipv4_to_listen_at),
         left_test(a_dial_that_is_cut_short_leaves_no_socket),
         left_test(of_two_that_connect_one_is_closed),
         left_test(all_calls_take_names),

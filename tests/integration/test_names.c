@@ -174,6 +174,39 @@ static void an_answer_that_is_cut_comes_by_tcp(void **state)
     assert_int_equal(run_tasks(find_many, NULL), 0);
 }
 
+// --- the hosts file ------------------------------------------------------------------
+
+static int find_in_hosts(void *arg)
+{
+    static const struct found rows[] = {
+        { "localhost", "80", AF_UNSPEC, { "127.0.0.1:80" } },
+        { "app.localhost", "80", AF_UNSPEC, { "127.0.0.1:80" } },
+        { "lone4.test", "80", AF_UNSPEC, { "127.0.0.1:80" } },
+        { "lone6.test", "80", AF_UNSPEC, { "[::1]:80" } },
+    };
+    (void)arg;
+
+    for (size_t i = 0; i < wf_countof(rows); i++) {
+        check_found(&rows[i]);
+        if (dns_asked(rows[i].host, DNS_A) + dns_asked(rows[i].host, DNS_AAAA) > 0)
+            fail_msg("the name server was asked for %s", rows[i].host);
+    }
+    return 0;
+}
+
+static void what_the_hosts_file_has_is_not_asked_for(void **state)
+{
+    (void)state;
+    dns_needed();
+    dns_patience(1); // were it asked for, that would fail soon
+    dns_one_family();
+    dns_hold();
+    assert_int_equal(run_tasks(find_in_hosts, NULL), 0);
+    dns_release();
+    dns_both_families();
+    dns_patience(30);
+}
+
 // --- sharing -------------------------------------------------------------------------
 
 enum { CROWD = 10000 };
@@ -290,7 +323,7 @@ static int come_back(void *arg)
         weft_scope s;
         weft_scope_open(&s, WEFT_SCOPE_FAIL_FAST);
         weft_scope_deadline(&s, weft_after(WEFT_MS(1)));
-        assert_int_equal(weft_resolve(&a, "held.test", "80", AF_INET), -ETIMEDOUT);
+        assert_int_equal(weft_resolve(&a, "held.test", "80", AF_UNSPEC), -ETIMEDOUT);
         assert_int_equal(weft_scope_close(&s), -ETIMEDOUT);
         await_asked("held.test", DNS_A, before + 1);
     }
@@ -401,7 +434,7 @@ static int block_names(void *arg)
     (void)arg;
 
     dns_hold();
-    weft_task *t = spawn(resolve_held, "held.test"); // with one thread, one of the two families waits
+    weft_task *t = spawn(resolve_held, "held.test"); // which occupies the lane's only thread
     await_parked(1);
     assert_int_equal(weft_blocking(answer, &n), 42);
     int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
@@ -449,6 +482,7 @@ int main(void)
         left_test(names_are_resolved_in_test_runs),
         left_test(what_is_not_found_is_an_error_of_its_own),
         left_test(an_answer_that_is_cut_comes_by_tcp),
+        left_test(what_the_hosts_file_has_is_not_asked_for),
         left_test(equal_look_ups_are_one),
         left_test(who_leaves_a_look_up_takes_it_from_no_other),
         left_test(a_deadline_ends_the_call_and_not_the_look_up),

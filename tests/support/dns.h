@@ -54,7 +54,13 @@ static const struct dns_name dns_names[] = {
     { "refused.test", .a_flags = DNS_REFUSED, .aaaa_flags = DNS_REFUSED },
     { "held6.test", .a = { "127.0.0.1" }, .aaaa = { "::1" }, .aaaa_flags = DNS_HELD },
     { "held4.test", .a = { "127.0.0.1" }, .aaaa = { "::1" }, .a_flags = DNS_HELD },
+    { "half6.test", .a = { "127.0.0.3", "127.0.0.1" }, .aaaa = { "::1" }, .aaaa_flags = DNS_HELD },
     { "held.test", .a = { "127.0.0.1" }, .aaaa = { "::1" }, .a_flags = DNS_HELD, .aaaa_flags = DNS_HELD },
+    // of the hosts file (dns_one_family): no question on them is to come here
+    { "localhost", .a_flags = DNS_HELD, .aaaa_flags = DNS_HELD },
+    { "app.localhost", .a_flags = DNS_HELD, .aaaa_flags = DNS_HELD },
+    { "lone4.test", .a_flags = DNS_HELD, .aaaa_flags = DNS_HELD },
+    { "lone6.test", .a_flags = DNS_HELD, .aaaa_flags = DNS_HELD },
 };
 
 // How often each name was asked for, A and AAAA; shared with child processes.
@@ -281,6 +287,18 @@ static inline void dns_patience(int seconds)
     dns_write("/etc/resolv.conf", text);
 }
 
+// dns_one_family makes a hosts file that has one family of each name; dns_both_families
+// the one that is there in the beginning.
+static inline void dns_one_family(void)
+{
+    dns_write("/etc/hosts", "127.0.0.1 localhost app.localhost lone4.test\n::1 lone6.test\n");
+}
+
+static inline void dns_both_families(void)
+{
+    dns_write("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n127.0.0.9 nine\n");
+}
+
 static inline bool dns_map(const char *path, unsigned id)
 {
     char text[64];
@@ -312,7 +330,8 @@ static inline bool dns_make_etc(void)
 {
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || mount("none", "/etc", "tmpfs", 0, NULL) < 0)
         return false;
-    dns_write("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n127.0.0.9 nine\n");
+    dns_both_families();
+    dns_write("/etc/host.conf", "multi on\n"); // as distributions have it: all lines of a name count
     dns_write("/etc/nsswitch.conf", "hosts: files dns\nservices: files\nprotocols: files\n");
     dns_write("/etc/services",
               "http 80/tcp\ntest-tcp 7001/tcp\ntest-udp 7002/udp\ntest-both 7003/tcp\ntest-both 7004/udp\n");
