@@ -170,8 +170,10 @@ static inline bool peer_in_flight(int fd)
 
     if (ioctl(fd, SIOCOUTQ, &unacknowledged) < 0)
         return false;
-    if (ioctl(fd, SIOCOUTQNSD, &unsent) < 0 && errno == ENOSYS) { // an emulator does not know it: look again later
-        usleep(20000);
+    if (ioctl(fd, SIOCOUTQNSD, &unsent) < 0) {
+        if (errno != ENOSYS) // no TCP socket
+            return false;
+        usleep(20000); // an emulator does not know it: look again later
         ioctl(fd, SIOCOUTQ, &unsent);
     }
     return unacknowledged != unsent;
