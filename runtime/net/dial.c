@@ -239,6 +239,16 @@ static int tell_why(const struct dial *d)
     return d->begun > 0 ? d->attempts[0].error : wf_resolve_worst(d->v6.count, d->v4.count);
 }
 
+// was_cut tells whether a cancel has ended an attempt. (A race that one attempt has won
+// is not asked.)
+static bool was_cut(const struct dial *d)
+{
+    for (int i = 0; i < d->begun; i++)
+        if (d->attempts[i].error == -ECANCELED)
+            return true;
+    return false;
+}
+
 // have_all_failed tells whether each address that is known has been tried, and failed
 // by itself: not because of a deadline. (The kernel's time-out looks the same.)
 static bool have_all_failed(struct dial *d)
@@ -287,6 +297,8 @@ __attribute__((cold, noinline)) static int dial_name(const char *host, in_port_t
     weft_scope_open(&d.race, WEFT_SCOPE_RACE);
     int err = run_race(&d);
     int fd = weft_scope_close(&d.race);
+    if (err == 0 && was_cut(&d))
+        err = -ECANCELED;
     if (fd < 0)
         fd = err == 0 ? tell_why(&d) : err == -ETIMEDOUT ? tell_of_deadline(&d) : err;
     weft_addrs_free(d.v6.found);
