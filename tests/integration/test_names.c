@@ -319,13 +319,12 @@ static int come_back(void *arg)
     (void)arg;
 
     dns_hold();
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 3 || dns_asked("held.test", DNS_A) == before; i++) { // one that has not begun is withdrawn
         weft_scope s;
         weft_scope_open(&s, WEFT_SCOPE_FAIL_FAST);
         weft_scope_deadline(&s, weft_after(i == 0 ? WEFT_MS(500) : WEFT_MS(1))); // the first one is to begin
         assert_int_equal(weft_resolve(&a, "held.test", "80", AF_UNSPEC), -ETIMEDOUT);
         assert_int_equal(weft_scope_close(&s), -ETIMEDOUT);
-        await_asked("held.test", DNS_A, before + 1);
     }
     weft_task *last = spawn(resolve_held, "held.test");
     wait_parked(last, "weft_resolve");

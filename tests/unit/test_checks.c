@@ -613,7 +613,7 @@ static const struct row rows[] = {
     { "source: in another's place", spoil_source_fd, "s->fd % CHUNK" },
     { "source: a cell that is none", spoil_source_cell, "wf_cell_nodes(word)" },
     { "source: a generation that went back", spoil_source_generation, "generation - closed" },
-    { "timers: a timer before the next one", spoil_timers, "wf_wheel_first" },
+    { "timers: a timer before the next one", spoil_timers, "due > present" },
     { "buffer, ring: a wrong count", spoil_ring_count, "wf_buffer_count(b)" },
     { "buffer, ring: more than it holds", spoil_ring_full, "<= b->capacity" },
     { "buffer, ring: between two messages", spoil_ring_place, "% b->elem_size" },
