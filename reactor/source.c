@@ -317,7 +317,7 @@ static int ask_epoll(struct wf_reactor *r, struct wf_source *s, bool writable)
     return err;
 }
 
-// check_source is ask, for both directions.  Returns: also -ENOENT if nothing was
+// check_source is ask_epoll, for both directions.  Returns: also -ENOENT if nothing was
 // registered.
 static int check_source(struct wf_reactor *r, struct wf_source *s)
 {

@@ -2,7 +2,7 @@
 //
 //      any thread                       weft's thread                     a test run, when all are parked
 //
-//      on_signal                        send_messages                     wf_signal_deliver
+//      count_signal                     send_messages                     wf_signal_deliver
 //        count the arrival  --[Y1]-->     read `arrivals`
 //        count in `arrivals`              send what has been counted        send what has been counted
 //        wake the thread                  fire the test runs' wakers
@@ -16,7 +16,7 @@
 // signal) remembers up to which count it has been served, so no arrival is sent twice or
 // merged with another.
 //
-//   Y1  on_signal adds to the signal's count, then to `arrivals`; the thread reads
+//   Y1  count_signal adds to the signal's count, then to `arrivals`; the thread reads
 //       `arrivals`, then the counts. If it reads an older count, then `arrivals` has
 //       changed since, and it does not sleep.
 //
@@ -28,7 +28,7 @@
 // receiver, sends what has been counted, and forgets the receivers. A handler that the
 // kernel has called before that, on another thread, may run late:
 //
-//   Y2  on_signal adds to the count, then looks whether there are receivers;
+//   Y2  count_signal adds to the count, then looks whether there are receivers;
 //       weft_signal_stop takes the last one away, then reads the count. All four are
 //       seq_cst, so at least one of the two sees the other: the arrival is sent, or the
 //       handler finds no receiver, and the signal comes once more and does what it did
@@ -354,7 +354,7 @@ int weft_signal_stop(weft_chan *c)
 
 // --- Test runs -----------------------------------------------------------------------
 
-// has_any: a run looks often, and seldom has receivers.
+// has_receivers: a run looks often, and seldom has receivers.
 static bool has_receivers(void)
 {
     return wf_load_relaxed(&of_test_runs) > 0; // relaxed: a run's own are made by its thread, or in its jobs

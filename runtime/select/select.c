@@ -324,7 +324,8 @@ static int join_all(struct select *s)
 
 // --- 3. Wait -------------------------------------------------------------------------
 
-// read_cell looks at a cell that was joined.  Returns: as join.
+// read_cell looks at a cell that was joined.  Returns: as
+// join_queue.
 static enum join read_cell(struct select *s, int i)
 {
     weft_case *c = &s->cases[i];

@@ -152,8 +152,8 @@ static bool take_mutex(struct wf_mutex *m, struct wf_task *self, uintptr_t clear
     return false;
 }
 
-// take_or_mark is take, but over a holder it sets QUEUED.  Context: under the queue's
-// lock.
+// take_or_mark is take_mutex, but over a holder it sets QUEUED.  Context: under the
+// queue's lock.
 static bool take_or_mark(struct wf_mutex *m, struct wf_task *self, uintptr_t clear)
 {
     uintptr_t word = wf_load_relaxed(&m->word), want; // relaxed: the compare-and-swap confirms it
