@@ -21,4 +21,20 @@ static inline int wf_above_standard(int fd)
     return moved < 0 ? err : moved;
 }
 
+// wf_pipe_above_standard makes a pipe, by pipe2(2), of which neither end has one of these
+// numbers.
+// Returns: 0; -errno.
+static inline int wf_pipe_above_standard(int fd[2], int flags)
+{
+    if (pipe2(fd, flags) < 0)
+        return -errno;
+    fd[0] = wf_above_standard(fd[0]);
+    fd[1] = wf_above_standard(fd[1]);
+    if (fd[0] >= 0 && fd[1] >= 0)
+        return 0;
+    int err = fd[0] < 0 ? fd[0] : fd[1];
+    close(fd[0] < 0 ? fd[1] : fd[0]);
+    return err;
+}
+
 #endif

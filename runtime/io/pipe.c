@@ -1,5 +1,5 @@
-// The stock of pipes: a stack for each worker, that only its owner touches,
-// so there is no lock. What a task takes on one worker it may give back on another.
+// The stock of pipes: a stack for each worker, that only its owner touches, so there is
+// no lock. What a task takes on one worker it may give back on another.
 #include "runtime/io/pipe.h"
 
 #include <errno.h>
@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/descriptor.h"
 #include "base/mem.h"
 #include "runtime/service.h"
 #include "runtime/state.h"
@@ -83,7 +84,7 @@ static bool make_pipe(struct wf_pipe *p)
 {
     int fd[2];
 
-    if (wf_fault() || pipe2(fd, O_NONBLOCK | O_CLOEXEC) < 0)
+    if (wf_fault() || wf_pipe_above_standard(fd, O_NONBLOCK | O_CLOEXEC) < 0)
         return false;
     *p = (struct wf_pipe){ .in = fd[1], .out = fd[0], .size = enlarge(fd[1]) };
     if (p->size >= LEAST)

@@ -45,14 +45,23 @@ enum { KEEP = -3 };
 
 // --- Options -------------------------------------------------------------------------
 
-// read_opts fills in the defaults. Options of a newer program are not understood.
-static int read_opts(struct start *s, const weft_process_opts *given)
+int wf_process_read_opts(weft_process_opts *o, const weft_process_opts *given)
 {
-    weft_process_opts *o = &s->o;
-
     if (given->size > sizeof(*o) || given->size < sizeof(given->size))
         return -EINVAL;
     memcpy(o, given, given->size);
+    o->size = sizeof(*o);
+    return 0;
+}
+
+// read_opts fills in the defaults.
+static int read_opts(struct start *s, const weft_process_opts *given)
+{
+    weft_process_opts *o = &s->o;
+    int err = wf_process_read_opts(o, given);
+
+    if (err < 0)
+        return err;
     if (!o->path && o->argv)
         o->path = o->argv[0];
     if (!o->path || o->kill_signal < 0 || o->kill_signal > SIGRTMAX || o->kill_grace < 0)
@@ -74,17 +83,7 @@ static int read_opts(struct start *s, const weft_process_opts *given)
 // sys_pipe makes a pipe whose ends are above 2. Returns: 0; -errno.
 WF_NOINLINE static int sys_pipe(int fd[2])
 {
-    if (wf_fault())
-        return -EMFILE;
-    if (pipe2(fd, O_CLOEXEC) < 0)
-        return -errno;
-    fd[0] = wf_above_standard(fd[0]);
-    fd[1] = wf_above_standard(fd[1]);
-    if (fd[0] >= 0 && fd[1] >= 0)
-        return 0;
-    int err = fd[0] < 0 ? fd[0] : fd[1];
-    close(fd[0] < 0 ? fd[1] : fd[0]);
-    return err;
+    return wf_fault() ? -EMFILE : wf_pipe_above_standard(fd, O_CLOEXEC);
 }
 
 // sys_ours makes the program's end what weft expects of a descriptor of its own.

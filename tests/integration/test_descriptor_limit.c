@@ -100,6 +100,32 @@ static void the_table_of_descriptors_has_its_size_at_once(void **state)
     assert_true(size >= (long)(limit.rlim_cur < 65536 ? limit.rlim_cur : 65536));
 }
 
+// raise_number gives a descriptor a number that nothing else is about to have.
+static int raise_number(int fd)
+{
+    int high = fcntl(fd, F_DUPFD_CLOEXEC, 20);
+
+    assert_true(high >= 20);
+    close(fd);
+    return high;
+}
+
+// splice_some has weft make a pipe, and keep it.
+static void splice_some(void)
+{
+    static char bytes[1 << 16];
+    int64_t done;
+    int fd[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd), 0);
+    int from = raise_number(fd[0]), peer = raise_number(fd[1]);
+    int to = raise_number(memfd_create("target", MFD_CLOEXEC));
+    assert_int_equal(write(peer, bytes, sizeof(bytes)), sizeof(bytes));
+    assert_int_equal(weft_copy(to, from, sizeof(bytes), &done), 0);
+    assert_int_equal(done, sizeof(bytes));
+    assert_int_equal(weft_close(from) | weft_close(to) | close(peer), 0);
+}
+
 // daemonize is a program that was started without standard input, output and error, and
 // points them to /dev/null in a task.
 static int daemonize(void *arg)
@@ -107,6 +133,7 @@ static int daemonize(void *arg)
     char c;
     (void)arg;
 
+    splice_some();
     for (int fd = 0; fd <= STDERR_FILENO; fd++)
         if (weft_read(fd, &c, 1) != -EBADF || fcntl(fd, F_GETFD) >= 0)
             return -EBADMSG;
