@@ -221,7 +221,7 @@ static int look_at_old(struct writing *c)
         return errno == ENOENT ? 0 : -errno;
     if (S_ISDIR(c->old.st_mode))
         return -EISDIR;
-    return S_ISREG(c->old.st_mode) || S_ISLNK(c->old.st_mode) ? 0 : -EINVAL;
+    return S_ISREG(c->old.st_mode) ? 0 : -EINVAL;
 }
 
 // draw_name makes up a name for the new file.
@@ -269,7 +269,7 @@ static int keep_mode(const struct writing *c, int fd)
 {
     mode_t mode = c->old.st_mode & 07777;
 
-    if (!c->replaces || S_ISLNK(c->old.st_mode))
+    if (!c->replaces)
         return 0;
     if (fchown(fd, c->old.st_uid, c->old.st_gid) < 0)
         mode &= (mode_t) ~(S_ISUID | S_ISGID);
