@@ -39,7 +39,6 @@
 enum {
     JOB = 1 << 20,      // bytes of a job of the pool, which a cancel waits for
     FILE_JOB = 1 << 22, // the same, from file to file
-    BULK = 1 << 15,     // bytes of a piece from which on splicing is cheaper
     SPARE = 512,        // bytes of a buffer for want of another
 };
 
@@ -62,13 +61,6 @@ struct copy {
 
 // --- what the descriptors are --------------------------------------------------------
 
-WF_NOINLINE static bool sys_streams(int fd)
-{
-    int type;
-    socklen_t len = sizeof(type);
-    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
-}
-
 WF_NOINLINE static int sys_what(int fd, enum what *what)
 {
     struct stat st;
@@ -80,7 +72,7 @@ WF_NOINLINE static int sys_what(int fd, enum what *what)
     else if (S_ISFIFO(st.st_mode))
         *what = FIFO;
     else
-        *what = !S_ISSOCK(st.st_mode) ? OTHER : sys_streams(fd) ? SOCKET : PACKETS;
+        *what = !S_ISSOCK(st.st_mode) ? OTHER : wf_ready_socket_type(fd) == SOCK_STREAM ? SOCKET : PACKETS;
     return 0;
 }
 
@@ -481,7 +473,7 @@ static ssize_t put_taken(struct copy *c, ssize_t got, const char *buf)
     wf_debug_assert(buf || (size_t)got <= c->pipe.size);
     c->left -= (uint64_t)got;
     c->held = (size_t)got;
-    c->bulk = got >= BULK;
+    c->bulk = got >= WF_SPLICE_FROM;
     ssize_t put = put_held(c, buf);
     return put < 0 ? put : got;
 }
@@ -612,7 +604,7 @@ static ssize_t copy_all(struct copy *c)
 
 int weft_copy(int dst, int src, int64_t n, int64_t *done)
 {
-    struct copy c = { .left = n < 0 ? INT64_MAX : (uint64_t)n, .splices = true, .bulk = n >= BULK };
+    struct copy c = { .left = n < 0 ? INT64_MAX : (uint64_t)n, .splices = true, .bulk = n >= WF_SPLICE_FROM };
     ssize_t result = n < -1 ? -EINVAL : open_copy(&c, dst, src, "weft_copy");
 
     if (result == 0)

@@ -177,6 +177,13 @@ void wf_ready_short(struct wf_ready *r)
 
 // --- registering ---------------------------------------------------------------------
 
+WF_NOINLINE int wf_ready_socket_type(int fd)
+{
+    int type = 0;
+    socklen_t len = sizeof(type);
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ? -errno : type;
+}
+
 WF_NOINLINE static int sys_is_tcp(int fd)
 {
     int on;

@@ -333,6 +333,10 @@ ssize_t wf_ready_stored(struct wf_ready *r, wf_ready_try *fn, void *args);
 // -errno.
 int wf_poll_now(int fd, short events);
 
+// wf_ready_socket_type is what kind of socket it is: SOCK_STREAM and so on.  Returns:
+// that; -errno.
+int wf_ready_socket_type(int fd);
+
 // wf_ready_once is for a call that shall not park: the system call as it is.
 static inline ssize_t wf_ready_once(int fd, wf_ready_try *fn, void *args)
 {

@@ -14,7 +14,7 @@
 // Small pieces go through a buffer, two system calls each: a short recv proves that the
 // socket is drained (runtime/io/ready.h). A short splice does not, as the pipe may have
 // been full of small pieces, and costs a third call. So a flow splices once a piece was
-// as large as BULK, until one is smaller.
+// as large as WF_SPLICE_FROM, until one is smaller.
 //
 // When one socket is broken for writing, the other flow goes on to its end: a peer that
 // has answered and closed may not have read all that was sent to it, and what it has
@@ -40,8 +40,7 @@
 
 static const char CALL[] = "weft_relay";
 
-enum { BULK = 1 << 15 }; // bytes of a piece from which on splicing is cheaper
-enum { SPARE = 256 };    // bytes of a buffer for want of another
+enum { SPARE = 256 }; // bytes of a buffer for want of another
 
 // What a flow does next; less than 0 is an error that ends the relay.
 enum { MOVED, WAITS };
@@ -164,7 +163,7 @@ static ssize_t sys_drain(int fd, void *args)
 static int note_taken(struct flow *f, const struct flow *other, ssize_t got)
 {
     f->in.pause = 0;
-    f->bulk = got >= BULK;
+    f->bulk = got >= WF_SPLICE_FROM;
     return got == 0 ? end_source(f, other) : MOVED;
 }
 
@@ -532,14 +531,11 @@ static int run_relay(struct relay *x)
 
 // --- its beginning -------------------------------------------------------------------
 
-WF_NOINLINE static int sys_is_stream_pair(int fd)
+// check_stream returns: 0; -EPROTOTYPE: a socket that does not stream; -ENOTSOCK, -EBADF.
+static int check_stream(int fd)
 {
-    int type;
-    socklen_t len = sizeof(type);
-
-    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0)
-        return -errno;
-    return type == SOCK_STREAM ? 0 : -EPROTOTYPE;
+    int type = wf_ready_socket_type(fd);
+    return type < 0 ? type : type == SOCK_STREAM ? 0 : -EPROTOTYPE;
 }
 
 static int open_end(struct wf_ready *r, int fd, enum wf_direction direction)
@@ -566,10 +562,10 @@ static int open_flow(struct flow *f, int from, int to, uint64_t *moved)
 
 static int open_relay(struct relay *x, int a, int b, weft_relay_stats *st)
 {
-    int err = a == b ? -EINVAL : sys_is_stream_pair(a);
+    int err = a == b ? -EINVAL : check_stream(a);
 
     if (err == 0)
-        err = sys_is_stream_pair(b);
+        err = check_stream(b);
     if (err == 0)
         err = open_flow(&x->flow[0], a, b, &st->a_to_b);
     return err == 0 ? open_flow(&x->flow[1], b, a, &st->b_to_a) : err;

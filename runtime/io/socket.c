@@ -45,13 +45,6 @@ WF_NOINLINE static ssize_t sys_sendmsg(int fd, void *args)
     return wf_result(TEMP_FAILURE_RETRY(sendmsg(fd, m->msg, m->flags | MSG_DONTWAIT | MSG_NOSIGNAL)));
 }
 
-WF_NOINLINE static bool sys_is_stream(int fd)
-{
-    int type = 0;
-    socklen_t len = sizeof(type);
-    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
-}
-
 // Does recv return at once with these flags? The error queue and urgent data are never
 // waited for.
 static bool recv_at_once(int flags)
@@ -109,7 +102,8 @@ ssize_t weft_recv(int fd, void *buf, size_t n, int flags)
 {
     struct packet p = { .base = buf, .n = n, .flags = flags & ~MSG_WAITALL };
 
-    if (wf_unlikely(flags & MSG_WAITALL) && !recv_at_once(flags) && !(flags & MSG_PEEK) && sys_is_stream(fd))
+    if (wf_unlikely(flags & MSG_WAITALL) && !recv_at_once(flags) && !(flags & MSG_PEEK) &&
+        wf_ready_socket_type(fd) == SOCK_STREAM)
         return recv_all(fd, buf, n, p.flags);
     return recv_some(fd, &p, "weft_recv");
 }

@@ -12,6 +12,8 @@
 #include "base/syscall.h"
 #include "runtime/io/ready.h"
 
+enum { WF_SPLICE_FROM = 1 << 15 }; // bytes of a piece from which on splicing is cheaper than a buffer
+
 // wf_sys_waits tells whether a call on `fd` without a flag of its own may wait.
 static inline bool wf_sys_waits(int fd)
 {

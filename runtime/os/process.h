@@ -29,6 +29,10 @@ struct weft_process {
     int status; // L
 };
 
+// wf_process_read_opts copies the caller's options. Those of a newer program are not
+// understood.  Returns: 0; -EINVAL.
+WF_MUST_CHECK int wf_process_read_opts(weft_process_opts *o, const weft_process_opts *given);
+
 // wf_process_attach finds out how to wait for a process that has just been started.
 // Context: any thread.
 void wf_process_attach(weft_process *p);

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <string.h>
 #include <weft/io.h>
 #include <weft/select.h>
 
@@ -167,10 +166,10 @@ static int run_to_end(struct run *r, weft_output *out)
 // read_run_opts asks for pipes. Returns: 0; -EINVAL.
 static int read_run_opts(weft_process_opts *o, const weft_process_opts *given, const void *in)
 {
-    if (given->size > sizeof(*o) || given->size < sizeof(given->size))
-        return -EINVAL;
-    memcpy(o, given, given->size);
-    o->size = sizeof(*o);
+    int err = wf_process_read_opts(o, given);
+
+    if (err < 0)
+        return err;
     if (in ? o->in != 0 : o->in == WEFT_PIPE)
         return -EINVAL;
     if (in)
