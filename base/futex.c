@@ -9,11 +9,14 @@
 #include "base/assert.h"
 #include "base/clock.h"
 
-int wf_futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t deadline)
+#ifdef WF_TSAN
+#define SIGNAL_MAX_NS INT64_C(20000000) // how long a signal may be held back
+#endif
+
+static int sleep_on(_Atomic uint32_t *word, uint32_t seen, int64_t deadline)
 {
     struct timespec ts, *limit = NULL;
 
-    wf_debug_assert((uintptr_t)word % sizeof(*word) == 0); // else the kernel returns at once, again and again
     if (deadline != INT64_MAX) {
         ts = wf_timespec(deadline);
         limit = &ts;
@@ -22,6 +25,22 @@ int wf_futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t deadline)
     long err =
         syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, seen, limit, NULL, FUTEX_BITSET_MATCH_ANY);
     return err < 0 && errno == ETIMEDOUT ? -ETIMEDOUT : 0;
+}
+
+int wf_futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t deadline)
+{
+    wf_debug_assert((uintptr_t)word % sizeof(*word) == 0); // else the kernel returns at once, again and again
+#ifdef WF_TSAN
+    // ThreadSanitizer holds a signal back until its thread makes a call that it knows,
+    // which system calls of weft's own are not.
+    for (int64_t end; (end = wf_after(wf_now_real(), SIGNAL_MAX_NS)) < deadline;) {
+        int err = sleep_on(word, seen, end);
+        usleep(0);
+        if (err == 0)
+            return 0;
+    }
+#endif
+    return sleep_on(word, seen, deadline);
 }
 
 void wf_futex_wake(_Atomic uint32_t *word, int n)

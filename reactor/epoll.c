@@ -79,7 +79,11 @@ int wf_epoll_init(struct wf_epoll *e)
     err = watch_descriptor(e, e->wake, EPOLLIN | EPOLLET, WF_EPOLL_WAKE_TAG);
     if (err < 0)
         goto close_wake;
-    wf_store_relaxed(&e->coarse, false); // relaxed: not shared yet
+#ifdef WF_TSAN
+    wf_store_relaxed(&e->coarse, true); // relaxed: not shared yet. It knows epoll_wait: see base/futex.c
+#else
+    wf_store_relaxed(&e->coarse, false); // relaxed: as above
+#endif
     return 0;
 
 close_wake:

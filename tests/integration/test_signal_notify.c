@@ -377,16 +377,10 @@ static void none_is_lost_when_channels_come_and_go(void **state)
 
 // --- threads, runtimes, processes ----------------------------------------------------
 
-// ThreadSanitizer's handler defers a signal that comes to a thread in a system call that
-// it does not know of, such as weft's own.
 static void *kill_main(void *arg)
 {
     (void)arg;
-#ifdef WF_TSAN
-    assert_int_equal(pthread_kill(pthread_self(), SIGUSR1), 0);
-#else
     assert_int_equal(kill(getpid(), SIGUSR1), 0);
-#endif
     return NULL;
 }
 
@@ -696,9 +690,6 @@ static int wait_for_a_process(void *arg)
 static void a_run_waits_for_a_signal(void **state)
 {
     (void)state;
-#ifdef WF_TSAN
-    wf_test_skip("ThreadSanitizer defers the signal until the run's thread makes a call that it knows");
-#endif
     assert_int_equal(run_seed(1, wait_for_a_process, NULL), 0);
 }
 
