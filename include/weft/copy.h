@@ -67,9 +67,9 @@ typedef struct weft_relay_stats {
 //          -ENOTSOCK; -EPROTOTYPE: a socket of packets; -EINVAL: a is b, or opts.size is
 //          wrong. For other descriptors (a terminal) use two weft_copy in a scope.
 // Context: task. May park, so the caller may continue on another thread.
-// Cancel:  as any error: `st` tells what was written. What was taken from one and not
-//          yet written to the other (up to 256 KiB each way) is lost, but for what the
-//          other has room for.
+// Cancel:  as any error: `st` tells what was written. Of the bytes that were taken from
+//          one and not yet written to the other (up to 256 KiB each way), those for
+//          which the other has room are written first; the rest is lost.
 WEFT_API int weft_relay(int a, int b, const weft_relay_opts *o, weft_relay_stats *st);
 
 // weft_sendfile sends up to `n` bytes of a regular file or a block device to a stream

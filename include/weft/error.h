@@ -19,9 +19,9 @@ enum {
     // that: -ENOMEM, and what the system said (EAI_SYSTEM).
     WEFT_EAI_AGAIN = -4128,   // the name servers do not answer, or cannot: later they may
     WEFT_EAI_FAIL = -4129,    // a name server answered with an error that will stay
-    WEFT_EAI_NONAME = -4130,  // there is no such name
-    WEFT_EAI_NODATA = -4131,  // there is, but it has no address (of that family)
-    WEFT_EAI_SERVICE = -4132, // there is no such service (/etc/services)
+    WEFT_EAI_NONAME = -4130,  // the name does not exist
+    WEFT_EAI_NODATA = -4131,  // the name exists, and has no address (of that family)
+    WEFT_EAI_SERVICE = -4132, // the service does not exist (/etc/services)
     WEFT_EAI_FAMILY = -4133,  // the address family is not AF_UNSPEC, AF_INET or AF_INET6
 };
 

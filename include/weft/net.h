@@ -56,10 +56,10 @@ typedef struct weft_addrs {
 // Returns: how many, above 0, and the addresses in *out; or
 //          WEFT_EAI_AGAIN    no name server has answered, or it cannot now (SERVFAIL),
 //          WEFT_EAI_FAIL     a name server refuses,
-//          WEFT_EAI_NONAME   there is no such host (or both are NULL),
-//          WEFT_EAI_NODATA   it has no address of that family,
-//          WEFT_EAI_SERVICE  there is no such service,
-//          WEFT_EAI_FAMILY   what `family` is not;
+//          WEFT_EAI_NONAME   the host does not exist (or both are NULL),
+//          WEFT_EAI_NODATA   the host has no address of that family,
+//          WEFT_EAI_SERVICE  the service does not exist,
+//          WEFT_EAI_FAMILY   `family` is another value;
 //          -ENODEV (an interface, after '%'), -ENOMEM, -EAGAIN (the system refuses a
 //          thread), -EMFILE and the like from the C library; -ECANCELED, -ETIMEDOUT.
 //          With AF_UNSPEC it succeeds if the name servers answer for one of the

@@ -66,7 +66,7 @@ typedef struct weft_process_opts {
 // weft_process_spawn starts a program. posix_spawn(3) does, on the blocking pool: it
 // takes about a millisecond, more if the program lies on a slow file system.
 //
-// Returns: 0, and the process in *out; -ENOENT: there is no such program, or directory;
+// Returns: 0, and the process in *out; -ENOENT: the program, or the directory, does not exist;
 //          -EACCES, -ENOEXEC, -E2BIG and what else execve(2) returns; -EBADF: a
 //          descriptor in `o` is closed; -EINVAL: an option out of range, or neither path
 //          nor argv; -EMFILE, -ENFILE, -EAGAIN: no descriptors for pipes, no process, no

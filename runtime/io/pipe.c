@@ -1,5 +1,5 @@
-// The stock of pipes: a stack for each worker, that only its owner touches, so there is
-// no lock. What a task takes on one worker it may give back on another.
+// The stock of pipes: a stack for each worker, that only its owner touches, without a
+// lock. What a task takes on one worker it may give back on another.
 #include "runtime/io/pipe.h"
 
 #include <errno.h>
