@@ -119,24 +119,10 @@ static int copy_file_call(struct cancel_case *c)
     return weft_copy(to[1], file, BYTES, &done);
 }
 
-// drain reads what is there, and checks it. Returns: false if there was nothing.
-static bool drain(void)
-{
-    char some[4096];
-    size_t before = drained;
-    ssize_t n;
-
-    while ((n = read(to[0], some, sizeof(some))) > 0) {
-        peer_check(some, (size_t)n, 0, drained);
-        drained += (size_t)n;
-    }
-    return drained > before;
-}
-
 static void send_complete(struct cancel_case *c)
 {
     (void)c;
-    while (!drain())
+    while (!peer_drain(to[0], 0, &drained))
         assert_int_equal(weft_yield(), 0);
 }
 
@@ -149,9 +135,9 @@ static void send_left(struct cancel_case *c, int result)
     assert_int_equal(lseek(file, 0, SEEK_CUR), done);
     while (drained < stuffed + (size_t)done) {
         assert_int_equal(poll(&p, 1, -1), 1);
-        drain();
+        peer_drain(to[0], 0, &drained);
     }
-    drain();
+    peer_drain(to[0], 0, &drained);
     assert_int_equal(drained, stuffed + (size_t)done);
     assert_int_equal(weft_close(file), 0);
     close_pair(to);

@@ -180,20 +180,6 @@ static ssize_t send_message(int to, void *from, size_t n)
     return weft_sendmsg(to, &(struct msghdr){ .msg_iov = &v, .msg_iovlen = 1 }, 0);
 }
 
-// drain reads what is there, and checks it. Returns: false if there was nothing.
-static bool drain(void)
-{
-    char some[4096];
-    size_t before = drained;
-    ssize_t n;
-
-    while ((n = read(fd[0], some, sizeof(some))) > 0) {
-        peer_check(some, (size_t)n, 0, drained);
-        drained += (size_t)n;
-    }
-    return drained > before;
-}
-
 static void write_set_up(struct cancel_case *c)
 {
     pair(c);
@@ -212,7 +198,7 @@ static int write_call(struct cancel_case *c)
 static void write_complete(struct cancel_case *c)
 {
     (void)c;
-    while (!drain())
+    while (!peer_drain(fd[0], 0, &drained))
         assert_int_equal(weft_yield(), 0);
 }
 
@@ -223,9 +209,9 @@ static void check_arrived(size_t n)
 
     while (drained < n) {
         assert_true(poll(&p, 1, -1) == 1);
-        drain();
+        peer_drain(fd[0], 0, &drained);
     }
-    drain();
+    peer_drain(fd[0], 0, &drained);
     assert_int_equal(drained, n);
     close_pair();
 }
@@ -260,7 +246,7 @@ static void write_all_complete(struct cancel_case *c)
 {
     // acquire: from the driver
     while (!cancel_comes_first(c) && drained < sizeof(much) && !wf_load_acquire(&c->ended))
-        if (!drain())
+        if (!peer_drain(fd[0], 0, &drained))
             assert_int_equal(weft_sleep(WEFT_US(20)), 0);
 }
 

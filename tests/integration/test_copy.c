@@ -221,8 +221,6 @@ static void every_kind_is_copied_to_every_other(void **state)
 
 // --- refusals ------------------------------------------------------------------------
 
-enum { MAY_NOT = 77 };
-
 static const struct {
     const char *name;
     long number;
@@ -260,17 +258,8 @@ static void run_refused(void *arg)
 {
     const struct refusal *r = arg;
 
-    if (!filter_call(r->number, SECCOMP_RET_ERRNO | (unsigned)r->error))
-        _exit(MAY_NOT);
+    refuse_call(r->number, r->error);
     _exit(weft_run(NULL, copy_some_pairs, NULL) == 0 ? 0 : 1);
-}
-
-static bool may_refuse(void)
-{
-    struct child c;
-
-    child_run(&c, run_refused, &(struct refusal){ SYS_splice, EINVAL });
-    return !WIFEXITED(c.status) || WEXITSTATUS(c.status) != MAY_NOT;
 }
 
 static void what_is_refused_is_done_in_another_way(void **state)
@@ -278,8 +267,7 @@ static void what_is_refused_is_done_in_another_way(void **state)
     struct child c;
     (void)state;
 
-    if (!may_refuse())
-        wf_test_skip("the process may not set a filter of system calls");
+    skip_without_filters();
     for (size_t i = 0; i < 4; i++) {
         for (size_t e = 0; e < wf_countof(errors); e++) {
             child_run(&c, run_refused, &(struct refusal){ calls[i].number, errors[e] });
@@ -294,8 +282,7 @@ static void what_is_refused_is_done_in_another_way(void **state)
 static void run_twice_refused(void *arg)
 {
     (void)arg;
-    if (!filter_call(SYS_copy_file_range, SECCOMP_RET_ERRNO | EXDEV))
-        _exit(MAY_NOT);
+    refuse_call(SYS_copy_file_range, EXDEV);
     run_refused(&(struct refusal){ SYS_sendfile, EINVAL });
 }
 
@@ -304,8 +291,7 @@ static void without_anything_it_reads_and_writes(void **state)
     struct child c;
     (void)state;
 
-    if (!may_refuse())
-        wf_test_skip("the process may not set a filter of system calls");
+    skip_without_filters();
     child_run(&c, run_twice_refused, NULL);
     child_expect_exit(&c, 0);
 }
@@ -351,7 +337,7 @@ static void run_without_splice_to(void *arg)
 {
     (void)arg;
     if (!filter_splice_to(500) || !filter_splice_to(501))
-        _exit(MAY_NOT);
+        _exit(MAY_NOT_FILTER);
     _exit(weft_run(NULL, copy_past_the_pipe, NULL) == 0 ? 0 : 1);
 }
 
@@ -360,8 +346,7 @@ static void what_lies_in_the_pipe_is_not_lost(void **state)
     struct child c;
     (void)state;
 
-    if (!may_refuse())
-        wf_test_skip("the process may not set a filter of system calls");
+    skip_without_filters();
     child_run(&c, run_without_splice_to, NULL);
     child_expect_exit(&c, 0);
 }
@@ -763,8 +748,8 @@ static void run_trapped(void *arg)
     (void)arg;
 
     assert_int_equal(sigaction(SIGSYS, &action, NULL), 0);
-    if (!filter_call(SYS_sendfile, SECCOMP_RET_TRAP) || !filter_call(SYS_preadv2, SECCOMP_RET_TRAP))
-        _exit(MAY_NOT);
+    filter_or_exit(SYS_sendfile, SECCOMP_RET_TRAP);
+    filter_or_exit(SYS_preadv2, SECCOMP_RET_TRAP);
     assert_int_equal(weft_run(NULL, send_trapped, NULL), 0);
     assert_true(atomic_load(&by_pool) > 0 && atomic_load(&cached) > 0);
     assert_int_equal(atomic_load(&by_others), 0);
@@ -775,8 +760,7 @@ static void no_worker_waits_for_a_disk(void **state)
     struct child c;
     (void)state;
 
-    if (!may_refuse())
-        wf_test_skip("the process may not set a filter of system calls");
+    skip_without_filters();
     child_run(&c, run_trapped, NULL);
     child_expect_exit(&c, 0);
 }

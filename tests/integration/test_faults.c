@@ -38,20 +38,6 @@ static bool is_shortage(int err)
     return err == -ENOMEM || err == -EAGAIN || err == -EMFILE;
 }
 
-static weft_rt *new_runtime(void)
-{
-    weft_rt *rt;
-    assert_int_equal(weft_rt_new(&rt, NULL), 0);
-    wf_test_watch(rt);
-    return rt;
-}
-
-static void free_runtime(weft_rt *rt)
-{
-    wf_test_unwatch(rt);
-    weft_rt_free(rt);
-}
-
 // --- making a runtime ----------------------------------------------------------------
 
 static void make_with_faults(bool and_all_later)

@@ -10,30 +10,17 @@
 #include <sys/stat.h>
 
 #include "tests/support/child.h"
+#include "tests/support/folder.h"
 #include "tests/support/tasks.h"
 
 // --- a folder for each test ----------------------------------------------------------
-
-static char folder[64];
 
 static int enter(void **state)
 {
     const char *where = access("/dev/shm", W_OK) == 0 && wf_test_seed() % 2 ? "/dev/shm" : "/tmp"; // in memory, or not
     (void)state;
 
-    snprintf(folder, sizeof(folder), "%s/weft-file-XXXXXX", where);
-    assert_non_null(mkdtemp(folder));
-    return chdir(folder);
-}
-
-static int leave(void **state)
-{
-    char command[96];
-    (void)state;
-
-    assert_int_equal(chdir("/"), 0);
-    snprintf(command, sizeof(command), "rm -rf %s", folder);
-    return system(command);
+    return folder_enter(where);
 }
 
 static void put(const char *path, const void *data, size_t n)
@@ -797,7 +784,7 @@ static void a_call_is_for_the_file_that_the_number_means(void **state)
     assert_int_equal(run_tasks(reuse_number, NULL), 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, enter, leave)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, enter, folder_leave)
 
 int main(void)
 {

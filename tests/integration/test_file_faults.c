@@ -11,9 +11,8 @@
 
 #include "base/mem.h"
 #include "tests/support/child.h"
+#include "tests/support/folder.h"
 #include "tests/support/tasks.h"
-
-static char folder[64]; // of the test
 
 // is_ours leaves descriptors of the runtime's and of the sanitizers' alone.
 static bool is_ours(int fd)
@@ -114,19 +113,7 @@ int renameat(int from_at, const char *from, int to_at, const char *to)
 static int enter(void **state)
 {
     (void)state;
-    snprintf(folder, sizeof(folder), "/tmp/weft-fault-XXXXXX");
-    assert_non_null(mkdtemp(folder));
-    return chdir(folder);
-}
-
-static int leave(void **state)
-{
-    char command[96];
-    (void)state;
-
-    assert_int_equal(chdir("/"), 0);
-    snprintf(command, sizeof(command), "rm -rf %s", folder);
-    return system(command);
+    return folder_enter("/tmp");
 }
 
 static void put(const char *path, const char *text)
@@ -714,7 +701,7 @@ static void without_threads_or_memory_there_is_an_error_or_another_way(void **st
 }
 #endif
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, enter, leave)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, enter, folder_leave)
 
 int main(void)
 {

@@ -10,20 +10,6 @@
 #include "tests/support/tasks.h"
 #include "tests/support/threads.h"
 
-static weft_rt *new_runtime(void)
-{
-    weft_rt *rt;
-    assert_int_equal(weft_rt_new(&rt, NULL), 0);
-    wf_test_watch(rt);
-    return rt;
-}
-
-static void free_runtime(weft_rt *rt)
-{
-    wf_test_unwatch(rt);
-    weft_rt_free(rt);
-}
-
 static int give(void *arg)
 {
     return (int)(intptr_t)arg;

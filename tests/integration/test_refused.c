@@ -13,7 +13,7 @@
 #include "tests/support/left.h"
 #include "tests/support/tasks.h"
 
-enum { MAY_NOT = 77, ERROR = 78 };
+enum { ERROR = 78 }; // what a child ends with whose program has failed, as it may
 
 // The address sanitizer has a handler of its own, which ends the process otherwise.
 #ifdef WF_ASAN
@@ -124,7 +124,7 @@ static void run_without_new_advice(void *arg)
     const struct refused *r = arg;
 
     if (!filter_advice(r->error))
-        _exit(MAY_NOT);
+        _exit(MAY_NOT_FILTER);
     int err = weft_run(NULL, r->fn, NULL);
     _exit(err == 0 ? 0 : err < 0 ? ERROR : 1);
 }
@@ -135,21 +135,11 @@ static void run_refused(void *arg)
     weft_config cfg = WEFT_CONFIG_INIT;
 
     cfg.pin_workers = true;
-    if (!filter_call(r->number, SECCOMP_RET_ERRNO | (unsigned)r->error))
-        _exit(MAY_NOT);
+    refuse_call(r->number, r->error);
     int err = weft_run(&cfg, r->fn, NULL);
     if (err)
         fprintf(stderr, "%s refused with %s: %s", r->name, strerror(r->error), weft_strerror(err));
     _exit(err == 0 ? 0 : err < 0 ? ERROR : 1);
-}
-
-static bool may_refuse(void)
-{
-    struct refused r = { "membarrier", SYS_membarrier, EPERM, answer };
-    struct child c;
-
-    child_run(&c, run_refused, &r);
-    return !WIFEXITED(c.status) || WEXITSTATUS(c.status) != MAY_NOT;
 }
 
 // try_each runs the program without each of the calls, for each error.
@@ -157,8 +147,7 @@ static void try_each(const struct refused *calls, size_t n, int code)
 {
     struct child c;
 
-    if (!may_refuse())
-        wf_test_skip("the process may not set a filter of system calls");
+    skip_without_filters();
     for (size_t i = 0; i < n; i++) {
         for (size_t e = 0; e < wf_countof(errors); e++) {
             struct refused r = { calls[i].name, calls[i].number, errors[e], use_everything };
@@ -200,8 +189,7 @@ static void stacks_have_guards_whatever_is_refused(void **state)
     struct child c;
     (void)state;
 
-    if (!may_refuse())
-        wf_test_skip("the process may not set a filter of system calls");
+    skip_without_filters();
     for (size_t e = 0; e < wf_countof(errors); e++) {
         struct refused r = { "madvise", SYS_madvise, errors[e], overflow };
         child_run(&c, run_refused, &r);
@@ -218,8 +206,7 @@ static void stacks_have_guards_whatever_is_said_of_advice(void **state)
     struct child c;
     (void)state;
 
-    if (!may_refuse())
-        wf_test_skip("the process may not set a filter of system calls");
+    skip_without_filters();
     for (size_t i = 0; i < wf_countof(said); i++) {
         struct refused r = { "advice", SYS_madvise, said[i], use_everything };
         child_run(&c, run_without_new_advice, &r);
@@ -254,8 +241,7 @@ static void run_trapped(void *arg)
     (void)arg;
 
     assert_int_equal(sigaction(SIGSYS, &action, NULL), 0);
-    if (!filter_call(SYS_sched_setattr, SECCOMP_RET_TRAP)) // which weft's threads all try
-        _exit(MAY_NOT);
+    filter_or_exit(SYS_sched_setattr, SECCOMP_RET_TRAP); // which weft's threads all try
     assert_int_equal(weft_run(NULL, use_everything, NULL), 0);
     assert_true(wf_load_relaxed(&trapped) >= 3); // relaxed: the threads have ended
 }
@@ -265,8 +251,7 @@ static void calls_may_be_trapped_on_each_thread(void **state)
     struct child c;
     (void)state;
 
-    if (!may_refuse())
-        wf_test_skip("the process may not set a filter of system calls");
+    skip_without_filters();
     child_run(&c, run_trapped, NULL);
     child_expect_exit(&c, 0);
 }

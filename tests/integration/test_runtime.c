@@ -11,21 +11,6 @@
 #include "tests/support/left.h"
 #include "tests/support/tasks.h"
 
-static weft_rt *new_runtime(void)
-{
-    weft_rt *rt = NULL;
-    assert_int_equal(weft_rt_new(&rt, NULL), 0);
-    assert_non_null(rt);
-    wf_test_watch(rt);
-    return rt;
-}
-
-static void free_runtime(weft_rt *rt)
-{
-    wf_test_unwatch(rt);
-    weft_rt_free(rt);
-}
-
 static int return_it(void *arg)
 {
     return *(int *)arg;

@@ -300,7 +300,7 @@ static int nothing(void *arg)
     return 0;
 }
 
-static weft_rt *new_runtime(void)
+static weft_rt *begin_runtime(void)
 {
     weft_rt *rt;
     assert_int_equal(weft_rt_new(&rt, NULL), 0);
@@ -310,7 +310,7 @@ static weft_rt *new_runtime(void)
 
 static void write_in_the_host(void *arg)
 {
-    new_runtime();
+    begin_runtime();
     write_in_vain(arg);
 }
 
@@ -327,7 +327,7 @@ static void be_sent_one(void *arg)
         peer_read(fd[0], &c, 1);
         _exit(kill(getppid(), SIGPIPE));
     }
-    new_runtime();
+    begin_runtime();
     peer_write(fd[1], "x", 1);
     sleep(20);
 }
@@ -379,7 +379,7 @@ static void keep_its_own(void (*own)(int))
     struct sigaction now;
 
     handle(SIGPIPE, own, 0);
-    weft_rt *rt = new_runtime();
+    weft_rt *rt = begin_runtime();
     assert_int_equal(sigaction(SIGPIPE, NULL, &now), 0);
     assert_ptr_equal(now.sa_handler, own);
     weft_rt_free(rt);
@@ -402,7 +402,7 @@ static void keep_each_of_its_own(void *arg)
 static void change_meanwhile(void *arg)
 {
     struct sigaction now;
-    weft_rt *rt = new_runtime();
+    weft_rt *rt = begin_runtime();
     (void)arg;
 
     handle(SIGPIPE, SIG_IGN, 0);
@@ -447,7 +447,7 @@ static int fork_and_write_in_a_job(void *arg)
 
 static void fork_and_write_everywhere(void *arg)
 {
-    weft_rt *rt = new_runtime();
+    weft_rt *rt = begin_runtime();
 
     assert_int_equal(fork_and_write(arg), SIGPIPE);
     assert_int_equal(weft_rt_block_on(rt, fork_and_write, arg), SIGPIPE);
@@ -956,7 +956,7 @@ static void storm(void *arg)
     peer_pair(PEER_TCP, pairs[0]); // before it begins: plain calls mind it
     peer_pair(PEER_UNIX, pairs[1]);
     handle(SIGRTMIN, blow, *(const int *)arg);
-    weft_rt *rt = new_runtime();
+    weft_rt *rt = begin_runtime();
     block(SIGRTMIN);
     assert_int_equal(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
     assert_int_equal(timer_settime(timer, 0, &pace, NULL), 0);

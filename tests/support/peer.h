@@ -162,6 +162,21 @@ static inline void peer_nonblock(int fd)
     assert_true(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == 0);
 }
 
+// peer_drain reads what is there of bytes that begin at *at, checks it, and moves *at on.
+// Returns: false if there was nothing.
+static inline bool peer_drain(int fd, uint64_t seed, size_t *at)
+{
+    char some[4096];
+    size_t before = *at;
+    ssize_t n;
+
+    while ((n = read(fd, some, sizeof(some))) > 0) {
+        peer_check(some, (size_t)n, seed, *at);
+        *at += (size_t)n;
+    }
+    return *at > before;
+}
+
 // peer_in_flight tells whether bytes of a TCP socket are on their way: when they
 // arrive, there is room for more.
 static inline bool peer_in_flight(int fd)

@@ -34,6 +34,22 @@ static inline int run_tasks(weft_fn *fn, void *arg)
     return weft_run(NULL, tasks_watched, &(struct tasks_body){ fn, arg });
 }
 
+// new_runtime is weft_rt_new, and free_runtime weft_rt_free, under the watchdog.
+static inline weft_rt *new_runtime(void)
+{
+    weft_rt *rt = NULL;
+    assert_int_equal(weft_rt_new(&rt, NULL), 0);
+    assert_non_null(rt);
+    wf_test_watch(rt);
+    return rt;
+}
+
+static inline void free_runtime(weft_rt *rt)
+{
+    wf_test_unwatch(rt);
+    weft_rt_free(rt);
+}
+
 static inline weft_task *spawn(weft_fn *fn, void *arg)
 {
     weft_task *t = NULL;
