@@ -13,9 +13,9 @@
 #include <weft.h>
 
 struct probe {
-    char at[64];
     int result; // 0: it answers
     weft_time took;
+    char at[];
 };
 
 static weft_rt *rt;
@@ -46,11 +46,12 @@ static int probe(void *arg)
 static int begin(const char *at)
 {
     weft_spawn_opts opts = WEFT_SPAWN_OPTS_INIT;
-    struct probe *p = calloc(1, sizeof(*p));
+    size_t len = strlen(at) + 1;
+    struct probe *p = calloc(1, sizeof(*p) + len);
 
     if (!p)
         return -ENOMEM;
-    snprintf(p->at, sizeof(p->at), "%s", at);
+    memcpy(p->at, at, len);
     opts.name = "probe";
     opts.scope = &probes;
     int err = weft_rt_spawn_with(rt, NULL, &opts, probe, p);

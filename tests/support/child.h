@@ -53,7 +53,7 @@ static inline _Noreturn void child_main(int out, void (*body)(void *), void *arg
 }
 
 // child_may_run is false where a child that has threads and aborts takes the emulator
-// with it: return from the test.
+// with it: such a test is passed over.
 static inline bool child_may_run(void)
 {
 #ifdef WF_EMULATED

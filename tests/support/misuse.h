@@ -49,7 +49,7 @@ static inline void misuse_try(const struct misuse *all, size_t n, bool by_a_task
 {
     struct child c;
 
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && child_may_run(); i++) {
         child_run(&c, by_a_task ? misuse_in_a_task : misuse_outside, (void *)&all[i]);
         misuse_expect(&c, by_a_task ? " 'the culprit': " : "weft: outside a task: ", &all[i]);
     }
