@@ -10,7 +10,7 @@
 #include "tests/support/tasks.h"
 #include "tests/support/threads.h"
 
-enum { SLEEPERS = 100, STOPPERS_MAX = 4, ROUNDS = 300 };
+enum { SLEEPERS = 100, STOPPERS_MAX = 4, ROUNDS = 100 };
 
 static _Atomic unsigned ended;
 
