@@ -6,7 +6,8 @@ base has no facade: it is vocabulary, and all of it may be used. The rooms of sc
 and runtime/ share a header with types (sched/task.h, runtime/state.h). timerwheel is a pure
 data structure, so of base it gets only what is pure. Programs, from examples to
 integration tests, see <weft.h> and nothing else; tests may use base's words besides.
-The adapters are to be copied into programs, so they include each other by name alone.
+Examples of several files are to be copied: a folder's files include each other by name
+alone.
 """
 import re
 
@@ -49,6 +50,10 @@ def check_module(lint, path, at, folder, kind, name, uses):
             lint.report(path, at, f"{folder} lies below <{name}>")
 
 
+def is_example_folder(folder):
+    return str(folder.parent) == "examples"
+
+
 def check_program(lint, path, at, kind, name, uses):
     """Tests of one structure may look inside; all other programs see the public headers
     and their own folder.
@@ -57,7 +62,7 @@ def check_program(lint, path, at, kind, name, uses):
     inside = str(path).startswith(("tests/unit/", "tests/stress/", "tests/model/", "tests/support/", "tests/guard/",
                                    "tests/fuzz/", "bench/"))
     words = ("tests/support/", "base/", ADAPTERS) if top == "tests" else ()
-    if str(path.parent) + "/" == ADAPTERS and "/" not in name:
+    if is_example_folder(path.parent) and "/" not in name:
         return
     if kind == '"' and not name.startswith((*words, top + "/")) and not inside:
         lint.report(path, at, f'"{name}": only <weft.h> is for programs')
@@ -80,7 +85,8 @@ def check_public(lint, path, at, kind, name):
 
 def check_own_header_first(lint, path, includes):
     own = str(path)[:-2] + ".h"
-    if path.suffix == ".c" and (lint.root / own).exists() and includes and includes[0][2] != own.removeprefix(ADAPTERS):
+    included_as = path.name[:-2] + ".h" if is_example_folder(path.parent) else own
+    if path.suffix == ".c" and (lint.root / own).exists() and includes and includes[0][2] != included_as:
         lint.report(path, includes[0][0], f'the first include must be "{own}"')
 
 
