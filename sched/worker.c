@@ -145,11 +145,9 @@ static void lost_thread(struct wf_keeper *k)
 
 struct wf_keeper wf_worker_keeper = { lost_thread };
 
-void *wf_worker_main(void *arg)
+// enter_thread makes the calling thread the worker's own, and tells that it has arrived.
+static void enter_thread(struct wf_worker *w)
 {
-    struct wf_worker *w = arg;
-    struct wf_task *task;
-
     w->thread = wf_thread_self();
     w->thread->worker = w;
     w->cxx = w->sched->cxx();
@@ -169,6 +167,23 @@ void *wf_worker_main(void *arg)
     wf_fetch_add_acq_rel(&w->sched->arrived, 1u); // [S3]
     wf_futex_wake(&w->sched->arrived, 1);
     wf_worker_set_out(w);
+}
+
+static void leave_thread(struct wf_worker *w)
+{
+    // relaxed: no other thread pushes to it
+    wf_debug_assert(!wf_load_relaxed(&w->next) && wf_ring_size(&w->ring) == 0 && wf_deque_size(&w->deque) == 0);
+    w->thread->worker = NULL;
+    wf_overflow_leave(w);
+    wf_keeper_set(NULL);
+}
+
+void *wf_worker_main(void *arg)
+{
+    struct wf_worker *w = arg;
+    struct wf_task *task;
+
+    enter_thread(w);
     for (task = NULL; task || (task = find_task(w));) {
         wf_worker_ready(w, task);
         wf_worker_begin_turn(w, task);
@@ -179,10 +194,6 @@ void *wf_worker_main(void *arg)
         task = w->prev_reason == WF_SWITCH_YIELDED && wf_worker_is_due(w) ? wf_worker_look_around(w) : NULL;
         wf_worker_finish_switch(w);
     }
-    // relaxed: no other thread pushes to it
-    wf_debug_assert(!wf_load_relaxed(&w->next) && wf_ring_size(&w->ring) == 0 && wf_deque_size(&w->deque) == 0);
-    w->thread->worker = NULL;
-    wf_overflow_leave(w);
-    wf_keeper_set(NULL);
+    leave_thread(w);
     return NULL;
 }

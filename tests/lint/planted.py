@@ -47,6 +47,7 @@ BUILD = {
 MODEL = "/*\n * Models: sched/a.h: push\n * Edges: D1\n *\n *   LATE  it is late\n */\n#ifdef BUG_LATE\n"
 LINES = "f();\n// a comment\n\n" * 91
 ASSERT = "wf_debug_assert(x);\n"
+LENGTH_20, LENGTH_21 = ("void f(void)\n{\n" + "    g();\n" * (n - 3) + "}\n" for n in (20, 21))
 GOOD = [
     (asserts, "base/a.c", LINES + 3 * ASSERT),
     (asserts, "base/a.c", LINES + ASSERT + "_Static_assert(x);\nwf_misuse(y);\n"),
@@ -66,7 +67,8 @@ GOOD = [
     (models, "tests/model/a.pml", MODEL),
     (parking, "docs/cancellation.md", PAGE.replace("`weft_b`", "- Others: `weft_b()`, say.")),
     (parking, "include/weft/d.h", "// weft_a and weft_d are alike.\ntypedef int weft_d;\n"),
-    (shape, "base/a.c", "int f(void)\n{\n" + "    g();\n" * 67 + "}\n"),
+    (shape, "base/a.c", "int f(void)\n{\n" + "    g();\n" * 47 + "}\n"),
+    (shape, "base/a.c", 91 * LENGTH_20 + 9 * LENGTH_21),
     (sources, "sched/arch/switch_aarch64.S", "\n"),
     (sources, "runtime/net/a.c", "\n"),
     (sources, "tests/unit/a.c", "\n"),
@@ -122,7 +124,8 @@ BAD = [  # check, file, its text, the line that must be reported
     (parking, "docs/cancellation.md", PAGE + "`weft_a`\n", 5),
     (parking, "docs/cancellation.md", PAGE.replace("`weft_c`", "").replace("a`", "a`, `weft_c`"), 1),
     (parking, "tests/integration/test_cancel_table_b.c", '\n    { "weft_b", .set_up = f },\n', 2),
-    (shape, "base/a.c", "int f(void)\n{\n" + "    g();\n" * 68 + "}\n", 1),
+    (shape, "base/a.c", "int f(void)\n{\n" + "    g();\n" * 48 + "}\n", 1),
+    (shape, "base/a.c", 12 * LENGTH_21 + 90 * LENGTH_20, 22),
     (shape, "base/a.c", "// " + "x" * 118 + "\n", 1),
     (shape, "base/a.c", "// TO" + "DO: later\n", 1),
     (sources, "sched/b.c", "\n", 1),
