@@ -7,7 +7,7 @@ import importlib
 import json
 import sys
 
-from bench.pipeline import run
+from bench.pipeline import page, run
 
 
 def suite(name):
@@ -17,6 +17,6 @@ def suite(name):
 if sys.argv[1] == "page":
     with open(sys.argv[2]) as f:
         data = json.load(f)
-    sys.stdout.write(suite(data["suite"]).page(data))
+    sys.stdout.write(page.page(suite(data["suite"]), data))
 else:
     run.main(suite(sys.argv.pop(1)))

@@ -19,16 +19,12 @@ def per_message(kind):
     return figure
 
 
-def added_kib(moment):
+def added_kib(result):
     """Resident memory and page tables that a connection adds, from before the first one
-    to a moment."""
-    def figure(result):
-        before, after = dig(result, "memory", "before"), dig(result, "memory", moment)
-        count = result.get("idle", 0) + result.get("connections", 0)
-        if before is None or not count:
-            return None
-        return sum(after[key] - before[key] for key in after) / count
-    return figure
+    to the end of the run."""
+    before, after = dig(result, "memory", "before"), dig(result, "memory", "end")
+    count = result.get("idle", 0) + result.get("connections", 0)
+    return sum(after[key] - before[key] for key in after) / count if before and count else None
 
 
 def relayed_mb_per_cpu(result):
@@ -54,8 +50,7 @@ FIGURES = {
     "late_p99": lambda r: dig(r, "late_us", "p99"),
     "syscalls": per_message("total"),
     "futex": per_message("futex"),
-    "idle_kib": added_kib("connected"),
-    "served_kib": added_kib("end"),
+    "served_kib": added_kib,
 }
 
 

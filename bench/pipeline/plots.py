@@ -1,7 +1,10 @@
-"""The kinds of plots that reports have, each as one piece of SVG; None if there are no
-figures. Needs matplotlib."""
-from bench.pipeline.results import median, plain
+"""The plots of the reports, each as one piece of SVG; None if there are no figures.
+Needs matplotlib."""
+import statistics
+
+from bench.pipeline.results import plain
 from bench.pipeline.svg import counts_axis, curve_points, nines, plt, svg
+from bench.pipeline.tables import ACROSS, COLUMNS, TREES, micro_lines, named
 from bench.pipeline.text import number
 
 REGIME_TITLES = {"one": "one CPU for both, 1 worker", "own": "a CPU each, 1 worker", "free": "free"}
@@ -79,7 +82,7 @@ def with_spread(axis, results, points, who, figure, scale=1):
              if (values := results.by_round(name, who, figure))]
     if found:
         xs, values = zip(*found)
-        middles = [median(v) for v in values]
+        middles = [statistics.median(v) for v in values]
         spread = [[m - min(v) for m, v in zip(middles, values)], [max(v) - m for m, v in zip(middles, values)]]
         axis.errorbar(xs, middles, yerr=spread, label=results.label(who), elinewidth=0.7, **style(who))
 
@@ -110,9 +113,8 @@ def by_connections(results, figure, scale, label, logarithmic=False):
 
 # --- percentiles -----------------------------------------------------------------------------------------------------
 
-def curves(results, found, marks=None):
-    """A panel for each (title, case): latency over percentile. `marks`: of a title the
-    points to stay below."""
+def curves(results, found):
+    """A panel for each (title, case): latency over percentile."""
     if not found:
         return None
     columns = 2 if len(found) in (2, 4) else 3
@@ -123,87 +125,110 @@ def curves(results, found, marks=None):
             if points:
                 axis.plot(*zip(*points), label=results.label(who), **style(who) | {"marker": ""})
         nines(axis)
-        if marks and title in marks:
-            axis.plot(*zip(*marks[title]), "v", color="#15803d")
         axis.set_title(title, fontsize=9.5)
         axis.yaxis.set_major_formatter(lambda y, _: f"{y:g} us" if y < 1000 else f"{y / 1000:g} ms")
     legend(fig, axes, results)
     return svg(fig)
 
 
-def closed_loop(results, least=2):
-    found = [(f"{count} connections", name) for regime, size, points in grids(results, least)
-             if (regime, size) == ("free", 64) for count, name in points]
-    return curves(results, found)
+def closed_loop(results):
+    return curves(results, [(f"{count} connections", name) for regime, size, points in grids(results, 1)
+                            if (regime, size) == ("free", 64) for count, name in points])
 
 
-# --- bars ------------------------------------------------------------------------------------------------------------
-
-def bars(axis, results, found, rows, words=number):
-    """Horizontal ones, the first on top, with room for so many rows. `found`: [(name,
-    value, low, high)]"""
-    for y, (who, value, low, high) in enumerate(found):
-        floor = results.kind(who) == "floor"
-        axis.barh(y, value, color="white" if floor else look(who)[0], edgecolor=look(who)[0],
-                  hatch="////" if floor else None, alpha=1 if who == "weft" else 0.75, height=0.68,
-                  xerr=[[max(value - low, 0)], [max(high - value, 0)]], error_kw={"elinewidth": 0.8})
-        axis.annotate(words(value), (max(high, value), y), xytext=(4, 0), textcoords="offset points", va="center",
-                      fontsize=8, fontweight="bold" if who == "weft" else None)
-    axis.set(yticks=range(len(found)), yticklabels=[results.label(f[0]) for f in found])
-    for tick, (who, *_) in zip(axis.get_yticklabels(), found):
-        tick.set_fontweight("bold" if who == "weft" else "normal")
-    axis.set_ylim(rows - 0.4, -0.6)
-    axis.margins(x=0.16)
-    axis.xaxis.set_major_locator(plt.MaxNLocator(4, steps=[1, 2, 5, 10]))
-    axis.grid(axis="y", visible=False)
+def fixed_rate(results):
+    return curves(results, [(f"{experiment}: {named(results.cases[name])}", name)
+                            for experiment in ("rate", "stall", "hog")
+                            for name in results.select(experiment=experiment)])
 
 
-def ranked(results, name, figure, kinds=("weft", "variant", "peer", "floor")):
-    """[(name, median, smallest, largest)], the best first."""
-    found = []
-    for who in results.who(kinds):
-        values = results.by_round(name, who, figure).values()
-        if values:
-            found.append((who, results.median(name, who, figure), min(values), max(values)))
-    return sorted(found, key=lambda f: f[1], reverse=results.more_is_better(name, figure))
+# --- over workers ----------------------------------------------------------------------------------------------------
 
-
-def bar_panels(results, found, height=0.5, line=None):
-    """A panel for each (title, bars, words) that has bars; `line`: where a line is
-    across them."""
-    found = [panel for panel in found if panel[1]]
+def scaling(results):
+    """A panel for each of what is run with several numbers of workers."""
+    names = [name for regime in ("free", "all") for name in plain(results, regime=regime, connections=128, size=64)]
+    found = [(names, "rate", "thousand messages a second", 1000), (names, "cpu_us", "server CPU, us a message", 1)]
+    found += [(results.select(bench=bench), bench, f"{bench}, ms", 1) for bench in TREES]
+    found = [(points, *rest) for names, *rest in found
+             if len(points := sorted((results.cases[name]["workers"], name) for name in names)) > 1]
     if not found:
         return None
-    longest = max(len(bars_of) for _, bars_of, _ in found)
-    fig, axes = panels(len(found), height + 0.27 * longest, columns=len(found))
-    for axis, (title, bars_of, words) in zip(axes, found):
-        bars(axis, results, bars_of, longest, words)
-        axis.set_title(title, fontsize=9.5)
-        if line:
-            axis.axvline(line, color="#64748b", linewidth=0.8, zorder=1)
+    fig, axes = panels(len(found), 3.1)
+    for axis, (points, figure, label, scale) in zip(axes, found):
+        for who in results.who(SHOWN):
+            with_spread(axis, results, points, who, figure, scale)
+        axis.set(xlabel="workers", xticks=[x for x, _ in points], ylabel=label, ylim=(0, None))
+    legend(fig, axes, results)
     return svg(fig)
 
 
-# --- beside one of them ----------------------------------------------------------------------------------------------
+# --- beside weft -----------------------------------------------------------------------------------------------------
 
-def beside(results, found, kinds=("peer",), base="weft"):
-    """A row for each (words, case, figure): how good each participant is, with `base` =
-    1, on a logarithmic axis."""
-    if not found:
+def beside(results, found, kinds=("variant", "peer", "floor")):
+    """A row for each (words, case, figure, how it is written) that weft has: how good
+    each participant is, with weft = 1, on a logarithmic axis."""
+    found = [(f"{words}  ({written(value)})", name, figure) for words, name, figure, written in found
+             if (value := results.median(name, "weft", figure))]
+    others = {who: [(ratio, y) for y, (_, name, figure) in enumerate(found)
+                    if (ratio := results.goodness(name, figure, who)) and ratio.value > 0]
+              for who in results.who(kinds)}
+    if not any(others.values()):
         return None
     fig, axis = plt.subplots(figsize=(WIDTH, 1.3 + 0.25 * len(found)))
-    for who in results.who(kinds):
-        points = [(ratio, y) for y, (_, name, figure) in enumerate(found)
-                  if (ratio := results.goodness(name, figure, who, base)) and ratio.value > 0]
+    for who, points in others.items():
         if points:
             spread = [[max(r.value - r.low, 0) for r, _ in points], [max(r.high - r.value, 0) for r, _ in points]]
             axis.errorbar([r.value for r, _ in points], [y for _, y in points], xerr=spread, elinewidth=0.7,
                           label=results.label(who), **style(who) | {"linestyle": "none", "markersize": 6})
-    label = results.label(base)
-    axis.axvline(1, color=look(base)[0], linewidth=2.2, label=label)
+    axis.axvline(1, color=look("weft")[0], linewidth=2.2, label=results.label("weft"))
     axis.set(xscale="log", yticks=range(len(found)), yticklabels=[words for words, _, _ in found],
-             xlabel=f"{label} = 1; left of the line: worse than {label}, right of it: better")
+             xlabel="weft = 1; left of the line: worse than weft, right of it: better")
     axis.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
     axis.set_ylim(len(found) - 0.4, -0.6)
     legend(fig, [axis], results)
     return svg(fig)
+
+
+def points_of(results, experiment, figures):
+    """[(words, case, figure, how it is written)], figure by figure."""
+    return [(f"{named(results.cases[name])}: {title}".replace("\n", " "), name, figure, written)
+            for figure, title, written in figures for name in results.select(experiment=experiment)]
+
+
+def single_costs(results):
+    return [point for experiment, figures in (("idle", ["served_kib"]), ("syscalls", ["syscalls"]),
+                                              ("churn", ["rate", "cpu_us"]))
+            for point in points_of(results, experiment, [(figure, *COLUMNS[figure]) for figure in figures])]
+
+
+def micro_points(results):
+    return [(f"{words}, {results.unit(name, line)}", name, line, number)
+            for words, name, line in micro_lines(results, results.select(experiment="micro"))]
+
+
+def all_plots(results):
+    """(title, remark, svg) of each plot that the runs at hand have figures for."""
+    across = {experiment: points_of(results, experiment, ACROSS[experiment])
+              for experiment in ACROSS}
+    return [
+        ("Throughput over connections", "Messages a second, closed loop: higher is better. Bars: the smallest and the "
+         "largest round.", by_connections(results, "rate", 1000, "thousand messages a second")),
+        ("What a message costs the server", "CPU time of all threads of the server, kernel included: lower is better. "
+         "A server can buy throughput by keeping every CPU busy; here it cannot.",
+         by_connections(results, "cpu_us", 1, "server CPU, us a message", logarithmic=True)),
+        ("Latency by percentile, closed loop", "64 B, free; lower is better. Every connection has a "
+         "message under way all the time, so this is mostly waiting for one's turn; compare with the floors.",
+         closed_loop(results)),
+        ("Latency by percentile, fixed rate", "Lower is better. Counted from when a message was due, however late it "
+         "was sent. stall and hog: beside a neighbour that computes.", fixed_rate(results)),
+        ("Neighbours that are always ready", "How good each is, with weft = 1: 100 connections at once, a byte each 2 "
+         "ms, and what the neighbours get done. In brackets: weft's own figure.", beside(results, across["mixed"])),
+        ("A server that is idle most of the time", "The same for 16 connections at few messages a second, and one that "
+         "sends a byte each 2 ms.", beside(results, across["light"])),
+        ("From one worker to more", "The load generator needs a CPU of its own, so on two CPUs an echo server cannot "
+         "become twice as fast; skynet and fib32 can.", scaling(results)),
+        ("An idle connection, a call, a connection for each message", "How good each is, with weft = 1. In brackets: "
+         "weft's own figure.", beside(results, single_costs(results))),
+        ("Micro benchmarks", "How good each is, with weft = 1, whatever the benchmark counts. In brackets: weft's own "
+         "figure.", beside(results, micro_points(results), ("peer",))),
+    ]

@@ -34,7 +34,7 @@ class Results:
         self.cases, self.found = {}, {}
         gone = {(f["case"], f["who"]) for f in data["failures"]}    # one failure: no figures in that case
         for run in data["runs"]:
-            name, who = run["case"]["name"], run.get("who") or run["server"]
+            name, who = run["case"]["name"], run["who"]
             self.cases.setdefault(name, run["case"])
             if (name, who) not in gone:
                 self.found.setdefault((name, who), {})[run["round"]] = run["result"]
@@ -92,10 +92,9 @@ class Results:
         a, b = self.by_round(more, who, figure), self.by_round(one, who, figure)
         return divide(a, b) if self.more_is_better(one, figure) else divide(b, a)
 
-    def goodness(self, case, figure, who, base="weft"):
-        """How good it is, with weft (or another) = 1: above 1 is better, whatever the
-        figure counts."""
-        return self.ratio(case, figure, who, base, inverse=not self.more_is_better(case, figure))
+    def goodness(self, case, figure, who):
+        """How good it is, with weft = 1: above 1 is better, whatever the figure counts."""
+        return self.ratio(case, figure, who, "weft", inverse=not self.more_is_better(case, figure))
 
     def best(self, case, figure, among):
         """The best of some participants, or None if none has the figure."""

@@ -8,7 +8,8 @@ import signal
 import sys
 import time
 
-from bench.pipeline import build, machine, procs
+from bench.pipeline import build, machine, procs, tables
+from bench.pipeline.page import page
 from bench.pipeline.results import Results
 from bench.pipeline.runner import Runner
 
@@ -62,10 +63,12 @@ class Output:
 
     def report(self):
         data = self.save()
-        lines = [*self.suite.show(Results(data)), "", machine.sentence(data["machine"])]
+        results = Results(data)
+        lines = [*tables.show(results, self.suite.EXPERIMENTS, self.suite.goals(results)), "",
+                 machine.sentence(data["machine"])]
         print(*lines, sep="\n")
         (self.folder / "table.txt").write_text("\n".join(lines) + "\n")
-        (self.folder / "report.html").write_text(self.suite.page(data))
+        (self.folder / "report.html").write_text(page(self.suite, data))
         print(*(f"{self.folder}/{name}" for name in ("results.json", "table.txt", "report.html")), sep="\n")
 
 
@@ -76,7 +79,7 @@ def run(suite, args):
     if args.build_only:
         return 0
     plan = suite.plan(args)
-    runner = Runner(plan, able, args.loader, suite.WHO, suite.STRICT)
+    runner = Runner(plan, able, args.loader, suite.STRICT)
     if about["load_before"] > 0.5 * about["cpus_usable"]:
         runner.remark(f"the machine had something else to do at the start: load average {about['load_before']}")
     output = Output(suite, args.out, runner, {"suite": suite.NAME, "machine": about, "scope": args.scope,

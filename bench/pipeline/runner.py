@@ -45,8 +45,8 @@ class Runner:
     """`able`: the participants. If `strict`, a failure ends it all; else the one that
     failed is left out of that case, and after failing again and again of all others."""
 
-    def __init__(self, plan, able, loader, who="who", strict=False):
-        self.plan, self.able, self.loader, self.who, self.strict = plan, able, loader, who, strict
+    def __init__(self, plan, able, loader, strict=False):
+        self.plan, self.able, self.loader, self.strict = plan, able, loader, strict
         self.progress = None
         self.where, self.counter = placements(), procs.Counter(loader)
         if plan.workers > 2:
@@ -118,7 +118,7 @@ class Runner:
         self.in_a_row[peer.name, program] = 0
         if result:
             described = dataclasses.asdict(case) | {"name": case.name}
-            self.runs.append({"round": at, "case": described, self.who: peer.name, "result": result})
+            self.runs.append({"round": at, "case": described, "who": peer.name, "result": result})
         return result
 
     # --- experiments

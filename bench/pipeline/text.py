@@ -59,9 +59,3 @@ def align(rows, left):
     for row in rows:
         cells = [c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths))]
         yield "  ".join(cells).rstrip()
-
-
-def without_empty_columns(rows):
-    """The head, and of the columns those in which something stands."""
-    keep = [i for i in range(len(rows[0])) if any(r[i] not in ("-", "") for r in rows[1:])]
-    return [tuple(r[i] for i in keep) for r in rows]
