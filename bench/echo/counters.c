@@ -6,42 +6,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int map_file(struct counters *c, int fd, int protection)
-{
-    int flags = fd < 0 ? MAP_SHARED | MAP_ANONYMOUS : MAP_SHARED;
-    void *p = mmap(NULL, c->count * sizeof(*c->all), protection, flags, fd, 0);
-    if (p == MAP_FAILED)
-        return -errno;
-    c->all = p;
-    return 0;
-}
-
-int counters_make(struct counters *c, const char *path, size_t count)
-{
-    *c = (struct counters){ .count = count };
-    if (!path)
-        return map_file(c, -1, PROT_READ | PROT_WRITE);
-    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return -errno;
-    int err = ftruncate(fd, (off_t)(count * sizeof(*c->all))) < 0 ? -errno : map_file(c, fd, PROT_READ | PROT_WRITE);
-    close(fd);
-    return err;
-}
-
-int counters_open(struct counters *c, const char *path)
+int counters_map(struct counters *c, const char *path, size_t count)
 {
     struct stat about;
-    *c = (struct counters){ 0 };
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int err = fstat(fd, &about) < 0 ? -errno : 0;
-    c->count = err ? 0 : (size_t)about.st_size / sizeof(*c->all);
-    if (c->count > 0)
-        err = map_file(c, fd, PROT_READ);
-    close(fd);
-    return err;
+    int fd = path ? open(path, count ? O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC : O_RDONLY | O_CLOEXEC, 0600) : -1;
+    if (path && (fd < 0 || (count && ftruncate(fd, (off_t)(count * sizeof(*c->all))) < 0) || fstat(fd, &about) < 0))
+        return -errno; // the program ends: `fd` with it
+    c->count = path ? (size_t)about.st_size / sizeof(*c->all) : count;
+    void *p = mmap(NULL, c->count * sizeof(*c->all), count ? PROT_READ | PROT_WRITE : PROT_READ,
+                   path ? MAP_SHARED : MAP_SHARED | MAP_ANONYMOUS, fd, 0);
+    c->all = p == MAP_FAILED ? NULL : p;
+    if (path)
+        close(fd);
+    return c->all ? 0 : -errno;
 }
 
 void counters_close(struct counters *c)

@@ -21,11 +21,10 @@ struct counters {
     size_t count;
 };
 
-// counters_make makes the file, or maps memory without one if `path` is NULL;
-// counters_open maps one that was made.
+// counters_map makes the file for so many, and maps it, or memory without one if `path`
+// is NULL. With a count of 0 it maps, to be read, a file that was made.
 // Returns: 0; a negative errno value.
-int counters_make(struct counters *c, const char *path, size_t count);
-int counters_open(struct counters *c, const char *path);
+int counters_map(struct counters *c, const char *path, size_t count);
 void counters_close(struct counters *c);
 
 uint64_t counters_sum(const struct counters *c);

@@ -102,7 +102,7 @@ static int allocate(struct load *l)
 
 static int find_counters(struct load *l)
 {
-    int err = l->opt->counters ? counters_open(&l->counters, l->opt->counters) : 0;
+    int err = l->opt->counters ? counters_map(&l->counters, l->opt->counters, 0) : 0;
     return err ? load_fail(l, "%s: %s", l->opt->counters, strerror(-err)) : 0;
 }
 

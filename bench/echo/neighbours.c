@@ -1,5 +1,5 @@
-#include "bench/echo/neighbours.h"
 #include "bench/echo/counters.h"
+#include "bench/echo/server.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -138,7 +138,7 @@ void neighbours_start(const struct server_options *opt)
     struct counters counters;
     weft_fn *fn = find_kind(opt->neighbour_kind);
     unsigned count = fn ? opt->neighbours : 0;
-    must(counters_make(&counters, opt->counters, count + 1)); // a file of no bytes cannot be mapped
+    must(counters_map(&counters, opt->counters, count + 1)); // a file of no bytes cannot be mapped
     struct neighbour *all = calloc(count + 1, sizeof(*all));
     must(all ? 0 : -ENOMEM);
     for (unsigned i = 0; i < count; i++) {

@@ -1,4 +1,4 @@
-#include "bench/echo/options.h"
+#include "bench/echo/load.h"
 
 #include "bench/args.h"
 

@@ -50,29 +50,20 @@ static cJSON *describe_curve(const struct samples *s)
     return curve;
 }
 
-static void add_switches(cJSON *o, const struct usage u[2], double messages)
-{
-    cJSON_AddNumberToObject(o, "voluntary_switches", (double)(u[1].voluntary - u[0].voluntary));
-    cJSON_AddNumberToObject(o, "involuntary_switches", (double)(u[1].involuntary - u[0].involuntary));
-    if (messages > 0) {
-        double switches = (double)(u[1].voluntary - u[0].voluntary + u[1].involuntary - u[0].involuntary);
-        cJSON_AddNumberToObject(o, "switches_per_message", switches / messages);
-    }
-}
-
 static cJSON *describe_usage(const struct usage u[2], double messages)
 {
     cJSON *o = cJSON_CreateObject();
     double cpu_ns = (double)(u[1].cpu_ns - u[0].cpu_ns);
-    double user_ns = (double)(u[1].user_ns - u[0].user_ns);
-    double system_ns = (double)(u[1].system_ns - u[0].system_ns);
+    double voluntary = (double)(u[1].voluntary - u[0].voluntary);
+    double involuntary = (double)(u[1].involuntary - u[0].involuntary);
     cJSON_AddNumberToObject(o, "cpu_s", cpu_ns / 1e9);
-    if (user_ns + system_ns > 0)
-        cJSON_AddNumberToObject(o, "user_share", user_ns / (user_ns + system_ns));
-    if (messages > 0)
-        cJSON_AddNumberToObject(o, "cpu_us_per_message", cpu_ns / 1e3 / messages);
     cJSON_AddNumberToObject(o, "threads", (double)u[1].threads);
-    add_switches(o, u, messages);
+    cJSON_AddNumberToObject(o, "voluntary_switches", voluntary);
+    cJSON_AddNumberToObject(o, "involuntary_switches", involuntary);
+    if (messages > 0) {
+        cJSON_AddNumberToObject(o, "cpu_us_per_message", cpu_ns / 1e3 / messages);
+        cJSON_AddNumberToObject(o, "switches_per_message", (voluntary + involuntary) / messages);
+    }
     return o;
 }
 

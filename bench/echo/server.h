@@ -53,4 +53,9 @@ unsigned server_cpus(void);
 void server_compute(int64_t ms);
 void server_compute_us(int64_t us); // likewise
 
+// The neighbours of weft's server: neighbours_check ends the program if `opt` asks for a
+// kind that does not exist, neighbours_start spawns them, in a task.
+void neighbours_check(const struct server_options *opt);
+void neighbours_start(const struct server_options *opt);
+
 #endif

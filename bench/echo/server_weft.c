@@ -1,6 +1,5 @@
 // echo-weft: weft's echo server for the benchmark: a task for each connection, written
 // as straight-line code.
-#include "bench/echo/neighbours.h"
 #include "bench/echo/server.h"
 
 #include <errno.h>

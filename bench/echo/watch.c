@@ -25,29 +25,6 @@ static int read_cpu_clock(pid_t pid, int64_t *ns)
     return 0;
 }
 
-static int read_ticks(pid_t pid, struct usage *u)
-{
-    char path[64];
-    char line[1024];
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return errno == ENOENT ? -ESRCH : -errno;
-    size_t len = fread(line, 1, sizeof(line) - 1, f);
-    fclose(f);
-    line[len] = 0;
-
-    char *rest = strrchr(line, ')'); // the name before it may hold anything
-    unsigned long user;
-    unsigned long system;
-    if (!rest || sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
-        return -EIO;
-    long tick = sysconf(_SC_CLK_TCK);
-    u->user_ns = (int64_t)user * (1000000000 / tick);
-    u->system_ns = (int64_t)system * (1000000000 / tick);
-    return 0;
-}
-
 // Where the number after a name at the beginning of a line goes.
 struct field {
     const char *name;
@@ -104,11 +81,7 @@ int watch_usage(pid_t pid, struct usage *u)
 {
     memset(u, 0, sizeof(*u));
     int err = read_switches(pid, u);
-    if (!err)
-        err = read_ticks(pid, u);
-    if (!err)
-        err = read_cpu_clock(pid, &u->cpu_ns);
-    return err;
+    return err ? err : read_cpu_clock(pid, &u->cpu_ns);
 }
 
 int watch_memory(pid_t pid, struct memory *m)

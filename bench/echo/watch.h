@@ -8,9 +8,7 @@
 enum { WATCH_THREADS_MAX = 1024 };
 
 struct usage {
-    int64_t cpu_ns;  // of all its threads, also those that have ended
-    int64_t user_ns; // this and the next in clock ticks of 10 ms: only good for their proportion
-    int64_t system_ns;
+    int64_t cpu_ns;    // of all its threads, also those that have ended
     int64_t voluntary; // context switches of the threads alive
     int64_t involuntary;
     int64_t threads;

@@ -177,6 +177,30 @@ weft_time micro_pingpong(long n, long parties)
     return took;
 }
 
+// All channels hold a message; the one that is taken is replaced.
+weft_time micro_select(long n, long parties)
+{
+    long got[MICRO_CASES_MAX], put = 0;
+    weft_chan *chans[MICRO_CASES_MAX];
+    weft_case c[MICRO_CASES_MAX];
+
+    for (long i = 0; i < parties; i++) {
+        chans[i] = micro_chan(1);
+        c[i] = weft_on_recv(chans[i], &got[i]);
+        micro_ok(weft_chan_try_send(chans[i], &put), "fill a channel");
+    }
+    const weft_time start = weft_now();
+    for (; put < n; put++) {
+        const int i = weft_select(c, (size_t)parties);
+        micro_ok(i, "select");
+        micro_ok(weft_chan_try_send(chans[i], &put), "replace what was taken");
+    }
+    const weft_time took = weft_now() - start;
+    for (long i = 0; i < parties; i++)
+        weft_chan_unref(chans[i]);
+    return took;
+}
+
 // --- scopes --------------------------------------------------------------------------
 
 weft_time micro_deadline(long n, long parties)
@@ -189,6 +213,21 @@ weft_time micro_deadline(long n, long parties)
         weft_scope_open(&s, WEFT_SCOPE_FAIL_FAST);
         weft_scope_deadline(&s, deadline + WEFT_US(i));
         micro_ok(weft_scope_close(&s), "close an empty scope");
+    }
+    return weft_now() - start;
+}
+
+// A scope of empty children, n times.
+weft_time micro_scope(long n, long parties)
+{
+    weft_scope s;
+
+    const weft_time start = weft_now();
+    for (long i = 0; i < n; i++) {
+        weft_scope_open(&s, WEFT_SCOPE_FAIL_FAST);
+        for (long child = 0; child < parties; child++)
+            micro_ok(weft_scope_spawn(&s, micro_empty, NULL), "spawn a child");
+        micro_ok(weft_scope_close(&s), "close a scope");
     }
     return weft_now() - start;
 }

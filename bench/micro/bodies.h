@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <weft.h>
 
-enum { MICRO_MILLION = 1000000 };
+enum { MICRO_MILLION = 1000000, MICRO_CASES_MAX = 64 };
 
 // A body does something `n` times, in `parties` tasks where there are several.
 // Returns: how long that took, without preparations.
@@ -22,6 +22,8 @@ micro_body micro_spawn_crowd; // spawns so many empty tasks, then joins them all
 micro_body micro_spawn_chain; // each task spawns the next, n deep
 micro_body micro_fib;         // fib(parties), one of its two calls being a task of its own; no cut-off
 micro_body micro_pingpong;    // pairs of tasks send a number to and fro through two channels of capacity 1
+micro_body micro_select;      // selects among so many channels that hold a message each, and replaces what it took
+micro_body micro_scope;       // opens a scope, spawns so many children, closes it
 micro_body micro_deadline;    // opens a scope, arms a deadline an hour away, closes it
 
 // A figure of something that went wrong says nothing: these end the program, loudly.

@@ -13,7 +13,7 @@
 #include "bench/args.h"
 #include "bench/micro/micro.h"
 
-enum { M = MICRO_MILLION, MESSAGES = 4 * M, LOCKS = 100000, CHILDREN = 100000, JOBS = 128000 };
+enum { M = MICRO_MILLION, MESSAGES = 4 * M, LOCKS = 100000, CHILDREN = 100000, SELECTS = 512 * 1024, JOBS = 128000 };
 
 // clang-format off
 #define LINE(unit) { { "", unit } }
@@ -40,9 +40,9 @@ static const struct micro_bench benches[] = {
     { "mpmc_8x8", 5, LINE("Mmsg/s"), BODY(transfer_8, MESSAGES, 8, MESSAGES) },
     { "mutex_1", 5, LINE("ns/lock"), BODY(lock, LOCKS, 1, LOCKS) },
     { "mutex_8", 5, LINE("ns/lock"), BODY(lock, LOCKS, 8, 8 * LOCKS) },
-    { "scope_100k", 5, LINE("ns/child"), BODY(scope, CHILDREN, 1, CHILDREN) },
-    { "select_2", 5, LINE("ns"), BODY(select, 4096, 2, MICRO_SELECTS) },
-    { "select_64", 5, LINE("ns"), BODY(select, 256, 64, MICRO_SELECTS) },
+    { "scope_100k", 5, LINE("ns/child"), BODY(scope, 1, CHILDREN, CHILDREN) },
+    { "select_2", 5, LINE("ns"), BODY(select, SELECTS, 2, SELECTS) },
+    { "select_64", 5, LINE("ns"), BODY(select, SELECTS, MICRO_CASES_MAX, SELECTS) },
     { "sleep_1m", 3, { { ".wall", "ms" }, { ".cpu", "ms" }, { ".rss", "MiB" } }, .task = micro_sleep_1m },
     { "timer_cancel", 5, LINE("ns/timer"), BODY(deadline, M, 1, M) },
     { "timer_cancel_all", 5, LINE("ns/timer"), .once = micro_timer_cancel_all },

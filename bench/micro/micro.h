@@ -10,7 +10,7 @@
 
 #include <stddef.h>
 
-enum { MICRO_LINES_MAX = 4, MICRO_SELECTS = 512 * 1024 };
+enum { MICRO_LINES_MAX = 4 };
 
 // One line of output: a benchmark has one, named as itself (suffix ""), or several
 // ("skynet" and "skynet.rss").
@@ -54,8 +54,8 @@ void micro_wake_idle(struct micro *m);
 void micro_wake_busy(struct micro *m);
 weft_fn micro_sleep_1m, micro_timer_late, micro_idle_task;
 micro_once micro_timer_cancel_all;
-micro_body micro_skynet, micro_transfer_1, micro_transfer_8, micro_lock, micro_scope, micro_select, micro_timer_bare,
-    micro_blocking, micro_pread, micro_pread_pool;
+micro_body micro_skynet, micro_transfer_1, micro_transfer_8, micro_lock, micro_timer_bare, micro_blocking, micro_pread,
+    micro_pread_pool;
 
 // micro_run carries out the benchmark of `m`.
 void micro_run(struct micro *m);

@@ -1,4 +1,4 @@
-// Many tasks at one thing: a channel, a lock, a scope.
+// Many tasks at one thing: a channel, a lock.
 #include "bench/micro/micro.h"
 
 #include <errno.h>
@@ -115,33 +115,5 @@ weft_time micro_lock(long n, long parties)
     const weft_time took = weft_now() - start;
     micro_expect(c.count, n * parties, "the count");
     weft_mutex_destroy(&c.mutex);
-    return took;
-}
-
-static int mark(void *arg)
-{
-    *(int *)arg = 1;
-    return 0;
-}
-
-// micro_scope: a scope of n children: open, spawn them all, close.
-weft_time micro_scope(long n, long parties)
-{
-    int *marked = micro_alloc((size_t)n, sizeof *marked);
-    long sum = 0;
-    weft_scope s;
-    (void)parties;
-
-    const weft_time start = weft_now();
-    weft_scope_open(&s, WEFT_SCOPE_FAIL_FAST);
-    for (long i = 0; i < n; i++)
-        micro_ok(weft_scope_spawn(&s, mark, &marked[i]), "spawn a child");
-    micro_expect(weft_scope_close(&s), 0, "how a scope of children that succeed ends");
-    const weft_time took = weft_now() - start;
-
-    for (long i = 0; i < n; i++)
-        sum += marked[i];
-    micro_expect(sum, n, "children that ran");
-    free(marked);
     return took;
 }

@@ -116,24 +116,6 @@ static void future(long n)
     micro_join(other);
 }
 
-// Both channels hold a message; the one that is taken is replaced.
-static void select_ready(long n)
-{
-    long got[2], put = 0;
-    weft_chan *chans[2] = { micro_chan(1), micro_chan(1) };
-    weft_case c[2] = { weft_on_recv(chans[0], &got[0]), weft_on_recv(chans[1], &got[1]) };
-
-    for (int i = 0; i < 2; i++)
-        micro_ok(weft_chan_try_send(chans[i], &put), "fill a channel");
-    for (; put < n; put++) {
-        const int i = weft_select(c, 2);
-        micro_ok(i, "select");
-        micro_ok(weft_chan_try_send(chans[i], &put), "replace what was taken");
-    }
-    for (int i = 0; i < 2; i++)
-        weft_chan_unref(chans[i]);
-}
-
 static int sends_in_turn(void *arg)
 {
     const struct pair *p = arg;
@@ -201,18 +183,6 @@ static void sem(long n)
         weft_sem_release(&s, 1);
     }
     weft_sem_destroy(&s);
-}
-
-static void scope_crowd(long n)
-{
-    weft_scope s;
-
-    for (long i = 0; i < n; i++) {
-        weft_scope_open(&s, WEFT_SCOPE_FAIL_FAST);
-        for (int child = 0; child < CROWD; child++)
-            micro_ok(weft_scope_spawn(&s, micro_empty, NULL), "spawn a child");
-        micro_ok(weft_scope_close(&s), "close a scope");
-    }
 }
 
 // --- time, descriptors ---------------------------------------------------------------
@@ -435,13 +405,13 @@ static const struct op {
     { "pingpong", NULL, micro_pingpong, 1, 20000, 1 },
     { "mpsc", mpsc, NULL, 0, 5000, PARTIES },
     { "future", future, NULL, 0, 20000, 1 },
-    { "select-ready", select_ready, NULL, 0, 20000, 1 },
+    { "select-ready", NULL, micro_select, 2, 20000, 1 },
     { "select-wait", select_wait, NULL, 0, 20000, 1 },
     { "mutex", mutex, NULL, 0, 100000, 1 },
     { "mutex-wait", mutex_wait, NULL, 0, 2000, PARTIES },
     { "sem", sem, NULL, 0, 100000, 1 },
     { "scope", NULL, micro_deadline, 1, 50000, 1 },
-    { "scope-crowd", scope_crowd, NULL, 0, 20, CROWD },
+    { "scope-crowd", NULL, micro_scope, CROWD, 20, CROWD },
     { "sleep-crowd", sleep_crowd, NULL, 0, 5, CROWD },
     { "echo", echo, NULL, 0, 40, CONNECTIONS },
     { "echo-told", echo_when_told, NULL, 0, 40, CONNECTIONS },
