@@ -83,6 +83,28 @@ static void descriptors_run_out_and_come_back(void **state)
     assert_int_equal(run_tasks(descriptor_limit, NULL), 0);
 }
 
+static int make_sockets(void *arg)
+{
+    (void)arg;
+    limit_to(0);
+    assert_int_equal(weft_tcp_listen("127.0.0.1:0"), -EMFILE);
+    assert_int_equal(weft_tcp_dial("127.0.0.1:9"), -EMFILE);
+    assert_int_equal(weft_udp_bind("127.0.0.1:0"), -EMFILE);
+    assert_int_equal(weft_udp_dial("127.0.0.1:9"), -EMFILE);
+    assert_int_equal(weft_unix_listen("never-made"), -EMFILE);
+    assert_int_equal(weft_unix_dial("never-made"), -EMFILE);
+    limit_to(-1);
+    int fd = weft_tcp_listen("127.0.0.1:0");
+    assert_true(fd >= 0);
+    return weft_close(fd);
+}
+
+static void without_descriptors_no_socket_is_made(void **state)
+{
+    (void)state;
+    assert_int_equal(run_tasks(make_sockets, NULL), 0);
+}
+
 static int tell_table_size(void *arg)
 {
     *(long *)arg = status_number("FDSize"); // how many the kernel's table has room for
@@ -166,6 +188,7 @@ int main(void)
         cmocka_unit_test(the_table_of_descriptors_has_its_size_at_once),
         cmocka_unit_test(weft_keeps_clear_of_standard_descriptors),
         cmocka_unit_test(descriptors_run_out_and_come_back),
+        cmocka_unit_test(without_descriptors_no_socket_is_made),
     };
     return wf_test_run(tests);
 }

@@ -248,6 +248,51 @@ static int has_no_policy(void *arg)
     return weft_scope_close(&s);
 }
 
+static int begins_too_many_shields(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i <= UINT8_MAX; i++)
+        weft_shield_begin(0);
+    return 0;
+}
+
+static ssize_t give_too_much(void *self, void *buf, size_t n)
+{
+    (void)self, (void)buf;
+    return (ssize_t)n + 1;
+}
+
+static int reads_from(ssize_t (*read)(void *, void *, size_t))
+{
+    const weft_stream_ops ops = { .size = sizeof(ops), .read = read };
+    weft_reader r;
+    const void *data;
+
+    weft_reader_init(&r, (weft_stream){ &ops, NULL }, 100);
+    const ssize_t n = weft_reader_peek(&r, &data, 1);
+    weft_reader_skip(&r, (size_t)n + 1);
+    return 0;
+}
+
+static int reads_more_than_it_asked_for(void *arg)
+{
+    (void)arg;
+    return reads_from(give_too_much);
+}
+
+static ssize_t give_two(void *self, void *buf, size_t n)
+{
+    (void)self, (void)n;
+    memcpy(buf, "ab", 2);
+    return 2;
+}
+
+static int skips_what_is_not_there(void *arg)
+{
+    (void)arg;
+    return reads_from(give_two);
+}
+
 struct misuse {
     weft_fn *fn;
     const char *words[2]; // the call, and the rule
@@ -280,6 +325,9 @@ static const struct misuse by_tasks[] = {
     { ends_no_shield, { "weft_shield_end", "no shield was begun" } },
     { ends_an_outer_shield, { "weft_shield_end", "no shield was begun" } },
     { has_no_policy, { "weft_scope_open", "no policy 3" } },
+    { begins_too_many_shields, { "weft_shield_begin", "255 shields are up already" } },
+    { reads_more_than_it_asked_for, { "a stream's read", "more than it was asked for" } },
+    { skips_what_is_not_there, { "weft_reader_skip", "3 bytes of the 2" } },
 };
 
 static int spawn_culprit(void *arg)

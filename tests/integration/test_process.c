@@ -100,10 +100,12 @@ static void the_status_is_that_of_waitpid(void **state)
 static int see_refusals(void *arg)
 {
     weft_process_opts o = WEFT_PROCESS_OPTS_INIT;
+    weft_output out = { .max = 1 };
     weft_process *p;
     (void)arg;
 
     assert_int_equal(weft_process_spawn(&p, &o), -EINVAL);
+    assert_int_equal(weft_process_run(&o, NULL, 0, &out), -EINVAL);
     o.path = "no-such-program";
     assert_int_equal(weft_process_spawn(&p, &o), -ENOENT);
     o.path = "/no/such/program";

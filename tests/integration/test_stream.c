@@ -501,6 +501,24 @@ static void expect_frame_error(const weft_frame *f, const char *bytes, size_t n,
     }
 }
 
+TASK(a_frame_that_its_kind_forbids_is_not_written)
+{
+    const char frame[] = { 3, 0, '1', '2', '3' };
+    char out[8];
+    struct script s = { .out = out };
+    weft_writer w;
+
+    assert_int_equal(weft_writer_init(&w, script_stream(&s), 0), 0);
+    assert_int_equal(weft_writer_frame(&w, "1234", 4, &(weft_frame){ 2, false, 3 }), -EMSGSIZE);
+    assert_int_equal(weft_writer_frame(&w, "123", 3, &(weft_frame){ 3, false, 0 }), -EINVAL);
+    assert_int_equal(weft_writer_frame(&w, "123", 3, &(weft_frame){ 2, false, 3 }), 0);
+    assert_int_equal(weft_writer_flush(&w), 0);
+    assert_int_equal(s.written, 5); // neither of the first two has left anything
+    assert_memory_equal(out, frame, 5);
+    weft_writer_fini(&w);
+    return 0;
+}
+
 TASK(a_frame_that_is_too_long_stays)
 {
     char bytes[200] = { 101, 0, 0, 0, 0, 0, 0, 0 };
@@ -1047,6 +1065,7 @@ int main(void)
         cmocka_unit_test(a_peek_shows_and_keeps),
         cmocka_unit_test(frames_come_as_they_went),
         cmocka_unit_test(a_length_is_written_as_others_write_it),
+        cmocka_unit_test(a_frame_that_its_kind_forbids_is_not_written),
         cmocka_unit_test(a_frame_that_is_too_long_stays),
         cmocka_unit_test(a_varint_may_be_longer_than_need_be),
         cmocka_unit_test(a_frame_that_is_cut_off_is_no_end),

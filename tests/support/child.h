@@ -24,6 +24,18 @@ const char *__tsan_default_options(void)
 }
 #endif
 
+// In scripts/coverage's build: writes down which lines this process has run, as only
+// exit() does by itself.
+void __gcov_dump(void) __attribute__((weak));
+
+static inline void child_dump_lines(int sig)
+{
+    if (__gcov_dump)
+        __gcov_dump();
+    if (sig)
+        signal(sig, SIG_DFL); // abort() raises it once more
+}
+
 struct child {
     int status; // of waitpid
     char said[8192];
@@ -43,12 +55,15 @@ static inline _Noreturn void child_main(int out, void (*body)(void *), void *arg
 
     for (size_t i = 0; i < wf_countof(faults); i++)
         signal(faults[i], SIG_DFL); // cmocka has handlers of its own
+    if (__gcov_dump)
+        signal(SIGABRT, child_dump_lines);
     if (dup2(out, STDERR_FILENO) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
         _exit(126);
     close(out);
     alarm(child_seconds());           // one that hangs must not hang the test,
     prctl(PR_SET_PDEATHSIG, SIGKILL); // nor outlive it, should it block the signal
     body(arg);
+    child_dump_lines(0);
     _exit(0);
 }
 

@@ -104,6 +104,7 @@ static void what_is_no_address_is_refused_by_name(void **state)
     memset(longest, 'x', sizeof(longest));
     strcpy(longest + sizeof(longest) - 4, ":80");
     assert_int_equal(wf_addr_parse(&all, longest, false), WEFT_ADDR_FORM);
+    assert_int_equal(wf_addr_parse_with(&all, "1.2.3.4", false, htons(80)), WEFT_ADDR_NO_PORT);
 }
 
 static void names_are_told_from_numbers(void **state)
