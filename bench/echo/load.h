@@ -51,10 +51,6 @@ struct options {
     const char *counters; // what the server's neighbours count in; NULL: there are none
 };
 
-// options_parse fills `opt` from the command line. It prints and exits by itself on
-// --help and on what it cannot read.
-void options_parse(struct options *opt, int argc, char **argv);
-
 enum phase { PHASE_CONNECT, PHASE_WARMUP, PHASE_MEASURE, PHASE_DRAIN, PHASE_DONE };
 
 struct conn {

@@ -6,9 +6,8 @@ import subprocess
 
 from bench.pipeline import machine, procs
 from bench.pipeline.case import Micro, placements
-from bench.pipeline.figures import FIGURES
 from bench.pipeline.progress import Progress, say
-from bench.pipeline.results import Results
+from bench.pipeline.results import FIGURES, Results
 from bench.pipeline.text import counted, latency, number, thousands
 
 PATIENCE_S = 30     # for a run, beyond what it measures
