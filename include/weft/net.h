@@ -123,6 +123,38 @@ WEFT_API WEFT_MUST_CHECK int weft_unix_dial(const char *path);
 WEFT_API WEFT_MUST_CHECK int weft_udp_bind(const char *addr);
 WEFT_API WEFT_MUST_CHECK int weft_udp_dial(const char *addr);
 
+// weft_listen_inherited gives a socket that was opened for this program by the one that
+// has started it: systemd, for a socket unit, or an older version of the same server,
+// which so loses no connection (sd_listen_fds(3) has the protocol: LISTEN_FDS and
+// LISTEN_FDNAMES; LISTEN_PID may be left out). `name` is that of FileDescriptorName=,
+// or the unit's; NULL: the first one that no call has given yet. Each call gives another
+// socket. It stays in the mode in which it is, and becomes close-on-exec. Nothing shuts
+// it down: an older server may still use it.
+//
+// Returns: a descriptor; -ENOENT: there is none, or none left, of that name; -EINVAL: the
+//          variables make no sense; -EBADF: a descriptor that they promise is not open;
+//          -ENOMEM.
+// Context: any thread. Never parks. The first call that finds the variables removes them
+//          from the environment: no other thread may use that at the same time.
+// Owns:    the socket is the caller's, to be closed by weft_close.
+WEFT_API WEFT_MUST_CHECK int weft_listen_inherited(const char *name);
+
+// weft_fd_send sends `n` descriptors (0 to 253) through a Unix socket, with `len` bytes
+// of data (at least 1); the receiver gets duplicates. weft_fd_recv receives up to `len`
+// bytes, and the descriptors that came with them: *n is the room in `fds`, and becomes
+// their number, 0 for data that came without. They are close-on-exec.
+//
+// Returns: weft_fd_send: 0; weft_fd_recv: how many bytes, 0 at the end. -EINVAL: numbers
+//          out of range; -EMSGSIZE: more descriptors came than there is room for;
+//          -EMFILE: this process may not have so many; all are closed then, and the data
+//          is lost. Errors of weft_sendmsg, weft_write_all and weft_recvmsg.
+// Context: task. May park, so the caller may continue on another thread.
+// Cancel:  weft_fd_recv has received nothing. weft_fd_send has sent nothing, or, on a
+//          stream, the descriptors and some of the data: close the socket.
+// Owns:    the sender keeps its descriptors, the receiver closes what it gets.
+WEFT_API WEFT_MUST_CHECK int weft_fd_send(int sock, const int *fds, int n, const void *data, size_t len);
+WEFT_API WEFT_MUST_CHECK ssize_t weft_fd_recv(int sock, int *fds, int *n, void *data, size_t len);
+
 // weft_local_addr writes the socket's own address as text ("127.0.0.1:7000",
 // "[::1]:7000", "/path", "@name"; "" for an unnamed Unix socket), weft_peer_addr that
 // of its peer.

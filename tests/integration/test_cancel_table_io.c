@@ -67,6 +67,12 @@ static ssize_t recv_message(int from, void *to, size_t n)
     return weft_recvmsg(from, &(struct msghdr){ .msg_iov = &v, .msg_iovlen = 1 }, 0);
 }
 
+static ssize_t fd_recv(int from, void *to, size_t n)
+{
+    int none = 0;
+    return weft_fd_recv(from, NULL, &none, to, n);
+}
+
 static ssize_t read_vector(int from, void *to, size_t n)
 {
     return weft_readv(from, &(struct iovec){ to, n }, 1);
@@ -167,6 +173,12 @@ static ssize_t write_vector(int to, void *from, size_t n)
 static ssize_t send_plain(int to, void *from, size_t n)
 {
     return weft_send(to, from, n, 0);
+}
+
+static ssize_t fd_send(int to, void *from, size_t n)
+{
+    int err = weft_fd_send(to, NULL, 0, from, n);
+    return err < 0 ? err : (ssize_t)n;
 }
 
 static ssize_t send_to(int to, void *from, size_t n)
@@ -606,6 +618,7 @@ static const struct cancel_row reading[] = {
     { "weft_recv: all of it", .what = "weft_recv", .call = recv_all_call, READ_HALF(TCP) },
     { "weft_recvfrom", .what = "weft_recvfrom", READ(recv_from, DATAGRAMS) },
     { "weft_recvmsg", .what = "weft_recvmsg", READ(recv_message, DATAGRAMS) },
+    { "weft_fd_recv", .what = "weft_recvmsg", READ(fd_recv, STREAM) },
     { "weft_recvmsg: TCP", .what = "weft_recvmsg", READ(recv_message, TCP) },
     { "weft_read_full", .what = "weft_read", .call = read_full_call, READ_HALF(STREAM) },
     { "weft_read_full: TCP", .what = "weft_read", .call = read_full_call, READ_HALF(TCP) },
@@ -624,6 +637,7 @@ static const struct cancel_row writing[] = {
     { "weft_send: datagrams", .what = "weft_send", WRITE(send_plain, DATAGRAMS) },
     { "weft_sendto", .what = "weft_sendto", WRITE(send_to, DATAGRAMS) },
     { "weft_sendmsg", .what = "weft_sendmsg", WRITE(send_message, STREAM) },
+    { "weft_fd_send", .what = "weft_sendmsg", WRITE(fd_send, STREAM) },
     { "weft_sendmsg: datagrams", .what = "weft_sendmsg", WRITE(send_message, DATAGRAMS) },
     { "weft_write_all", .what = "weft_write", WRITE_ALL(STREAM) },
     { "weft_write_all: pipe", .what = "weft_write", WRITE_ALL(PIPE) },
