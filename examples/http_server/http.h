@@ -40,7 +40,9 @@ struct conn {
     bool closing; // after this reply
     char date[32];
     weft_time dated;
-    uint64_t requests; // since the last batch
+    uint64_t requests;         // since the last batch
+    struct conn *next, **link; // in the list of all
+    _Atomic bool idle;         // it waits for a request
 };
 
 // conn_init makes a connection of a stream, and conn_fini ends it. `fd` is the stream's

@@ -3,7 +3,10 @@
 //
 //   http_server --listen 127.0.0.1:8080 --workers 2 --root /usr/share/doc
 //
-// SIGINT and SIGTERM end it: requests that have begun are answered.
+// SIGINT and SIGTERM end it: requests that have begun are answered, and each reply says
+// that the connection closes. SIGUSR2 starts the program anew with the same listener, and
+// ends this one when the new one accepts: no request is lost. The listener may also come
+// from systemd.
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
@@ -12,10 +15,19 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "handover.h"
 #include "http.h"
 
-static weft_drain batches = WEFT_DRAIN_INIT;
+enum {
+    STOP_SECONDS = 10, // for requests that have begun
+    LAST_SECONDS = 2,  // for connections that wait for a request, then: each may still have one
+};
+
+static weft_drain connections = WEFT_DRAIN_INIT;
+static weft_mutex lock = WEFT_MUTEX_INIT; // of the list, and of the scopes of the connections in it
+static struct conn *all;
 static int listener;
+static char **arguments;
 static _Atomic uint64_t all_requests, all_connections, open_connections;
 
 // --- routes --------------------------------------------------------------------------
@@ -84,8 +96,10 @@ static int answer(struct conn *c)
 // scope cut short: a new one gives it a moment to hear of it.
 static int refuse(struct conn *c, int status)
 {
+    weft_mutex_lock_shielded(&lock);
     weft_scope_close(&c->limit);
     weft_scope_open(&c->limit, WEFT_SCOPE_COLLECT);
+    weft_mutex_unlock(&lock);
     conn_limit(c, 1);
     c->closing = true;
     int err = reply_error(c, status);
@@ -105,27 +119,71 @@ static int serve_batch(struct conn *c)
         if (status < 0)
             return status;
         conn_allow(c);
-        c->closing = weft_draining(&batches);
+        c->closing = weft_draining(&connections);
         c->requests++;
         err = answer(c);
     } while (err == 0 && !c->closing && weft_reader_peek(&c->in, &rest, 0) > 0);
     return err < 0 ? err : weft_writer_flush(&c->out);
 }
 
+static void add_conn(struct conn *c)
+{
+    weft_mutex_lock_shielded(&lock);
+    c->next = all;
+    c->link = &all;
+    if (all)
+        all->link = &c->next;
+    all = c;
+    weft_mutex_unlock(&lock);
+}
+
+static void remove_conn(struct conn *c)
+{
+    weft_mutex_lock_shielded(&lock);
+    *c->link = c->next;
+    if (c->next)
+        c->next->link = c->link;
+    weft_mutex_unlock(&lock);
+}
+
+// hurry_idle gives each connection that waits for a request a moment for a last one. A
+// request that begins meanwhile has that moment, too.
+static void hurry_idle(void)
+{
+    weft_mutex_lock_shielded(&lock);
+    for (struct conn *c = all; c; c = c->next)
+        if (atomic_load(&c->idle))
+            weft_scope_deadline(&c->limit, weft_after(WEFT_S(LAST_SECONDS)));
+    weft_mutex_unlock(&lock);
+}
+
+// await_request waits for the first byte of one.
+static bool await_request(struct conn *c)
+{
+    const void *first;
+
+    atomic_store(&c->idle, true); // before it looks: else hurry_idle finds it
+    if (weft_draining(&connections))
+        conn_limit(c, LAST_SECONDS);
+    bool came = weft_reader_peek(&c->in, &first, 1) > 0;
+    atomic_store(&c->idle, false);
+    return came;
+}
+
 static void serve_stream(weft_stream s, int fd)
 {
     struct conn c;
-    const void *first;
     int err = 0;
 
     conn_init(&c, s, fd);
     conn_limit(&c, IDLE_SECONDS);
-    while (err == 0 && !c.closing && weft_reader_peek(&c.in, &first, 1) > 0 && weft_drain_enter(&batches) == 0) {
+    add_conn(&c);
+    while (err == 0 && !c.closing && await_request(&c)) {
         err = serve_batch(&c);
-        weft_drain_leave(&batches);
         atomic_fetch_add_explicit(&all_requests, c.requests, memory_order_relaxed); // relaxed: a figure
         c.requests = 0;
     }
+    remove_conn(&c);
     conn_fini(&c);
 }
 
@@ -153,13 +211,15 @@ static int serve(void *arg)
     serve_stream(weft_fd_stream(fd), fd);
     linger_end(fd);
     atomic_fetch_sub_explicit(&open_connections, 1, memory_order_relaxed);
-    return weft_close(fd);
+    weft_close(fd);
+    weft_drain_leave(&connections);
+    return 0;
 }
 
 // --- the server ----------------------------------------------------------------------
 
-// accept_all ends when the listener is closed. Other errors pass: no descriptors are
-// left, most likely.
+// accept_all ends when the listener is closed; only then the drain begins, so each
+// connection enters. Other errors pass: no descriptors are left, most likely.
 static int accept_all(void *arg)
 {
     (void)arg;
@@ -168,34 +228,63 @@ static int accept_all(void *arg)
         int fd = weft_accept(listener, NULL, NULL);
         if (fd == -EBADF || (fd < 0 && weft_cancelled()))
             return 0;
-        if (fd < 0)
+        if (fd < 0) {
             weft_sleep(WEFT_MS(10));
-        else if (weft_spawn(NULL, serve, (void *)(intptr_t)fd) < 0)
+            continue;
+        }
+        int err = weft_drain_enter(&connections);
+        if (err == 0 && (err = weft_spawn(NULL, serve, (void *)(intptr_t)fd)) < 0)
+            weft_drain_leave(&connections);
+        if (err < 0)
             weft_close(fd);
     }
 }
 
+// await_stop waits for a signal to stop, or until a new program has taken over.
+static int await_stop(weft_chan *signals)
+{
+    int signo, err;
+
+    while ((err = weft_chan_recv(signals, &signo)) == 0 && signo == SIGUSR2) {
+        err = handover_start(listener, arguments);
+        if (err == 0)
+            return 0;
+        fprintf(stderr, "http_server: the new program did not take over: %s\n", weft_strerror(err));
+    }
+    return err;
+}
+
 static int run(void *signals)
 {
-    int signo, err = weft_spawn(NULL, accept_all, NULL);
+    weft_task *acceptor;
+    int err = weft_spawn(&acceptor, accept_all, NULL);
 
-    if (err == 0)
-        err = weft_chan_recv(signals, &signo);
+    if (err < 0)
+        return err;
+    handover_ready();
+    err = await_stop(signals);
     weft_close(listener);
-    int late = weft_drain_begin(&batches, weft_after(WEFT_S(10)));
+    weft_join(acceptor, NULL);
+    (void)!weft_drain_begin(&connections, 0); // looks only: from now on each reply is the last one
+    hurry_idle();
+    int late = weft_drain_begin(&connections, weft_after(WEFT_S(STOP_SECONDS)));
     return err < 0 ? err : late < 0 ? late : 0;
 }
 
 static int start(const char *from, const weft_config *cfg)
 {
+    static const int signals_of_interest[] = { SIGTERM, SIGINT, SIGUSR2 };
     weft_chan *signals;
     char at[64];
 
-    int err = weft_chan_new(&signals, sizeof(int), 1);
+    int err = weft_chan_new(&signals, sizeof(int), 4);
     if (err < 0)
         return err;
-    if ((err = weft_signal_notify(signals, SIGTERM)) == 0 && (err = weft_signal_notify(signals, SIGINT)) == 0 &&
-        (err = listener = weft_tcp_listen(from)) >= 0 && (err = weft_local_addr(listener, at, sizeof(at))) >= 0) {
+    for (size_t i = 0; err == 0 && i < sizeof(signals_of_interest) / sizeof(*signals_of_interest); i++)
+        err = weft_signal_notify(signals, signals_of_interest[i]);
+    if (err == 0 && (err = listener = weft_listen_inherited(NULL)) == -ENOENT)
+        err = listener = weft_tcp_listen(from);
+    if (err >= 0 && (err = weft_local_addr(listener, at, sizeof(at))) >= 0) {
         dprintf(STDOUT_FILENO, "listening on %s\n", at);
         err = weft_run(cfg, run, signals);
     }
@@ -215,6 +304,7 @@ int main(int argc, char **argv)
     weft_config cfg = WEFT_CONFIG_INIT;
     int err = 0;
 
+    arguments = argv;
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == 'l')
             from = optarg;
