@@ -9,10 +9,10 @@
 #include "reactor/reactor.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "reactor/interrupt.h"
 #include "reactor/registry.h"
 #include "reactor/state.h"
@@ -59,13 +59,6 @@ void wf_reactor_free(struct wf_reactor *r)
     wf_free(r);
 }
 
-static int create(struct wf_reactor *r)
-{
-    if (wf_fault())
-        return -EAGAIN;
-    return -pthread_create(&r->thread, NULL, wf_reactor_thread, r);
-}
-
 void wf_reactor_make_room(const struct wf_reactor *r)
 {
     wf_epoll_make_room(&r->epoll);
@@ -75,8 +68,7 @@ int wf_reactor_start(struct wf_reactor *r, const struct wf_reactor_hooks *hooks,
 {
     wf_assert(!r->started && hooks->batch_begin && hooks->batch_flush && hooks->monitor);
     r->hooks = *hooks;
-    snprintf(r->name, sizeof(r->name), "%s", name); // the kernel keeps 15 bytes of it
-    int err = create(r);
+    int err = wf_thread_start(&r->thread, &(struct wf_thread_spec){ .name = name, .fn = wf_reactor_thread, .arg = r });
     r->started = err == 0;
     return err;
 }

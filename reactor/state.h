@@ -34,7 +34,6 @@ struct wf_reactor {
     bool started;                  // of the thread that starts and stops
     pthread_t thread;              // of the thread that starts and stops
     struct wf_reactor_hooks hooks; // I
-    char name[16];                 // I
 
     // The sleep of the worker that holds the lease: interrupt.c. Read by each thread
     // that arms the next timer of a wheel.

@@ -284,7 +284,6 @@ void *wf_reactor_thread(void *reactor)
     struct wf_reactor *r = reactor;
     struct monitor beat = { .calm_want = CALM_MIN };
 
-    prctl(PR_SET_NAME, r->name);
     ask_for_promptness();
     while (!quitting(r)) {
         int64_t began = wf_now();

@@ -43,6 +43,7 @@
 #include "base/mem.h"
 #include "base/origin.h"
 #include "base/sigpipe.h"
+#include "base/thread.h"
 #include "runtime/io/buffer.h"
 #include "runtime/io/pipe.h"
 #include "runtime/service.h"
@@ -387,12 +388,11 @@ static void *reap_runtime(void *rt)
 // to that, it stays for good.
 static void leave_behind(weft_rt *rt)
 {
+    struct wf_thread_spec spec = { .name = "weft-reaper", .fn = reap_runtime, .arg = rt, .origin = rt->origin };
     pthread_t reaper;
 
-    if (wf_fault() || pthread_create(&reaper, NULL, reap_runtime, rt) != 0)
-        return;
-    pthread_setname_np(reaper, "weft-reaper");
-    pthread_detach(reaper);
+    if (wf_thread_start(&reaper, &spec) == 0)
+        pthread_detach(reaper);
 }
 
 void weft_rt_free(weft_rt *rt)

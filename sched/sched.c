@@ -36,6 +36,7 @@
 #include "base/mem.h"
 #include "base/origin.h"
 #include "base/sigpipe.h"
+#include "base/thread.h"
 #include "sched/state.h"
 
 enum {
@@ -141,17 +142,20 @@ void wf_sched_abandon(struct wf_sched *s)
 
 static int start_worker(struct wf_worker *w)
 {
+    char name[16];
+
+    snprintf(name, sizeof(name), "%.10s-w%u", w->sched->name, w->index);
     int err = wf_worker_make_reserve(w);
     if (!err)
         err = wf_overflow_install(w);
     if (err)
         return err;
-    err = wf_fault() ? EAGAIN : pthread_create(&w->handle, NULL, wf_worker_main, w);
+    err = wf_thread_start(&w->handle, &(struct wf_thread_spec){ .name = name, .fn = wf_worker_main, .arg = w });
     if (err)
         wf_overflow_remove(w);
     else
         pthread_getcpuclockid(w->handle, &w->clock); // cannot fail: the thread has not been joined
-    return -err;
+    return err;
 }
 
 // await_arrivals waits until every thread that was started has what it needs: no

@@ -3,14 +3,12 @@
 #include "sched/state.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/prctl.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/cpus.h"
 #include "base/descriptor.h"
-#include "base/sigpipe.h"
 
 // --- Searching -----------------------------------------------------------------------
 
@@ -130,13 +128,6 @@ static struct wf_task *find_task(struct wf_worker *w)
     }
 }
 
-static void name_thread(struct wf_worker *w)
-{
-    char name[16];
-    snprintf(name, sizeof(name), "%.10s-w%u", w->sched->name, w->index);
-    pthread_setname_np(pthread_self(), name);
-}
-
 static void lost_thread(struct wf_keeper *k)
 {
     (void)k;
@@ -152,16 +143,12 @@ static void enter_thread(struct wf_worker *w)
     w->thread->worker = w;
     w->cxx = w->sched->cxx();
     wf_keeper_set(&wf_worker_keeper);
-    wf_sigpipe_spare(true);
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL); // it would end the task that the thread runs at that moment
     wf_context_adopt(&w->loop);
     wf_overflow_enter(w);
     // One descriptor a worker, kept open, which the monitor reads (sched.c). Without it
     // the monitor cannot tell that the thread is blocked, and assumes that it is not.
     w->stat = wf_above_standard(open("/proc/thread-self/stat", O_RDONLY | O_CLOEXEC));
-    name_thread(w);
     (void)prctl(PR_SET_TIMERSLACK, 1UL); // sleeps in the poll end on time
-    wf_slice_ask(WF_SLICE_USUAL);        // as `slice` says: a thread inherits its creator's
     if (w->sched->cfg.pin)
         wf_cpus_pin(w->index);
     wf_fetch_add_acq_rel(&w->sched->arrived, 1u); // [S3]

@@ -46,7 +46,7 @@
 #include "base/futex.h"
 #include "base/handler.h"
 #include "base/mem.h"
-#include "base/origin.h"
+#include "base/thread.h"
 #include "runtime/chan/chan.h"
 
 enum { SIGNALS = 65 }; // of Linux: 1 to 64
@@ -174,8 +174,6 @@ static void *send_messages(void *arg)
 {
     uint32_t mine = (uint32_t)(uintptr_t)arg;
 
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
-    wf_origin_take(NULL);
     for (;;) {
         uint32_t seen = wf_load_acquire(&arrivals); // acquire: [Y1]
         pthread_mutex_lock(&lock);
@@ -195,18 +193,10 @@ static void *send_messages(void *arg)
 // the program's threads, and on those that run its tasks.
 static int start_thread(void)
 {
-    sigset_t all, before;
+    struct wf_thread_spec spec = { .name = "weft-signals", .fn = send_messages, .deaf = true };
 
-    if (wf_fault())
-        return -EAGAIN;
-    epoch++;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int err = pthread_create(&thread, NULL, send_messages, (void *)(uintptr_t)epoch);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!err)
-        pthread_setname_np(thread, "weft-signals");
-    return err ? -EAGAIN : 0;
+    spec.arg = (void *)(uintptr_t)++epoch;
+    return wf_thread_start(&thread, &spec) < 0 ? -EAGAIN : 0;
 }
 
 // --- Receivers -----------------------------------------------------------------------

@@ -69,7 +69,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <weft/blocking.h>
 #include <weft/time.h>
 
@@ -80,9 +79,9 @@
 #include "base/list.h"
 #include "base/lock.h"
 #include "base/mem.h"
-#include "base/origin.h"
 #include "base/parker.h"
 #include "base/sigpipe.h"
+#include "base/thread.h"
 #include "runtime/service.h"
 #include "runtime/state.h"
 #include "runtime/wait/wait.h"
@@ -293,16 +292,16 @@ static struct pool_thread *make_record(struct wf_pool_lane *l)
 static int start(struct wf_pool_lane *l)
 {
     struct pool_thread *t = make_record(l);
+    struct wf_thread_spec spec = { .name = "weft-blocking", .fn = work, .arg = t, .origin = l->pool->origin };
     pthread_t thread;
 
     if (!t)
         return -EAGAIN;
     t->called = true;
-    if (wf_fault() || pthread_create(&thread, NULL, work, t) != 0) {
+    if (wf_thread_start(&thread, &spec) < 0) {
         wf_list_append(&l->spare, &t->link);
         return -EAGAIN;
     }
-    pthread_setname_np(thread, "weft-blocking");
     l->threads++;
     l->searching++;
     return 0;
@@ -507,18 +506,6 @@ static bool do_job(struct pool_thread *self, struct wf_job *job)
     return !end_job(job) || end_loose(self->lane);
 }
 
-static void begin(struct pool_thread *self)
-{
-    const struct wf_origin *origin = self->lane->pool->origin;
-
-    of_this_thread = self;
-    wf_keeper_set(&keeper);
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL); // it would end whichever job has the thread just then
-    wf_sigpipe_spare(true);
-    wf_origin_take(origin);                            // not what the worker has whose task made this thread,
-    pthread_sigmask(SIG_SETMASK, &origin->mask, NULL); // nor what that task has blocked just then
-}
-
 static void *work(void *arg)
 {
     struct pool_thread *self = arg, *next;
@@ -526,7 +513,8 @@ static void *work(void *arg)
     struct wf_job *job;
     bool stays = true;
 
-    begin(self);
+    of_this_thread = self;
+    wf_keeper_set(&keeper);
     do {
         pthread_mutex_lock(&l->lock);
         job = take(l, self, &next);

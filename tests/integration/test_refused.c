@@ -235,6 +235,20 @@ static void make_up(int sig, siginfo_t *info, void *context)
     wf_fetch_add_relaxed(&trapped, 1u); // relaxed: a counter
 }
 
+static int use_everything_and_signals(void *arg)
+{
+    weft_chan *c;
+    int signo;
+
+    assert_int_equal(weft_chan_new(&c, sizeof(int), 1), 0);
+    assert_int_equal(weft_signal_notify(c, SIGUSR1), 0);
+    assert_int_equal(kill(getpid(), SIGUSR1), 0);
+    assert_int_equal(weft_chan_recv(c, &signo), 0);
+    assert_int_equal(weft_signal_stop(c), 0);
+    weft_chan_unref(c);
+    return use_everything(arg);
+}
+
 static void run_trapped(void *arg)
 {
     struct sigaction action = { .sa_sigaction = make_up, .sa_flags = SA_SIGINFO };
@@ -242,8 +256,8 @@ static void run_trapped(void *arg)
 
     assert_int_equal(sigaction(SIGSYS, &action, NULL), 0);
     filter_or_exit(SYS_sched_setattr, SECCOMP_RET_TRAP); // which weft's threads all try
-    assert_int_equal(weft_run(NULL, use_everything, NULL), 0);
-    assert_true(wf_load_relaxed(&trapped) >= 3); // relaxed: the threads have ended
+    assert_int_equal(weft_run(NULL, use_everything_and_signals, NULL), 0);
+    assert_true(wf_load_relaxed(&trapped) >= 4); // relaxed: the threads have ended
 }
 
 static void calls_may_be_trapped_on_each_thread(void **state)

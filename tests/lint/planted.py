@@ -7,6 +7,7 @@ import sys
 import tempfile
 
 import asserts
+import calls
 import circles
 import commits
 import guests
@@ -149,6 +150,10 @@ CALLS = [  # a graph of calls; how many findings
     ({"sched/a.c": {}, "base/a.c": {"sched/a.c": {"f"}}}, 1),
     ({"sched/a.c": {"sched/b.c": {"f"}}, "sched/b.c": {"sched/c.c": {"g"}}, "sched/c.c": {"sched/a.c": {"h"}}}, 3),
 ]
+FOREIGN = [  # what files use that is not the library's; how many findings
+    ({"base/thread.c": {"pthread_create", "free"}, "sched/a.c": {"pthread_join"}}, 0),
+    ({"base/thread.c": {"pthread_create"}, "sched/a.c": {"pthread_create"}}, 1),
+]
 
 
 def write_tree(folder, files):
@@ -166,10 +171,10 @@ def findings(check, name, text):
         return lint.findings
 
 
-def graph_findings(graph):
+def graph_findings(check, graph):
     with tempfile.TemporaryDirectory() as folder:
         lint = Lint(write_tree(folder, BUILD))
-        circles.check(lint, graph)
+        check.check(lint, graph)
         return lint.findings
 
 
@@ -179,9 +184,9 @@ def main():
         if len(list(commits.faults(*commit))) != expected:
             print(f"commits: expected {expected} faults in {commit}")
             wrong += 1
-    for graph, expected in CALLS:
-        if len(graph_findings(graph)) != expected:
-            print(f"circles: expected {expected} findings in {graph}")
+    for check, graph, expected in [(circles, *row) for row in CALLS] + [(calls, *row) for row in FOREIGN]:
+        if len(graph_findings(check, graph)) != expected:
+            print(f"{check.__name__}: expected {expected} findings in {graph}")
             wrong += 1
     for check, name, text, *line in GOOD + BAD:
         found = findings(check, name, text)

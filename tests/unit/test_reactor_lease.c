@@ -630,7 +630,9 @@ static void the_thread_stops_at_once(void **state)
 static void a_thread_that_is_refused_is_an_error(void **state)
 {
     (void)state;
-    wf_mem_fail_at(1, false);
+    wf_mem_fail_at(1, false); // memory for it
+    assert_int_equal(wf_reactor_start(reactor, &hooks, "r"), -ENOMEM);
+    wf_mem_fail_at(2, false); // the thread
     assert_int_equal(wf_reactor_start(reactor, &hooks, "r"), -EAGAIN);
     wf_mem_fail_at(0, false);
     wf_reactor_stop(reactor); // there is nothing to stop

@@ -566,9 +566,9 @@ static void it_starts_or_says_why_not(void **state)
             if (err)
                 wf_sched_free(sched);
         }
-        // For each worker a stack (of the first: and its slab), a stack for signals, a
-        // thread.
-        assert_int_equal(err, at == 7 || at == 10 ? -EAGAIN : at <= 9 ? -ENOMEM : 0);
+        // For each worker a stack (of the first: and its slab), a stack for signals, what
+        // its thread is given, the thread.
+        assert_int_equal(err, at == 8 || at == 12 ? -EAGAIN : at <= 11 ? -ENOMEM : 0);
     } while (err);
     wf_mem_fail_at(0, false);
     stop();

@@ -1,0 +1,71 @@
+#include "base/thread.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "base/sigpipe.h"
+
+// What a new thread is given; it frees it.
+struct start {
+    struct wf_thread_spec spec;
+    char name[16]; // the kernel keeps no more
+    sigset_t mask; // that it is to have
+};
+
+static void *run_thread(void *arg)
+{
+    struct start *s = arg;
+    struct wf_thread_spec spec = s->spec;
+
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+    pthread_setname_np(pthread_self(), s->name);
+    wf_sigpipe_spare(true);
+    wf_origin_take(spec.origin);
+    pthread_sigmask(SIG_SETMASK, &s->mask, NULL);
+    wf_free(s);
+    return spec.fn(spec.arg);
+}
+
+// fill_mask blocks what others send, not what a thread brings upon itself: that, the
+// kernel kills the process for if it is blocked.
+static void fill_mask(sigset_t *m)
+{
+    static const int own[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS };
+
+    sigfillset(m);
+    for (size_t i = 0; i < wf_countof(own); i++)
+        sigdelset(m, own[i]);
+}
+
+// create has the new thread begin with signals blocked, and says in s->mask which ones
+// it is to have blocked then.
+static int create(pthread_t *out, struct start *s)
+{
+    sigset_t most, before;
+
+    fill_mask(&most);
+    sigemptyset(&before);
+    pthread_sigmask(SIG_SETMASK, &most, &before);
+    s->mask = s->spec.deaf ? most : s->spec.origin ? s->spec.origin->mask : before;
+    int err = wf_fault() ? EAGAIN : pthread_create(out, NULL, run_thread, s);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return -err;
+}
+
+int wf_thread_start(pthread_t *out, const struct wf_thread_spec *spec)
+{
+    wf_debug_assert(spec->name && spec->fn);
+    struct start *s = wf_alloc(sizeof(*s));
+
+    if (!s)
+        return -ENOMEM;
+    s->spec = *spec;
+    snprintf(s->name, sizeof(s->name), "%s", spec->name);
+    int err = create(out, s);
+    if (err)
+        wf_free(s);
+    return err;
+}
