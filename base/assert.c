@@ -3,7 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
+
+#include "base/sys.h"
 
 void (*wf_misuse_namer)(char *buf, size_t n);
 
@@ -19,8 +20,7 @@ static void say(const char *head, const char *fmt, va_list args)
     if (len > sizeof(line) - 2)
         len = sizeof(line) - 2;
     line[len++] = '\n';
-    if (write(STDERR_FILENO, line, len) < 0)
-        return; // nothing can be done about it
+    (void)wf_sys_write(STDERR_FILENO, line, len); // if it fails, nothing can be done about it
 }
 
 void wf_panic(const char *fmt, ...)

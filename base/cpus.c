@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/sys.h"
 
 // --- The mask ------------------------------------------------------------------------
 
@@ -19,7 +20,7 @@ struct wf_cpus_mask {
 
 static bool read_mask(struct wf_cpus_mask *m)
 {
-    return sched_getaffinity(0, sizeof(*m), m->sets) == 0 && CPU_COUNT_S(sizeof(*m), m->sets) > 0;
+    return wf_sys_sched_getaffinity(sizeof(*m), m->sets) == 0 && CPU_COUNT_S(sizeof(*m), m->sets) > 0;
 }
 
 static unsigned count_mask(void)
@@ -39,7 +40,7 @@ void wf_cpus_pin(unsigned index)
     for (size_t cpu = 0; cpu < sizeof(m) * CHAR_BIT; cpu++)
         if (CPU_ISSET_S(cpu, sizeof(m), m.sets) && seen++ != want)
             CPU_CLR_S(cpu, sizeof(m), m.sets);
-    (void)sched_setaffinity(0, sizeof(m), m.sets); // best effort: only speed depends on it
+    (void)wf_sys_sched_setaffinity(sizeof(m), m.sets); // best effort: only speed depends on it
 }
 
 int wf_cpus_save(struct wf_cpus_mask **out)
@@ -58,7 +59,7 @@ int wf_cpus_save(struct wf_cpus_mask **out)
 
 void wf_cpus_take(const struct wf_cpus_mask *m)
 {
-    (void)sched_setaffinity(0, sizeof(*m), m->sets); // CPUs that the system has taken away meanwhile do not matter
+    (void)wf_sys_sched_setaffinity(sizeof(*m), m->sets); // CPUs that the system has taken away meanwhile do not matter
 }
 
 void wf_cpus_forget(struct wf_cpus_mask *m)

@@ -2,12 +2,11 @@
 
 #include <errno.h>
 #include <linux/futex.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/sys.h"
 
 #ifdef WF_TSAN
 #define SIGNAL_MAX_NS INT64_C(20000000) // how long a signal may be held back
@@ -22,9 +21,8 @@ static int sleep_on(_Atomic uint32_t *word, uint32_t seen, int64_t deadline)
         limit = &ts;
     }
     // WAIT_BITSET, unlike WAIT, takes an absolute time.
-    long err =
-        syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, seen, limit, NULL, FUTEX_BITSET_MATCH_ANY);
-    return err < 0 && errno == ETIMEDOUT ? -ETIMEDOUT : 0;
+    int err = wf_sys_futex(word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, seen, limit, FUTEX_BITSET_MATCH_ANY);
+    return err == -ETIMEDOUT ? err : 0;
 }
 
 int wf_futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t deadline)
@@ -46,10 +44,10 @@ int wf_futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t deadline)
 void wf_futex_wake(_Atomic uint32_t *word, int n)
 {
     wf_debug_assert(n > 0 && (uintptr_t)word % sizeof(*word) == 0);
-    syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, n, NULL, NULL, 0);
+    (void)wf_sys_futex(word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, (uint32_t)n, NULL, 0);
 }
 
 bool wf_futex_faults(const void *word)
 {
-    return syscall(SYS_futex, word, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0) < 0 && errno == EFAULT;
+    return wf_sys_futex((_Atomic uint32_t *)word, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, 1, NULL, 0) == -EFAULT;
 }

@@ -3,11 +3,10 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stddef.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/atomic.h"
+#include "base/sys.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct wf_handler *all; // L
@@ -133,7 +132,7 @@ static void call(const struct sigaction *to, int sig, siginfo_t *info, void *con
 // requeue_signal queues the same signal, for when the handler has returned.
 static void requeue_signal(int sig, siginfo_t *info)
 {
-    if (syscall(SYS_rt_tgsigqueueinfo, getpid(), syscall(SYS_gettid), sig, info) < 0)
+    if (wf_sys_tgsigqueueinfo(wf_sys_getpid(), wf_sys_gettid(), sig, info) < 0)
         raise(sig);
 }
 

@@ -1,9 +1,8 @@
 #include "base/lock.h"
 
-#include <sched.h>
-
 #include "base/clock.h"
 #include "base/futex.h"
+#include "base/sys.h"
 
 enum { SLEEP_NS = 50000 };
 
@@ -23,7 +22,7 @@ void wf_relax_long(unsigned *turns)
         return;
     }
     ++*turns;
-    sched_yield();
+    wf_sys_sched_yield();
 }
 
 void wf_lock_wait(struct wf_lock *l)

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/atomic.h"
+#include "base/sys.h"
 
 #ifdef WF_FAULTS
 static _Atomic long passed, fail_from;
@@ -55,8 +56,9 @@ static void *map(size_t size, int access)
 {
     if (wf_fault())
         return NULL;
-    void *p = mmap(NULL, size, access, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
+    void *p;
+    (void)wf_sys_mmap(&p, size, access, MAP_NORESERVE);
+    return p;
 }
 
 void *wf_map(size_t size)
@@ -71,7 +73,7 @@ void *wf_map_sealed(size_t size)
 
 void wf_unmap(void *p, size_t size)
 {
-    int err = munmap(p, size);
+    int err = wf_sys_munmap(p, size);
     wf_debug_assert(err == 0); // else it was not a mapping of this size
     (void)err;
 }

@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/sys.h"
 #include "base/timeslice.h"
 
 int wf_origin_new(struct wf_origin **out, bool pinned)
@@ -18,7 +19,7 @@ int wf_origin_new(struct wf_origin **out, bool pinned)
         return -ENOMEM;
     }
     pthread_sigmask(SIG_BLOCK, NULL, &o->mask);
-    o->slack = prctl(PR_GET_TIMERSLACK);
+    o->slack = wf_sys_prctl(PR_GET_TIMERSLACK, 0);
     *out = o;
     return 0;
 }
@@ -34,9 +35,9 @@ void wf_origin_take(const struct wf_origin *o)
     wf_slice_ask(WF_SLICE_USUAL);
     if (!o)
         return;
-    wf_debug_assert(o->slack >= 0 || o->slack == -1); // -1: the kernel did not tell
+    wf_debug_assert(o->slack >= -4095); // negative: the kernel did not tell
     if (o->slack > 0)
-        (void)prctl(PR_SET_TIMERSLACK, (unsigned long)o->slack);
+        (void)wf_sys_prctl(PR_SET_TIMERSLACK, (unsigned long)o->slack);
     if (o->cpus)
         wf_cpus_take(o->cpus);
 }

@@ -1,9 +1,8 @@
 #include "base/sigpipe.h"
 
-#include <unistd.h>
-
 #include "base/compiler.h"
 #include "base/handler.h"
+#include "base/sys.h"
 
 static _Thread_local bool spared;
 
@@ -17,7 +16,7 @@ static struct wf_handler handler = { .signal = SIGPIPE, .fn = on_pipe, .flags = 
 // kill(2).
 static bool is_from_a_write(const siginfo_t *info)
 {
-    return info->si_code == SI_USER && info->si_pid == getpid();
+    return info->si_code == SI_USER && info->si_pid == wf_sys_getpid();
 }
 
 static void on_pipe(int sig, siginfo_t *info, void *context)

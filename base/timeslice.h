@@ -17,8 +17,8 @@
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+
+#include "base/sys.h"
 
 #define WF_SLICE_USUAL UINT64_C(0)        // the kernel's default, about 3 ms
 #define WF_SLICE_SHORT UINT64_C(100000)   // the shortest possible, for threads that run seldom and briefly
@@ -40,7 +40,7 @@ _Static_assert(sizeof(struct wf_sched_attr) == 48, "as the kernel has it");
 // not apply to its policy (real-time or idle), or if the kernel does not tell.
 static inline bool wf_slice_read(struct wf_sched_attr *attr)
 {
-    return syscall(SYS_sched_getattr, 0, attr, sizeof(*attr), 0) == 0 &&
+    return wf_sys_sched_getattr(attr, sizeof(*attr)) == 0 &&
            (attr->policy == SCHED_OTHER || attr->policy == SCHED_BATCH);
 }
 
@@ -53,7 +53,7 @@ static inline void wf_slice_ask(uint64_t ns)
     if (!wf_slice_read(&attr))
         return;
     attr.runtime = ns;
-    (void)syscall(SYS_sched_setattr, 0, &attr, 0);
+    (void)wf_sys_sched_setattr(&attr);
 }
 
 #endif

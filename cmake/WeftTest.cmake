@@ -56,10 +56,20 @@ function(wf_test test)
 endfunction()
 
 # wf_test_program(target library source... [LIBS lib...])
+#
+# What the sources WRAP (tests/support/wrap.h) the linker wraps.
 function(wf_test_program target library)
     cmake_parse_arguments(arg "" "" "LIBS" ${ARGN})
     add_executable(${target} ${arg_UNPARSED_ARGUMENTS})
     target_link_libraries(${target} PRIVATE weft_flags weft_harness ${library} ${arg_LIBS})
+    foreach(source IN LISTS arg_UNPARSED_ARGUMENTS)
+        set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
+        file(STRINGS ${source} wraps REGEX "^WRAP\\(")
+        foreach(wrap IN LISTS wraps)
+            string(REGEX REPLACE "^WRAP\\([^,]+, ([a-z0-9_]+),.*" "-Wl,--wrap=wf_sys_\\1" option "${wrap}")
+            target_link_options(${target} PRIVATE ${option})
+        endforeach()
+    endforeach()
 endfunction()
 
 # wf_test_case(test target timeout labels [VARIABLE=value...])

@@ -6,41 +6,37 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/descriptor.h"
 #include "base/mem.h"
+#include "base/sys.h"
 #include "reactor/reactor.h"
-
-#ifndef SYS_epoll_pwait2 // Linux 5.11; the same number on every architecture
-#define SYS_epoll_pwait2 441
-#endif
 
 enum { ROOM_MAX = 65536 };
 
 static int make_set(void)
 {
-    return wf_fault() ? -EMFILE : wf_above_standard(epoll_create1(EPOLL_CLOEXEC));
+    return wf_fault() ? -EMFILE : wf_above_standard(wf_sys_epoll_create1(EPOLL_CLOEXEC));
 }
 
 static int make_wake(void)
 {
-    return wf_fault() ? -EMFILE : wf_above_standard(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    return wf_fault() ? -EMFILE : wf_above_standard(wf_sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 }
 
 void wf_epoll_make_room(const struct wf_epoll *e)
 {
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+    if (wf_sys_getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return;
     rlim_t most = limit.rlim_cur < ROOM_MAX ? limit.rlim_cur : ROOM_MAX;
-    int last = fcntl(e->fd, F_DUPFD_CLOEXEC, (int)most - 1); // fails if that is taken: then the table is that large
+    // It fails if that number is taken: then the table is that large.
+    int last = wf_sys_fcntl(e->fd, F_DUPFD_CLOEXEC, (long)most - 1);
     if (last >= 0)
-        close(last);
+        (void)wf_sys_close(last);
 }
 
 static int control(struct wf_epoll *e, int op, int fd, uint32_t events, uint64_t tag)
@@ -48,7 +44,7 @@ static int control(struct wf_epoll *e, int op, int fd, uint32_t events, uint64_t
     struct epoll_event event = { .events = events, .data.u64 = tag };
 
     wf_debug_assert(fd != e->fd && (fd != e->wake || tag == WF_EPOLL_WAKE_TAG || op != EPOLL_CTL_ADD));
-    return epoll_ctl(e->fd, op, fd, &event) < 0 ? -errno : 0;
+    return wf_sys_epoll_ctl(e->fd, op, fd, &event);
 }
 
 static int watch_descriptor(struct wf_epoll *e, int fd, uint32_t events, uint64_t tag)
@@ -87,16 +83,16 @@ int wf_epoll_init(struct wf_epoll *e)
     return 0;
 
 close_wake:
-    close(e->wake);
+    (void)wf_sys_close(e->wake);
 close_set:
-    close(e->fd);
+    (void)wf_sys_close(e->fd);
     return err;
 }
 
 void wf_epoll_fini(struct wf_epoll *e)
 {
-    close(e->wake);
-    close(e->fd);
+    (void)wf_sys_close(e->wake);
+    (void)wf_sys_close(e->fd);
 }
 
 enum { READABLE = EPOLLIN | EPOLLRDHUP | EPOLLPRI };
@@ -131,8 +127,7 @@ static int wait_fine(struct wf_epoll *e, int64_t timeout, struct wf_epoll_batch 
 {
     struct timespec ts = wf_timespec(timeout);
 
-    long n = syscall(SYS_epoll_pwait2, e->fd, batch->at, WF_EPOLL_BATCH, &ts, NULL, (size_t)0);
-    return n < 0 ? -errno : (int)n;
+    return wf_sys_epoll_pwait2(e->fd, batch->at, WF_EPOLL_BATCH, &ts);
 }
 
 static int wait_coarse(struct wf_epoll *e, int64_t timeout, struct wf_epoll_batch *batch)
@@ -140,8 +135,7 @@ static int wait_coarse(struct wf_epoll *e, int64_t timeout, struct wf_epoll_batc
     int64_t ms = timeout / 1000000 + (timeout % 1000000 > 0); // rounded up: never too early, never a busy loop
     if (timeout == INT64_MAX)
         ms = -1;
-    int n = epoll_wait(e->fd, batch->at, WF_EPOLL_BATCH, ms > INT_MAX ? INT_MAX : (int)ms);
-    return n < 0 ? -errno : n;
+    return wf_sys_epoll_wait(e->fd, batch->at, WF_EPOLL_BATCH, ms > INT_MAX ? INT_MAX : (int)ms);
 }
 
 void wf_epoll_wait(struct wf_epoll *e, int64_t timeout, struct wf_epoll_batch *batch)
@@ -172,7 +166,7 @@ int wf_source_alone(int fd, short events)
         return e.fd;
     int err = watch_descriptor(&e, fd, (uint32_t)(unsigned short)events, 0);
     if (err < 0) {
-        close(e.fd);
+        (void)wf_sys_close(e.fd);
         return err;
     }
     return e.fd;
@@ -181,6 +175,6 @@ int wf_source_alone(int fd, short events)
 void wf_epoll_interrupt(struct wf_epoll *e)
 {
     uint64_t one = 1;
-    ssize_t n = write(e->wake, &one, sizeof(one));
+    ssize_t n = wf_sys_write(e->wake, &one, sizeof(one));
     wf_assert(n == (ssize_t)sizeof(one));
 }

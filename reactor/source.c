@@ -126,6 +126,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/sys.h"
 #include "reactor/state.h"
 
 enum { CHUNK = 1024, CHUNKS = INT_MAX / CHUNK + 1 };
@@ -329,8 +330,9 @@ int wf_sources_init(struct wf_sources *t)
     t->chunks = wf_map(CHUNKS * sizeof(*t->chunks));
     if (!t->chunks)
         return -ENOMEM;
-    madvise(t->chunks, CHUNKS * sizeof(*t->chunks), MADV_NOHUGEPAGE); // 2 MiB for a few pointers; it may refuse
-    pthread_mutex_init(&t->making, NULL);                             // cannot fail for the default kind
+    // 2 MiB for a few pointers; it may refuse.
+    (void)wf_sys_madvise(t->chunks, CHUNKS * sizeof(*t->chunks), MADV_NOHUGEPAGE);
+    pthread_mutex_init(&t->making, NULL); // cannot fail for the default kind
     return 0;
 }
 

@@ -50,6 +50,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/sys.h"
 #include "base/timeslice.h"
 #include "reactor/state.h"
 #include "reactor/turn.h"
@@ -74,7 +75,7 @@ enum { QUIET_MAX = 8 /* ticks */, BUSY_WAKES = 32, CALM_MIN = 3 /* ticks */, CAL
 static void ask_for_promptness(void)
 {
     wf_slice_ask(WF_SLICE_SHORT);
-    (void)prctl(PR_SET_TIMERSLACK, 1ul); // ns: the kernel's default is 50 us, three times the wheel's tick
+    (void)wf_sys_prctl(PR_SET_TIMERSLACK, 1); // ns: the kernel's default is 50 us, three times the wheel's tick
 }
 
 // The thread's state between looks.

@@ -2,10 +2,10 @@
 // turns that do not end, and work that no worker comes for.
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/sys.h"
 #include "sched/state.h"
 
 enum {
@@ -40,7 +40,7 @@ static int64_t cpu_time(const struct wf_worker *w)
 static bool blocked(const struct wf_worker *w)
 {
     char text[512];
-    ssize_t n = pread(w->stat, text, sizeof(text) - 1, 0);
+    ssize_t n = wf_sys_pread(w->stat, text, sizeof(text) - 1, 0);
 
     text[n > 0 ? n : 0] = 0;
     const char *name_end = strrchr(text, ')'); // "17 (name) S ..."

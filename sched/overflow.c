@@ -13,6 +13,7 @@
 #include "base/assert.h"
 #include "base/handler.h"
 #include "base/mem.h"
+#include "base/sys.h"
 #include "sched/state.h"
 
 #ifndef AT_MINSIGSTKSZ
@@ -47,8 +48,7 @@ static void report_overflow(const struct wf_task *task)
     int n = snprintf(line, sizeof(line), "weft: task %llu%s%s%s overflowed its %zu KiB stack\n",
                      (unsigned long long)task->id, *name ? " '" : "", name, *name ? "'" : "",
                      wf_stack_size(task->stack) >> 10);
-    if (write(STDERR_FILENO, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1) < 0)
-        return; // nothing is left to report to
+    (void)wf_sys_write(STDERR_FILENO, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
 }
 
 // frame_below is where the stack was when the kernel found no room on it for the frame
@@ -118,7 +118,7 @@ int wf_overflow_install(struct wf_worker *w)
     w->signal_stack = wf_map(signal_guard_size() + signal_stack_size());
     if (!w->signal_stack)
         return -ENOMEM;
-    (void)mprotect(w->signal_stack, signal_guard_size(), PROT_NONE); // best effort: it is for bad days only
+    (void)wf_sys_mprotect(w->signal_stack, signal_guard_size(), PROT_NONE); // best effort: it is for bad days only
     wf_handler_use(&handler);
     return 0;
 }

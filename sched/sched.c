@@ -29,13 +29,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/origin.h"
 #include "base/sigpipe.h"
+#include "base/sys.h"
 #include "base/thread.h"
 #include "sched/state.h"
 
@@ -126,7 +126,7 @@ void wf_sched_free(struct wf_sched *s)
     wf_debug_assert(!wf_thread_self()->worker || wf_thread_self()->worker->sched != s);
     for (unsigned i = 0; i < s->cfg.workers; i++)
         if (s->workers[i].stat >= 0)
-            close(s->workers[i].stat);
+            (void)wf_sys_close(s->workers[i].stat);
     wf_depot_fini(&s->depot);
     wf_headers_fini(&s->headers);
     wf_free(s->workers);

@@ -41,6 +41,7 @@
 #include "base/assert.h"
 #include "base/descriptor.h"
 #include "base/mem.h"
+#include "base/sys.h"
 #include "runtime/chan/buffer.h"
 
 struct bell {
@@ -127,9 +128,9 @@ static void ring_bell(weft_chan *c, struct bell *b)
     b->rung = rung;
     wf_lock_release(&c->lock);
     if (rung && !was)
-        (void)eventfd_write(b->fd, 1);
+        (void)wf_sys_write(b->fd, &(uint64_t){ 1 }, sizeof(uint64_t));
     else if (was && !rung)
-        (void)eventfd_read(b->fd, &(eventfd_t){ 0 });
+        (void)wf_sys_read(b->fd, &(uint64_t){ 0 }, sizeof(uint64_t));
     pthread_mutex_unlock(&b->ringing);
 }
 
@@ -338,7 +339,7 @@ static int make_bell(struct bell **out)
 
     if (!b)
         return -ENOMEM;
-    int fd = wf_fault() ? -EMFILE : wf_above_standard(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    int fd = wf_fault() ? -EMFILE : wf_above_standard(wf_sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (fd < 0) {
         wf_free(b);
         return fd;
@@ -368,7 +369,7 @@ static void free_bell(struct bell *b)
 {
     if (!b)
         return;
-    close(b->fd);
+    (void)wf_sys_close(b->fd);
     pthread_mutex_destroy(&b->ringing);
     wf_free(b);
 }

@@ -124,31 +124,31 @@ static ssize_t sys_sendfile(int fd, void *args)
 static ssize_t sys_sendfile_now(int fd, void *args)
 {
     struct copy *c = args;
-    return wf_sys_waits(c->out.fd) ? -EOPNOTSUPP : sys_sendfile(fd, args);
+    return wf_splice_waits(c->out.fd) ? -EOPNOTSUPP : sys_sendfile(fd, args);
 }
 
 static bool may_splice(const struct copy *c)
 {
-    return !(c->from == SOCKET && wf_sys_waits(c->in.fd)) && !(c->to == SOCKET && wf_sys_waits(c->out.fd));
+    return !(c->from == SOCKET && wf_splice_waits(c->in.fd)) && !(c->to == SOCKET && wf_splice_waits(c->out.fd));
 }
 
 static ssize_t sys_splice(int fd, void *args)
 {
     struct copy *c = args;
     (void)fd;
-    return may_splice(c) ? wf_sys_splice(c->in.fd, c->out.fd, c->n) : -EOPNOTSUPP;
+    return may_splice(c) ? wf_splice(c->in.fd, c->out.fd, c->n) : -EOPNOTSUPP;
 }
 
 static ssize_t sys_fill(int fd, void *args)
 {
     struct copy *c = args;
-    return wf_sys_waits(fd) ? -EOPNOTSUPP : wf_sys_splice(fd, c->pipe.in, c->n);
+    return wf_splice_waits(fd) ? -EOPNOTSUPP : wf_splice(fd, c->pipe.in, c->n);
 }
 
 static ssize_t sys_splice_out(int fd, void *args)
 {
     struct copy *c = args;
-    return c->to == SOCKET && wf_sys_waits(fd) ? -EOPNOTSUPP : wf_sys_splice(c->pipe.out, fd, c->held);
+    return c->to == SOCKET && wf_splice_waits(fd) ? -EOPNOTSUPP : wf_splice(c->pipe.out, fd, c->held);
 }
 
 // --- ways to make one ----------------------------------------------------------------
@@ -269,14 +269,14 @@ static ssize_t send_page(struct page *p)
     struct copy *c = p->c;
     ssize_t got = wf_ready_hold(&c->in, sys_read_cached, p);
 
-    if (got == -EAGAIN && c->splices && !wf_sys_waits(c->out.fd))
+    if (got == -EAGAIN && c->splices && !wf_splice_waits(c->out.fd))
         return got;
     if (got == -EAGAIN || wf_is_unsupported(got)) // the file system has no RWF_NOWAIT; an error comes again
         got = read_stored(p);
     if (got <= 0)
         return got;
     struct wf_span span = { p->buf, (size_t)got };
-    return wf_ready_run(&c->out, wf_sys_send, &span, NULL, span.n);
+    return wf_ready_run(&c->out, wf_step_send, &span, NULL, span.n);
 }
 
 static ssize_t send_buffered(struct copy *c)
@@ -459,7 +459,7 @@ static ssize_t put_held(struct copy *c, const char *buf)
         buf = buf ? buf + put : NULL;
     }
     if (wf_unlikely(c->held > 0 && wf_check_cancel_no_preempt(c->in.self) < 0))
-        put_last(c, buf ? wf_sys_send : sys_splice_out, buf ? (void *)&(struct wf_span){ (void *)buf, c->held } : c);
+        put_last(c, buf ? wf_step_send : sys_splice_out, buf ? (void *)&(struct wf_span){ (void *)buf, c->held } : c);
     return put == 0 && c->held > 0 ? -EIO : put;
 }
 
@@ -483,7 +483,7 @@ static ssize_t put_taken(struct copy *c, ssize_t got, const char *buf)
 static ssize_t take_some(struct copy *c, char *buf, size_t n)
 {
     struct wf_span span = { buf, n };
-    return c->from == SOCKET ? wf_ready_attempt(&c->in, wf_sys_recv, &span, NULL, n) : wf_step_read(&c->in, buf, n);
+    return c->from == SOCKET ? wf_ready_attempt(&c->in, wf_step_recv, &span, NULL, n) : wf_step_read(&c->in, buf, n);
 }
 
 // copy_piece moves one piece by way of a buffer.

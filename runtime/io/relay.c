@@ -150,13 +150,13 @@ static int give_up_target(struct flow *f, ssize_t err)
 static ssize_t sys_fill(int fd, void *args)
 {
     struct wf_pipe *p = args;
-    return wf_sys_waits(fd) ? -EOPNOTSUPP : wf_sys_splice(fd, p->in, p->size);
+    return wf_splice_waits(fd) ? -EOPNOTSUPP : wf_splice(fd, p->in, p->size);
 }
 
 static ssize_t sys_drain(int fd, void *args)
 {
     struct wf_pipe *p = args;
-    return wf_sys_waits(fd) ? -EOPNOTSUPP : wf_sys_splice(p->out, fd, p->n);
+    return wf_splice_waits(fd) ? -EOPNOTSUPP : wf_splice(p->out, fd, p->n);
 }
 
 // note_taken notes what was taken from the source.
@@ -171,7 +171,7 @@ static int fill_buffer(struct flow *f, const struct flow *other)
 {
     take_buffer(f);
     struct wf_span span = { f->buf, size_buffer(f) };
-    ssize_t got = wf_ready_attempt(&f->in, wf_sys_recv, &span, NULL, span.n);
+    ssize_t got = wf_ready_attempt(&f->in, wf_step_recv, &span, NULL, span.n);
 
     if (got <= 0)
         give_buffer(f);
@@ -210,7 +210,7 @@ static bool note_written(struct flow *f, ssize_t put)
 static int put_buffer(struct flow *f)
 {
     struct wf_span span = { f->buf + f->at, f->n - f->at };
-    ssize_t put = wf_ready_attempt(&f->out, wf_sys_send, &span, NULL, span.n);
+    ssize_t put = wf_ready_attempt(&f->out, wf_step_send, &span, NULL, span.n);
 
     if (!note_written(f, put))
         return put == -EAGAIN ? settle(f, &f->out) : give_up_target(f, put);

@@ -14,14 +14,14 @@
 
 enum { WF_SPLICE_FROM = 1 << 15 }; // bytes of a piece from which on splicing is cheaper than a buffer
 
-// wf_sys_waits tells whether a call on `fd` without a flag of its own may wait.
-static inline bool wf_sys_waits(int fd)
+// wf_splice_waits tells whether a call on `fd` without a flag of its own may wait.
+static inline bool wf_splice_waits(int fd)
 {
     long flags = wf_syscall(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0);
     return flags >= 0 && !(flags & O_NONBLOCK);
 }
 
-static inline ssize_t wf_sys_splice(int from, int to, size_t n)
+static inline ssize_t wf_splice(int from, int to, size_t n)
 {
     return wf_syscall_retry(SYS_splice, from, 0, to, 0, (long)n, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
 }

@@ -4,7 +4,7 @@
 
 #include <sys/socket.h>
 
-#include "base/syscall.h"
+#include "base/sys.h"
 #include "runtime/io/ready.h"
 
 // A buffer that a system call fills, or empties.
@@ -13,24 +13,23 @@ struct wf_span {
     size_t n;
 };
 
-// The two that every message comes through go without the C library, and so without
-// errno.
-static inline ssize_t wf_sys_recv(int fd, void *args)
+// wf_step_recv and wf_step_send are what every message comes through.
+static inline ssize_t wf_step_recv(int fd, void *args)
 {
     struct wf_span *s = args;
-    return wf_syscall_retry(SYS_recvfrom, fd, (long)s->base, (long)s->n, MSG_DONTWAIT, 0, 0);
+    return WF_RETRY(wf_sys_recv(fd, s->base, s->n, MSG_DONTWAIT));
 }
 
-// wf_sys_send: EINPROGRESS is the answer to the first bytes on a socket that opens fast
+// wf_step_send: EINPROGRESS is the answer to the first bytes on a socket that opens fast
 // (TCP_FASTOPEN_CONNECT) but has no cookie of its peer. None was taken: a connection is
 // being made first, and to be waited for.
-static inline ssize_t wf_sys_send(int fd, void *args)
+static inline ssize_t wf_step_send(int fd, void *args)
 {
     struct wf_span *s = args;
     ssize_t put;
 
     do {
-        put = wf_syscall(SYS_sendto, fd, (long)s->base, (long)s->n, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0);
+        put = wf_sys_send(fd, s->base, s->n, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (wf_likely(put >= 0))
             return put;
     } while (put == -EINTR);

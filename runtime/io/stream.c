@@ -155,14 +155,14 @@ __attribute__((always_inline)) static inline ssize_t read_some(struct wf_ready *
 {
     struct wf_span span = { buf, n };
     struct iovec one = { buf, n };
-    return run_call(r, wf_sys_recv, &span, &reading, (struct vec){ &one, 1 }, buf, n);
+    return run_call(r, wf_step_recv, &span, &reading, (struct vec){ &one, 1 }, buf, n);
 }
 
 __attribute__((always_inline)) static inline ssize_t write_some(struct wf_ready *r, const void *buf, size_t n)
 {
     struct wf_span span = { (void *)buf, n };
     struct iovec one = { (void *)buf, n };
-    return run_call(r, wf_sys_send, &span, &writing, (struct vec){ &one, 1 }, NULL, n);
+    return run_call(r, wf_step_send, &span, &writing, (struct vec){ &one, 1 }, NULL, n);
 }
 
 ssize_t wf_step_read(struct wf_ready *r, void *buf, size_t n)
@@ -198,7 +198,7 @@ static ssize_t sys_recv_lent(int fd, void *args)
 
     if (wf_unlikely(!wf_lend(l)))
         return -ENOMEM;
-    return wf_lent_back(l, wf_sys_recv(fd, &(struct wf_span){ l->at, l->room }));
+    return wf_lent_back(l, wf_step_recv(fd, &(struct wf_span){ l->at, l->room }));
 }
 
 static ssize_t read_lent(wf_ready_try *call, int fd, struct wf_lent *l)
@@ -253,7 +253,7 @@ ssize_t wf_read_lent(int fd, struct wf_lent *l)
 static ssize_t write_nothing(int fd, const void *buf)
 {
     struct iovec one = { (void *)buf, 0 };
-    ssize_t put = wf_ready_once(fd, wf_sys_send, &(struct wf_span){ (void *)buf, 0 });
+    ssize_t put = wf_ready_once(fd, wf_step_send, &(struct wf_span){ (void *)buf, 0 });
     return put == -ENOTSOCK ? sys_writev(fd, &(struct vec){ &one, 1 }) : put;
 }
 

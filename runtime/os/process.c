@@ -12,7 +12,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <weft/io.h>
@@ -22,13 +21,10 @@
 #include "base/assert.h"
 #include "base/descriptor.h"
 #include "base/mem.h"
+#include "base/sys.h"
 #include "runtime/io/ready.h"
 #include "runtime/wait/wait.h"
 
-#ifndef SYS_pidfd_send_signal
-#define SYS_pidfd_send_signal 424
-#define SYS_pidfd_open 434
-#endif
 #ifndef P_PIDFD
 #define P_PIDFD 3
 #endif
@@ -38,47 +34,44 @@
 
 // --- System calls --------------------------------------------------------------------
 
-WF_NOINLINE static int sys_pidfd_open(pid_t pid)
+static int sys_pidfd_open(pid_t pid)
 {
     if (wf_fault())
         return -ENOSYS;
-    return wf_above_standard((int)syscall(SYS_pidfd_open, pid, 0));
+    return wf_above_standard(wf_sys_pidfd_open(pid));
 }
 
 // sys_wait returns 1 if it has ended, and what it has left in `info`; 0 if not; -errno.
-WF_NOINLINE static int sys_wait(const weft_process *p, siginfo_t *info, int options)
+static int sys_wait(const weft_process *p, siginfo_t *info, int options)
 {
     bool by_fd = p->pidfd >= 0;
-    int result;
+    id_t id = (id_t)(by_fd ? p->pidfd : p->pid);
 
     info->si_pid = 0;
-    do {
-        result = waitid(by_fd ? (idtype_t)P_PIDFD : P_PID, (id_t)(by_fd ? p->pidfd : p->pid), info, WEXITED | options);
-    } while (result < 0 && errno == EINTR);
-    return result < 0 ? -errno : info->si_pid != 0;
+    int err = (int)WF_RETRY(wf_sys_waitid(by_fd ? P_PIDFD : P_PID, id, info, WEXITED | options));
+    return err < 0 ? err : info->si_pid != 0;
 }
 
-WF_NOINLINE static int sys_kill(pid_t pid, int signo)
+static int sys_kill(pid_t pid, int signo)
 {
     wf_assert(pid != 0 && pid != -1); // these are the program itself, and all processes
-    return kill(pid, signo) < 0 ? -errno : 0;
+    return wf_sys_kill(pid, signo);
 }
 
 // sys_signal sends by the number only if the call that needs none is filtered, which
 // may say EPERM, too.
-WF_NOINLINE static int sys_signal(const weft_process *p, int signo)
+static int sys_signal(const weft_process *p, int signo)
 {
     if (p->pidfd < 0 || wf_fault())
         return sys_kill(p->pid, signo);
-    if (syscall(SYS_pidfd_send_signal, p->pidfd, signo, NULL, 0) == 0)
-        return 0;
-    return errno == ENOSYS || errno == EPERM ? sys_kill(p->pid, signo) : -errno;
+    int err = wf_sys_pidfd_send_signal(p->pidfd, signo);
+    return err == -ENOSYS || err == -EPERM ? sys_kill(p->pid, signo) : err;
 }
 
 WF_NOINLINE static ino_t sys_file(int fd)
 {
     struct stat now;
-    return fstat(fd, &now) == 0 && S_ISFIFO(now.st_mode) ? now.st_ino : 0;
+    return wf_sys_fstat(fd, &now) == 0 && S_ISFIFO(now.st_mode) ? now.st_ino : 0;
 }
 
 // --- What has become of it -----------------------------------------------------------
@@ -145,7 +138,7 @@ void wf_process_attach(weft_process *p)
     int result = p->pidfd < 0 ? 0 : sys_wait(p, &info, WNOHANG | WNOWAIT);
     if (result >= 0)
         return;
-    close(p->pidfd);
+    (void)wf_sys_close(p->pidfd);
     p->pidfd = -1;
     p->gone = result == -ECHILD; // else the kernel has P_PIDFD not yet: look by the number
     p->err = p->gone ? -ECHILD : 0;

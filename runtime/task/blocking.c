@@ -68,7 +68,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <weft/blocking.h>
 #include <weft/time.h>
 
@@ -81,6 +80,7 @@
 #include "base/mem.h"
 #include "base/parker.h"
 #include "base/sigpipe.h"
+#include "base/sys.h"
 #include "base/thread.h"
 #include "runtime/service.h"
 #include "runtime/state.h"
@@ -354,7 +354,7 @@ static void look_out(struct wf_pool_lane *l)
     do {
         for (int i = 0; i < 16; i++)
             ck_pr_stall();
-        sched_yield();
+        wf_sys_sched_yield();
         // relaxed, both: hints; the lock decides
     } while (!wf_load_relaxed(&l->queued) && !wf_load_relaxed(&l->stopping) && wf_now() < until);
     pthread_mutex_lock(&l->lock);

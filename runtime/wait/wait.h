@@ -93,7 +93,7 @@ static inline void wf_wait_released(const struct wf_cell_node *node)
 // it takes the node out again if the wait is cut short.
 // Returns: as wf_wait_cell, without a deadline. Inline, because every message of a
 // server comes through here, and what it returns to is predicted wrong
-// (base/syscall.h).
+// (base/sys.h).
 static inline int wf_wait_pushed(struct wf_task *task, struct wf_cell *c, struct wf_cell_node *node, const char *what,
                                  intptr_t on)
 {

@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/futex.h"
 #include "base/mem.h"
+#include "base/sys.h"
 
 #ifdef WF_ASAN
 #include <sanitizer/asan_interface.h>
@@ -117,12 +118,12 @@ bool wf_stack_guards(const struct wf_stack *stack, const void *address)
 // does not know.
 static bool advice_makes_guards(void)
 {
-    char *at = mmap(NULL, page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *at;
 
-    if (at == MAP_FAILED)
+    if (wf_sys_mmap(&at, page_size(), PROT_READ | PROT_WRITE, 0) < 0)
         return true; // then there are no stacks either
-    bool works = madvise(at, page_size(), MADV_GUARD_INSTALL) == 0 && wf_futex_faults(at);
-    munmap(at, page_size());
+    bool works = wf_sys_madvise(at, page_size(), MADV_GUARD_INSTALL) == 0 && wf_futex_faults(at);
+    (void)wf_sys_munmap(at, page_size());
     return works;
 }
 
@@ -184,7 +185,7 @@ static struct wf_slab *slab_new(struct wf_depot *d, uint8_t size_class)
         return NULL;
     }
     // Best effort: with huge pages stacks cost more, and work the same.
-    (void)madvise(slab->memory, slab->bytes, MADV_NOHUGEPAGE);
+    (void)wf_sys_madvise(slab->memory, slab->bytes, MADV_NOHUGEPAGE);
     wf_list_append(&d->slabs, &slab->link);
     return slab;
 }
@@ -194,20 +195,17 @@ static struct wf_slab *slab_new(struct wf_depot *d, uint8_t size_class)
 // Returns: 0; -ENOMEM when the process may have no more mappings.
 static int guard(struct wf_depot *d, const struct wf_slab *slab, char *base)
 {
-    int err;
-
     if (wf_fault())
         return -ENOMEM;
     if (!slab->sealed && !d->mprotect_guards) {
-        if (madvise(base - WF_STACK_GUARD, WF_STACK_GUARD, MADV_GUARD_INSTALL) == 0)
+        int err = wf_sys_madvise(base - WF_STACK_GUARD, WF_STACK_GUARD, MADV_GUARD_INSTALL);
+        if (err == 0)
             return 0;
-        d->mprotect_guards = errno != ENOMEM; // for good; want of memory may pass
+        d->mprotect_guards = err != -ENOMEM; // for good; want of memory may pass
     }
     if (slab->sealed)
-        err = mprotect(base, slab->stride - WF_STACK_GUARD, PROT_READ | PROT_WRITE);
-    else
-        err = mprotect(base - WF_STACK_GUARD, WF_STACK_GUARD, PROT_NONE);
-    return err == 0 ? 0 : -errno;
+        return wf_sys_mprotect(base, slab->stride - WF_STACK_GUARD, PROT_READ | PROT_WRITE);
+    return wf_sys_mprotect(base - WF_STACK_GUARD, WF_STACK_GUARD, PROT_NONE);
 }
 
 // colour is how many bytes lower a stack begins than it could: up to 960, neighbours
@@ -332,7 +330,7 @@ static void release_memory(struct wf_slab *slab)
         for (n = 0; i + n < slab->carved && slab->all[i + n].in_depot; n++)
             ;
         if (n > 0)
-            (void)madvise(slab->all[i].base, n * slab->stride - WF_STACK_GUARD, MADV_DONTNEED);
+            (void)wf_sys_madvise(slab->all[i].base, n * slab->stride - WF_STACK_GUARD, MADV_DONTNEED);
     }
     slab->cold = true;
 }

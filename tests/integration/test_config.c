@@ -10,6 +10,7 @@
 #include "tests/support/child.h"
 #include "tests/support/left.h"
 #include "tests/support/tasks.h"
+#include "tests/support/wrap.h"
 
 // workers_named counts the threads of this process whose name begins with PREFIX-w.
 static unsigned workers_named(const char *prefix)
@@ -138,18 +139,15 @@ static bool many_cpus;
 
 enum { MANY_BYTES = 8192 / 8, FIRST = 5000 };
 
-// sched_getaffinity is the library's, too: the program's own definition goes first.
-int sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
+WRAP(int, sched_getaffinity, size_t size, void *set)
 {
-    memset(set, 0, size);
     if (!many_cpus)
-        return syscall(SYS_sched_getaffinity, pid, size, set) < 0 ? -1 : 0;
-    if (size < MANY_BYTES) {
-        errno = EINVAL;
-        return -1;
-    }
+        return REAL(sched_getaffinity)(size, set);
+    if (size < MANY_BYTES)
+        return -EINVAL;
+    memset(set, 0, size);
     for (int cpu = FIRST; cpu < FIRST + 3; cpu++)
-        CPU_SET_S(cpu, size, set);
+        CPU_SET_S(cpu, size, (cpu_set_t *)set);
     return 0;
 }
 

@@ -20,7 +20,7 @@ PURE = {"base/list.h", "base/assert.h", "base/compiler.h"}
 SYSTEM_ONLY_IN = {                           # system headers that one place hides from all others
     r"stdatomic\.h": "base/atomic.h",
     r"ck_.*": "base/",
-    r"sys/epoll\.h": "reactor/",
+    r"sys/epoll\.h": ("reactor/", "base/sys.c"),
     r"linux/futex\.h": "base/futex.c",
 }
 ADAPTERS = "examples/adapters/"

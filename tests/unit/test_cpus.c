@@ -12,6 +12,7 @@
 #include "base/compiler.h"
 #include "base/cpus.h"
 #include "tests/support/harness.h"
+#include "tests/support/wrap.h"
 
 // --- quotas --------------------------------------------------------------------------
 
@@ -56,7 +57,8 @@ static const struct groups machines[] = {
     { .self = "0::/\n", .files = { { V2 "cpu.stat", "" } }, .cpus = 0 },
     { .self = "0::/a/b\n", .files = { { V2 "a/b/cpu.max", "max 100000\n" } }, .cpus = 0 },
     { .self = "0::/a/b\n", .files = { { V2 "a/b/cpu.max", "250000 100000\n" } }, .cpus = 3 },
-    { .self = "0::/a/b\n", .files = { { V2 "a/b/cpu.max", "400000 100000\n" }, { V2 "a/cpu.max", "20000 10000\n" } },
+    { .self = "0::/a/b\n",
+      .files = { { V2 "a/b/cpu.max", "400000 100000\n" }, { V2 "a/cpu.max", "20000 10000\n" } },
       .cpus = 2 },
     { .self = "0::/elsewhere/c\n", .files = { { V2 "cpu.max", "100000 100000\n" } }, .cpus = 1 },
     { .self = "0::/a\n", .files = { { V2 "a/cpu.max", "9223372036854775807 1\n" } }, .cpus = 4294967295u },
@@ -65,8 +67,10 @@ static const struct groups machines[] = {
       .files = { { V1 "a/b/cpu.cfs_quota_us", "150000\n" }, { V1 "a/b/cpu.cfs_period_us", "100000\n" } },
       .cpus = 2 },
     { .self = "4:cpu,cpuacct:/a/b\n",
-      .files = { { V1 "a/b/cpu.cfs_quota_us", "-1\n" }, { V1 "a/b/cpu.cfs_period_us", "100000\n" },
-                 { V1 "a/cpu.cfs_quota_us", "300000\n" }, { V1 "a/cpu.cfs_period_us", "100000\n" } },
+      .files = { { V1 "a/b/cpu.cfs_quota_us", "-1\n" },
+                 { V1 "a/b/cpu.cfs_period_us", "100000\n" },
+                 { V1 "a/cpu.cfs_quota_us", "300000\n" },
+                 { V1 "a/cpu.cfs_period_us", "100000\n" } },
       .cpus = 3 },
     { .self = "4:cpu,cpuacct:/docker/0123\n", // in a container, which sees its own group as the mount
       .files = { { V1 "cpu.cfs_quota_us", "50000\n" }, { V1 "cpu.cfs_period_us", "100000\n" } },
@@ -114,23 +118,21 @@ enum { FIRST = 5000, CPUS = 3 };
 static int refused; // the error of sched_getaffinity, or 0
 static int pinned;  // the one CPU that the calling thread was bound to
 
-// A machine of 8192 CPUs, of which the process may use three. The program's own
-// definitions go first.
-int sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
+// A machine of 8192 CPUs, of which the process may use three.
+WRAP(int, sched_getaffinity, size_t size, void *set)
 {
-    (void)pid;
-    errno = refused ? refused : EINVAL;
     if (refused || size < 8192 / 8)
-        return -1;
+        return refused ? -refused : -EINVAL;
     memset(set, 0, size);
     for (int cpu = FIRST; cpu < FIRST + CPUS; cpu++)
-        CPU_SET_S(cpu, size, set);
+        CPU_SET_S(cpu, size, (cpu_set_t *)set);
     return 0;
 }
 
-int sched_setaffinity(pid_t pid, size_t size, const cpu_set_t *set)
+WRAP(int, sched_setaffinity, size_t size, const void *mask)
 {
-    (void)pid;
+    const cpu_set_t *set = mask;
+
     pinned = -1;
     for (size_t cpu = 0; CPU_COUNT_S(size, set) == 1 && cpu < 8 * size; cpu++)
         if (CPU_ISSET_S(cpu, size, set))

@@ -4,47 +4,34 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <unistd.h>
 
 #include "base/cell.h"
 #include "base/lock.h"
-#include "base/syscall.h"
 #include "runtime/wait/choice.h"
 #include "runtime/task/foreign.h"
 #include "runtime/wait/wait.h"
 #include "runtime/wait/waiter.h"
 #include "tests/support/harness.h"
+#include "tests/support/wrap.h"
 
 enum { NAPS = 3, TOO_MANY = 100000 };
 
 static _Atomic bool counting;
 static _Atomic unsigned yields, naps;
 
-// The library calls these, too: the program's own definitions go first.
-int sched_yield(void)
+WRAP(int, sched_yield, void)
 {
     if (wf_load_relaxed(&counting)) // relaxed, all here: counters
         wf_fetch_add_relaxed(&yields, 1u);
-    return (int)wf_syscall(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+    return REAL(sched_yield)();
 }
 
-long syscall(long number, ...)
+WRAP(int, futex, _Atomic uint32_t *word, int op, uint32_t value, const struct timespec *limit, uint32_t mask)
 {
-    long a[6];
-    va_list args;
-
-    va_start(args, number);
-    for (int i = 0; i < 6; i++)
-        a[i] = va_arg(args, long);
-    va_end(args);
-    if (number == SYS_futex && ((int)a[1] & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET && wf_load_relaxed(&counting))
+    if ((op & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET && wf_load_relaxed(&counting))
         wf_fetch_add_relaxed(&naps, 1u);
-    long result = wf_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
-    if (result >= 0 || result < -4095)
-        return result;
-    errno = (int)-result;
-    return -1;
+    return REAL(futex)(word, op, value, limit, mask);
 }
 
 // What is waited for, in each of the ways. `wait` is called by a thread of its own;
