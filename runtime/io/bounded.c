@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/handler.h"
 #include "base/mem.h"
+#include "base/sys.h"
 
 enum { BOUND_MS = 10, TURNS = 64 };
 
@@ -49,7 +50,7 @@ static int make_timer(timer_t *out)
     struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGURG };
 
     event.sigev_value.sival_ptr = &handler;
-    event._sigev_un._tid = gettid();
+    event._sigev_un._tid = wf_sys_gettid();
     return timer_create(CLOCK_MONOTONIC, &event, out);
 }
 

@@ -1,27 +1,21 @@
 #include "runtime/io/close.h"
 
 #include <fcntl.h>
-#include <unistd.h>
 #include <weft/io.h>
 
+#include "base/sys.h"
 #include "runtime/io/ready.h"
-
-// sys_close: an interrupted close(2) has closed, on Linux.
-WF_NOINLINE static int sys_close(int fd)
-{
-    return close(fd) < 0 && errno != EINTR ? -errno : 0;
-}
 
 // close_number is close(2), and what comes after it.
 static int close_number(int fd)
 {
-    int err = sys_close(fd);
+    int err = wf_sys_close(fd);
 
     if (!wf_closing_end(fd, false)) {
         wf_registry_check(fd);
         wf_closing_end(fd, true);
     }
-    return err;
+    return err == -EINTR ? 0 : err; // an interrupted close(2) has closed, on Linux
 }
 
 // A number that is held is covered by a descriptor that means no file: that closes the
@@ -29,22 +23,22 @@ static int close_number(int fd)
 // says EBADF; and the number is not handed out.
 //
 // sys_cover returns false if there is no descriptor to be had for it.
-WF_NOINLINE static bool sys_cover(int fd)
+static bool sys_cover(int fd)
 {
-    int cover = open("/", O_PATH | O_CLOEXEC);
+    int cover = wf_sys_openat(AT_FDCWD, "/", O_PATH | O_CLOEXEC, 0);
 
     if (cover < 0)
         return false;
-    bool covered = dup3(cover, fd, O_CLOEXEC) == fd;
-    close(cover);
+    bool covered = wf_sys_dup3(cover, fd, O_CLOEXEC) == fd;
+    (void)wf_sys_close(cover);
     return covered;
 }
 
 // sys_is_cover: a program that wants just this number may have put a file there by dup2
 // already.
-WF_NOINLINE static bool sys_is_cover(int fd)
+static bool sys_is_cover(int fd)
 {
-    int flags = fcntl(fd, F_GETFL);
+    int flags = wf_sys_fcntl(fd, F_GETFL, 0);
     return flags >= 0 && flags & O_PATH;
 }
 

@@ -18,11 +18,10 @@
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
-#include <unistd.h>
 #include <weft/io.h>
 
 #include "base/lock.h"
-#include "base/syscall.h"
+#include "base/sys.h"
 #include "runtime/io/bounded.h"
 #include "runtime/io/ready.h"
 
@@ -41,24 +40,24 @@ static bool is_peers_fault(ssize_t err)
            err == -ENONET || err == -EHOSTUNREACH || err == -ENETUNREACH;
 }
 
-WF_NOINLINE static ssize_t sys_accept(int fd, void *args)
+static ssize_t sys_accept(int fd, void *args)
 {
     struct peer *peer = args;
-    return wf_result(accept4(fd, peer->sa, peer->len, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    return wf_sys_accept4(fd, peer->sa, peer->len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
 // sys_listens tells whether accept(2) may block: not if what it is called for is not a
 // listener.
-WF_NOINLINE static bool sys_listens(int fd)
+static bool sys_listens(int fd)
 {
     int yes = 0;
     socklen_t len = sizeof(yes);
-    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &len) == 0 && yes;
+    return wf_sys_getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &len) == 0 && yes;
 }
 
 static inline bool sys_blocks(int fd)
 {
-    long flags = wf_syscall(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0); // for each connection: without the C library's detours
+    int flags = wf_sys_fcntl(fd, F_GETFL, 0);
     return flags >= 0 && !(flags & O_NONBLOCK) && sys_listens(fd);
 }
 
@@ -127,16 +126,11 @@ int weft_accept(int fd, struct sockaddr *sa, socklen_t *len)
 
 typedef int connect_fn(int fd, const struct sockaddr *sa, socklen_t len);
 
-WF_NOINLINE static int sys_connect(int fd, const struct sockaddr *sa, socklen_t len)
-{
-    return connect(fd, sa, len) < 0 ? -errno : 0;
-}
-
 static void set_nonblock(int fd, bool on)
 {
-    int flags = fcntl(fd, F_GETFL);
+    int flags = wf_sys_fcntl(fd, F_GETFL, 0);
     if (flags >= 0)
-        fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
+        (void)wf_sys_fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
 }
 
 // A flag that is lent is not taken for the socket's own by a second call, which would
@@ -160,44 +154,47 @@ static void watch_forks(void)
 static int connect_by(int same, const struct sockaddr *sa, socklen_t len)
 {
     if (same < 0)
-        return -errno;
+        return same;
     set_nonblock(same, true);
-    int err = sys_connect(same, sa, len);
+    int err = wf_sys_connect(same, sa, len);
     set_nonblock(same, false);
-    close(same);
+    (void)wf_sys_close(same);
     return err;
 }
 
-// sys_connect_any is sys_connect of a socket in whatever mode, which it keeps.
-WF_NOINLINE static int sys_connect_any(int fd, const struct sockaddr *sa, socklen_t len)
+// connect_any is connect(2) of a socket in whatever mode, which it keeps.
+static int connect_any(int fd, const struct sockaddr *sa, socklen_t len)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct wf_lock *lock = &lending[(unsigned)fd % LENDERS];
 
     pthread_once(&once, watch_forks);
     wf_lock_acquire(lock);
-    int flags = fcntl(fd, F_GETFL), err = -errno;
-    if (flags >= 0)
-        err = flags & O_NONBLOCK ? sys_connect(fd, sa, len) : connect_by(fcntl(fd, F_DUPFD_CLOEXEC, 0), sa, len);
+    int flags = wf_sys_fcntl(fd, F_GETFL, 0), err = flags;
+    if (flags >= 0 && flags & O_NONBLOCK)
+        err = wf_sys_connect(fd, sa, len);
+    else if (flags >= 0)
+        err = connect_by(wf_sys_fcntl(fd, F_DUPFD_CLOEXEC, 0), sa, len);
     wf_lock_release(lock);
     return err;
 }
 
 // sys_connected asks how an attempt went. Readiness alone does not tell: a socket is
 // registered as ready.
-WF_NOINLINE static ssize_t sys_connected(int fd, void *args)
+static ssize_t sys_connected(int fd, void *args)
 {
     struct pollfd p = { .fd = fd, .events = POLLOUT };
     int err = 0;
     socklen_t len = sizeof(err);
 
     (void)args;
-    int ready = poll(&p, 1, 0);
+    int ready = wf_sys_poll_now(&p, 1);
     if (ready <= 0)
-        return ready < 0 && errno != EINTR ? -errno : -EAGAIN;
+        return ready < 0 && ready != -EINTR ? ready : -EAGAIN;
     if (!(p.revents & (POLLERR | POLLHUP)))
         return 0;
-    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0 ? -errno : -err;
+    int failed = wf_sys_getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len);
+    return failed < 0 ? failed : -err;
 }
 
 struct target {
@@ -258,7 +255,7 @@ int wf_connect(int fd, const struct sockaddr *sa, socklen_t len, const char *cal
 {
     struct wf_ready r;
     int err = wf_ready_open(&r, fd, WF_WRITE, call);
-    return err < 0 ? err : connect_ready(&r, sys_connect, sa, len);
+    return err < 0 ? err : connect_ready(&r, wf_sys_connect, sa, len);
 }
 
 int weft_connect(int fd, const struct sockaddr *sa, socklen_t len)
@@ -267,5 +264,5 @@ int weft_connect(int fd, const struct sockaddr *sa, socklen_t len)
     int err = wf_ready_open_all(&r, fd, WF_WRITE, "weft_connect");
     if (err == 0)
         err = wf_ready_fix(&r);
-    return err < 0 ? err : connect_ready(&r, sys_connect_any, sa, len);
+    return err < 0 ? err : connect_ready(&r, connect_any, sa, len);
 }

@@ -65,8 +65,9 @@ WF_NOINLINE static int sys_what(int fd, enum what *what)
 {
     struct stat st;
 
-    if (fstat(fd, &st) < 0)
-        return -errno;
+    int err = wf_sys_fstat(fd, &st);
+    if (err < 0)
+        return err;
     if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))
         *what = FILES;
     else if (S_ISFIFO(st.st_mode))
@@ -111,13 +112,13 @@ static void begin_step(struct wf_ready *r)
 static ssize_t sys_copy_range(int fd, void *args)
 {
     struct copy *c = args;
-    return wf_syscall_retry(SYS_copy_file_range, fd, 0, c->out.fd, 0, (long)c->n, 0);
+    return WF_RETRY(wf_sys_copy_file_range(fd, c->out.fd, c->n));
 }
 
 static ssize_t sys_sendfile(int fd, void *args)
 {
     struct copy *c = args;
-    return wf_syscall_retry(SYS_sendfile, c->out.fd, fd, (long)c->at, (long)c->n, 0, 0);
+    return WF_RETRY(wf_sys_sendfile(c->out.fd, fd, c->at, c->n));
 }
 
 // sys_sendfile_now is that to a socket, unless it could wait.
@@ -235,7 +236,7 @@ struct page {
 static ssize_t read_page(const struct page *p, int fd, int flags)
 {
     struct iovec v = { p->buf, p->n };
-    return wf_syscall_retry(SYS_preadv2, fd, (long)&v, 1, (long)p->at, (long)((uint64_t)p->at >> 32), flags);
+    return WF_RETRY(wf_sys_preadv2(fd, &v, 1, p->at, flags));
 }
 
 static ssize_t sys_read_cached(int fd, void *args)
@@ -246,7 +247,7 @@ static ssize_t sys_read_cached(int fd, void *args)
 static ssize_t sys_read_stored(int fd, void *args)
 {
     struct page *p = args;
-    return wf_result(TEMP_FAILURE_RETRY(pread(fd, p->buf, p->n, p->at)));
+    return WF_RETRY(wf_sys_pread(fd, p->buf, p->n, p->at));
 }
 
 // read_stored reads on the pool.
@@ -313,11 +314,10 @@ static ssize_t send_file_part(struct copy *c)
 }
 
 // sys_seek moves a file's position.
-WF_NOINLINE static ssize_t sys_seek(int fd, void *args)
+static ssize_t sys_seek(int fd, void *args)
 {
     off_t *by = args;
-    off_t at = lseek(fd, *by, SEEK_CUR);
-    return at < 0 ? -errno : at;
+    return wf_sys_lseek(fd, *by, SEEK_CUR);
 }
 
 static ssize_t move_position(struct copy *c, off_t by)
@@ -507,7 +507,7 @@ static ssize_t unload_copy_pipe(struct copy *c)
     ssize_t put = 1;
 
     while (rest > 0 && put > 0) {
-        long got = wf_syscall_retry(SYS_read, c->pipe.out, (long)to, (long)lesser(rest, room), 0, 0, 0);
+        long got = WF_RETRY(wf_sys_read(c->pipe.out, to, lesser(rest, room)));
         c->held = got > 0 ? (size_t)got : 0; // the pipe is ours: it is more
         rest -= c->held;
         put = got > 0 ? put_held(c, to) : -EIO;

@@ -5,6 +5,7 @@
 #include <weft/io.h>
 
 #include "base/assert.h"
+#include "base/sys.h"
 #include "runtime/io/ready.h"
 
 static int fd_of(void *self)
@@ -29,9 +30,9 @@ static int poll_fd(void *self, short events)
     return weft_poll(fd_of(self), events);
 }
 
-WF_NOINLINE static int shutdown_fd(void *self)
+static int shutdown_fd(void *self)
 {
-    return (int)wf_result(shutdown(fd_of(self), SHUT_WR));
+    return wf_sys_shutdown(fd_of(self), SHUT_WR);
 }
 
 static int close_fd(void *self)

@@ -5,8 +5,8 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <unistd.h>
 
+#include "base/sys.h"
 #include "runtime/io/ready.h"
 
 // One call on `fd`, and what is known of it.
@@ -20,20 +20,20 @@ struct move {
 
 static ssize_t move_bytes(int fd, const struct move *m)
 {
-    ssize_t (*call)(int, const struct iovec *, int) = m->events == POLLIN ? readv : writev;
-    return wf_result(TEMP_FAILURE_RETRY(call(fd, m->v, m->n)));
+    ssize_t (*call)(int, const struct iovec *, int) = m->events == POLLIN ? wf_sys_readv : wf_sys_writev;
+    return WF_RETRY(call(fd, m->v, m->n));
 }
 
 static unsigned terminal_of(int fd)
 {
     unsigned number;
-    return ioctl(fd, TIOCGDEV, &number) == 0 ? number : 0;
+    return wf_sys_ioctl(fd, TIOCGDEV, &number) == 0 ? number : 0;
 }
 
 // learn finds out whether opening the file once more gives the same thing.
 static bool learn(int fd, struct move *m)
 {
-    if (fstat(fd, &m->st) < 0)
+    if (wf_sys_fstat(fd, &m->st) < 0)
         return false;
     m->terminal = S_ISCHR(m->st.st_mode) && m->st.st_rdev != makedev(5, 2) /* ptmx */ ? terminal_of(fd) : 0;
     return m->terminal || S_ISFIFO(m->st.st_mode);
@@ -43,20 +43,20 @@ static bool is_same(int own, const struct move *m)
 {
     struct stat st;
 
-    return fstat(own, &st) == 0 && st.st_dev == m->st.st_dev && st.st_ino == m->st.st_ino &&
+    return wf_sys_fstat(own, &st) == 0 && st.st_dev == m->st.st_dev && st.st_ino == m->st.st_ino &&
            (!m->terminal || terminal_of(own) == m->terminal);
 }
 
 static int open_own(int fd, short events)
 {
     char path[48];
-    int flags = fcntl(fd, F_GETFL);
+    int flags = wf_sys_fcntl(fd, F_GETFL, 0);
 
     if (flags < 0)
-        return -1;
+        return flags;
     snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", fd);
     flags = (flags & O_DIRECT) | (events == POLLIN ? O_RDONLY : O_WRONLY); // O_DIRECT: a FIFO that keeps packets
-    return open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    return wf_sys_openat(AT_FDCWD, path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
 }
 
 // has_hung_up: then a terminal is left for good, and no call on it blocks.
@@ -67,7 +67,7 @@ static bool has_hung_up(int fd, const struct move *m)
 
 static bool is_wrong_way(int fd, short events)
 {
-    int flags = fcntl(fd, F_GETFL);
+    int flags = wf_sys_fcntl(fd, F_GETFL, 0);
     return flags >= 0 && (flags & O_ACCMODE) == (events == POLLIN ? O_WRONLY : O_RDONLY);
 }
 
@@ -84,9 +84,9 @@ WF_NOINLINE ssize_t wf_own_move(int fd, short events, const struct iovec *v, int
         return move_bytes(fd, &m);
     int own = open_own(fd, events);
     if (own < 0) // ENXIO: a FIFO without a reader
-        return errno == ENXIO && events == POLLOUT && !m.terminal ? -EPIPE : result;
+        return own == -ENXIO && events == POLLOUT && !m.terminal ? -EPIPE : result;
     if (is_same(own, &m))
         result = move_bytes(has_hung_up(fd, &m) ? fd : own, &m);
-    close(own);
+    (void)wf_sys_close(own);
     return result;
 }

@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/descriptor.h"
 #include "base/mem.h"
+#include "base/sys.h"
 #include "runtime/service.h"
 #include "runtime/state.h"
 
@@ -42,8 +43,8 @@ static int make_stock(struct weft_rt *rt, const weft_config *cfg)
 
 static void close_pipe(struct wf_pipe *p)
 {
-    close(p->in);
-    close(p->out);
+    (void)wf_sys_close(p->in);
+    (void)wf_sys_close(p->out);
 }
 
 static void clear_shelf(struct shelf *s)
@@ -73,10 +74,10 @@ static struct shelf *own_shelf(struct weft_rt *rt)
 // it is. It may be refused, as the user may have so much in all.
 static size_t enlarge(int fd)
 {
-    int size = fcntl(fd, F_SETPIPE_SZ, ROOM);
+    int size = wf_sys_fcntl(fd, F_SETPIPE_SZ, ROOM);
 
     if (size < 0)
-        size = fcntl(fd, F_GETPIPE_SZ);
+        size = wf_sys_fcntl(fd, F_GETPIPE_SZ, 0);
     return size < 0 ? 0 : (size_t)size;
 }
 

@@ -9,6 +9,7 @@
 #include <weft/time.h>
 
 #include "base/clock.h"
+#include "base/sys.h"
 #include "runtime/task/blocking.h"
 #include "runtime/io/close.h"
 
@@ -66,7 +67,8 @@ bool wf_ready_anew(struct wf_ready *r)
 WF_NOINLINE int wf_poll_now(int fd, short events)
 {
     struct pollfd p = { .fd = fd, .events = events };
-    return TEMP_FAILURE_RETRY(poll(&p, 1, 0)) < 0 ? -errno : p.revents;
+    int n = (int)WF_RETRY(wf_sys_poll_now(&p, 1));
+    return n < 0 ? n : p.revents;
 }
 
 // sys_has_no_port tells of an internet socket that has not got a local port.
@@ -75,7 +77,8 @@ WF_NOINLINE static bool sys_has_no_port(int fd)
     struct sockaddr_in6 a = { 0 };
     socklen_t len = sizeof(a);
 
-    if (getsockname(fd, (struct sockaddr *)&a, &len) < 0 || (a.sin6_family != AF_INET && a.sin6_family != AF_INET6))
+    if (wf_sys_getsockname(fd, (struct sockaddr *)&a, &len) < 0 ||
+        (a.sin6_family != AF_INET && a.sin6_family != AF_INET6))
         return false;
     return a.sin6_port == 0; // where an IPv4 address has it, too
 }
@@ -181,19 +184,21 @@ WF_NOINLINE int wf_ready_socket_type(int fd)
 {
     int type = 0;
     socklen_t len = sizeof(type);
-    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ? -errno : type;
+    int err = wf_sys_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len);
+    return err < 0 ? err : type;
 }
 
-WF_NOINLINE static int sys_is_tcp(int fd)
+static int sys_is_tcp(int fd)
 {
     int on;
     socklen_t len = sizeof(on);
 
     // Only a TCP socket knows this option. What else speaks the protocol (raw sockets)
     // does not.
-    if (getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &len) == 0)
+    int err = wf_sys_getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &len);
+    if (err == 0)
         return 1;
-    return errno == ENOTSOCK || errno == EBADF ? -errno : 0;
+    return err == -ENOTSOCK || err == -EBADF ? err : 0;
 }
 
 // enroll registers the descriptor. While its number is being closed nothing is
@@ -340,8 +345,9 @@ ssize_t wf_ready_hold(struct wf_ready *r, wf_ready_try *fn, void *args)
 WF_NOINLINE static int sys_is_stored(int fd)
 {
     struct stat st;
-    if (fstat(fd, &st) < 0)
-        return -errno;
+    int err = wf_sys_fstat(fd, &st);
+    if (err < 0)
+        return err;
     return S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode);
 }
 
@@ -383,8 +389,9 @@ WF_NOINLINE static int sys_identify(int fd, struct identity *id)
 {
     struct statx st = { 0 };
 
-    if (statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &st) < 0)
-        return -errno;
+    int err = wf_sys_statx(fd, STATX_INO | STATX_BTIME, &st);
+    if (err < 0)
+        return err;
     *id = (struct identity){ (uint64_t)st.stx_dev_major << 32 | st.stx_dev_minor, st.stx_ino, 0, 0 };
     if (st.stx_mask & STATX_BTIME) {
         id->born_s = st.stx_btime.tv_sec;

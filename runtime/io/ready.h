@@ -62,9 +62,8 @@
 //     fstat(2) whether others have put another file in the place of the one that the
 //     call was for.
 //
-// `errno` belongs to a thread, and a task changes threads when it parks: so each system
-// call sits in a function of its own that is not inlined (WF_NOINLINE, wf_result) and
-// returns -errno.
+// `errno` belongs to a thread, and a task changes threads when it parks: so the system
+// calls are those of base/sys.h, which return -errno, and leave it alone.
 #ifndef WF_RUNTIME_IO_READY_H
 #define WF_RUNTIME_IO_READY_H
 

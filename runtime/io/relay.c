@@ -122,10 +122,10 @@ static int settle(struct flow *f, struct wf_ready *r)
     return WAITS;
 }
 
-WF_NOINLINE static ssize_t sys_end(int fd, void *args)
+static ssize_t sys_end(int fd, void *args)
 {
     (void)args;
-    return shutdown(fd, SHUT_WR) < 0 ? -errno : 0; // of an error the other flow, or nobody, has to know
+    return wf_sys_shutdown(fd, SHUT_WR); // of an error the other flow, or nobody, has to know
 }
 
 // end_source is for the end of the source.
@@ -241,7 +241,7 @@ static int put_pipe(struct flow *f)
 static int unload_pipe(struct flow *f)
 {
     take_buffer(f);
-    long got = wf_syscall_retry(SYS_read, f->pipe.out, (long)f->buf, (long)size_buffer(f), 0, 0, 0);
+    long got = WF_RETRY(wf_sys_read(f->pipe.out, f->buf, size_buffer(f)));
 
     if (got <= 0) {
         give_buffer(f);
@@ -252,11 +252,12 @@ static int unload_pipe(struct flow *f)
     return MOVED;
 }
 
-WF_NOINLINE static int sys_error(int fd)
+static int sys_error(int fd)
 {
     int err = 0;
     socklen_t len = sizeof(err);
-    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0 ? -errno : -err;
+    int failed = wf_sys_getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len);
+    return failed < 0 ? failed : -err;
 }
 
 // look_after waits for an error of an ended flow's source.

@@ -1,8 +1,8 @@
 // Messages and flags: the calls that only sockets have.
 #include <sys/socket.h>
-#include <unistd.h>
 #include <weft/io.h>
 
+#include "base/sys.h"
 #include "runtime/io/ready.h"
 
 // What a call works on: a buffer and an address, or a message.
@@ -20,29 +20,29 @@ struct message {
     int flags;
 };
 
-WF_NOINLINE static ssize_t sys_recv_packet(int fd, void *args)
+static ssize_t sys_recv_packet(int fd, void *args)
 {
     struct packet *p = args;
-    return wf_result(TEMP_FAILURE_RETRY(recvfrom(fd, p->base, p->n, p->flags | MSG_DONTWAIT, p->sa, p->len)));
+    return WF_RETRY(wf_sys_recvfrom(fd, p->base, p->n, p->flags | MSG_DONTWAIT, p->sa, p->len));
 }
 
-WF_NOINLINE static ssize_t sys_send_packet(int fd, void *args)
+static ssize_t sys_send_packet(int fd, void *args)
 {
     struct packet *p = args;
     int flags = p->flags | MSG_DONTWAIT | MSG_NOSIGNAL;
-    return wf_result(TEMP_FAILURE_RETRY(sendto(fd, p->base, p->n, flags, p->sa, p->to)));
+    return WF_RETRY(wf_sys_sendto(fd, p->base, p->n, flags, p->sa, p->to));
 }
 
-WF_NOINLINE static ssize_t sys_recvmsg(int fd, void *args)
+static ssize_t sys_recvmsg(int fd, void *args)
 {
     struct message *m = args;
-    return wf_result(TEMP_FAILURE_RETRY(recvmsg(fd, m->msg, m->flags | MSG_DONTWAIT)));
+    return WF_RETRY(wf_sys_recvmsg(fd, m->msg, m->flags | MSG_DONTWAIT));
 }
 
-WF_NOINLINE static ssize_t sys_sendmsg(int fd, void *args)
+static ssize_t sys_sendmsg(int fd, void *args)
 {
     struct message *m = args;
-    return wf_result(TEMP_FAILURE_RETRY(sendmsg(fd, m->msg, m->flags | MSG_DONTWAIT | MSG_NOSIGNAL)));
+    return WF_RETRY(wf_sys_sendmsg(fd, m->msg, m->flags | MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
 // Does recv return at once with these flags? The error queue and urgent data are never

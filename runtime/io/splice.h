@@ -9,7 +9,7 @@
 
 #include <fcntl.h>
 
-#include "base/syscall.h"
+#include "base/sys.h"
 #include "runtime/io/ready.h"
 
 enum { WF_SPLICE_FROM = 1 << 15 }; // bytes of a piece from which on splicing is cheaper than a buffer
@@ -17,13 +17,13 @@ enum { WF_SPLICE_FROM = 1 << 15 }; // bytes of a piece from which on splicing is
 // wf_splice_waits tells whether a call on `fd` without a flag of its own may wait.
 static inline bool wf_splice_waits(int fd)
 {
-    long flags = wf_syscall(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0);
+    int flags = wf_sys_fcntl(fd, F_GETFL, 0);
     return flags >= 0 && !(flags & O_NONBLOCK);
 }
 
 static inline ssize_t wf_splice(int from, int to, size_t n)
 {
-    return wf_syscall_retry(SYS_splice, from, 0, to, 0, (long)n, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+    return WF_RETRY(wf_sys_splice(from, to, n, SPLICE_F_NONBLOCK | SPLICE_F_MOVE));
 }
 
 // wf_is_unsupported tells whether an error says that a call cannot do this here, and

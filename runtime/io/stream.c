@@ -25,7 +25,7 @@
 #include <unistd.h>
 #include <weft/io.h>
 
-#include "base/syscall.h"
+#include "base/sys.h"
 #include "runtime/io/bounded.h"
 #include "runtime/io/buffer.h"
 #include "runtime/io/own.h"
@@ -38,39 +38,41 @@ struct vec {
     int n;
 };
 
-WF_NOINLINE static ssize_t sys_recv_vec(int fd, void *args)
+static ssize_t sys_recv_vec(int fd, void *args)
 {
     struct vec *v = args;
     struct msghdr msg = { .msg_iov = (struct iovec *)v->v, .msg_iovlen = (size_t)v->n };
-    return wf_result(TEMP_FAILURE_RETRY(recvmsg(fd, &msg, MSG_DONTWAIT)));
+    return WF_RETRY(wf_sys_recvmsg(fd, &msg, MSG_DONTWAIT));
 }
 
-WF_NOINLINE static ssize_t sys_send_vec(int fd, void *args)
+static ssize_t sys_send_vec(int fd, void *args)
 {
     struct vec *v = args;
     struct msghdr msg = { .msg_iov = (struct iovec *)v->v, .msg_iovlen = (size_t)v->n };
-    ssize_t put = wf_result(TEMP_FAILURE_RETRY(sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL)));
+    ssize_t put = WF_RETRY(wf_sys_sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL));
     return put == -EINPROGRESS ? -EAGAIN : put; // as above
 }
 
-WF_NOINLINE static ssize_t sys_readv(int fd, void *args)
+static ssize_t sys_readv(int fd, void *args)
 {
     struct vec *v = args;
-    return wf_result(TEMP_FAILURE_RETRY(readv(fd, v->v, v->n)));
+    return WF_RETRY(wf_sys_readv(fd, v->v, v->n));
 }
 
-WF_NOINLINE static ssize_t sys_writev(int fd, void *args)
+static ssize_t sys_writev(int fd, void *args)
 {
     struct vec *v = args;
-    return wf_result(TEMP_FAILURE_RETRY(writev(fd, v->v, v->n)));
+    return WF_RETRY(wf_sys_writev(fd, v->v, v->n));
 }
+
+typedef ssize_t move_fn(int fd, const struct iovec *v, int n, off_t at, int flags);
 
 // move_now is preadv2 or pwritev2 where the file is, without waiting.  Returns: 1 in
 // *refused if that is not to be had: an error that may have another cause as well comes
 // again from the call that is made instead.
-static ssize_t move_now(long number, int fd, const struct vec *v, bool *refused)
+static ssize_t move_now(move_fn *move, int fd, const struct vec *v, bool *refused)
 {
-    ssize_t result = wf_syscall_retry(number, fd, (long)v->v, v->n, -1, -1, RWF_NOWAIT);
+    ssize_t result = WF_RETRY(move(fd, v->v, v->n, -1, RWF_NOWAIT));
 
     *refused = result == -EOPNOTSUPP || result == -ENOSYS || result == -EINVAL || result == -EPERM;
     return result;
@@ -84,7 +86,7 @@ WF_NOINLINE static ssize_t move_some(int fd, short events, const struct vec *v, 
     if (ready <= 0)
         return ready < 0 ? ready : -EAGAIN;
     ssize_t result = wf_own_move(fd, events, v->v, v->n);
-    if (result == WF_TRY_POOL && fcntl(fd, F_GETFL) & O_NONBLOCK)
+    if (result == WF_TRY_POOL && wf_sys_fcntl(fd, F_GETFL, 0) & O_NONBLOCK)
         result = as_it_is(fd, (void *)v);
     // No edge will come if another reader or writer was at it just then, or what there
     // is room for is too little.
@@ -94,27 +96,27 @@ WF_NOINLINE static ssize_t move_some(int fd, short events, const struct vec *v, 
 static ssize_t sys_readv_now(int fd, void *args)
 {
     bool refused;
-    ssize_t got = move_now(SYS_preadv2, fd, args, &refused);
+    ssize_t got = move_now(wf_sys_preadv2, fd, args, &refused);
     return refused ? move_some(fd, POLLIN, args, sys_readv) : got;
 }
 
 static ssize_t sys_writev_now(int fd, void *args)
 {
     bool refused;
-    ssize_t put = move_now(SYS_pwritev2, fd, args, &refused);
+    ssize_t put = move_now(wf_sys_pwritev2, fd, args, &refused);
     return refused ? move_some(fd, POLLOUT, args, sys_writev) : put;
 }
 
 static ssize_t sys_readv_once(int fd, void *args)
 {
     struct vec *v = args;
-    return wf_result(readv(fd, v->v, v->n));
+    return wf_sys_readv(fd, v->v, v->n);
 }
 
 static ssize_t sys_writev_once(int fd, void *args)
 {
     struct vec *v = args;
-    return wf_result(writev(fd, v->v, v->n));
+    return wf_sys_writev(fd, v->v, v->n);
 }
 
 static ssize_t sys_readv_bounded(int fd, void *args)

@@ -6,14 +6,14 @@
 #include <weft/net.h>
 
 #include "base/mem.h"
-#include "base/syscall.h"
+#include "base/sys.h"
 #include "runtime/io/ready.h"
 
-WF_NOINLINE static int sys_socket(int family, int type)
+static int sys_socket(int family, int type)
 {
     if (wf_fault())
         return -EMFILE;
-    return (int)wf_result(socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    return wf_sys_socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
 int wf_socket_new(int family, int type)
@@ -24,19 +24,19 @@ int wf_socket_new(int family, int type)
     return fd;
 }
 
-WF_NOINLINE int wf_socket_set(int fd, int level, int option, int value)
+int wf_socket_set(int fd, int level, int option, int value)
 {
-    return (int)wf_result(setsockopt(fd, level, option, &value, sizeof(value)));
+    return wf_sys_setsockopt(fd, level, option, &value, sizeof(value));
 }
 
-WF_NOINLINE int wf_socket_bind(int fd, const struct wf_addr *a)
+int wf_socket_bind(int fd, const struct wf_addr *a)
 {
-    return (int)wf_result(bind(fd, &a->sa, a->len));
+    return wf_sys_bind(fd, &a->sa, a->len);
 }
 
-WF_NOINLINE int wf_socket_listen(int fd)
+int wf_socket_listen(int fd)
 {
-    return (int)wf_result(listen(fd, 4096)); // the kernel takes it down to net.core.somaxconn
+    return wf_sys_listen(fd, 4096); // the kernel takes it down to net.core.somaxconn
 }
 
 int wf_socket_dual(int fd, const struct wf_addrs *all, const struct wf_addr *a)
@@ -69,16 +69,16 @@ int wf_socket_give_up(int fd, int err)
     return err;
 }
 
-WF_NOINLINE static int sys_local(int fd, struct wf_addr *a)
+static int sys_local(int fd, struct wf_addr *a)
 {
     a->len = sizeof(a->un); // the largest of them; a longer address of a family that we do not know is cut
-    return (int)wf_result(getsockname(fd, &a->sa, &a->len));
+    return wf_sys_getsockname(fd, &a->sa, &a->len);
 }
 
-WF_NOINLINE static int sys_peer(int fd, struct wf_addr *a)
+static int sys_peer(int fd, struct wf_addr *a)
 {
     a->len = sizeof(a->un);
-    return (int)wf_result(getpeername(fd, &a->sa, &a->len));
+    return wf_sys_getpeername(fd, &a->sa, &a->len);
 }
 
 // Of IPv4 and IPv6 addresses alike the port comes second.
@@ -89,7 +89,7 @@ bool wf_socket_is_its_peer(int fd, const struct wf_addr *a)
     struct wf_addr local, peer;
 
     local.len = sizeof(local.un);
-    long err = wf_syscall(SYS_getsockname, fd, (long)&local.sa, (long)&local.len, 0, 0, 0); // for each connection
+    int err = wf_sys_getsockname(fd, &local.sa, &local.len);
     if (err < 0 || wf_likely(local.in.sin_port != a->in.sin_port))
         return false;
     return sys_peer(fd, &peer) == 0 && peer.len == local.len && memcmp(&peer.un, &local.un, peer.len) == 0;
@@ -99,7 +99,7 @@ void wf_socket_abort(int fd)
 {
     const struct linger now = { .l_onoff = 1, .l_linger = 0 };
 
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now)); // cannot fail
+    (void)wf_sys_setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now)); // cannot fail
     weft_close(fd);
 }
 

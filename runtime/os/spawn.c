@@ -22,6 +22,7 @@
 #include "base/assert.h"
 #include "base/descriptor.h"
 #include "base/mem.h"
+#include "base/sys.h"
 #include "runtime/task/blocking.h"
 #include "runtime/io/ready.h"
 #include "runtime/os/process.h"
@@ -81,7 +82,7 @@ static int read_opts(struct start *s, const weft_process_opts *given)
 // --- Descriptors ---------------------------------------------------------------------
 
 // sys_pipe makes a pipe whose ends are above 2. Returns: 0; -errno.
-WF_NOINLINE static int sys_pipe(int fd[2])
+static int sys_pipe(int fd[2])
 {
     return wf_fault() ? -EMFILE : wf_pipe_above_standard(fd, O_CLOEXEC);
 }
@@ -91,18 +92,17 @@ WF_NOINLINE static ino_t sys_ours(int fd)
 {
     struct stat now = { .st_ino = 0 };
 
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-    fstat(fd, &now);
+    (void)wf_sys_fcntl(fd, F_SETFL, wf_sys_fcntl(fd, F_GETFL, 0) | O_NONBLOCK);
+    (void)wf_sys_fstat(fd, &now);
     return now.st_ino;
 }
 
 // sys_copy gives what has a standard number another one. Returns: that; -errno.
-WF_NOINLINE static int sys_copy(int fd)
+static int sys_copy(int fd)
 {
     if (wf_fault())
         return -EMFILE;
-    int copy = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    return copy < 0 ? -errno : copy;
+    return wf_sys_fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 }
 
 static int make_child_pipe(struct start *s, int i)
@@ -238,7 +238,7 @@ static void close_made(const struct start *s)
 {
     for (int i = 0; i < 3; i++)
         if (s->made[i] >= 0)
-            close(s->made[i]);
+            (void)wf_sys_close(s->made[i]);
 }
 
 int weft_process_spawn(weft_process **out, const weft_process_opts *o)

@@ -8,6 +8,7 @@
 
 #include "tests/support/peer.h"
 #include "tests/support/tasks.h"
+#include "tests/support/wrap.h"
 
 enum { NUMBER = 700 }; // of the descriptor that is closed: no other gets it by chance
 
@@ -16,13 +17,13 @@ enum { NUMBER = 700 }; // of the descriptor that is closed: no other gets it by 
 static _Atomic int stop_at = -1;
 static bool (*stopped)(void); // called in close(2) of `stop_at`, once. Returns: whether it has closed it
 
-int close(int fd)
+WRAP(int, close, int fd)
 {
     int expected = fd;
 
     if (fd >= 0 && atomic_compare_exchange_strong(&stop_at, &expected, -1) && stopped())
         return 0;
-    return (int)syscall(SYS_close, fd);
+    return REAL(close)(fd);
 }
 
 static void stop_in_close(int fd, bool (*fn)(void))

@@ -10,6 +10,7 @@
 #include "tests/support/own.h"
 #include "tests/support/peer.h"
 #include "tests/support/tasks.h"
+#include "tests/support/wrap.h"
 
 #ifndef IP_LOCAL_PORT_RANGE
 #define IP_LOCAL_PORT_RANGE 51 // Linux 6.3
@@ -30,7 +31,7 @@ static int64_t now(void)
     return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
 }
 
-ssize_t sendto(int fd, const void *buf, size_t n, int flags, __CONST_SOCKADDR_ARG sa, socklen_t len)
+WRAP(ssize_t, sendto, int fd, const void *buf, size_t n, int flags, const struct sockaddr *sa, socklen_t len)
 {
     if (fd == atomic_load(&noted)) {
         int i = atomic_load(&attempts);
@@ -38,7 +39,7 @@ ssize_t sendto(int fd, const void *buf, size_t n, int flags, __CONST_SOCKADDR_AR
         made_at[i] = now();
         atomic_store(&attempts, i + 1);
     }
-    return syscall(SYS_sendto, fd, buf, n, flags, sa.__sockaddr__, len);
+    return REAL(sendto)(fd, buf, n, flags, sa, len);
 }
 
 static void note(int fd)

@@ -15,6 +15,7 @@
 #include "tests/support/child.h"
 #include "tests/support/peer.h"
 #include "tests/support/tasks.h"
+#include "tests/support/wrap.h"
 
 // --- descriptors ---------------------------------------------------------------------
 
@@ -331,18 +332,18 @@ static void accepting_waits_in_any_mode(void **state)
         assert_int_equal(run_tasks(accept_each, &(bool){ tcp }), 0);
 }
 
-// A connection that is gone before it can be accepted: the test's own accept4(2), which
-// goes first in the program, takes it, as another process that shares the listener
-// would, and then does what it is asked for.
+// A connection that is gone before it can be accepted: the test's own accept4(2) takes
+// it, as another process that shares the listener would, and then does what it is asked
+// for.
 static _Atomic int robbed = -1, stolen = -1;
 
-int accept4(int fd, __SOCKADDR_ARG sa, socklen_t *len, int flags)
+WRAP(int, accept4, int fd, struct sockaddr *sa, socklen_t *len, int flags)
 {
     int from = fd; // compared, and only then taken back
 
     if (atomic_compare_exchange_strong(&robbed, &from, -1))
-        atomic_store(&stolen, (int)syscall(SYS_accept4, fd, NULL, NULL, SOCK_CLOEXEC));
-    return (int)syscall(SYS_accept4, fd, sa.__sockaddr__, len, flags);
+        atomic_store(&stolen, REAL(accept4)(fd, NULL, NULL, SOCK_CLOEXEC));
+    return REAL(accept4)(fd, sa, len, flags);
 }
 
 static int rob_listener(void *arg)
@@ -484,24 +485,21 @@ static void connecting_leaves_the_mode(void **state)
 
 // --- robbed readers ------------------------------------------------------------------
 
-// The test's own readv(2), which goes first in the program. It takes what there is from
-// `victim`, once, as another process would; and it says of `dry`, a number of times,
-// that there is nothing.
+// The test's own readv(2) takes what there is from `victim`, once, as another process
+// would; and it says of `dry`, a number of times, that there is nothing.
 static _Atomic int victim = -1, dry = -1;
 static _Atomic int refusals;
 
-ssize_t readv(int fd, const struct iovec *v, int n)
+WRAP(ssize_t, readv, int fd, const struct iovec *v, int n)
 {
     int from = atomic_exchange(&victim, -1);
     char byte;
 
     if (from >= 0)
         assert_int_equal(syscall(SYS_read, from, &byte, 1), 1);
-    if (fd == atomic_load(&dry) && atomic_fetch_sub(&refusals, 1) > 0) {
-        errno = EAGAIN;
-        return -1;
-    }
-    return syscall(SYS_readv, fd, v, n);
+    if (fd == atomic_load(&dry) && atomic_fetch_sub(&refusals, 1) > 0)
+        return -EAGAIN;
+    return REAL(readv)(fd, v, n);
 }
 
 // rob_reader: what was announced is gone when it is read. The reader waits for the

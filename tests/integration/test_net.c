@@ -7,6 +7,7 @@
 
 #include "tests/support/peer.h"
 #include "tests/support/tasks.h"
+#include "tests/support/wrap.h"
 
 static const char *local(int fd)
 {
@@ -321,19 +322,19 @@ static void a_listener_of_the_programs_keeps_its_delay(void **state)
 
 // --- a dial to itself ----------------------------------------------------------------
 
-// The test's own connect(2), which goes first in the program, gives the socket the very
-// port that is dialled, as the system might.
+// The test's own connect(2) gives the socket the very port that is dialled, as the
+// system might.
 static _Atomic int alone; // how often
 
-int connect(int fd, __CONST_SOCKADDR_ARG sa, socklen_t len)
+WRAP(int, connect, int fd, const struct sockaddr *sa, socklen_t len)
 {
     int on = 1;
 
     if (atomic_fetch_sub(&alone, 1) > 0) {
-        syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
         assert_int_equal(bind(fd, sa, len), 0);
     }
-    return (int)syscall(SYS_connect, fd, sa.__sockaddr__, len);
+    return REAL(connect)(fd, sa, len);
 }
 
 static int dial_alone(void *arg)

@@ -11,6 +11,7 @@
 #include "tests/support/lanes.h"
 #include "tests/support/peer.h"
 #include "tests/support/tasks.h"
+#include "tests/support/wrap.h"
 
 // ThreadSanitizer reports closing a descriptor, while another thread has just been in a
 // system call on it, as a race. This file tests that weft_close may do so.
@@ -161,14 +162,14 @@ static void a_job_that_waits_is_for_the_file_not_for_the_number(void **state)
 
 static _Atomic bool stop_here, stopped;
 
-// What weft calls, of the C library: a write to the file stops before it begins.
-ssize_t writev(int fd, const struct iovec *v, int n)
+// A write to the file stops before it begins.
+WRAP(ssize_t, writev, int fd, const struct iovec *v, int n)
 {
     if (fd == NUMBER && atomic_exchange(&stop_here, false)) {
         atomic_store(&stopped, true);
         hold_thread(NULL);
     }
-    return syscall(SYS_writev, fd, v, n);
+    return REAL(writev)(fd, v, n);
 }
 
 static int close_under_job(void *arg)
