@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/cpus.h"
+#include "base/sys.h"
 #include "runtime/state.h"
 
 enum { STACK_SIZE = 64 << 10, BLOCKING_MAX = 512, BLOCKING_LIMIT = 65536 };
@@ -66,7 +67,7 @@ static unsigned default_workers(void)
 uint64_t wf_config_seed(void)
 {
     uint64_t seed = 0;
-    if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != sizeof(seed))
+    if (wf_sys_getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != sizeof(seed))
         seed = (uint64_t)(uintptr_t)&seed; // early in a boot: the address must do
     return seed ? seed : 1;
 }

@@ -128,11 +128,6 @@ enum {
     WF_TRY_LATER,          // it was refused, but the descriptor is ready: sleep, and try again
 };
 
-static inline ssize_t wf_result(ssize_t result)
-{
-    return result < 0 ? -errno : result;
-}
-
 // wf_kind_of reads what is known of this generation. A word of an older one may be
 // found, from a call that was late.
 static inline enum wf_kind wf_kind_of(struct wf_source *s, uint32_t generation)

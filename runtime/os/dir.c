@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/sys.h"
 #include "runtime/os/job.h"
 #include "runtime/wait/wait.h"
 
@@ -42,15 +43,15 @@ WF_NOINLINE static void sys_find_types(weft_dir *d)
 
     for (size_t at = 0; at < d->end; at += entry_at(d, at)->d_reclen) {
         struct dirent64 *e = entry_at(d, at);
-        if (e->d_type == DT_UNKNOWN && fstatat(d->fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        if (e->d_type == DT_UNKNOWN && wf_sys_fstatat(d->fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
             e->d_type = (unsigned char)IFTODT(st.st_mode);
     }
 }
 
 // sys_getdents reads the next batch.
-WF_NOINLINE static ssize_t sys_getdents(weft_dir *d)
+static ssize_t sys_getdents(weft_dir *d)
 {
-    ssize_t got = wf_result(getdents64(d->fd, d->batch, BATCH));
+    ssize_t got = wf_sys_getdents64(d->fd, d->batch, BATCH);
 
     d->at = 0;
     d->end = got > 0 ? (size_t)got : 0;
@@ -155,6 +156,6 @@ void weft_dir_close(weft_dir *d)
 {
     if (!d)
         return;
-    close(d->fd);
+    (void)wf_sys_close(d->fd);
     wf_free(d);
 }

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/sys.h"
 #include "runtime/io/ready.h"
 #include "runtime/os/job.h"
 
@@ -38,33 +39,33 @@ struct piece {
     off_t offset;
 };
 
-WF_NOINLINE static ssize_t sys_pread(int fd, void *args)
+static ssize_t sys_pread(int fd, void *args)
 {
     struct piece *p = args;
-    return wf_result(TEMP_FAILURE_RETRY(pread(fd, p->base, p->n, p->offset)));
+    return WF_RETRY(wf_sys_pread(fd, p->base, p->n, p->offset));
 }
 
-WF_NOINLINE static ssize_t sys_pwrite(int fd, void *args)
+static ssize_t sys_pwrite(int fd, void *args)
 {
     struct piece *p = args;
-    return wf_result(TEMP_FAILURE_RETRY(pwrite(fd, p->base, p->n, p->offset)));
+    return WF_RETRY(wf_sys_pwrite(fd, p->base, p->n, p->offset));
 }
 
-WF_NOINLINE static ssize_t sys_fsync(int fd, void *args)
+static ssize_t sys_fsync(int fd, void *args)
 {
     (void)args;
-    return wf_result(TEMP_FAILURE_RETRY(fsync(fd)));
+    return WF_RETRY(wf_sys_fsync(fd));
 }
 
-WF_NOINLINE static ssize_t sys_ftruncate(int fd, void *args)
+static ssize_t sys_ftruncate(int fd, void *args)
 {
-    return wf_result(TEMP_FAILURE_RETRY(ftruncate(fd, *(off_t *)args)));
+    return WF_RETRY(wf_sys_ftruncate(fd, *(off_t *)args));
 }
 
-WF_NOINLINE static ssize_t sys_pread_now(int fd, const struct piece *p)
+static ssize_t sys_pread_now(int fd, const struct piece *p)
 {
     struct iovec v = { p->base, p->n };
-    return wf_result(TEMP_FAILURE_RETRY(preadv2(fd, &v, 1, p->offset, RWF_NOWAIT)));
+    return WF_RETRY(wf_sys_preadv2(fd, &v, 1, p->offset, RWF_NOWAIT));
 }
 
 // sys_tells_the_end: does RWF_NOWAIT take the end of the cache for that of the file?
@@ -72,7 +73,7 @@ WF_NOINLINE static bool sys_tells_the_end(void)
 {
     struct utsname u;
     unsigned major = 0, minor = 0;
-    return uname(&u) == 0 && sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
+    return wf_sys_uname(&u) == 0 && sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
            (major > 5 || (major == 5 && minor >= 11));
 }
 
@@ -94,7 +95,7 @@ static bool cache_is_usable(void)
 WF_NOINLINE static bool sys_is_memory(int fd)
 {
     struct statfs fs;
-    return fstatfs(fd, &fs) == 0 &&
+    return wf_sys_fstatfs(fd, &fs) == 0 &&
            (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC || fs.f_type == HUGETLBFS_MAGIC);
 }
 
@@ -195,24 +196,24 @@ static ssize_t run_open(struct wf_os_job *job)
     return wf_os_open(job, c->path, c->flags, c->mode);
 }
 
-WF_NOINLINE static ssize_t run_stat(struct wf_os_job *job)
+static ssize_t run_stat(struct wf_os_job *job)
 {
-    return wf_result(stat(of(job)->path, of(job)->st));
+    return wf_sys_fstatat(AT_FDCWD, of(job)->path, of(job)->st, 0);
 }
 
-WF_NOINLINE static ssize_t run_rename(struct wf_os_job *job)
+static ssize_t run_rename(struct wf_os_job *job)
 {
-    return wf_result(rename(of(job)->path, of(job)->to));
+    return wf_sys_renameat(AT_FDCWD, of(job)->path, AT_FDCWD, of(job)->to);
 }
 
-WF_NOINLINE static ssize_t run_unlink(struct wf_os_job *job)
+static ssize_t run_unlink(struct wf_os_job *job)
 {
-    return wf_result(unlink(of(job)->path));
+    return wf_sys_unlinkat(AT_FDCWD, of(job)->path, 0);
 }
 
-WF_NOINLINE static ssize_t run_mkdir(struct wf_os_job *job)
+static ssize_t run_mkdir(struct wf_os_job *job)
 {
-    return wf_result(mkdir(of(job)->path, of(job)->mode));
+    return wf_sys_mkdirat(AT_FDCWD, of(job)->path, of(job)->mode);
 }
 
 WF_NOINLINE static ssize_t run_mkdtemp(struct wf_os_job *job)

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/assert.h"
+#include "base/sys.h"
 #include "runtime/state.h"
 #include "runtime/task/blocking.h"
 #include "runtime/wait/wait.h"
@@ -77,7 +78,7 @@ ssize_t wf_os_run(struct wf_os_job *job)
 static bool may_block(const char *path)
 {
     struct stat st;
-    return stat(path, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode));
+    return wf_sys_fstatat(AT_FDCWD, path, &st, 0) == 0 && (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode));
 }
 
 int wf_os_open(const struct wf_os_job *job, const char *path, int flags, mode_t mode)
@@ -87,7 +88,7 @@ int wf_os_open(const struct wf_os_job *job, const char *path, int flags, mode_t 
     if (!job->may_block && !(flags & (O_NONBLOCK | O_PATH | O_DIRECTORY)) && may_block(path))
         return WF_OS_BLOCKS;
     do
-        fd = open(path, flags, mode);
-    while (fd < 0 && errno == EINTR && !wf_os_cut(job));
-    return fd < 0 ? -errno : fd;
+        fd = wf_sys_openat(AT_FDCWD, path, flags, mode);
+    while (fd == -EINTR && !wf_os_cut(job));
+    return fd;
 }

@@ -31,6 +31,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/sys.h"
 #include "runtime/os/job.h"
 
 enum {
@@ -70,7 +71,7 @@ static size_t first_room(int fd, size_t max)
     struct stat st;
     size_t most = max < SIZE_MAX ? max + 1 : max;
 
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
+    if (wf_sys_fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
         return most < FIRST ? most : FIRST;
     return (uintmax_t)st.st_size > max ? 0 : (size_t)st.st_size + 1;
 }
@@ -88,8 +89,8 @@ static int read_to_end(struct reading *c, int fd)
 {
     for (;;) {
         wf_assert(c->n < c->room); // else a read of no bytes would look like the end
-        ssize_t got = read(fd, c->data + c->n, c->room - c->n < STEP ? c->room - c->n : STEP);
-        int err = got > 0 || (got < 0 && errno == EINTR) ? wf_os_cut(&c->job) : got < 0 ? -errno : 0;
+        ssize_t got = wf_sys_read(fd, c->data + c->n, c->room - c->n < STEP ? c->room - c->n : STEP);
+        int err = got > 0 || got == -EINTR ? wf_os_cut(&c->job) : (int)got;
         if (err < 0 || got == 0)
             return err;
         c->n += got > 0 ? (size_t)got : 0;
@@ -122,7 +123,7 @@ WF_NOINLINE static ssize_t run_read(struct wf_os_job *job)
     if (fd < 0)
         return fd;
     int err = read_all(c, fd);
-    close(fd);
+    (void)wf_sys_close(fd);
     if (err < 0) {
         free(c->data);
         c->data = NULL;
@@ -158,7 +159,7 @@ struct writing {
 // A file system of a network may be interrupted by a signal of the program's.
 static int sys_openat(int at, const char *path, int flags, mode_t mode)
 {
-    return (int)TEMP_FAILURE_RETRY(openat(at, path, flags | O_CLOEXEC, mode));
+    return (int)WF_RETRY(wf_sys_openat(at, path, flags | O_CLOEXEC, mode));
 }
 
 // follow_link follows symbolic links from c->target on, to where there is no file yet.
@@ -169,7 +170,7 @@ static int follow_link(struct writing *c)
 
     for (int i = 0; i < LINKS_MAX; i++) {
         char link[PATH_MAX];
-        ssize_t n = readlink(c->target, link, sizeof(link));
+        ssize_t n = wf_sys_readlinkat(AT_FDCWD, c->target, link, sizeof(link));
         if (n < 0)
             return 0;
         char *slash = link[0] == '/' ? NULL : strrchr(c->target, '/');
@@ -209,16 +210,18 @@ static int open_folder(struct writing *c)
     if (!*c->name)
         return -EISDIR;
     c->folder = sys_openat(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY, 0);
-    return c->folder < 0 ? -errno : 0;
+    return c->folder < 0 ? c->folder : 0;
 }
 
 // look_at_old finds out what is replaced. Returns: 0; -errno; -EISDIR, -EINVAL: it is
 // something else than a file.
 static int look_at_old(struct writing *c)
 {
-    c->replaces = fstatat(c->folder, c->name, &c->old, AT_SYMLINK_NOFOLLOW) == 0;
+    int err = wf_sys_fstatat(c->folder, c->name, &c->old, AT_SYMLINK_NOFOLLOW);
+
+    c->replaces = err == 0;
     if (!c->replaces)
-        return errno == ENOENT ? 0 : -errno;
+        return err == -ENOENT ? 0 : err;
     if (S_ISDIR(c->old.st_mode))
         return -EISDIR;
     return S_ISREG(c->old.st_mode) ? 0 : -EINVAL;
@@ -229,8 +232,8 @@ static void draw_name(struct writing *c)
 {
     uint64_t lot;
 
-    if (getrandom(&lot, sizeof(lot), 0) != sizeof(lot)) // it does not fail, but on kernels that have none
-        lot = (uint64_t)(uintptr_t)c ^ (uint64_t)getpid() << 32;
+    if (wf_sys_getrandom(&lot, sizeof(lot), 0) != sizeof(lot)) // it does not fail, but on kernels that have none
+        lot = (uint64_t)(uintptr_t)c ^ (uint64_t)wf_sys_getpid() << 32;
     snprintf(c->temporary, sizeof(c->temporary), ".weft-%016" PRIx64, lot);
 }
 
@@ -250,17 +253,16 @@ static int open_nameless(struct writing *c)
 // open_named opens one that has.  Returns: a descriptor; -errno.
 static int open_named(struct writing *c)
 {
+    int fd = -EEXIST;
+
     wf_assert(!*c->temporary); // else the file that has this name would be left there
-    for (int i = 0; i < NAMES; i++) {
+    for (int i = 0; i < NAMES && fd == -EEXIST; i++) {
         draw_name(c);
-        int fd = sys_openat(c->folder, c->temporary, O_WRONLY | O_CREAT | O_EXCL, mode_of_new(c));
-        if (fd >= 0)
-            return fd;
-        if (errno != EEXIST)
-            break;
+        fd = sys_openat(c->folder, c->temporary, O_WRONLY | O_CREAT | O_EXCL, mode_of_new(c));
     }
-    c->temporary[0] = 0;
-    return -errno;
+    if (fd < 0)
+        c->temporary[0] = 0;
+    return fd;
 }
 
 // keep_mode gives the new file the old one's owner, if that may be, and its mode: not
@@ -271,9 +273,9 @@ static int keep_mode(const struct writing *c, int fd)
 
     if (!c->replaces)
         return 0;
-    if (fchown(fd, c->old.st_uid, c->old.st_gid) < 0)
+    if (wf_sys_fchown(fd, c->old.st_uid, c->old.st_gid) < 0)
         mode &= (mode_t) ~(S_ISUID | S_ISGID);
-    return fchmod(fd, mode) < 0 ? -errno : 0;
+    return wf_sys_fchmod(fd, mode);
 }
 
 static int write_data(const struct writing *c, int fd)
@@ -282,14 +284,14 @@ static int write_data(const struct writing *c, int fd)
         int err = wf_os_cut(&c->job);
         if (err < 0)
             return err;
-        ssize_t put = write(fd, c->data + at, c->n - at < STEP ? c->n - at : STEP);
-        if (put < 0 && errno != EINTR)
-            return -errno;
+        ssize_t put = wf_sys_write(fd, c->data + at, c->n - at < STEP ? c->n - at : STEP);
+        if (put < 0 && put != -EINTR)
+            return (int)put;
         if (put == 0)
             return -EIO; // as weft_write_all
         at += put > 0 ? (size_t)put : 0;
     }
-    return TEMP_FAILURE_RETRY(fsync(fd)) < 0 ? -errno : 0;
+    return (int)WF_RETRY(wf_sys_fsync(fd));
 }
 
 // give_name names a file that has none.  Returns: 0; -errno; NAMELESS: it cannot be
@@ -297,17 +299,16 @@ static int write_data(const struct writing *c, int fd)
 static int give_name(struct writing *c, int fd)
 {
     char self[32];
+    int err = -EEXIST;
 
     snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
-    for (int i = 0; i < NAMES; i++) {
+    for (int i = 0; i < NAMES && err == -EEXIST; i++) {
         draw_name(c);
-        if (linkat(AT_FDCWD, self, c->folder, c->temporary, AT_SYMLINK_FOLLOW) == 0)
-            return 0;
-        if (errno != EEXIST)
-            break;
+        err = wf_sys_linkat(AT_FDCWD, self, c->folder, c->temporary, AT_SYMLINK_FOLLOW);
     }
-    c->temporary[0] = 0;
-    return errno == ENOENT ? NAMELESS : -errno;
+    if (err < 0)
+        c->temporary[0] = 0;
+    return err == -ENOENT ? NAMELESS : err;
 }
 
 static int fill_file(struct writing *c, int fd)
@@ -323,7 +324,8 @@ static int fill_file(struct writing *c, int fd)
 // sync_folder: some file systems have nothing to bring to the disk there, and say so.
 static int sync_folder(const struct writing *c)
 {
-    return TEMP_FAILURE_RETRY(fsync(c->folder)) < 0 && errno != EINVAL ? -errno : 0;
+    int err = (int)WF_RETRY(wf_sys_fsync(c->folder));
+    return err == -EINVAL ? 0 : err;
 }
 
 // put_in_place gives the new file the name of the old one. From then on the call has
@@ -333,11 +335,11 @@ static int put_in_place(struct writing *c)
     int err = wf_os_cut(&c->job);
 
     wf_assert(*c->temporary && !strchr(c->temporary, '/')); // it is in the folder, under a name of its own
-    if (err == 0 && renameat(c->folder, c->temporary, c->folder, c->name) < 0)
-        err = -errno;
+    if (err == 0)
+        err = wf_sys_renameat(c->folder, c->temporary, c->folder, c->name);
     if (err == 0)
         return sync_folder(c);
-    unlinkat(c->folder, c->temporary, 0);
+    (void)wf_sys_unlinkat(c->folder, c->temporary, 0);
     return err;
 }
 
@@ -347,11 +349,11 @@ static int replace(struct writing *c, int fd)
     if (fd < 0)
         return fd;
     int err = fill_file(c, fd);
-    close(fd);
+    (void)wf_sys_close(fd);
     if (err == 0)
         return put_in_place(c);
     if (*c->temporary)
-        unlinkat(c->folder, c->temporary, 0);
+        (void)wf_sys_unlinkat(c->folder, c->temporary, 0);
     return err;
 }
 
@@ -372,7 +374,7 @@ WF_NOINLINE static ssize_t run_write(struct wf_os_job *job)
         err = replace(c, open_nameless(c));
     if (err == NAMELESS)
         err = replace(c, open_named(c));
-    close(c->folder);
+    (void)wf_sys_close(c->folder);
     return err;
 }
 

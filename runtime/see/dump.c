@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/sys.h"
 #include "runtime/state.h"
 
 struct dump {
@@ -19,8 +20,7 @@ static void print(int fd, char *line, int n, size_t room)
     size_t len = (size_t)n < room ? (size_t)n : room - 1;
 
     line[len - 1] = '\n';
-    if (write(fd, line, len) < 0)
-        return; // the reader is gone
+    (void)wf_sys_write(fd, line, len); // the reader may be gone
 }
 
 // What a line tells of a task.

@@ -21,6 +21,7 @@
 
 #include "base/assert.h"
 #include "base/rand.h"
+#include "base/sys.h"
 #include "runtime/os/os.h"
 #include "runtime/sim/sim.h"
 #include "runtime/task/blocking.h"
@@ -148,8 +149,7 @@ static void report_deadlock(struct wf_test *t, const char *what)
     int n = snprintf(line, sizeof(line), "weft: %s (seed 0x%" PRIx64 ", after %" PRId64 ".%09d s)\n", what, t->seed,
                      (now - WEFT_TEST_START) / WEFT_S(1), (int)((now - WEFT_TEST_START) % WEFT_S(1)));
 
-    if (write(STDERR_FILENO, line, (size_t)n) < 0)
-        return; // it has no reader
+    (void)wf_sys_write(STDERR_FILENO, line, (size_t)n);
     wf_sched_each(t->rt->sched, unmark_task, NULL);
     weft_rt_dump(t->rt, STDERR_FILENO);
 }

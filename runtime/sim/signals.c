@@ -3,10 +3,10 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "base/handler.h"
 #include "base/sigpipe.h"
+#include "base/sys.h"
 #include "runtime/sim/sim.h"
 
 void wf_test_name_seed(const char *what, uint64_t seed)
@@ -15,8 +15,7 @@ void wf_test_name_seed(const char *what, uint64_t seed)
     int n = snprintf(line, sizeof(line), "weft: %s under seed 0x%" PRIx64 "; WEFT_SEED=0x%" PRIx64 " runs it again\n",
                      what, seed, seed);
 
-    if (write(STDERR_FILENO, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1) < 0)
-        return; // it has no reader
+    (void)wf_sys_write(STDERR_FILENO, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
 }
 
 static void on_abort(int sig, siginfo_t *info, void *context);

@@ -1,5 +1,5 @@
 // Files when the system refuses, or the process is killed: at each system call of a call
-// in turn. What weft calls of the C library are functions of this program.
+// in turn.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +13,7 @@
 #include "tests/support/child.h"
 #include "tests/support/folder.h"
 #include "tests/support/tasks.h"
+#include "tests/support/wrap.h"
 
 // is_ours leaves descriptors of the runtime's and of the sanitizers' alone.
 static bool is_ours(int fd)
@@ -43,7 +44,7 @@ static void fail_at(int at, int kinds, int error)
     atomic_store(&fault.at, at);
 }
 
-// fails tells whether this call does, and sets errno.
+// fails tells whether this call does: by fault.error.
 static bool fails(int kind)
 {
     if (!atomic_load(&fault.at) || !(fault.kinds & kind))
@@ -52,7 +53,6 @@ static bool fails(int kind)
         return false;
     if (fault.error == KILL)
         kill(getpid(), SIGKILL);
-    errno = fault.error;
     return true;
 }
 
@@ -61,51 +61,44 @@ static bool has_failed(void)
     return atomic_load(&fault.passed) >= atomic_load(&fault.at);
 }
 
-int openat(int at, const char *path, int flags, ...)
+WRAP(int, openat, int at, const char *path, int flags, mode_t mode)
 {
-    va_list args;
-
-    if (fails(OPEN))
-        return -1;
-    va_start(args, flags);
-    mode_t mode = va_arg(args, mode_t);
-    va_end(args);
-    return (int)syscall(SYS_openat, at, path, flags, mode);
+    return fails(OPEN) ? -fault.error : REAL(openat)(at, path, flags, mode);
 }
 
-ssize_t read(int fd, void *buf, size_t n)
+WRAP(ssize_t, read, int fd, void *buf, size_t n)
 {
-    return is_ours(fd) && fails(READ) ? -1 : syscall(SYS_read, fd, buf, n);
+    return is_ours(fd) && fails(READ) ? -fault.error : REAL(read)(fd, buf, n);
 }
 
-ssize_t write(int fd, const void *buf, size_t n)
+WRAP(ssize_t, write, int fd, const void *buf, size_t n)
 {
-    return is_ours(fd) && fails(WRITE) ? -1 : syscall(SYS_write, fd, buf, n);
+    return is_ours(fd) && fails(WRITE) ? -fault.error : REAL(write)(fd, buf, n);
 }
 
-int fsync(int fd)
+WRAP(int, fsync, int fd)
 {
-    return fails(SYNC) ? -1 : (int)syscall(SYS_fsync, fd);
+    return fails(SYNC) ? -fault.error : REAL(fsync)(fd);
 }
 
-int fchmod(int fd, mode_t mode)
+WRAP(int, fchmod, int fd, mode_t mode)
 {
-    return fails(OWNER) ? -1 : (int)syscall(SYS_fchmod, fd, mode);
+    return fails(OWNER) ? -fault.error : REAL(fchmod)(fd, mode);
 }
 
-int fchown(int fd, uid_t owner, gid_t group)
+WRAP(int, fchown, int fd, uid_t owner, gid_t group)
 {
-    return fails(OWNER) ? -1 : (int)syscall(SYS_fchown, fd, owner, group);
+    return fails(OWNER) ? -fault.error : REAL(fchown)(fd, owner, group);
 }
 
-int linkat(int from_at, const char *from, int to_at, const char *to, int flags)
+WRAP(int, linkat, int from_at, const char *from, int to_at, const char *to, int flags)
 {
-    return fails(NAME) ? -1 : (int)syscall(SYS_linkat, from_at, from, to_at, to, flags);
+    return fails(NAME) ? -fault.error : REAL(linkat)(from_at, from, to_at, to, flags);
 }
 
-int renameat(int from_at, const char *from, int to_at, const char *to)
+WRAP(int, renameat, int from_at, const char *from, int to_at, const char *to)
 {
-    return fails(NAME) ? -1 : (int)syscall(SYS_renameat2, from_at, from, to_at, to, 0);
+    return fails(NAME) ? -fault.error : REAL(renameat)(from_at, from, to_at, to);
 }
 
 // --- a folder for each test ----------------------------------------------------------
@@ -351,7 +344,7 @@ static struct {
 
 static atomic_int pool_reads; // calls of pread, on the test's files: the runtime has others of its own
 
-ssize_t preadv2(int fd, const struct iovec *v, int n, off_t offset, int flags)
+WRAP(ssize_t, preadv2, int fd, const struct iovec *v, int n, off_t at, int flags)
 {
     struct iovec one = *v;
     ssize_t now = cache.passed < CALLS ? cache.script[cache.passed] : ALL;
@@ -359,22 +352,20 @@ ssize_t preadv2(int fd, const struct iovec *v, int n, off_t offset, int flags)
     assert_int_equal(n, 1);
     assert_int_equal(flags, RWF_NOWAIT);
     cache.passed++;
-    if (now < 0) {
-        errno = (int)-now;
-        return -1;
-    }
+    if (now < 0)
+        return now;
     if (now != ALL)
         one.iov_len = (size_t)now;
-    return syscall(SYS_preadv2, fd, &one, 1, (long)offset, 0L, flags);
+    return REAL(preadv2)(fd, &one, 1, at, flags);
 }
 
-ssize_t pread(int fd, void *buf, size_t n, off_t offset)
+WRAP(ssize_t, pread, int fd, void *buf, size_t n, off_t at)
 {
     bool ours = is_ours(fd);
 
     if (ours)
         pool_reads++;
-    return ours && fails(READ) ? -1 : syscall(SYS_pread64, fd, buf, n, (long)offset);
+    return ours && fails(READ) ? -fault.error : REAL(pread)(fd, buf, n, at);
 }
 
 static char got[9];
@@ -441,9 +432,9 @@ static void what_the_cache_has_not_a_thread_reads(void **state)
 
 static const char *release; // of the kernel, for what asks
 
-int uname(struct utsname *u)
+WRAP(int, uname, struct utsname *u)
 {
-    int err = (int)syscall(SYS_uname, u);
+    int err = REAL(uname)(u);
     if (release)
         snprintf(u->release, sizeof(u->release), "%s", release);
     return err;
@@ -535,17 +526,17 @@ static void add_long_name(char *at, unsigned short length)
     memset(e->d_name, 'x', 300);
 }
 
-ssize_t getdents64(int fd, void *buf, size_t n)
+WRAP(ssize_t, getdents64, int fd, void *buf, size_t n)
 {
     enum { LONG = 512 };
     char *from = buf;
 
     if (folders == FAILS || folders == REMOVED) {
-        errno = folders == FAILS ? EIO : ENOENT;
+        int error = folders == FAILS ? EIO : ENOENT;
         folders = AS_IT_IS;
-        return -1;
+        return -error;
     }
-    ssize_t had = syscall(SYS_getdents64, fd, from, n - LONG);
+    ssize_t had = REAL(getdents64)(fd, from, n - LONG);
     if (had > 0 && folders == WITHOUT_TYPES)
         for (ssize_t at = 0; at < had; at += ((struct dirent64 *)(from + at))->d_reclen)
             ((struct dirent64 *)(from + at))->d_type = DT_UNKNOWN;
