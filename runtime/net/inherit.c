@@ -7,8 +7,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <weft/net.h>
+
+#include "base/sys.h"
 
 enum { FIRST = 3, MOST = 1024 };
 
@@ -33,7 +34,7 @@ static int read_number(const char *text)
 static bool is_for_us(void)
 {
     const char *pid = getenv("LISTEN_PID");
-    return !pid || read_number(pid) == getpid();
+    return !pid || read_number(pid) == wf_sys_getpid();
 }
 
 static int keep_names(void)
@@ -60,13 +61,13 @@ static int learn(void)
     if (n < 0 || n > MOST)
         return -EINVAL;
     for (int i = 0; i < n; i++)
-        if (fcntl(FIRST + i, F_GETFD) < 0)
+        if (wf_sys_fcntl(FIRST + i, F_GETFD, 0) < 0)
             return -EBADF;
     int err = n > 0 ? keep_names() : 0;
     if (err < 0)
         return err;
     for (int i = 0; i < n; i++)
-        fcntl(FIRST + i, F_SETFD, FD_CLOEXEC);
+        wf_sys_fcntl(FIRST + i, F_SETFD, FD_CLOEXEC);
     if (n > 0) {
         unsetenv("LISTEN_FDS");
         unsetenv("LISTEN_PID");

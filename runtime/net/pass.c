@@ -2,9 +2,10 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 #include <weft/io.h>
 #include <weft/net.h>
+
+#include "base/sys.h"
 
 enum { FDS_MAX = 253 }; // the kernel's SCM_MAX_FD
 
@@ -58,7 +59,7 @@ static int take_fds(struct msghdr *msg, int *fds, int room)
             if (n < room)
                 fds[n] = fd;
             else
-                close(fd);
+                wf_sys_close(fd);
         }
     }
     return n;
@@ -83,6 +84,6 @@ ssize_t weft_fd_recv(int sock, int *fds, int *n, void *data, size_t len)
         return got;
     }
     for (int i = 0; i < came && i < room; i++)
-        close(fds[i]);
+        wf_sys_close(fds[i]);
     return came > room ? -EMSGSIZE : -EMFILE; // the kernel leaves out those for which there is no number
 }

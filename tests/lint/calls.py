@@ -19,7 +19,7 @@ ONLY_IN = {"pthread_create": "base/thread.c"}
 ALLOWED = re.compile("|".join((
     # memory and text
     r"mem(chr|cmp|cpy|move|set)|str\w+|malloc|realloc|free|aligned_alloc|v?snprintf|__isoc\d+_sscanf|qsort|abort",
-    r"getenv|environ|inet_[np]to[np]|in6addr_\w+",
+    r"getenv|unsetenv|environ|inet_[np]to[np]|in6addr_\w+",
     r"__errno_location|_GLOBAL_OFFSET_TABLE_|__popcountdi2|__stack_chk_fail|__sched_cpucount",
     # threads and signals
     r"pthread_\w+|sigaction|sigaltstack|signal|raise|sig(add|del|empty|fill)set|__libc_current_sigrt(min|max)",
