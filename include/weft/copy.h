@@ -19,6 +19,9 @@ WEFT_BEGIN_DECLS
 
 // weft_copy moves `n` bytes from `src` to `dst`, -1: all up to the end; each may be any
 // descriptor. Of a file it reads, and writes, at the file's position, which it moves.
+// Within one file, to a lower position, it moves the bytes as memmove(3) does; to a
+// higher one that is less than `n` away, it may read what it has written, and with -1
+// it then never comes to an end.
 //
 // Returns: 0; -ENODATA if the end comes before `n` bytes; an error of weft_read or
 //          weft_write; -EIO if the device takes nothing and gives no reason; -EINVAL:

@@ -2,7 +2,8 @@
 // it can.
 //
 //      from        to          by                                          if that is refused
-//      file        file        copy_file_range, on the blocking pool       sendfile, on the pool; a buffer
+//      file        file        copy_file_range, on the blocking pool       sendfile, on the pool, unless the two
+//                                                                          overlap; a buffer
 //      file        socket      sendfile, on the pool; small: a buffer      a buffer
 //      FIFO        socket,     splice                                      a buffer
 //      socket,     FIFO        splice                                      a buffer
@@ -18,6 +19,10 @@
 // copy_file_range says 0, or some error, where it cannot: of files whose size is not
 // known (/proc), on network file systems, of O_APPEND. So whatever it says but a count
 // is left to the next way, which either goes on, or says the same.
+//
+// Within one file sendfile reads what it has just written. If that is at the end, each of
+// its inner steps moves as many bytes as the two positions are apart, and no cancel gets
+// in between: 4 MiB take seconds. So such a copy goes through a buffer, piece by piece.
 //
 // What is taken from a socket or a FIFO, and cannot be written any more, is lost: at
 // most WF_BUFFER_HUGE bytes, or what a pipe holds. A file's position is set back by it.
@@ -207,6 +212,35 @@ static void note_moved(struct copy *c, ssize_t n)
     c->done += (uint64_t)n;
 }
 
+// sys_seek moves a file's position.
+static ssize_t sys_seek(int fd, void *args)
+{
+    off_t *by = args;
+    return wf_sys_lseek(fd, *by, SEEK_CUR);
+}
+
+static ssize_t sys_stat(int fd, void *args)
+{
+    return wf_sys_fstat(fd, args);
+}
+
+static off_t find_position(struct wf_ready *r)
+{
+    off_t by = 0;
+    return wf_ready_hold(r, sys_seek, &by);
+}
+
+// overlaps tells whether both are one file, at different positions, of which one copy may
+// read what it has written. (At the same position sendfile keeps the two together.)
+static bool overlaps(struct copy *c)
+{
+    struct stat in, out;
+
+    if (wf_ready_hold(&c->in, sys_stat, &in) < 0 || wf_ready_hold(&c->out, sys_stat, &out) < 0)
+        return false; // closed: the next call says so
+    return in.st_dev == out.st_dev && in.st_ino == out.st_ino && find_position(&c->in) != find_position(&c->out);
+}
+
 // move_by_job moves all by one kind of call.  Returns: what the last one said that
 // moved nothing.
 static ssize_t move_by_job(struct copy *c, wf_ready_try *fn)
@@ -311,13 +345,6 @@ static ssize_t send_file_part(struct copy *c)
         return put;
     c->splices = false;
     return send_buffered(c);
-}
-
-// sys_seek moves a file's position.
-static ssize_t sys_seek(int fd, void *args)
-{
-    off_t *by = args;
-    return wf_sys_lseek(fd, *by, SEEK_CUR);
 }
 
 static ssize_t move_position(struct copy *c, off_t by)
@@ -593,7 +620,8 @@ static ssize_t copy_all(struct copy *c)
 
     if (c->from == FILES && c->to == FILES) {
         move_by_job(c, sys_copy_range);
-        n = move_by_job(c, sys_sendfile);
+        if (!is_done(c) && !overlaps(c))
+            n = move_by_job(c, sys_sendfile);
         if (n < 0 && !wf_is_unsupported(n))
             return n;
     } else if (c->from == FILES && c->to == SOCKET) {

@@ -772,6 +772,110 @@ static void no_worker_waits_for_a_disk(void **state)
 }
 #endif
 
+// --- within one file -----------------------------------------------------------------
+
+// open_again is the same file with a position of its own.
+static int open_again(int fd, off_t at)
+{
+    char path[32];
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    int other = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(other >= 0);
+    assert_int_equal(lseek(other, at, SEEK_SET), at);
+    return other;
+}
+
+static off_t size_of(int fd)
+{
+    struct stat st;
+    assert_int_equal(fstat(fd, &st), 0);
+    return st.st_size;
+}
+
+enum { STEP = 4 << 20 }; // what a cancel waits for at most, as copy.h has it
+
+// chase_end copies a file behind itself: three bytes a system call, and no end.
+static int chase_end(void *arg)
+{
+    int file = make_file(false);
+    (void)arg;
+
+    assert_int_equal(ftruncate(file, LITTLE), 0);
+    struct copy c = { open_again(file, 0), open_again(file, 3), -1, 0 };
+    weft_task *t = spawn(run_copy, &c);
+    while (size_of(file) <= LITTLE)
+        assert_int_equal(weft_yield(), 0);
+    weft_task_cancel(t);
+    assert_int_equal(join(t), -ECANCELED);
+    assert_in_range(c.done, 1, STEP - 1);
+    assert_int_equal(lseek(c.src, 0, SEEK_CUR), c.done);
+    assert_int_equal(lseek(c.dst, 0, SEEK_CUR), c.done + 3);
+    return weft_close(c.src) | weft_close(c.dst) | weft_close(file);
+}
+
+static void a_copy_behind_itself_can_be_cut_short(void **state)
+{
+    (void)state;
+    assert_int_equal(run_tasks(chase_end, NULL), 0);
+}
+
+// copy_down copies a file to a place in front of itself, as to take out what is in between.
+static int copy_down(void *arg)
+{
+    static uint8_t bytes[MUCH];
+    static const int by[] = { 1, 3, 4096, 300000 };
+    int64_t done;
+    (void)arg;
+
+    for (size_t i = 0; i < wf_countof(by); i++) {
+        int file = make_file(false), src = open_again(file, by[i]);
+        peer_fill(bytes, MUCH, 1, 0);
+        peer_write(file, bytes, MUCH);
+        assert_int_equal(lseek(file, 0, SEEK_SET), 0);
+        assert_int_equal(weft_copy(file, src, -1, &done), 0);
+        assert_int_equal(done, MUCH - by[i]);
+        assert_int_equal(pread(file, bytes, MUCH, 0), MUCH);
+        peer_check(bytes, (size_t)(MUCH - by[i]), 1, (uint64_t)by[i]);
+        assert_int_equal(weft_close(src) | weft_close(file), 0);
+    }
+    return 0;
+}
+
+static void a_file_can_be_moved_down_within_itself(void **state)
+{
+    (void)state;
+    assert_int_equal(run_tasks(copy_down, NULL), 0);
+}
+
+// copy_in_place: both are at the same position, whether or not they share it.
+static int copy_in_place(void *arg)
+{
+    static uint8_t bytes[MUCH];
+    int64_t done;
+    (void)arg;
+
+    for (int shared = 0; shared < 2; shared++) {
+        int file = make_file(false), other = shared ? dup(file) : open_again(file, 0);
+        peer_fill(bytes, MUCH, 1, 0);
+        peer_write(file, bytes, MUCH);
+        assert_int_equal(lseek(file, 0, SEEK_SET), 0);
+        assert_int_equal(weft_copy(file, other, -1, &done), 0);
+        assert_int_equal(done, MUCH);
+        assert_int_equal(size_of(file), MUCH);
+        assert_int_equal(pread(file, bytes, MUCH, 0), MUCH);
+        peer_check(bytes, MUCH, 1, 0);
+        assert_int_equal(weft_close(other) | weft_close(file), 0);
+    }
+    return 0;
+}
+
+static void a_copy_onto_itself_changes_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(run_tasks(copy_in_place, NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -787,6 +891,9 @@ int main(void)
         cmocka_unit_test(a_file_is_sent_in_pieces),
         cmocka_unit_test(what_cannot_be_sent_is_refused_by_name),
         cmocka_unit_test(no_worker_waits_for_a_disk),
+        cmocka_unit_test(a_copy_behind_itself_can_be_cut_short),
+        cmocka_unit_test(a_file_can_be_moved_down_within_itself),
+        cmocka_unit_test(a_copy_onto_itself_changes_nothing),
     };
     return wf_test_run(tests);
 }
