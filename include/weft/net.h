@@ -80,7 +80,9 @@ WEFT_API void weft_addrs_free(weft_addrs *a);
 // largest backlog; accepted connections have TCP_NODELAY. Of a name it takes one
 // address, an IPv4 address if there is one ("localhost" is 127.0.0.1): clients that try
 // both families come there, too. IPv6 addresses are looked up only if there is no IPv4
-// address, or none that the system has.
+// address, or none that the system has: so for a name of which the hosts file has only an
+// IPv6 address, name servers are asked for the other one first, as getaddrinfo(3) does
+// with AF_INET. Where they may be silent, listen at the number.
 // Context: any thread. May park in a task, if there is a name to look up.
 // Cancel:  no socket is left.
 WEFT_API WEFT_MUST_CHECK int weft_tcp_listen(const char *addr);
@@ -94,8 +96,24 @@ WEFT_API WEFT_MUST_CHECK int weft_tcp_listen(const char *addr);
 // after the one before, or at once when that has failed. It begins with the family
 // whose addresses come first, but gives IPv6 25 ms more. If all addresses of one family
 // have failed, it waits for the look-up of the other, which may be the one that works:
-// for as long as name servers take, if no deadline is set. "localhost" and names that
-// end in ".localhost" are looked up as weft_resolve does with AF_UNSPEC.
+// for as long as name servers take, if no deadline is set, and also if the hosts file has
+// the first family. "localhost" and names that end in ".localhost" are looked up as
+// weft_resolve does with AF_UNSPEC.
+//
+// A dial with a time limit of its own needs a function for weft_timeout, which passes the
+// descriptor on:
+//
+//     static int dial(void *addr) { return weft_tcp_dial(addr); }
+//     ...
+//     int fd = weft_timeout(WEFT_S(5), dial, "example.org:80"); // -ETIMEDOUT: no connection is left
+//
+// or a scope around it, in place, which may go on to what is said over the connection:
+//
+//     weft_scope s;
+//     weft_scope_open(&s, WEFT_SCOPE_FAIL_FAST);
+//     weft_scope_deadline(&s, weft_after(WEFT_S(5)));
+//     int fd = weft_tcp_dial("example.org:80");
+//     weft_scope_close(&s); // fd may have been connected though the time has passed since
 //
 // Returns: a connected descriptor; -ECONNREFUSED, -ENETUNREACH, -ETIMEDOUT (the
 //          kernel's, or a scope's deadline), ...; -ECANCELED. All dial calls return the
