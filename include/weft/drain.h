@@ -12,6 +12,24 @@
 //     if (err < 0)
 //         weft_scope_cancel(&connections);   // -ETIMEDOUT: some have not left
 //
+// Idle connections. The drain waits for what has entered: so a connection that is kept
+// open between requests enters for each request, when its first byte is there, and an
+// idle one holds up no stop. To end the idle ones at once, and not only when the busy
+// ones are done, they wait for a future as well, which the task that stops the server
+// completes right before weft_drain_begin:
+//
+//     weft_case next[] = { weft_on_future(&stopping), weft_on_fd(fd, POLLIN) };
+//     while (weft_select(next, 2) == 1 && weft_drain_enter(&drain) == 0) {
+//         serve_request(fd);                 // to its end: it is waited for
+//         weft_drain_leave(&drain);
+//     }
+//     weft_close(fd);
+//
+// With a weft_reader, ask weft_reader_peek for 0 bytes before the select: a request may
+// be in the buffer already. examples/graceful_shutdown.c is a whole server. A request
+// that comes while the server closes the connection is lost, as the protocol must allow
+// for connections that are kept open (HTTP does: the client asks again).
+//
 // Each weft_drain_enter that succeeds is waited for; once one has failed, or
 // weft_draining is true, or a weft_drain_begin has returned (unless because its task
 // had been cancelled before), every later one fails. What a task did before it left is
