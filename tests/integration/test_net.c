@@ -263,6 +263,7 @@ static int refusals(void *arg)
     assert_int_equal(weft_udp_bind(local(used)), -EADDRINUSE);
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     assert_int_equal(weft_local_addr(null, buf, sizeof(buf)), -ENOTSOCK);
+    assert_int_equal(weft_peer_addr(null, buf, sizeof(buf)), -ENOTSOCK);
     return weft_close(null) | weft_close(used);
 }
 

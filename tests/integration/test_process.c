@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -97,6 +98,8 @@ static void the_status_is_that_of_waitpid(void **state)
     run_seeds(5, see_statuses, NULL);
 }
 
+enum { TOO_MUCH = 4 << 20 }; // for an argument: the kernel takes 128 KiB
+
 static int see_refusals(void *arg)
 {
     weft_process_opts o = WEFT_PROCESS_OPTS_INIT;
@@ -111,7 +114,20 @@ static int see_refusals(void *arg)
     assert_int_equal(weft_process_spawn(&p, &o), -ENOENT);
     o.path = "/etc/passwd";
     assert_int_equal(weft_process_spawn(&p, &o), -EACCES);
+    char text[] = "/tmp/weft-process-XXXXXX";
+    int fd = mkstemp(text);
+    assert_true(fd >= 0 && write(fd, "no program\n", 11) == 11 && fchmod(fd, 0700) == 0 && close(fd) == 0);
+    o.path = text;
+    assert_int_equal(weft_process_spawn(&p, &o), -ENOEXEC);
+    assert_int_equal(unlink(text), 0);
     o.path = "true";
+    char *much = calloc(1, TOO_MUCH);
+    assert_non_null(much);
+    memset(much, 'x', TOO_MUCH - 1);
+    o.argv = (char *[]){ "true", much, NULL };
+    assert_int_equal(weft_process_spawn(&p, &o), -E2BIG);
+    o.argv = NULL;
+    free(much);
     o.cwd = "/no/such/directory";
     assert_int_equal(weft_process_spawn(&p, &o), -ENOENT);
     o.cwd = NULL;
@@ -826,6 +842,46 @@ static void without_pidfd_it_is_looked_for(void **state)
     }
 }
 
+// --- what may not be signalled -------------------------------------------------------
+
+// keep_running has a process that ends when its input does, and that this program may not
+// signal.
+static int keep_running(void *arg)
+{
+    weft_process_opts o = shell("read line");
+    (void)arg;
+
+    o.in = WEFT_PIPE;
+    weft_process *p = start(&o);
+    refuse_call(SYS_pidfd_send_signal, EPERM);
+    refuse_call(SYS_kill, EPERM);
+    int in = dup(weft_process_pipe(p, 0)), status;
+    pid_t pid = weft_process_pid(p);
+    assert_int_equal(weft_process_signal(p, SIGTERM), -EPERM);
+    assert_int_equal(weft_process_close(p), -EPERM);
+    assert_int_equal(waitpid(pid, &status, WNOHANG), 0); // it goes on, and was not waited for
+    assert_int_equal(close(in), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return 0;
+}
+
+static void run_keep_running(void *arg)
+{
+    (void)arg;
+    assert_int_equal(run_tasks(keep_running, NULL), 0);
+}
+
+static void what_may_not_be_ended_goes_on(void **state)
+{
+    struct child c;
+    (void)state;
+
+    skip_without_filters();
+    child_run(&c, run_keep_running, NULL);
+    child_expect_exit(&c, 0);
+}
+
 // --- what is refused -----------------------------------------------------------------
 
 #ifdef WF_FAULTS
@@ -952,6 +1008,7 @@ int main(void)
         process_test(so_it_is_if_sigchld_is_ignored),
         process_test(many_children_live_at_once),
         process_test(without_pidfd_it_is_looked_for),
+        process_test(what_may_not_be_ended_goes_on),
 #ifdef WF_FAULTS
         process_test(each_refusal_leaves_nothing_behind),
         process_test(a_task_without_a_stack_can_end_its_process),

@@ -878,7 +878,10 @@ TASK(a_descriptor_is_a_stream)
     for (int i = 0; i < 2; i++)
         assert_int_equal(s[i].ops->close(s[i].self), 0);
     assert_int_equal(s[0].ops->shutdown(s[0].self), -EBADF);
-    return 0;
+    peer_pair(PEER_PIPE, fd);
+    s[0] = weft_fd_stream(fd[1]);
+    assert_int_equal(s[0].ops->shutdown(s[0].self), -ENOTSOCK);
+    return weft_close(fd[0]) | weft_close(fd[1]);
 }
 
 // --- in memory -----------------------------------------------------------------------
