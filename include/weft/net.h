@@ -61,7 +61,8 @@ typedef struct weft_addrs {
 //          WEFT_EAI_SERVICE  the service does not exist,
 //          WEFT_EAI_FAMILY   `family` is another value;
 //          -ENODEV (an interface, after '%'), -ENOMEM, -EAGAIN (the system refuses a
-//          thread), -EMFILE and the like from the C library; -ECANCELED, -ETIMEDOUT.
+//          thread), -EMFILE or -ENFILE (the C library could not ask, so nothing is known
+//          of the name) and the like; -ECANCELED, -ETIMEDOUT.
 //          With AF_UNSPEC it succeeds if the name servers answer for one of the
 //          families (glibc), but waits for both.
 // Context: task. May park, so the caller may continue on another thread.

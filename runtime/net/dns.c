@@ -118,6 +118,13 @@ static int error_of(int err, int system)
     }
 }
 
+// is_shortage tells whether it was descriptors or memory that the C library had not, to ask
+// the hosts file or a name server. It may then say that there is no such name.
+static bool is_shortage(int system)
+{
+    return system == EMFILE || system == ENFILE || system == ENOMEM;
+}
+
 WF_NOINLINE static int sys_getaddrinfo(struct wf_lookup *l)
 {
     bool service = l->socktype != WF_DNS_HOST;
@@ -125,8 +132,10 @@ WF_NOINLINE static int sys_getaddrinfo(struct wf_lookup *l)
 
     if (wf_fault())
         return -ENOMEM;
+    errno = 0;
     int err = getaddrinfo(service ? NULL : l->text, service ? l->text : NULL, &hints, &l->found);
-    return error_of(err, errno);
+    int system = errno;
+    return err != 0 && is_shortage(system) ? -system : error_of(err, system);
 }
 
 // spare_sigpipe: a resolver may write to a connection that its server has closed, also

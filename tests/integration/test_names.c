@@ -1,5 +1,6 @@
 // Names: look-ups, against a name server of the test's own.
 #include <stdio.h>
+#include <sys/resource.h>
 #include <weft/test.h>
 
 #include "tests/support/child.h"
@@ -474,9 +475,57 @@ static void without_an_answer_it_gives_up(void **state)
     dns_release();
 }
 
+// --- without descriptors -------------------------------------------------------------
+
+static void let_open(bool may)
+{
+    struct rlimit limit;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = may ? limit.rlim_max : 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+static int find_without_descriptors(void *arg)
+{
+    static const int families[] = { AF_UNSPEC, AF_INET, AF_INET6 };
+    weft_addrs *a;
+    (void)arg;
+
+    for (size_t i = 0; i < wf_countof(families); i++) {
+        let_open(false);
+        int host = weft_resolve(&a, "localhost", "80", families[i]);
+        int service = weft_resolve(&a, "127.0.0.1", "http", families[i]);
+        int none = weft_resolve(&a, "none.test", "80", families[i]);
+        let_open(true);
+        assert_int_equal(host, -EMFILE); // and not that there is no such host:
+        assert_int_equal(service, -EMFILE);
+        assert_int_equal(none, -EMFILE); // nothing is known of this one either
+    }
+    return 0;
+}
+
+static void find_in_child(void *arg)
+{
+    (void)arg;
+    assert_int_equal(weft_run(NULL, find_without_descriptors, NULL), 0);
+}
+
+// In a process of its own: the C library may have loaded what it needs in this one.
+static void without_descriptors_nothing_is_known_of_a_name(void **state)
+{
+    struct child c;
+    (void)state;
+
+    dns_needed();
+    child_run(&c, find_in_child, NULL);
+    child_expect_exit(&c, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        left_test(without_descriptors_nothing_is_known_of_a_name), // the first one, as it says
         left_test(names_and_numbers_are_resolved),
         left_test(names_are_resolved_in_test_runs),
         left_test(what_is_not_found_is_an_error_of_its_own),
