@@ -35,7 +35,8 @@ WEFT_BEGIN_DECLS
 typedef struct weft_stream_ops {
     size_t size;
 
-    // Up to `n` bytes, as read(2): 0 is the end.
+    // Up to `n` bytes, as read(2): 0 is the end. To return more than `n`, or more than
+    // `writev` was given, is misuse.
     ssize_t (*read)(void *self, void *buf, size_t n);
 
     // Some of the bytes, as writev(2). A part may be empty, and its address NULL then.

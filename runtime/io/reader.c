@@ -113,6 +113,15 @@ static int make_reader_room(weft_reader *r, size_t want)
 
 // --- Filling it ----------------------------------------------------------------------
 
+static ssize_t read_stream(weft_stream s, void *buf, size_t n)
+{
+    ssize_t got = s.ops->read(s.self, buf, n);
+
+    if (wf_unlikely(got > 0 && (size_t)got > n))
+        wf_misuse("a stream's read has returned more than it was asked for");
+    return got;
+}
+
 // read_any is wf_read_lent for any stream.
 static ssize_t read_any(weft_stream s, struct wf_lent *l)
 {
@@ -122,9 +131,7 @@ static ssize_t read_any(weft_stream s, struct wf_lent *l)
         return ready;
     if (!wf_lend(l))
         return -ENOMEM;
-    ssize_t got = s.ops->read(s.self, l->at, l->room);
-    if (wf_unlikely(got > (ssize_t)l->room))
-        wf_misuse("a stream's read has returned more than it was asked for");
+    ssize_t got = read_stream(s, l->at, l->room);
     wf_budget_consume_self();
     return wf_lent_back(l, got);
 }
@@ -214,7 +221,7 @@ static ssize_t read_more(weft_reader *r, void *buf, size_t n)
     if (wf_reader_unread(r) == 0) {
         drop_buffer(r);
         if (n >= WF_BUFFER_SMALL)
-            return r->weft_from.ops->read(r->weft_from.self, buf, n);
+            return read_stream(r->weft_from, buf, n);
         ssize_t got = fill_new(r);
         if (got <= 0)
             return got;

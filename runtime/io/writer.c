@@ -107,8 +107,8 @@ static int keep(weft_writer *w, const struct iovec v[PIECES])
 
 // --- Writing -------------------------------------------------------------------------
 
-// advance takes `n` bytes off the pieces.
-static void advance(struct iovec v[PIECES], size_t n)
+// advance takes `n` bytes off the pieces.  Returns: how many they did not have.
+static size_t advance(struct iovec v[PIECES], size_t n)
 {
     for (int i = 0; i < PIECES; i++) {
         size_t part = n < v[i].iov_len ? n : v[i].iov_len;
@@ -116,6 +116,7 @@ static void advance(struct iovec v[PIECES], size_t n)
         v[i].iov_len -= part;
         n -= part;
     }
+    return n;
 }
 
 // write_pieces writes what it can. Returns: 0: all; an error.
@@ -133,7 +134,8 @@ static int write_pieces(weft_stream s, struct iovec v[PIECES])
         ssize_t put = s.ops->writev(s.self, v + first, end - first);
         if (put <= 0)
             return put < 0 ? (int)put : -EIO;
-        advance(v, (size_t)put);
+        if (wf_unlikely(advance(v, (size_t)put) > 0))
+            wf_misuse("a stream's writev has returned more than it was given");
     }
 }
 

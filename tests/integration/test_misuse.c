@@ -293,6 +293,32 @@ static int skips_what_is_not_there(void *arg)
     return reads_from(give_two);
 }
 
+static ssize_t write_too_much(void *self, const struct iovec *v, int n)
+{
+    (void)self;
+    return (ssize_t)v[n - 1].iov_len + 1;
+}
+
+static const weft_stream_ops liar = { .size = sizeof(liar), .read = give_too_much, .writev = write_too_much };
+
+static int reads_more_than_it_may(void *arg)
+{
+    static char buf[1 << 16];
+    weft_reader r;
+    (void)arg;
+    weft_reader_init(&r, (weft_stream){ &liar, NULL }, 0);
+    return (int)weft_reader_read(&r, buf, sizeof(buf));
+}
+
+static int writes_more_than_there_is(void *arg)
+{
+    weft_writer w;
+    (void)arg;
+    weft_writer_init(&w, (weft_stream){ &liar, NULL }, 0);
+    int err = weft_writer_write(&w, "x", 1);
+    return err < 0 ? err : weft_writer_flush(&w);
+}
+
 struct misuse {
     weft_fn *fn;
     const char *words[2]; // the call, and the rule
@@ -328,6 +354,8 @@ static const struct misuse by_tasks[] = {
     { begins_too_many_shields, { "weft_shield_begin", "255 shields are up already" } },
     { reads_more_than_it_asked_for, { "a stream's read", "more than it was asked for" } },
     { skips_what_is_not_there, { "weft_reader_skip", "3 bytes of the 2" } },
+    { reads_more_than_it_may, { "stream's read", "more than it was asked for" } },
+    { writes_more_than_there_is, { "stream's writev", "more than it was given" } },
 };
 
 static int spawn_culprit(void *arg)
