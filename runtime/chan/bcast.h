@@ -49,7 +49,7 @@
 
 #include "base/cell.h"
 #include "base/lock.h"
-#include "runtime/wait/wait.h"
+#include "runtime/wait/set.h"
 
 // I: fixed by wf_bcast_new; L: under the lock; A: atomic
 struct wf_bcast {

@@ -1,30 +1,5 @@
 #include "runtime/io/ask.h"
 
-bool wf_ask_pull(struct wf_cell_node *nodes, const struct wf_ready *r, struct wf_cell *const *cells, int n)
-{
-    bool set = false;
-
-    wf_debug_assert(n >= 0 && n <= 2);
-    for (int i = 0; i < n; i++)
-        set |= wf_wait_leave(r->self, cells[i], &nodes[i], r->call, r->fd);
-    return set;
-}
-
-bool wf_ask_push(struct wf_cell_node *nodes, struct wf_ready *r, struct wf_cell *const *cells, int n)
-{
-    int i = 0;
-
-    for (; i < n; i++) {
-        nodes[i].waker = wf_wait_waker(r->self);
-        if (!wf_cell_push(cells[i], &nodes[i]))
-            break;
-    }
-    if (i == n && wf_ready_confirm(r) == 0)
-        return true;
-    wf_ask_pull(nodes, r, cells, i);
-    return false;
-}
-
 int wf_ask_look_alone(const struct wf_ask *a, const struct wf_ready *set, struct wf_cell *cells[2], uintptr_t seen[2])
 {
     cells[0] = &set->source->ready[WF_READ];

@@ -61,19 +61,22 @@ static inline short wf_ask_directions(short events)
                    (events & WF_ASK_OUT ? WF_ASK_OUT : 0));
 }
 
-// wf_ask_pull takes the first `n` nodes out of their cells.
-// Returns: whether any of them was chosen.
-bool wf_ask_pull(struct wf_cell_node *nodes, const struct wf_ready *r, struct wf_cell *const *cells, int n);
+// wf_ask_set is the set of these cells, for a call on `r`.
+static inline struct wf_wait_set wf_ask_set(const struct wf_ready *r, struct wf_cell *const *cells,
+                                            struct wf_cell_node *nodes, int n)
+{
+    return (struct wf_wait_set){ r->self, cells, nodes, n, 0, r->call, r->fd };
+}
 
 // wf_ask_push enters the cells, all of them.
 // Returns: false if one of them is set, or the descriptor was closed
 // (reactor/source.c, G3): then none.
-bool wf_ask_push(struct wf_cell_node *nodes, struct wf_ready *r, struct wf_cell *const *cells, int n);
-
-// wf_ask_chosen tells whether a node was chosen.
-static inline bool wf_ask_chosen(const struct wf_cell_node *nodes, int n)
+static inline bool wf_ask_push(struct wf_wait_set *s, struct wf_ready *r)
 {
-    return wf_cell_chosen(&nodes[0]) || (n > 1 && wf_cell_chosen(&nodes[1]));
+    if (wf_wait_set_push(s) && wf_ready_confirm(r) == 0)
+        return true;
+    wf_wait_set_pull(s);
+    return false;
 }
 
 // wf_ask_look_alone asks poll(2) for the events alone, having noted what the cells

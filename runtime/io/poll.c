@@ -30,14 +30,13 @@
 static int await(struct wf_ready *r, struct wf_cell *const *cells, int n)
 {
     struct wf_cell_node nodes[2];
+    struct wf_wait_set set = wf_ask_set(r, cells, nodes, n);
     int err = 0;
 
-    wf_debug_assert(r->self == wf_self() && n > 0);
-    if (wf_ask_push(nodes, r, cells, n)) {
+    if (wf_ask_push(&set, r)) {
         r->parked = true;
-        while (!wf_ask_chosen(nodes, n) && !(err = wf_check_cancel(r->self)))
-            wf_wait_park(r->self, r->call, r->fd);
-        if (wf_ask_pull(nodes, r, cells, n))
+        err = wf_wait_set_park(&set, NULL);
+        if (wf_wait_set_pull(&set))
             err = 0; // completion wins
     }
     return err < 0 ? err : wf_ready_same(r);

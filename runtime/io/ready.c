@@ -33,13 +33,12 @@ static int park(struct wf_ready *r, struct wf_cell *cell)
     struct wf_cell_node node;
     int err = 0;
 
-    node.waker = wf_wait_waker(r->self);
-    if (wf_cell_push(cell, &node)) {
+    if (wf_wait_push(r->self, cell, &node)) {
         if (wf_likely(wf_ready_confirm(r) == 0)) {
             r->parked = true;
             err = wf_wait_pushed(r->self, cell, &node, r->call, r->fd);
         } else {
-            wf_wait_leave(r->self, cell, &node, r->call, r->fd);
+            wf_wait_pull(r->self, cell, &node, r->call, r->fd);
         }
     }
     if (err < 0)

@@ -76,7 +76,7 @@
 #include "base/compiler.h"
 #include "reactor/reactor.h"
 #include "runtime/state.h"
-#include "runtime/wait/wait.h"
+#include "runtime/wait/set.h"
 
 // What is known of a registered descriptor.
 enum wf_kind {

@@ -36,7 +36,7 @@
 #include "runtime/io/splice.h"
 #include "runtime/io/step.h"
 #include "runtime/state.h"
-#include "runtime/wait/wait.h"
+#include "runtime/wait/set.h"
 
 static const char CALL[] = "weft_relay";
 
@@ -63,11 +63,10 @@ struct flow {
 struct relay {
     struct wf_task *self;
     struct flow flow[2];
-    weft_time idle;        // 0: without limit
-    weft_time last;        // when a byte was written, as far as is noted
-    uint64_t total;        // how many had been by then
-    struct wf_timer timer; // at last + idle, or before
-    bool armed;
+    weft_time idle;             // 0: without limit
+    weft_time last;             // when a byte was written, as far as is noted
+    uint64_t total;             // how many had been by then
+    struct wf_wait_timer timer; // at last + idle, or before
 };
 
 // --- what is held --------------------------------------------------------------------
@@ -326,16 +325,13 @@ static int step_flow(struct flow *f, const struct flow *other)
 // set to when it should.  Returns: 0; -ETIMEDOUT.
 static int check_idle(struct relay *x)
 {
-    if (x->idle == 0 || (x->armed && !wf_timer_fired(&x->timer)))
+    if (x->idle == 0 || (x->timer.armed && !wf_wait_timer_due(&x->timer)))
         return 0;
-    if (x->armed)
-        wf_timer_disarm(&x->timer);
-    x->armed = false;
+    wf_wait_timer_disarm(&x->timer);
     weft_time end = wf_after(x->last, x->idle);
     if (wf_now() >= end)
         return -ETIMEDOUT;
-    wf_wait_arm(x->self, &x->timer, end, wf_wait_waker(x->self));
-    x->armed = true;
+    wf_wait_timer_arm(&x->timer, x->self, end);
     return 0;
 }
 
@@ -345,21 +341,22 @@ enum { CELLS = 3 };
 // flow waits for.
 struct wait {
     struct wf_ready *on[CELLS];
-    struct wf_cell *cell[CELLS];
-    struct wf_cell_node node[CELLS];
-    int n, pushed;
+    struct wf_cell *cells[CELLS];
+    struct wf_cell_node nodes[CELLS];
+    struct wf_wait_set set; // of those
 };
 
 static void add_cell(struct wait *w, struct wf_ready *r, struct wf_cell *cell)
 {
-    wf_debug_assert(w->n < CELLS && r->source);
-    w->on[w->n] = r;
-    w->cell[w->n++] = cell;
+    wf_debug_assert(w->set.n < CELLS && r->source);
+    w->on[w->set.n] = r;
+    w->cells[w->set.n++] = cell;
+    w->set.on = w->on[0]->fd;
 }
 
 static bool covers_fd(const struct wait *w, int fd)
 {
-    for (int i = 0; i < w->n; i++)
+    for (int i = 0; i < w->set.n; i++)
         if (w->on[i]->fd == fd)
             return true;
     return false;
@@ -381,7 +378,7 @@ static bool add_end(struct wait *w, struct wf_ready *r)
 // gather_cells says what the task waits for.  Returns: false: nothing, look again.
 static bool gather_cells(struct relay *x, struct wait *w)
 {
-    w->n = w->pushed = 0;
+    w->set = (struct wf_wait_set){ .task = x->self, .cells = w->cells, .nodes = w->nodes, .what = CALL };
     for (int i = 0; i < 2; i++) {
         struct wf_ready *r = x->flow[i].on;
         if (r)
@@ -390,46 +387,23 @@ static bool gather_cells(struct relay *x, struct wait *w)
     return add_end(w, &x->flow[0].in) && add_end(w, &x->flow[1].in);
 }
 
-static bool push_nodes(struct wait *w, struct wf_task *self)
+// confirm_all tells whether all that the task has pushed into is still what it waits for.
+static bool confirm_all(const struct wait *w)
 {
-    while (w->pushed < w->n) {
-        int i = w->pushed;
-        w->node[i].waker = wf_wait_waker(self);
-        if (!wf_cell_push(w->cell[i], &w->node[i]))
-            return false;
-        w->pushed++;
+    for (int i = 0; i < w->set.n; i++)
         if (wf_ready_confirm(w->on[i]) < 0)
             return false;
-    }
     return true;
-}
-
-static bool is_chosen(const struct wait *w)
-{
-    for (int i = 0; i < w->n; i++)
-        if (wf_cell_chosen(&w->node[i]))
-            return true;
-    return false;
 }
 
 static int park_on(struct relay *x, const struct wait *w)
 {
-    int err = 0;
+    wf_debug_assert(w->set.n >= 2); // the end of each socket wakes the task
+    int err = check_idle(x);
 
-    wf_debug_assert(w->n >= 2 && w->pushed == w->n); // the end of each socket wakes the task
-    while (!is_chosen(w) && !(err = wf_check_cancel(x->self)) && !(err = check_idle(x)))
-        wf_wait_park(x->self, CALL, w->on[0]->fd);
+    while (err == 0 && (err = wf_wait_set_park(&w->set, &x->timer)) == WF_WAIT_DUE)
+        err = check_idle(x);
     return err;
-}
-
-// leave_flow_cells takes the nodes out.  Returns: whether a cell was set.
-static bool leave_flow_cells(struct relay *x, struct wait *w)
-{
-    bool set = false;
-
-    for (int i = 0; i < w->pushed; i++)
-        set |= wf_wait_leave(x->self, w->cell[i], &w->node[i], CALL, w->on[i]->fd);
-    return set;
 }
 
 // check_same tells whether what was waited for is still what the relay began with.
@@ -437,7 +411,7 @@ static int check_same(const struct wait *w)
 {
     int err = 0;
 
-    for (int i = 0; i < w->n && err == 0; i++) {
+    for (int i = 0; i < w->set.n && err == 0; i++) {
         struct wf_ready *r = w->on[i];
         if (wf_source_is_own(r->source))
             err = wf_ready_same(r);
@@ -473,10 +447,10 @@ static int await_edges(struct relay *x)
 
     if (x->idle)
         note_time(x);
-    bool parks = gather_cells(x, &w) && push_nodes(&w, x->self);
+    bool parks = gather_cells(x, &w) && wf_wait_set_push(&w.set) && confirm_all(&w);
     if (parks)
         err = park_on(x, &w);
-    if (leave_flow_cells(x, &w))
+    if (wf_wait_set_pull(&w.set))
         err = 0; // completion wins
     if (err == 0)
         err = check_same(&w);
@@ -525,8 +499,7 @@ static int run_relay(struct relay *x)
         drain_flow(&x->flow[i]);
         err = err == 0 ? x->flow[i].err : err;
     }
-    if (x->armed)
-        wf_timer_disarm(&x->timer);
+    wf_wait_timer_disarm(&x->timer);
     return err;
 }
 
@@ -589,6 +562,6 @@ int weft_relay(int a, int b, const weft_relay_opts *o, weft_relay_stats *st)
     x.idle = o && o->idle > 0 && o->idle != WEFT_NEVER ? o->idle : 0;
     x.last = x.idle ? wf_now() : 0;
     x.total = 0;
-    x.armed = false;
+    x.timer.armed = false;
     return run_relay(&x);
 }

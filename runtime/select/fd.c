@@ -6,6 +6,8 @@
 #include "base/assert.h"
 #include "runtime/io/ask.h"
 
+static const char CALL[] = "weft_select";
+
 int wf_select_fd_look(int fd, short events)
 {
     return wf_ask_now(fd, events);
@@ -23,8 +25,8 @@ bool wf_select_fd_may(int fd, short events)
            (all & WF_ASK_OUT && wf_cell_value(&r.source->ready[WF_WRITE]));
 }
 
-// cells_of says what cells the nodes are for.  Returns: how many.
-static int cells_of(const struct wf_select_fd *p, int fd, short events, struct wf_cell *cells[2])
+// joined_set is the set that was pushed, with these cells.
+static struct wf_wait_set joined_set(struct wf_select_fd *p, int fd, short events, struct wf_cell *cells[2])
 {
     struct wf_reactor *r = wf_rt_current()->reactor;
     struct wf_source *s = wf_source_get(r, fd);
@@ -33,15 +35,22 @@ static int cells_of(const struct wf_select_fd *p, int fd, short events, struct w
 
     wf_debug_assert(s && p->generation % 2 == 1); // it is joined
     if (p->set >= 0) {
-        cells[0] = &wf_source_get(r, p->set)->ready[WF_READ];
-        cells[1] = &s->changed;
-        return 2;
+        cells[n++] = &wf_source_get(r, p->set)->ready[WF_READ];
+        cells[n++] = &s->changed;
+    } else {
+        if (all & WF_ASK_IN)
+            cells[n++] = &s->ready[WF_READ];
+        if (all & WF_ASK_OUT)
+            cells[n++] = &s->ready[WF_WRITE];
     }
-    if (all & WF_ASK_IN)
-        cells[n++] = &s->ready[WF_READ];
-    if (all & WF_ASK_OUT)
-        cells[n++] = &s->ready[WF_WRITE];
-    return n;
+    return (struct wf_wait_set){ wf_self(), cells, p->nodes, n, n, CALL, fd };
+}
+
+// push_cells enters `n` cells.  Returns: as wf_ask_push.
+static bool push_cells(struct wf_select_fd *p, struct wf_ask *a, struct wf_cell *const *cells, int n)
+{
+    struct wf_wait_set set = wf_ask_set(&a->r, cells, p->nodes, n);
+    return wf_ask_push(&set, &a->r);
 }
 
 static int join_cells(struct wf_select_fd *p, struct wf_ask *a)
@@ -49,7 +58,7 @@ static int join_cells(struct wf_select_fd *p, struct wf_ask *a)
     int ready;
 
     while ((ready = wf_ask_look(a)) == 0) {
-        if (wf_ask_clear(&a->r, a->cells, a->seen, a->n) && wf_ask_push(p->nodes, &a->r, a->cells, a->n))
+        if (wf_ask_clear(&a->r, a->cells, a->seen, a->n) && push_cells(p, a, a->cells, a->n))
             return 0;
         int err = wf_ready_same(&a->r);
         if (err < 0)
@@ -70,7 +79,7 @@ static int join_set(struct wf_select_fd *p, struct wf_ask *a)
     while (err == 0) {
         if ((err = wf_ask_look_alone(a, &set, cells, seen)) != 0)
             return err;
-        if (wf_ask_clear(&a->r, cells, seen, 2) && wf_ask_push(p->nodes, &a->r, cells, 2))
+        if (wf_ask_clear(&a->r, cells, seen, 2) && push_cells(p, a, cells, 2))
             return 0;
     }
     return err;
@@ -103,7 +112,7 @@ int wf_select_fd_join(struct wf_select_fd *p, int fd, short events)
     struct wf_ask a = { .events = events, .all = wf_ask_directions(events) };
     int ready;
 
-    a.r = (struct wf_ready){ .self = wf_self(), .fd = fd, .call = "weft_select", .fixed = p->generation != 0 };
+    a.r = (struct wf_ready){ .self = wf_self(), .fd = fd, .call = CALL, .fixed = p->generation != 0 };
     wf_ready_find(&a.r);
     if (p->generation && (!a.r.source || a.r.generation != p->generation))
         return -EBADF;
@@ -115,18 +124,20 @@ int wf_select_fd_join(struct wf_select_fd *p, int fd, short events)
     return ready;
 }
 
-bool wf_select_fd_chosen(const struct wf_select_fd *p, int fd, short events)
+bool wf_select_fd_chosen(struct wf_select_fd *p, int fd, short events)
 {
     struct wf_cell *cells[2];
-    return wf_ask_chosen(p->nodes, cells_of(p, fd, events, cells));
+    struct wf_wait_set set = joined_set(p, fd, events, cells);
+
+    return wf_wait_set_chosen(&set);
 }
 
 void wf_select_fd_leave(struct wf_select_fd *p, int fd, short events)
 {
-    const struct wf_ready r = { .self = wf_self(), .fd = fd, .call = "weft_select" };
     struct wf_cell *cells[2];
+    struct wf_wait_set set = joined_set(p, fd, events, cells);
 
-    wf_ask_pull(p->nodes, &r, cells, cells_of(p, fd, events, cells));
+    wf_wait_set_pull(&set);
 }
 
 void wf_select_fd_end(struct wf_select_fd *p)

@@ -43,7 +43,7 @@ static inline void wf_select_fd_begin(struct wf_select_fd *p)
 int wf_select_fd_join(struct wf_select_fd *p, int fd, short events);
 
 // wf_select_fd_chosen tells whether to look again: then leave, and join.  Only while joined.
-bool wf_select_fd_chosen(const struct wf_select_fd *p, int fd, short events);
+bool wf_select_fd_chosen(struct wf_select_fd *p, int fd, short events);
 
 // wf_select_fd_leave ends what wf_select_fd_join has begun.  Only while joined. wf_select_fd_end gives
 // back what is left.

@@ -27,7 +27,7 @@
 #include "runtime/chan/chan.h"
 #include "runtime/select/fd.h"
 #include "runtime/state.h"
-#include "runtime/wait/wait.h"
+#include "runtime/wait/set.h"
 
 // A case's state while its select waits, in the case's own memory.
 union room {
@@ -50,15 +50,14 @@ enum { NONE = -1 };
 
 // T: the selecting task, on whose stack it lies
 struct select {
-    struct wf_task *task;    // T
-    weft_case *cases;        // T
-    int n;                   // T
-    int first;               // T: the time case with the nearest deadline, or NONE
-    bool used;               // T: some case has a state
-    bool cells;              // T: some case has joined a cell
-    bool armed;              // T
-    struct wf_choice choice; // A: of all the waiters
-    struct wf_timer timer;   // T, and the reactor's while armed
+    struct wf_task *task;       // T
+    weft_case *cases;           // T
+    int n;                      // T
+    int first;                  // T: the time case with the nearest deadline, or NONE
+    bool used;                  // T: some case has a state
+    bool cells;                 // T: some case has joined a cell
+    struct wf_choice choice;    // A: of all the waiters
+    struct wf_wait_timer timer; // T, and the reactor's while armed
 };
 
 static const char CALL[] = "weft_select";
@@ -262,8 +261,7 @@ static enum join join_future(struct select *s, int i)
     wf_debug_assert(!(c->weft_state & JOINED));
     struct wf_cell_node *node = &case_room(c)->node;
 
-    node->waker = wf_wait_waker(s->task);
-    if (wf_cell_push(case_cell(c), node)) {
+    if (wf_wait_push(s->task, case_cell(c), node)) {
         mark(s, c, JOINED);
         s->cells = true;
         return IN;
@@ -367,15 +365,6 @@ static int granted(struct select *s, int i)
     return i;
 }
 
-static void arm_timer(struct select *s)
-{
-    if (s->first == NONE)
-        return;
-    wf_debug_assert(!s->armed && s->cases[s->first].weft_kind == WEFT_CASE_TIME);
-    wf_wait_arm(s->task, &s->timer, s->cases[s->first].weft_on_deadline, wf_wait_waker(s->task));
-    s->armed = true;
-}
-
 // wait_all does the third part.  Returns: the case that happened; -ECANCELED,
 // -ETIMEDOUT.
 static int wait_all(struct select *s)
@@ -387,7 +376,7 @@ static int wait_all(struct select *s)
         i = read_cells(s);
         if (i != NONE)
             return i;
-        if (s->armed && wf_timer_fired(&s->timer) && decide_case(s, s->first) && report_case(&s->cases[s->first], 0))
+        if (wf_wait_timer_due(&s->timer) && decide_case(s, s->first) && report_case(&s->cases[s->first], 0))
             return s->first;
         err = wf_check_cancel(s->task);
         if (err < 0 && decide_case(s, s->n))
@@ -413,7 +402,7 @@ static void leave_queue(struct select *s, weft_case *c)
             wf_select_fd_end(&case_room(c)->poll);
     } else if (state & JOINED) {
         if (c->weft_kind == WEFT_CASE_FUTURE)
-            wf_wait_leave(s->task, case_cell(c), &case_room(c)->node, CALL, s->n);
+            wf_wait_pull(s->task, case_cell(c), &case_room(c)->node, CALL, s->n);
         else
             wf_chan_leave(c->weft_on_chan, &case_room(c)->chan);
     }
@@ -430,11 +419,11 @@ WF_NOINLINE static int join_and_wait(struct select *s)
     wf_choice_init(&s->choice);
     int i = join_all(s);
     if (i == NONE) {
-        arm_timer(s);
+        if (s->first != NONE)
+            wf_wait_timer_arm(&s->timer, s->task, s->cases[s->first].weft_on_deadline);
         i = wait_all(s);
     }
-    if (s->armed)
-        wf_timer_disarm(&s->timer);
+    wf_wait_timer_disarm(&s->timer);
     return i;
 }
 
@@ -451,7 +440,7 @@ int weft_select(weft_case *c, size_t n)
     s.cases = c;
     s.n = (int)n;
     s.first = NONE;
-    s.used = s.cells = s.armed = false;
+    s.used = s.cells = s.timer.armed = false;
     int i = look_at_cases(&s);
     if (i != NONE)
         wf_budget_consume_self();

@@ -16,7 +16,7 @@
 #include "runtime/state.h"
 #include "runtime/task/foreign.h"
 #include "runtime/wait/scope.h"
-#include "runtime/wait/wait.h"
+#include "runtime/wait/set.h"
 
 enum { HANDLE_GIVEN_BACK, HANDLE_HELD, HANDLE_NEVER_WAS };
 

@@ -195,6 +195,13 @@ static int64_t grace_ends(const struct weft_task *task, int64_t now)
     return first;
 }
 
+int wf_check_cancel_slow(struct wf_task *self)
+{
+    if (!wf_task_starved(self))
+        wf_sim_interrupt(self);
+    return wf_cancel_resolve(self);
+}
+
 // A grace may have ended since the caller looked. So this looks once more, and computes
 // the timer from the same moment: it sees a grace that has ended by then, and the timer
 // reports a later end.

@@ -27,6 +27,11 @@ struct wf_cancel_node {
 // begins a shield.
 __attribute__((cold)) int wf_cancel_resolve(struct wf_task *self);
 
+// wf_check_cancel_slow is the slow part of wf_check_cancel, for a task that bears the
+// mark. In a test run it may let others run first: so each call that may park is a
+// place to do that, and elsewhere it costs nothing.
+__attribute__((cold)) int wf_check_cancel_slow(struct wf_task *self);
+
 // wf_cancel_park is wf_park for a marked task: it also returns when a shield's grace
 // ends, and at once if the task is cancelled, unless the wait is `shielded`.
 __attribute__((cold)) void wf_cancel_park(struct wf_task *self, bool shielded, const char *what, intptr_t on);

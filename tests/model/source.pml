@@ -241,7 +241,7 @@ inline call(me)
                 atomic {
 #ifndef BUG_NO_LOOK
                     if
-                    :: generation != mine -> pushed[me] = false; chosen[me] = true    /* wf_wait_leave */
+                    :: generation != mine -> pushed[me] = false; chosen[me] = true    /* wf_wait_pull */
                     :: else -> skip
                     fi;
 #endif

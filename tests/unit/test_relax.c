@@ -10,7 +10,7 @@
 #include "base/lock.h"
 #include "runtime/wait/choice.h"
 #include "runtime/task/foreign.h"
-#include "runtime/wait/wait.h"
+#include "runtime/wait/set.h"
 #include "runtime/wait/waiter.h"
 #include "tests/support/harness.h"
 #include "tests/support/wrap.h"
