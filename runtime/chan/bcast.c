@@ -59,20 +59,21 @@ void wf_bcast_check(const struct wf_bcast *c)
         wf_assert(wf_load_relaxed(slot_of(c, count)) == 0); // relaxed: as above
 }
 
-// part is how many bytes of a message are in its word `i`.
-static size_t part(const struct wf_bcast *c, size_t i)
-{
-    wf_debug_assert(i * WORD < c->elem_size);
-    size_t left = c->elem_size - i * WORD;
-    return left < WORD ? left : WORD;
-}
-
+// The last word of a message may be a part of one; the others are moved whole: a length
+// that the compiler does not know would be a call for each word.
 static void fill(const struct wf_bcast *c, _Atomic uint64_t *words, const char *elem)
 {
-    for (size_t i = 0; i < c->stride - 1; i++) {
-        uint64_t word = 0;
-        if (elem)
-            memcpy(&word, elem + i * WORD, part(c, i));
+    size_t whole = elem ? c->elem_size / WORD : 0, rest = elem ? c->elem_size % WORD : 0;
+    uint64_t word;
+
+    for (size_t i = 0; i < whole; i++) {
+        memcpy(&word, elem + i * WORD, WORD);
+        wf_store_release(&words[i], word); // [B2]
+    }
+    for (size_t i = whole; i < c->stride - 1; i++, rest = 0) {
+        word = 0;
+        if (rest > 0)
+            memcpy(&word, elem + i * WORD, rest);
         wf_store_release(&words[i], word); // [B2]
     }
 }
@@ -107,9 +108,16 @@ void wf_bcast_close(struct wf_bcast *c)
 
 static void copy(const struct wf_bcast *c, const _Atomic uint64_t *words, char *elem)
 {
-    for (size_t i = 0; i < c->stride - 1; i++) {
-        uint64_t word = wf_load_acquire(&words[i]); // [B2]
-        memcpy(elem + i * WORD, &word, part(c, i));
+    size_t whole = c->elem_size / WORD, rest = c->elem_size % WORD;
+    uint64_t word;
+
+    for (size_t i = 0; i < whole; i++) {
+        word = wf_load_acquire(&words[i]); // [B2]
+        memcpy(elem + i * WORD, &word, WORD);
+    }
+    if (rest > 0) {
+        word = wf_load_acquire(&words[whole]); // [B2]
+        memcpy(elem + whole * WORD, &word, rest);
     }
 }
 

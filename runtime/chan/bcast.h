@@ -15,7 +15,10 @@
 // nor the writer, and no reader waits for a writer that is preempted in the middle.
 //
 // Rejected: copying under the lock. It is simpler, but all receivers contend for the
-// lock at each message.
+// lock at each message. CPU time a message received, 8 and 64 receivers on two CPUs
+// (medians of five interleaved runs): of 8 bytes 15 and 14 ns, under the lock 24 and 24;
+// of 64 bytes 22 and 19, under the lock 29 and 21. Large messages are cheaper under the
+// lock, which moves more than a word at a time: of 512 bytes 75 and 76, 46 and 37.
 //
 // Waiting. After a writer has put a message into the ring it sets `news` to a value
 // that is unique for the message. A reader that finds no message clears `news`, but
