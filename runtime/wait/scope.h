@@ -15,6 +15,10 @@ enum { WF_SCOPE_SHARDS = 4 };
 
 // A part of the running children: those that began on every fourth worker. A cancel
 // moves the children that it has marked to `told`.
+//
+// One part for all: 375 instructions to open and close an empty scope, not 394, and 807
+// a child of many, not 831. But 100 000 children take 6 % more CPU time with two workers
+// (medians of nine interleaved runs), and 27 % with eight on two CPUs (of five).
 struct wf_shard {
     struct wf_lock lock;
     struct wf_list fresh, told; // L: of struct wf_child
