@@ -44,7 +44,8 @@ void wf_ring_check(const struct wf_ring *q);
 bool wf_ring_push(struct wf_ring *q, struct wf_task *task);
 
 // wf_ring_pop takes the oldest, NULL if there is none. `alone`: there are no thieves,
-// so no locked instruction is needed.
+// so no locked instruction is needed: with one, a thousand tasks that yield in turn to
+// each other take twice the CPU time (one worker, medians of four interleaved runs).
 // Context: owner.
 struct wf_task *wf_ring_pop(struct wf_ring *q, bool alone);
 
