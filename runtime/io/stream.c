@@ -152,7 +152,7 @@ __attribute__((always_inline)) static inline ssize_t run_call(struct wf_ready *r
 }
 
 // read_some is one step of reading, write_some one of writing: inline, so that fewer
-// calls return (base/syscall.h).
+// calls return (base/sys.h).
 __attribute__((always_inline)) static inline ssize_t read_some(struct wf_ready *r, void *buf, size_t n)
 {
     struct wf_span span = { buf, n };
