@@ -9,9 +9,9 @@
 // Buffers belong to the runtime. A reader holds one only while bytes are in it, or the
 // text of its last call; a reader that waits for the first byte of something holds
 // none, and neither does a writer that is flushed. Such a reader and writer cost the
-// two objects, and nothing else. A buffer has 4 or 16 KiB, and grows as bytes come in
-// that need more room, up to `max` (and a few bytes for what ends a line, or begins a
-// frame).
+// two objects, and nothing else. A buffer has 4 KiB, 16 KiB after a read that filled it,
+// and 64 KiB after two in a row; and it grows as bytes come in that need more room, up to
+// `max` (and a few bytes for what ends a line, or begins a frame).
 //
 // Common to the calls that may park, unless they say otherwise:
 // Returns: errors of the stream (of weft_read and weft_writev); -ECANCELED, -ETIMEDOUT;
@@ -85,7 +85,7 @@ typedef struct weft_reader {
     size_t weft_at, weft_end;     // where in it the unread bytes are
     size_t weft_looked;           // so many of them are known not to be
     unsigned char weft_delimiter; // this
-    bool weft_brisk;              // the last read has filled the buffer: more may be there
+    unsigned char weft_brisk;     // so many reads in a row have filled the buffer; 2: or more
 } weft_reader;
 
 // weft_reader_init makes a reader of `s`. `max` is the longest line, frame or peek, in

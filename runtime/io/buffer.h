@@ -24,8 +24,8 @@ struct wf_service;
 
 extern const struct wf_service wf_buffers_service; // the shelves
 
-// The sizes that are kept. A stream's first read gets a small one; one that fills it
-// gets a large one the next time. Copies take huge ones.
+// The sizes that are kept. A stream's first read gets a small one; a read that fills it
+// makes the next one larger. Copies take huge ones.
 enum { WF_BUFFER_SMALL = 4 << 10, WF_BUFFER_LARGE = 16 << 10, WF_BUFFER_HUGE = 64 << 10 };
 
 // wf_buffer_take takes a buffer of at least `*room` bytes, and says in *room how many

@@ -14,12 +14,15 @@ enum {
     BEYOND = 10,    // what the buffer may hold beyond max: what begins a frame, or ends a line
 };
 
+static const size_t rooms[] = { WF_BUFFER_SMALL, WF_BUFFER_LARGE, WF_BUFFER_HUGE };
+
 // --- Checking ------------------------------------------------------------------------
 
 // check_reader asserts what holds between two calls, and between two reads of one.
 static void check_reader(const weft_reader *r)
 {
     wf_assert(r->weft_max > 0 && wf_stream_known(r->weft_from));
+    wf_assert(r->weft_brisk < wf_countof(rooms));
     wf_assert(!r->weft_buf == (r->weft_room == 0));
     wf_assert(r->weft_at <= r->weft_end && r->weft_end <= r->weft_room);
     wf_assert(r->weft_looked <= wf_reader_unread(r));
@@ -76,6 +79,22 @@ static size_t larger(const weft_reader *r)
     return twice > r->weft_room ? twice : r->weft_room;
 }
 
+// choose_room is the size for a stream that has filled so many buffers in a row: a
+// system call for 64 KiB costs a busy one less than four for 16 KiB.
+static size_t choose_room(const weft_reader *r)
+{
+    return rooms[r->weft_brisk];
+}
+
+// note_read notes whether a read has filled the buffer: then more may be there.
+static void note_read(weft_reader *r, bool filled)
+{
+    if (!filled)
+        r->weft_brisk = 0;
+    else if (r->weft_brisk < wf_countof(rooms) - 1)
+        r->weft_brisk++;
+}
+
 // grow_buffer_to moves what is unread into a larger buffer.  Returns: 0; -ENOMEM.
 static int grow_buffer_to(weft_reader *r, size_t room)
 {
@@ -95,7 +114,7 @@ static int make_reader_room(weft_reader *r, size_t want)
 
     if (want <= unread)
         want = unread + 1;
-    if (r->weft_brisk && r->weft_room < WF_BUFFER_LARGE && grow_buffer_to(r, WF_BUFFER_LARGE) == 0)
+    if (r->weft_room < choose_room(r) && grow_buffer_to(r, choose_room(r)) == 0)
         return 0;
     bool fits = r->weft_at + want <= room;
     if (fits && room - r->weft_end >= room / 2)
@@ -149,7 +168,7 @@ static ssize_t fill_rest(weft_reader *r)
     ssize_t got = read_into_lent(r->weft_from, &l);
     if (got > 0) {
         r->weft_end += (size_t)got;
-        r->weft_brisk = (size_t)got == l.room;
+        note_read(r, (size_t)got == l.room);
     }
     return got;
 }
@@ -157,7 +176,7 @@ static ssize_t fill_rest(weft_reader *r)
 // fill_new is for a reader without a buffer.
 static ssize_t fill_new(weft_reader *r)
 {
-    struct wf_lent l = { NULL, r->weft_brisk ? WF_BUFFER_LARGE : WF_BUFFER_SMALL, false };
+    struct wf_lent l = { NULL, choose_room(r), false };
 
     wf_debug_assert(!r->weft_buf); // the task holds none while it waits
     ssize_t got = read_into_lent(r->weft_from, &l);
@@ -165,7 +184,7 @@ static ssize_t fill_new(weft_reader *r)
         r->weft_buf = l.at;
         r->weft_room = l.room;
         r->weft_end = (size_t)got;
-        r->weft_brisk = (size_t)got == l.room;
+        note_read(r, (size_t)got == l.room);
     }
     return got;
 }

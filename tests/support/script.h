@@ -24,6 +24,7 @@ struct script {
     const void *last; // the last piece of the last writev
 
     unsigned reads, polls, writes; // calls
+    size_t asked;                  // how many bytes the last read was asked for
     const weft_reader *reader;     // a poll makes sure that this one has no buffer
 };
 
@@ -55,6 +56,7 @@ static inline ssize_t script_read(void *self, void *buf, size_t n)
     int err = script_fails(s, s->at);
 
     s->reads++;
+    s->asked = n;
     assert_true(n > 0);
     if (err < 0)
         return err;

@@ -116,6 +116,60 @@ static void few_bytes_are_moved(void **state)
     assert_int_equal(weft_run(NULL, read_pieces, NULL), 0);
 }
 
+// take_all makes one read, and takes all that it brings.
+static void take_all(weft_reader *r)
+{
+    const void *bytes;
+    assert_true(weft_reader_peek(r, &bytes, 1) > 0);
+    weft_reader_skip(r, (size_t)weft_reader_peek(r, &bytes, 0));
+}
+
+// A stream that fills buffer after buffer is read in larger pieces; one that has paused
+// begins again with a small one.
+static int read_a_busy_stream(void *arg)
+{
+    static const size_t asked[] = { 4096, 16384, 65536, 65536 };
+    struct script s = { .in = text, .n = sizeof(text) };
+    weft_reader r;
+    (void)arg;
+
+    assert_int_equal(weft_reader_init(&r, script_stream(&s), 0), 0);
+    for (size_t i = 0; i < wf_countof(asked); i++) {
+        take_all(&r);
+        assert_int_equal(s.asked, asked[i]);
+    }
+    s.piece = 10;
+    take_all(&r);
+    assert_int_equal(s.asked, 65536);
+    take_all(&r);
+    assert_int_equal(s.asked, 4096);
+    weft_reader_fini(&r);
+    return 0;
+}
+
+// The same with a line that is not complete, which stays in the buffer.
+static int read_a_busy_line(void *arg)
+{
+    struct script s = { .in = text, .n = sizeof(text) };
+    const void *bytes;
+    weft_reader r;
+    (void)arg;
+
+    assert_int_equal(weft_reader_init(&r, script_stream(&s), 0), 0);
+    for (size_t want = 1, i = 0; i < 3; i++, want = (size_t)weft_reader_peek(&r, &bytes, 0) + 1)
+        assert_true(weft_reader_peek(&r, &bytes, want) > 0);
+    assert_int_equal(s.at, 65536); // the buffer is full
+    weft_reader_fini(&r);
+    return 0;
+}
+
+static void a_busy_stream_is_read_in_larger_pieces(void **state)
+{
+    (void)state;
+    assert_int_equal(weft_run(NULL, read_a_busy_stream, NULL), 0);
+    assert_int_equal(weft_run(NULL, read_a_busy_line, NULL), 0);
+}
+
 // --- the runtime's buffers -----------------------------------------------------------
 
 static int take_and_give(void *arg)
@@ -229,7 +283,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_byte_is_looked_at_once), cmocka_unit_test(few_bytes_are_moved),
-        cmocka_unit_test(buffers_come_in_a_few_sizes),
+        cmocka_unit_test(buffers_come_in_a_few_sizes), cmocka_unit_test(a_busy_stream_is_read_in_larger_pieces),
 #ifndef WF_ASAN
         cmocka_unit_test(the_last_buffer_is_the_next), cmocka_unit_test(a_crowd_that_waits_shares_a_buffer),
 #endif
