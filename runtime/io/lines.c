@@ -89,12 +89,11 @@ static inline ssize_t show_line(weft_reader *r, const char **line, size_t n, siz
     return (ssize_t)length;
 }
 
-ssize_t weft_reader_line(weft_reader *r, const char **line)
+// read_line is the rest of weft_reader_line.
+WF_NOINLINE static ssize_t read_line(weft_reader *r, const char **line)
 {
-    ssize_t n = wf_wait_begin("weft_reader_line");
+    ssize_t n = find(r, '\n', line_limit);
 
-    if (wf_likely(n == 0))
-        n = find(r, '\n', line_limit);
     if (wf_likely(n > 0)) {
         size_t length = (size_t)n - 1;
         return show_line(r, line, (size_t)n, length - (length > 0 && wf_reader_bytes(r)[length - 1] == '\r'));
@@ -105,4 +104,29 @@ ssize_t weft_reader_line(weft_reader *r, const char **line)
     if (unread > r->weft_max) // the byte that might have begun the end of the line did not
         return -EMSGSIZE;
     return show_line(r, line, unread, unread);
+}
+
+// weft_reader_line begins with the usual case, in few registers: all of the line is
+// there, and was not searched yet.
+ssize_t weft_reader_line(weft_reader *r, const char **line)
+{
+    ssize_t err = wf_wait_begin("weft_reader_line");
+
+    if (wf_unlikely(err < 0))
+        return err;
+    size_t unread = wf_reader_unread(r);
+    if (unread == 0 || r->weft_looked > 0)
+        return read_line(r, line);
+    size_t until = unread > r->weft_max ? r->weft_max + 1 : unread;
+    char *bytes = wf_reader_bytes(r), *end = memchr(bytes, '\n', until);
+    if (wf_unlikely(!end)) {
+        r->weft_delimiter = '\n';
+        r->weft_looked = until;
+        return read_line(r, line);
+    }
+    wf_reader_consume(r, (size_t)(end - bytes) + 1);
+    end -= end > bytes && end[-1] == '\r';
+    *end = 0;
+    *line = bytes;
+    return end - bytes;
 }

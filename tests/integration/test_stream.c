@@ -180,6 +180,27 @@ TASK(a_line_that_is_too_long_stays)
     return 0;
 }
 
+// The same of a line that has come with the one before it.
+TASK(a_further_line_that_is_too_long_stays)
+{
+    static const char *const texts[] = { "a\n123456789\n", "a\n12345678\r\r\n", "a\n123456789\r\n", "a\n12345678\r" };
+
+    for (size_t i = 0; i < wf_countof(texts); i++) {
+        struct script s = script_of(texts[i], 0);
+        weft_reader r = reader_of(&s, 8);
+        const char *line;
+        const void *rest;
+
+        expect_line(&r, "a");
+        for (int k = 0; k < 3; k++)
+            assert_int_equal(weft_reader_line(&r, &line), -EMSGSIZE);
+        assert_int_equal(weft_reader_peek(&r, &rest, 0), strlen(texts[i]) - 2);
+        assert_memory_equal(rest, texts[i] + 2, strlen(texts[i]) - 2);
+        weft_reader_fini(&r);
+    }
+    return 0;
+}
+
 // A peer that sends max bytes and waits for an answer gets one.
 TASK(too_long_is_known_at_once)
 {
@@ -1057,6 +1078,7 @@ int main(void)
         cmocka_unit_test(a_line_may_hold_zeros),
         cmocka_unit_test(max_is_the_longest_line),
         cmocka_unit_test(a_line_that_is_too_long_stays),
+        cmocka_unit_test(a_further_line_that_is_too_long_stays),
         cmocka_unit_test(too_long_is_known_at_once),
         cmocka_unit_test(buffers_grow_as_lines_need),
         cmocka_unit_test(what_is_in_the_buffer_needs_no_call),
