@@ -15,6 +15,7 @@ enum {
     BLOCKS = 16384, // of the file
     PROCESSES = 960,
     PROCESSES_AT_ONCE = 32,
+    IDLE = 10000, // connections
 };
 
 #define NAME_FORMAT "n%d.bench.test"

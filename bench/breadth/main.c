@@ -1,6 +1,7 @@
 // weft-breadth: what a service does around its sockets: it relays, reads lines, looks up
-// names, runs programs, reads files. With --to it is a server, as echo-weft is; else it measures, and
-// prints lines as weft-bench does. breadth-load has the other ends.
+// names, runs programs, reads files, keeps idle connections. With --to it is a server, as
+// echo-weft is; else it measures, and prints lines as weft-bench does. breadth-load has the
+// other ends.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 
 #include "bench/args.h"
 #include "bench/breadth/counts.h"
+#include "bench/breadth/streams.h"
 #include "bench/micro/bodies.h"
 
 struct options {
@@ -254,12 +256,14 @@ int main(int argc, char **argv)
     for (int i = 0; options.list && i < BENCHES; i++)
         puts(benches[i].name);
     if (options.list)
-        return 0;
+        return puts("streams") < 0;
     if (options.to)
         return run(relay_all, NULL);
     for (int i = 0; options.name && i < BENCHES; i++)
         if (strcmp(options.name, benches[i].name) == 0)
             return run(measure, &benches[i]);
-    fprintf(stderr, "weft-breadth: --to=HOST:PORT (a relay), lines, resolve, spawn, or files; see --help\n");
+    if (options.name && strcmp(options.name, "streams") == 0)
+        return streams_measure(options.workers);
+    fprintf(stderr, "weft-breadth: --to=HOST:PORT (a relay), lines, resolve, spawn, files, or streams; see --help\n");
     return 2;
 }

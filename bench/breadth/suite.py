@@ -15,9 +15,11 @@ order tasks that have shared a look-up would stay together, and share all that f
 blocking_1 and _64 are the micro benchmarks. On a busy machine compare CPU time: there a
 participant with more threads gets more of the CPUs.
 """
+from statistics import median
+
 from bench.peers.peers import BIN
 from bench.pipeline.case import Case, Micro
-from bench.pipeline.goal import Goal, compared, each
+from bench.pipeline.goal import Goal, Point, compared, each
 
 TOKIO, HAPROXY = ("tokio", "tokio-unstable"), ("haproxy", "haproxy-splice")
 WHOSE = {"tokio": "Tokio's", "go": "Go's", "haproxy": "HAProxy's", "pool": "the pool's"}
@@ -29,6 +31,7 @@ BREADTH = {
     "resolve": "10 000 look-ups of 100 names, both families, 64 at a time, a name server in a network of its own",
     "spawn": "960 times /bin/true, 32 at a time",
     "files": "128 000 reads of 4 KiB at random of a file in the page cache, 64 tasks",
+    "streams": "memory of each of 10 000 idle connections whose task has a reader and a writer; .without: neither",
 }
 THROUGH = {"lines": (f"{BIN}/breadth-load", "lines"), "resolve": (f"{BIN}/breadth-load", "names")}
 SHARED = ("blocking_1", "blocking_64")
@@ -60,6 +63,14 @@ def limits(wanted):
     return ">= " + ", ".join(f"{least:g} x {WHOSE[among[0]]}" for among, least in wanted)
 
 
+def more_memory(results, name):
+    """By how much an idle connection has more memory with a reader and a writer than
+    without."""
+    with_both, without = (results.by_round(name, "weft", line) for line in ("streams", "streams.without"))
+    more = [with_both[at] - without[at] for at in with_both.keys() & without.keys()]
+    return [Point("streams", "", median(more), min(more), max(more), 0.2, False, True)] if more else []
+
+
 def goals(results):
     found = []
     for size, (what, wanted) in RELAYS.items():
@@ -71,4 +82,6 @@ def goals(results):
         points = [p for name in results.select(bench=bench, workers=results.workers("free"))
                   for among, least in wanted for p in compared(results, name, bench, among, least, at_least=True)]
         found.append(Goal(f"{bench}: {what}", limits(wanted), points))
+    found.append(Goal("streams: KiB of an idle connection, with a reader and a writer, less those without", "<= 0.2",
+                      [p for name in results.select(bench="streams") for p in more_memory(results, name)]))
     return found
