@@ -83,8 +83,9 @@ typedef struct weft_reader {
     char *weft_buf;               // the runtime's, or NULL
     size_t weft_room;             // of the buffer
     size_t weft_at, weft_end;     // where in it the unread bytes are
-    size_t weft_looked;           // so many of them are known not to be
-    unsigned char weft_delimiter; // this
+    size_t weft_looked;           // up to where they were searched
+    uint64_t weft_ends;           // ends of lines among the 64 before that; 0: there is no delimiter
+    unsigned char weft_delimiter; // what was searched for
     unsigned char weft_brisk;     // so many reads in a row have filled the buffer; 2: or more
 } weft_reader;
 

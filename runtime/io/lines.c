@@ -2,8 +2,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/marks.h"
 #include "runtime/io/reader.h"
 #include "runtime/wait/wait.h"
+
+enum { SHORT = 256 }; // bytes of a line: memchr is faster at those that are much longer
 
 // text_limit: so many bytes a text may have, with its delimiter. line_limit is that of
 // a line, whose end does not count; where the end would be longer than the delimiter,
@@ -25,14 +28,14 @@ static inline size_t line_limit(const weft_reader *r)
 //          first `limit`.
 static inline ssize_t search_delimiter(weft_reader *r, size_t limit)
 {
-    size_t until = wf_reader_unread(r) < limit ? wf_reader_unread(r) : limit;
+    size_t until = wf_reader_unread(r) < limit ? wf_reader_unread(r) : limit, looked = r->weft_looked - r->weft_at;
 
-    if (until > r->weft_looked) {
+    if (until > looked) {
         const char *bytes = wf_reader_bytes(r);
-        const char *found = memchr(bytes + r->weft_looked, r->weft_delimiter, until - r->weft_looked);
+        const char *found = memchr(bytes + looked, r->weft_delimiter, until - looked);
         if (wf_likely(found != NULL))
             return found - bytes + 1;
-        r->weft_looked = until;
+        r->weft_looked = r->weft_at + until;
     }
     return until == limit ? -EMSGSIZE : 0;
 }
@@ -42,18 +45,18 @@ static inline ssize_t search_delimiter(weft_reader *r, size_t limit)
 __attribute__((always_inline)) static inline ssize_t find(weft_reader *r, int delimiter,
                                                           size_t (*limit)(const weft_reader *))
 {
-    ssize_t length;
-
     if (r->weft_delimiter != (unsigned char)delimiter) {
         r->weft_delimiter = (unsigned char)delimiter;
-        r->weft_looked = 0;
+        wf_reader_forget(r);
     }
-    while ((length = search_delimiter(r, limit(r))) == 0) {
+    for (;;) {
+        ssize_t length = wf_reader_unread(r) > 0 ? search_delimiter(r, limit(r)) : 0;
+        if (length != 0)
+            return length;
         ssize_t got = wf_reader_fill(r, 0);
         if (got <= 0)
             return got;
     }
-    return length;
 }
 
 // show consumes `n` bytes.
@@ -68,6 +71,8 @@ ssize_t weft_reader_until(weft_reader *r, const char **text, int delimiter)
 {
     ssize_t length = wf_wait_begin("weft_reader_until");
 
+    if (r->weft_ends != 0)
+        wf_reader_forget(r);
     if (wf_likely(length == 0))
         length = find(r, delimiter, text_limit);
     if (length == 0)
@@ -106,27 +111,36 @@ WF_NOINLINE static ssize_t read_line(weft_reader *r, const char **line)
     return show_line(r, line, unread, unread);
 }
 
-// weft_reader_line begins with the usual case, in few registers: all of the line is
-// there, and was not searched yet.
+// weft_reader_line begins with the usual case, in few registers: a short line that is
+// there, and not among the last 64 bytes. Where it searches next does not hang on what it
+// has found: so the processor is ahead with that, where memchr would wait.
 ssize_t weft_reader_line(weft_reader *r, const char **line)
 {
     ssize_t err = wf_wait_begin("weft_reader_line");
 
     if (wf_unlikely(err < 0))
         return err;
-    size_t unread = wf_reader_unread(r);
-    if (unread == 0 || r->weft_looked > 0)
-        return read_line(r, line);
-    size_t until = unread > r->weft_max ? r->weft_max + 1 : unread;
-    char *bytes = wf_reader_bytes(r), *end = memchr(bytes, '\n', until);
-    if (wf_unlikely(!end)) {
-        r->weft_delimiter = '\n';
-        r->weft_looked = until;
+    size_t at = r->weft_at, looked = r->weft_looked;
+    uint64_t ends = r->weft_ends;
+    while (ends == 0) {
+        if (r->weft_end - looked < WF_MARKS || looked - at > SHORT || r->weft_delimiter != '\n') {
+            r->weft_looked = looked;
+            return read_line(r, line);
+        }
+        ends = wf_marks(r->weft_buf + looked, '\n');
+        looked += WF_MARKS;
+    }
+    char *bytes = r->weft_buf + at;
+    size_t length = looked - WF_MARKS + (size_t)__builtin_ctzll(ends) - at;
+    if (wf_unlikely(length > r->weft_max)) {
+        wf_reader_forget(r);
         return read_line(r, line);
     }
-    wf_reader_consume(r, (size_t)(end - bytes) + 1);
-    end -= end > bytes && end[-1] == '\r';
-    *end = 0;
+    r->weft_at = at + length + 1;
+    r->weft_looked = looked;
+    r->weft_ends = ends & (ends - 1);
+    length -= length > 0 && bytes[length - 1] == '\r';
+    bytes[length] = 0;
     *line = bytes;
-    return end - bytes;
+    return (ssize_t)length;
 }

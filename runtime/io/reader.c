@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/marks.h"
 #include "runtime/io/buffer.h"
 #include "runtime/io/fd_stream.h"
 #include "runtime/wait/wait.h"
@@ -25,7 +26,9 @@ static void check_reader(const weft_reader *r)
     wf_assert(r->weft_brisk < wf_countof(rooms));
     wf_assert(!r->weft_buf == (r->weft_room == 0));
     wf_assert(r->weft_at <= r->weft_end && r->weft_end <= r->weft_room);
-    wf_assert(r->weft_looked <= wf_reader_unread(r));
+    wf_assert(r->weft_at <= r->weft_looked && r->weft_looked <= r->weft_end);
+    wf_assert(r->weft_ends == 0 || r->weft_delimiter == '\n');
+    wf_assert(r->weft_ends == 0 || r->weft_at <= r->weft_looked - WF_MARKS + (size_t)__builtin_ctzll(r->weft_ends));
 }
 
 // --- The buffer ----------------------------------------------------------------------
@@ -35,7 +38,8 @@ static void drop_buffer(weft_reader *r)
 {
     wf_buffer_give(r->weft_buf, r->weft_room);
     r->weft_buf = NULL;
-    r->weft_room = r->weft_at = r->weft_end = r->weft_looked = 0;
+    r->weft_room = r->weft_at = r->weft_end = 0;
+    wf_reader_forget(r);
 }
 
 static void drop_empty_buffer(weft_reader *r)
@@ -49,6 +53,7 @@ static void move_to_front(weft_reader *r)
     size_t unread = wf_reader_unread(r);
 
     memmove(r->weft_buf, wf_reader_bytes(r), unread);
+    r->weft_looked -= r->weft_at;
     r->weft_at = 0;
     r->weft_end = unread;
 }
@@ -63,6 +68,7 @@ static void move_to(weft_reader *r, char *buf, size_t room)
     wf_buffer_give(r->weft_buf, r->weft_room);
     r->weft_buf = buf;
     r->weft_room = room;
+    r->weft_looked -= r->weft_at;
     r->weft_at = 0;
     r->weft_end = unread;
 }
@@ -283,6 +289,8 @@ ssize_t weft_reader_peek(weft_reader *r, const void **data, size_t want)
         ;
     if (got < 0)
         return got;
+    if (r->weft_ends != 0)
+        wf_reader_forget(r); // the caller may change the bytes
     *data = r->weft_buf ? wf_reader_bytes(r) : "";
     return (ssize_t)wf_reader_unread(r);
 }

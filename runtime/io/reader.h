@@ -1,8 +1,11 @@
 // The reader: bytes of a stream that have been read and not been consumed yet.
 //
-//      weft_buf                                                     weft_room
-//         |..consumed..|unread: known not to be the delimiter|unread|......|0|
-//                   weft_at                      (weft_looked)    weft_end
+//      weft_buf                                           weft_room
+//         |..consumed..|unread, searched|unread, not searched|......|0|
+//                   weft_at        weft_looked            weft_end
+//
+// Among those that were searched there is no delimiter, but for the ends of lines that
+// weft_ends has: its bit i is of the byte at weft_looked - 64 + i.
 //
 // A call looks for what it wants among the unread bytes, and has the reader filled
 // (wf_reader_fill) as long as that is not there. It consumes (wf_reader_consume) only
@@ -35,12 +38,19 @@ static inline char *wf_reader_bytes(const weft_reader *r)
     return r->weft_buf + r->weft_at;
 }
 
+// wf_reader_forget forgets what was searched.
+static inline void wf_reader_forget(weft_reader *r)
+{
+    r->weft_looked = r->weft_at;
+    r->weft_ends = 0;
+}
+
 // wf_reader_consume consumes `n` unread bytes. Their memory stays the reader's.
 static inline void wf_reader_consume(weft_reader *r, size_t n)
 {
     wf_debug_assert(n <= wf_reader_unread(r));
     r->weft_at += n;
-    r->weft_looked = 0;
+    wf_reader_forget(r);
 }
 
 // wf_reader_fill reads from the stream, once: at least a byte more, in one piece with

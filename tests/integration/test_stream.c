@@ -180,10 +180,13 @@ TASK(a_line_that_is_too_long_stays)
     return 0;
 }
 
-// The same of a line that has come with the one before it.
+// The same of a line that has come with the one before it, and with much or little
+// behind it.
 TASK(a_further_line_that_is_too_long_stays)
 {
-    static const char *const texts[] = { "a\n123456789\n", "a\n12345678\r\r\n", "a\n123456789\r\n", "a\n12345678\r" };
+#define MUCH "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz"
+    static const char *const texts[] = { "a\n123456789\n",      "a\n12345678\r\r\n",      "a\n123456789\r\n",
+                                         "a\n123456789\n" MUCH, "a\n12345678\r\r\n" MUCH, "a\n12345678\r" };
 
     for (size_t i = 0; i < wf_countof(texts); i++) {
         struct script s = script_of(texts[i], 0);
@@ -197,6 +200,78 @@ TASK(a_further_line_that_is_too_long_stays)
         assert_int_equal(weft_reader_peek(&r, &rest, 0), strlen(texts[i]) - 2);
         assert_memory_equal(rest, texts[i] + 2, strlen(texts[i]) - 2);
         weft_reader_fini(&r);
+    }
+    return 0;
+}
+
+// What other calls take, and what the caller changes, from bytes that have been searched
+// for ends of lines.
+TASK(other_calls_come_between_lines)
+{
+    static char text[64 * 7 + 1];
+    for (size_t i = 0; i < sizeof(text) - 1; i++)
+        text[i] = i % 7 == 6 ? '\n' : (char)('a' + i % 7);
+    for (int other = 0; other < 7; other++) {
+        struct script s = script_of(text, 0);
+        weft_reader r = reader_of(&s, 40);
+        const char *line;
+        const void *bytes;
+        char buf[7];
+
+        for (int i = 0; i < 20; i++) { // each round takes three lines
+            expect_line(&r, "abcdef");
+            if (other == 0) {
+                weft_reader_skip(&r, 7);
+            } else if (other == 1) {
+                assert_int_equal(weft_reader_read(&r, buf, 7), 7);
+                assert_memory_equal(buf, "abcdef\n", 7);
+            } else if (other == 2) {
+                assert_int_equal(weft_reader_until(&r, &line, '\n'), 7);
+            } else if (other == 3) {
+                assert_int_equal(weft_reader_until(&r, &line, 'c'), 3);
+                expect_line(&r, "def");
+            } else if (other == 4) { // the end of a line moves
+                assert_true(weft_reader_peek(&r, &bytes, 7) >= 7);
+                memcpy((char *)(uintptr_t)bytes, "x\ny\rzz", 6);
+                expect_line(&r, "x");
+                expect_line(&r, "y\rzz");
+            } else if (other == 5) { // and goes
+                assert_true(weft_reader_peek(&r, &bytes, 7) >= 7);
+                ((char *)(uintptr_t)bytes)[6] = '-';
+                expect_line(&r, "abcdef-abcdef");
+                continue;
+            } else {
+                assert_int_equal(weft_reader_frame(&r, &bytes, &(weft_frame){ 1, false, 6 }), -EMSGSIZE);
+                expect_line(&r, "abcdef");
+            }
+            expect_line(&r, "abcdef");
+        }
+        weft_reader_fini(&r);
+    }
+    return 0;
+}
+
+// Lines of all lengths around those of what is searched at once, in pieces of any size.
+TASK(lines_of_any_length_are_found)
+{
+    static char text[300 * 151];
+    size_t n = 0;
+
+    for (size_t length = 0; length < 300; length++) {
+        memset(text + n, 'x', length);
+        n += length;
+        text[n++] = '\n';
+    }
+    for (size_t piece = 0; piece < 4000; piece = piece * 2 + 61) {
+        struct script s = { .in = text, .n = n, .piece = piece };
+        weft_reader r = reader_of(&s, 0);
+        const char *line;
+
+        for (ssize_t length = 0; length < 300; length++) {
+            assert_int_equal(weft_reader_line(&r, &line), length);
+            assert_int_equal(strlen(line), length);
+        }
+        expect_end(&r);
     }
     return 0;
 }
@@ -1079,6 +1154,8 @@ int main(void)
         cmocka_unit_test(max_is_the_longest_line),
         cmocka_unit_test(a_line_that_is_too_long_stays),
         cmocka_unit_test(a_further_line_that_is_too_long_stays),
+        cmocka_unit_test(other_calls_come_between_lines),
+        cmocka_unit_test(lines_of_any_length_are_found),
         cmocka_unit_test(too_long_is_known_at_once),
         cmocka_unit_test(buffers_grow_as_lines_need),
         cmocka_unit_test(what_is_in_the_buffer_needs_no_call),
