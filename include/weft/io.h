@@ -53,6 +53,9 @@
 //          -EADDRNOTAVAIL if a socket that has no local port gets none because all are
 //          taken, for which send(2) says EAGAIN. -EFAULT, or a short count, if not all
 //          of the buffer is memory; no byte is lost.
+//          -EINVAL at once, as read(2), for a buffer that is too small: fewer than 8
+//          bytes for an eventfd or timerfd, 128 for a signalfd (before Linux 6.10 the
+//          last two are waited for first).
 // Context: task. May park, so the caller may continue on another thread.
 // Cancel:  nothing was read, written or accepted.
 #ifndef WEFT_IO_H

@@ -78,13 +78,15 @@ static ssize_t move_now(move_fn *move, int fd, const struct vec *v, bool *refuse
     return result;
 }
 
-// move_some is for a file that does not take RWF_NOWAIT.
-WF_NOINLINE static ssize_t move_some(int fd, short events, const struct vec *v, wf_ready_try *as_it_is)
+// move_some is for a file that does not take RWF_NOWAIT: it has `said` so. Where there
+// is nothing, -EINVAL is meant: the buffer is too small (fewer than 8 bytes for a
+// counter), or the file has no such call. read(2) does not wait to say that either.
+WF_NOINLINE static ssize_t move_some(int fd, short events, const struct vec *v, wf_ready_try *as_it_is, ssize_t said)
 {
     int ready = wf_poll_now(fd, events);
 
     if (ready <= 0)
-        return ready < 0 ? ready : -EAGAIN;
+        return ready < 0 ? ready : said == -EINVAL ? said : -EAGAIN;
     ssize_t result = wf_own_move(fd, events, v->v, v->n);
     if (result == WF_TRY_POOL && wf_sys_fcntl(fd, F_GETFL, 0) & O_NONBLOCK)
         result = as_it_is(fd, (void *)v);
@@ -97,14 +99,14 @@ static ssize_t sys_readv_now(int fd, void *args)
 {
     bool refused;
     ssize_t got = move_now(wf_sys_preadv2, fd, args, &refused);
-    return refused ? move_some(fd, POLLIN, args, sys_readv) : got;
+    return refused ? move_some(fd, POLLIN, args, sys_readv, got) : got;
 }
 
 static ssize_t sys_writev_now(int fd, void *args)
 {
     bool refused;
     ssize_t put = move_now(wf_sys_pwritev2, fd, args, &refused);
-    return refused ? move_some(fd, POLLOUT, args, sys_writev) : put;
+    return refused ? move_some(fd, POLLOUT, args, sys_writev, put) : put;
 }
 
 static ssize_t sys_readv_once(int fd, void *args)

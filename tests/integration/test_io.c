@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
 
@@ -497,6 +498,51 @@ static void counters_and_timers_are_waited_for(void **state)
     assert_int_equal(run_tasks(counters, NULL), 0);
 }
 
+// read(2) says -EINVAL before it waits. (Not of inotify: it waits for an event, and
+// then says that there is no room for it.)
+static int too_small(void *arg)
+{
+    char buf[128];
+    sigset_t none;
+    (void)arg;
+
+    sigemptyset(&none);
+    for (int flag = 0; flag < 2; flag++) {
+        int event = eventfd(0, EFD_CLOEXEC | (flag ? EFD_NONBLOCK : 0));
+        int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | (flag ? TFD_NONBLOCK : 0));
+        int signals = signalfd(-1, &none, SFD_CLOEXEC | (flag ? SFD_NONBLOCK : 0));
+        for (int again = 0; again < 2; again++) { // the second time they are registered
+            assert_int_equal(weft_read(event, buf, 7), -EINVAL);
+            assert_int_equal(weft_readv(event, &(struct iovec){ buf, 1 }, 1), -EINVAL);
+            assert_int_equal(weft_read(timer, buf, 7), -EINVAL);
+            assert_int_equal(weft_write(timer, buf, 8), -EINVAL);
+            assert_int_equal(weft_read(signals, buf, 127), -EINVAL);
+        }
+        assert_int_equal(weft_close(event) | weft_close(timer) | weft_close(signals), 0);
+    }
+    return 0;
+}
+
+// takes_nowait tells whether this system's timerfd and signalfd take RWF_NOWAIT.
+static bool takes_nowait(void)
+{
+    uint64_t n;
+    int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+    ssize_t got = preadv2(timer, &(struct iovec){ &n, sizeof(n) }, 1, -1, RWF_NOWAIT);
+    bool takes = got < 0 && errno == EAGAIN;
+
+    close(timer);
+    return takes;
+}
+
+static void a_counter_refuses_too_small_a_buffer_at_once(void **state)
+{
+    (void)state;
+    if (!takes_nowait()) // before Linux 6.10
+        skip();
+    assert_int_equal(run_tasks(too_small, NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -515,6 +561,7 @@ int main(void)
         cmocka_unit_test(vectors_are_scattered_and_gathered),
         cmocka_unit_test(files_are_read_and_written),
         cmocka_unit_test(counters_and_timers_are_waited_for),
+        cmocka_unit_test(a_counter_refuses_too_small_a_buffer_at_once),
     };
     return wf_test_run(tests);
 }
