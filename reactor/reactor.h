@@ -103,13 +103,25 @@ static inline bool wf_source_since(const struct wf_source *s, uint32_t began)
     return wf_generation_since(wf_load_acquire(&s->generation), began); // [G3] in source.c
 }
 
-// wf_edge_is_of tells whether the word of a ready cell is an event of that generation,
-// not of an older one that came late, nor what registering set it to. (The generation
-// is in its upper half.)
-static inline bool wf_edge_is_of(uintptr_t word, uint32_t generation)
+// wf_edge_is_event tells whether the word of a ready cell is an event, not what
+// registering set it to. wf_edge_is_of: of that generation of a source that is weft's
+// own, not of an older one that came late. wf_edge_is_since: one that epoll has reported
+// since it was given that stamp (wf_source_confirm), so the direction was ready at a
+// moment since then. (The stamp is in the word's upper half: reactor/source.c.)
+enum { WF_STAMPS = 1 << 27 };
+static inline bool wf_edge_is_event(uintptr_t word)
 {
     wf_debug_assert(word == 0 || word & WF_CELL_SET);
-    return (uint64_t)word >> 32 == generation && (uint32_t)word >= WF_EDGE_COUNT;
+    return (uint32_t)word >= WF_EDGE_COUNT;
+}
+static inline bool wf_edge_is_of(uintptr_t word, uint32_t generation)
+{
+    return wf_edge_is_event(word) && (uint64_t)word >> 32 == generation;
+}
+static inline bool wf_edge_is_since(uintptr_t word, uint32_t stamp)
+{
+    uint32_t step = (uint32_t)((uint64_t)word >> 32) - stamp;
+    return wf_edge_is_event(word) && step % WF_STAMPS < WF_STAMPS / 2;
 }
 
 // wf_source_get finds the source of `fd`; NULL if it was never registered. One that is
@@ -127,11 +139,11 @@ WF_MUST_CHECK int wf_source_register(struct wf_reactor *r, int fd, struct wf_sou
 
 // wf_source_confirm is for a task that is about to park on a source which is not weft's
 // own, with its node in the cell: others may have closed the number, and epoll does not
-// tell. It also makes epoll report anew what is ready.
+// tell. It also makes epoll report anew what is ready, by *stamp or a later one.
 // Returns: 0: park; -EBADF: the generation is over (by this call, perhaps): all waiters
 // are woken.
 // Context: any thread.
-WF_MUST_CHECK int wf_source_confirm(struct wf_reactor *r, struct wf_source *s, uint32_t generation);
+WF_MUST_CHECK int wf_source_confirm(struct wf_reactor *r, struct wf_source *s, uint32_t generation, uint32_t *stamp);
 
 // wf_source_recognise is for a task that was woken by a source which is not weft's own:
 // the number may mean another file by now, though the old one, of which there is a

@@ -3,7 +3,7 @@
 // The table has a place for every number that an int can be: two million pointers to
 // chunks of 1024 sources, 16 MiB of address space of which only the pages that are used
 // become memory. So there is no growing, no limit to check, and a source found once
-// stays where it is. A chunk takes 108 KiB, when the first of its numbers is
+// stays where it is. A chunk takes 112 KiB, when the first of its numbers is
 // registered.
 //
 // A number is used again and again, for one descriptor after another; the generation
@@ -15,7 +15,7 @@
 //
 //                    enter_source: cells SET, EPOLL_CTL_ADD, then generation + 1
 //                 ---------------------------------------------------------------->
-//                    leave_source: generation + 1, EPOLL_CTL_DEL, then cells SET
+//                    leave_source: the last stamp + 1, EPOLL_CTL_DEL, then cells SET
 //                 <----------------------------------------------------------------
 //
 // Both happen under the number's mutex, wakers and all, so what a generation sets its
@@ -92,7 +92,23 @@
 // duplicate lives, and then given its file back, as a program does that redirects
 // stdout for a while), with an old tag, whose events would be dropped.
 //
-// EPOLL_CTL_MOD also reports anew what is ready. A socket that is waited on for bytes
+// EPOLL_CTL_MOD also reports anew what is ready, so no other call needs to ask for that:
+// a call may clear a cell of such a source although the direction is not drained, push
+// its node, and confirm. If it is ready, the event comes. And each confirm gives the
+// number a new tag: an event's upper half is a stamp, the generation for what
+// EPOLL_CTL_ADD reports, and two more for each confirm. The kernel polls the file when
+// it hands an event out, and takes the tag with it (ep_send_events in fs/eventpoll.c).
+// So an edge that bears the stamp of a confirm, or a later one, says that the direction
+// was ready at a moment after that confirm; an edge with an older stamp, of an event
+// that one thread took before and dispatches late, is an edge, and no proof.
+//
+// Those of a generation span twice WF_STAMPS at most: then they start again in the
+// middle. For a late event to pass for a new one, its thread would have to stand between
+// epoll_wait and the dispatch while other tasks wait 2^25 times on the same number. The
+// next generation begins above all stamps of the last one, so late events of that are
+// known by being less.
+//
+// A socket that is waited on for bytes
 // is mostly ready for writing, and to hear of it would cost a turn of the poll for each
 // wait. So confirm asks for EPOLLOUT only while a task waits for room: its node is in
 // the cell when it takes the mutex, so each later confirm sees it there; and each later
@@ -136,6 +152,7 @@ struct wf_source_chunk {
         _Alignas(WF_CACHE_LINE) struct wf_source source;
     } slot[CHUNK];
     pthread_mutex_t locks[CHUNK];  // of each number: registering, and what ends that
+    uint32_t stamp[CHUNK];         // under its lock: what the number's events bear, while it is registered
     uint32_t closed[CHUNK];        // under its lock: the generation that followed when it was last forgotten
     struct wf_source_chunk *older; // I: the one made before
 };
@@ -147,15 +164,29 @@ _Static_assert(WF_EDGE_COUNT > (WF_EDGE_LAST | WF_EDGE_OWN | WF_EDGE_FRESH | WF_
                "the marks lie below the count of edges");
 _Static_assert((int)WF_CELL_SET < (int)WF_EDGE_LAST, "and above what the cell needs of its value");
 
-static uint64_t tag_of(uint32_t generation, int fd)
+static uint64_t tag_of(uint32_t stamp, int fd)
 {
     wf_debug_assert(fd >= 0);
-    return (uint64_t)generation << 32 | (uint32_t)fd;
+    return (uint64_t)stamp << 32 | (uint32_t)fd;
 }
 
-static uintptr_t value_of(uint32_t generation, uint32_t edge)
+static uintptr_t value_of(uint32_t stamp, uint32_t edge)
 {
-    return (uintptr_t)generation << 32 | edge;
+    return (uintptr_t)stamp << 32 | edge;
+}
+
+// next_stamp follows a stamp of the generation.
+static uint32_t next_stamp(uint32_t generation, uint32_t stamp)
+{
+    uint32_t step = stamp + 2 - generation;
+    return generation + (step < 2 * WF_STAMPS ? step : WF_STAMPS);
+}
+
+// above_stamps is the generation that follows one whose last stamp was `stamp`.
+static uint32_t above_stamps(uint32_t generation, uint32_t stamp)
+{
+    uint32_t span = stamp - generation;
+    return generation + 1 + (span < WF_STAMPS ? span : 2 * WF_STAMPS); // above that they may have started again
 }
 
 static struct wf_source_chunk *chunk_of(struct wf_sources *t, int fd)
@@ -222,6 +253,7 @@ static void check_source_at(const struct wf_source_chunk *chunk, int i)
 
     wf_assert(s->fd % CHUNK == i);
     wf_assert(closed % 2 == 0 && (int32_t)(generation - closed) >= 0);
+    wf_assert(generation % 2 == 0 || (chunk->stamp[i] % 2 == 1 && chunk->stamp[i] - generation < 2 * WF_STAMPS));
     wf_assert(generation != 0 || !wf_cell_awaited(&s->ready[WF_READ]));
     wf_assert(generation != 0 || !wf_cell_awaited(&s->ready[WF_WRITE]));
     wf_cell_check(&s->ready[WF_READ]);
@@ -255,14 +287,22 @@ static bool is_registered(const struct wf_source *s)
     return wf_load_relaxed(&s->generation) % 2; // relaxed: changes only under the lock
 }
 
-// step_generation begins the next generation, odd or even.  Context: under the lock of
-// `s`, like all that follows.
-static uint32_t step_generation(struct wf_source *s)
+static uint32_t *stamp_of(struct wf_reactor *r, const struct wf_source *s)
 {
-    uint32_t generation = wf_load_relaxed(&s->generation) + 1; // relaxed: changes only under the lock
+    return &chunk_of(&r->sources, s->fd)->stamp[s->fd % CHUNK];
+}
 
-    wf_store_seq_cst(&s->generation, generation); // [G2] for a call that finds it; [G3] before waiters are woken; [G5]
-    return generation;
+// end_generation begins the next one, an even one, under which the number is not
+// registered.  Context: under the lock of `s`, like all that follows.
+static void end_generation(struct wf_reactor *r, struct wf_source *s, uint32_t generation)
+{
+    enum { FAR = 1 << 30 }; // what was closed so long ago is no longer compared with
+    uint32_t *closed = &chunk_of(&r->sources, s->fd)->closed[s->fd % CHUNK];
+
+    wf_debug_assert(generation % 2 == 0);
+    if (generation - *closed > FAR)
+        *closed = generation - FAR;
+    wf_store_seq_cst(&s->generation, generation); // [G3] before waiters are woken; [G5]
 }
 
 // clear_marks takes marks away.
@@ -277,8 +317,10 @@ static void clear_marks(struct wf_source *s, uint32_t marks)
 static void leave_source(struct wf_reactor *r, struct wf_source *s)
 {
     wf_debug_assert(is_registered(s));
-    uint32_t generation = step_generation(s);
+    // relaxed: changes only under the lock
+    uint32_t generation = above_stamps(wf_load_relaxed(&s->generation), *stamp_of(r, s));
 
+    end_generation(r, s, generation);
     if (!wf_epoll_remove(&r->epoll, s->fd) && wf_source_is_own(s))
         wf_store_relaxed(&r->sources.betrayed, true); // relaxed: from soon on
     wf_fetch_sub_relaxed(&r->sources.registered, 1u); // relaxed: a hint for pollers
@@ -301,7 +343,8 @@ static int enter_source(struct wf_reactor *r, struct wf_source *s)
     int err = wf_epoll_add(&r->epoll, s->fd, tag_of(generation, s->fd));
     if (err == 0) {
         wf_fetch_add_relaxed(&r->sources.registered, 1u); // relaxed: a hint for pollers
-        step_generation(s);
+        *stamp_of(r, s) = generation;
+        wf_store_seq_cst(&s->generation, generation); // [G2]
     }
     return err;
 }
@@ -311,8 +354,7 @@ static int enter_source(struct wf_reactor *r, struct wf_source *s)
 // Returns: 0: it is; -ENOENT: the number means something else; -EBADF and the like.
 static int ask_epoll(struct wf_reactor *r, struct wf_source *s, bool writable)
 {
-    // relaxed: changes only under the lock
-    int err = wf_epoll_check(&r->epoll, s->fd, tag_of(wf_load_relaxed(&s->generation), s->fd), writable);
+    int err = wf_epoll_check(&r->epoll, s->fd, tag_of(*stamp_of(r, s), s->fd), writable);
     if (err < 0)
         leave_source(r, s);
     return err;
@@ -391,10 +433,11 @@ int wf_source_register(struct wf_reactor *r, int fd, struct wf_source **out, uin
 }
 
 // look_again asks epoll, under the lock, by `is_watched`, whether the number means what
-// the generation does. It ends a generation that is over.
+// the generation does. It ends a generation that is over. *stamp: what its events bear
+// from now on.
 // Returns: 0; -EBADF.
 static int look_again(struct wf_reactor *r, struct wf_source *s, uint32_t generation,
-                      bool (*is_watched)(struct wf_reactor *, struct wf_source *))
+                      bool (*is_watched)(struct wf_reactor *, struct wf_source *), uint32_t *stamp)
 {
     struct wf_source_chunk *chunk = chunk_of(&r->sources, s->fd);
 
@@ -402,24 +445,29 @@ static int look_again(struct wf_reactor *r, struct wf_source *s, uint32_t genera
     pthread_mutex_lock(lock_of(chunk, s->fd));
     bool same = wf_load_relaxed(&s->generation) == generation; // relaxed: changes only under the lock
     bool watched = same && is_watched(r, s);
+    *stamp = chunk->stamp[s->fd % CHUNK];
     pthread_mutex_unlock(lock_of(chunk, s->fd));
     return watched ? 0 : -EBADF;
 }
 
-// confirm also makes epoll report anew what is ready.
+// confirm also makes epoll report anew what is ready, by a new stamp.
 static bool confirm(struct wf_reactor *r, struct wf_source *s)
 {
+    uint32_t *stamp = stamp_of(r, s);
+
+    *stamp = next_stamp(wf_load_relaxed(&s->generation), *stamp); // relaxed: changes only under the lock
     return ask_epoll(r, s, wf_cell_wanted(&s->ready[WF_WRITE])) == 0;
 }
 
-int wf_source_confirm(struct wf_reactor *r, struct wf_source *s, uint32_t generation)
+int wf_source_confirm(struct wf_reactor *r, struct wf_source *s, uint32_t generation, uint32_t *stamp)
 {
-    return look_again(r, s, generation, confirm);
+    return look_again(r, s, generation, confirm, stamp);
 }
 
 static bool recognise(struct wf_reactor *r, struct wf_source *s)
 {
-    bool has = wf_epoll_has(&r->epoll, s->fd, tag_of(0, s->fd)); // no generation is 0: such an event is ignored
+    // relaxed: changes only under the lock. An event of the generation before is ignored.
+    bool has = wf_epoll_has(&r->epoll, s->fd, tag_of(wf_load_relaxed(&s->generation) - 1, s->fd));
 
     if (!has)
         leave_source(r, s);
@@ -428,7 +476,8 @@ static bool recognise(struct wf_reactor *r, struct wf_source *s)
 
 int wf_source_recognise(struct wf_reactor *r, struct wf_source *s, uint32_t generation)
 {
-    return look_again(r, s, generation, recognise);
+    uint32_t stamp;
+    return look_again(r, s, generation, recognise, &stamp);
 }
 
 void wf_source_fresh(struct wf_reactor *r, int fd)
@@ -460,14 +509,14 @@ struct wf_source *wf_source_claim(struct wf_reactor *r, int fd, uint32_t *genera
     return s;
 }
 
-static void forget_unregistered(struct wf_source *s)
+static void forget_unregistered(struct wf_reactor *r, struct wf_source *s)
 {
     wf_debug_assert(!is_registered(s));
     clear_marks(s, WF_EDGE_FRESH);
     if (!(wf_load_relaxed(&s->edges) & WF_EDGE_CLAIMED)) // relaxed: written under the lock
         return;
     uint32_t generation = wf_load_relaxed(&s->generation) + 2; // relaxed: changes only under the lock
-    wf_store_seq_cst(&s->generation, generation);              // [G3] [G5]
+    end_generation(r, s, generation);
     wf_cell_set(&s->changed, value_of(generation, 0), true);
 }
 
@@ -480,7 +529,7 @@ static bool forget(struct wf_reactor *r, struct wf_source *s, uint32_t *closed)
         return true;
     }
     if (wf_load_relaxed(&s->edges) & (WF_EDGE_FRESH | WF_EDGE_CLAIMED)) // relaxed: as in unmark, and below
-        forget_unregistered(s);
+        forget_unregistered(r, s);
     return false;
 }
 
@@ -537,7 +586,8 @@ bool wf_source_event(struct wf_reactor *r, uint64_t tag, bool readable, bool wri
     wf_debug_assert(chunk_of(&r->sources, fd) != NULL);
     struct wf_source *s = source_of(chunk_of(&r->sources, fd), fd); // the tag was made from a source
 
-    if ((uint32_t)(tag >> 32) - wf_load_acquire(&s->generation) > 1) // [G2] tags are odd: 1 is that of enter_source
+    // [G2] a stamp of this generation, or that of enter_source, which is one above
+    if ((int32_t)((uint32_t)(tag >> 32) - wf_load_acquire(&s->generation)) < 0)
         return false;
     if (last)
         wf_fetch_or_relaxed(&s->edges, (uint32_t)WF_EDGE_LAST); // relaxed: [G4]

@@ -42,7 +42,8 @@
 // one, too. After the first such close that weft has noticed, weft treats the
 // descriptors that it makes like any other. The price of all this is two epoll_ctl(2)
 // for each wait on a descriptor that weft has not made: before the task parks, and when
-// it is woken.
+// it is woken. weft_poll for POLLIN alone, or POLLOUT alone, makes one, and no other
+// system call, until the descriptor has seen an end, an error or urgent data.
 //
 // Common to all calls below, unless they say otherwise:
 // Returns: what the POSIX call of the same name returns, but a negative errno value for

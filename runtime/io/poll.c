@@ -14,10 +14,15 @@
 //
 // A task that waits for POLLIN alone, reads what is there and waits again, asks poll(2)
 // only the first time, if weft has made the descriptor: that the direction is drained
-// the cell knows, and what ends the wait the edge says. On others' descriptors each
-// park is confirmed by an EPOLL_CTL_MOD (wf_ready_confirm), which may report the same
-// bytes a second time, perhaps after they have been read. There an edge is a reason to
-// ask poll(2), and no answer.
+// the cell knows, and what ends the wait the edge says.
+//
+// On others' descriptors each park is confirmed by an EPOLL_CTL_MOD (wf_ready_confirm),
+// which makes epoll say anew what is ready: as much as poll(2) would. So a task that
+// waits there for POLLIN alone, or POLLOUT alone, makes no other call: it clears the
+// cell, whatever that says, since no call trusts such a cell without confirming; and
+// the edge that ends the wait is the answer, if it is of an event that epoll has
+// reported since the confirm (wf_edge_is_since). That the cell is SET says little
+// there: the library has read meanwhile by calls of its own.
 //
 // A select waits in the same way, but with nodes of its own that wake it: it joins, and
 // looks again when it is woken (runtime/select/fd.c).
@@ -77,24 +82,35 @@ static int wait_apart(struct wf_ask *a)
     return result;
 }
 
-// drained tells whether the cells say that nothing is ready, so that poll(2) need not
-// be asked.
-static bool drained(struct wf_ask *a)
+// is_plain tells whether an edge says by itself what the call waits for: bytes, or room;
+// not if there is, or was, something about an end, an error or urgent data.
+static bool is_plain(const struct wf_ask *a)
 {
+    bool own = wf_source_is_own(a->r.source);
+    return (a->events == POLLIN || (a->events == POLLOUT && !own)) && !wf_source_has_last(a->r.source);
+}
+
+// may_wait tells whether poll(2) need not be asked: the cells say that nothing is ready;
+// or epoll is asked.
+static bool may_wait(struct wf_ask *a)
+{
+    bool asks = is_plain(a) && !wf_source_is_own(a->r.source);
+
     for (int i = 0; i < a->n; i++)
-        if ((a->seen[i] = wf_cell_value(a->cells[i])))
+        if ((a->seen[i] = wf_cell_value(a->cells[i])) && !(asks && wf_edge_is_event(a->seen[i])))
             return false;
     return true;
 }
 
-// told is what the edge that ended a wait for POLLIN alone says by itself: bytes, if it
-// is not about an end, an error or urgent data, nor late news of the number's last
-// descriptor, nor perhaps a repeated one.
+// told is what the edge that ended a wait says by itself, if that is enough, and it is
+// not late news.
 static int told(const struct wf_ask *a)
 {
-    bool exact = a->r.parked && a->events == POLLIN && wf_source_is_own(a->r.source);
-    uintptr_t edge = exact ? wf_cell_value(a->cells[0]) : 0;
-    return wf_edge_is_of(edge, a->r.generation) && !wf_source_has_last(a->r.source) ? POLLIN : 0;
+    if (!a->r.parked || !is_plain(a))
+        return 0;
+    uintptr_t edge = wf_cell_value(a->cells[0]);
+    bool own = wf_source_is_own(a->r.source);
+    return (own ? wf_edge_is_of(edge, a->r.generation) : wf_edge_is_since(edge, a->r.stamp)) ? a->events : 0;
 }
 
 static int poll_until_ready(struct wf_ask *a)
@@ -103,7 +119,7 @@ static int poll_until_ready(struct wf_ask *a)
 
     if (err > 0)
         return wf_ask_file(a);
-    if (err == 0 && drained(a))
+    if (err == 0 && may_wait(a))
         err = wait_cells(a);
     while (err == 0) {
         int ready = told(a);

@@ -50,7 +50,7 @@ static int park(struct wf_ready *r, struct wf_cell *cell)
 
 int wf_ready_confirm_foreign(struct wf_ready *r)
 {
-    return wf_source_confirm(reactor_of(r), r->source, r->generation);
+    return wf_source_confirm(reactor_of(r), r->source, r->generation, &r->stamp);
 }
 
 bool wf_ready_anew(struct wf_ready *r)

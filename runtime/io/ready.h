@@ -107,6 +107,7 @@ struct wf_ready {
     int fd;
     enum wf_direction direction;
     const char *call;
+    uint32_t stamp; // of a descriptor that is not weft's own: what events bear since it was confirmed last
     bool parked;
     bool sure;              // what is found out of it may be remembered
     short asks;             // what to ask poll(2) for when a socket says EAGAIN; 0: its word is enough

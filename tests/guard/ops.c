@@ -336,6 +336,62 @@ static void echo_lines(long n)
     talk(clients, echoes_lines, n);
 }
 
+// A library's connections: it has made them, and makes its own calls; a task waits in
+// between. A message takes one write and two reads of each side, of which the first
+// finds nothing, and what the two waits cost.
+struct library {
+    int fd[2];
+    long n; // of messages
+};
+
+static void await_library(int fd, char *buf)
+{
+    while (read(fd, buf, MESSAGE) < 0)
+        micro_ok(weft_poll(fd, POLLIN), "wait for a library");
+}
+
+static int library_asks(void *arg)
+{
+    char buf[MESSAGE] = { 0 };
+    const struct library *l = arg;
+
+    for (long i = 0; i < l->n; i++) {
+        micro_ok((int)write(l->fd[0], buf, sizeof(buf)), "ask");
+        await_library(l->fd[0], buf);
+    }
+    return 0;
+}
+
+static int library_answers(void *arg)
+{
+    char buf[MESSAGE];
+    const struct library *l = arg;
+
+    for (long i = 0; i < l->n; i++) {
+        await_library(l->fd[1], buf);
+        micro_ok((int)write(l->fd[1], buf, sizeof(buf)), "answer");
+    }
+    return 0;
+}
+
+static void library(long n)
+{
+    static struct library libraries[CONNECTIONS];
+    weft_task *tasks[CONNECTIONS][2];
+
+    for (int i = 0; i < CONNECTIONS; i++) {
+        struct library *l = &libraries[i];
+        if (l->n == 0)
+            micro_ok(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, l->fd), "make a pair");
+        l->n = n;
+        tasks[i][1] = micro_spawn(library_answers, l);
+        tasks[i][0] = micro_spawn(library_asks, l);
+    }
+    for (int i = 0; i < CONNECTIONS; i++)
+        for (int side = 0; side < 2; side++)
+            micro_join(tasks[i][side]);
+}
+
 // A stream of lines, in memory.
 static ssize_t read_lines(void *lines, void *buf, size_t n)
 {
@@ -416,6 +472,7 @@ static const struct op {
     { "echo", echo, NULL, 0, 40, CONNECTIONS },
     { "echo-told", echo_when_told, NULL, 0, 40, CONNECTIONS },
     { "echo-lines", echo_lines, NULL, 0, 40, CONNECTIONS },
+    { "library", library, NULL, 0, 40, CONNECTIONS },
     { "line", line, NULL, 0, 100000, 1 },
     { "connect", connect_close, NULL, 0, 500, 1 },
 };

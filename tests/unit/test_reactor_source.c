@@ -721,10 +721,88 @@ static void making_a_reactor_fails_cleanly_at_each_step(void **state)
     wf_reactor_free(r);
 }
 
+// --- confirming ----------------------------------------------------------------------
+
+static uint32_t confirm(struct wf_source *s)
+{
+    uint32_t stamp = 0;
+
+    assert_int_equal(wf_source_confirm(reactor, s, generation(s), &stamp), 0);
+    return stamp;
+}
+
+static uint64_t event_tag(const struct wf_source *s, uint32_t stamp)
+{
+    return (uint64_t)stamp << 32 | (uint32_t)s->fd;
+}
+
+// An event that a thread took before a task confirmed, and dispatches after that, is an
+// edge, but does not say that the direction is ready.
+static void an_edge_tells_since_when_it_is_true(void **state)
+{
+    int fd[2];
+    (void)state;
+
+    make_pair(fd);
+    struct wf_source *s = enter(fd[0]);
+    struct wf_cell *cell = &s->ready[WF_READ];
+    assert_false(wf_edge_is_event(wf_cell_value(cell)));
+    uint32_t old = confirm(s), stamp = confirm(s);
+    drain(s, WF_READ);
+    assert_true(wf_source_event(reactor, event_tag(s, old), true, false, false));
+    assert_true(wf_edge_is_since(wf_cell_value(cell), old));
+    assert_false(wf_edge_is_since(wf_cell_value(cell), stamp));
+    put(fd[1]);
+    turn();
+    assert_true(wf_edge_is_since(wf_cell_value(cell), stamp));
+    drain(s, WF_READ);
+    uint32_t later = confirm(s); // it is still there: another event
+    turn();
+    assert_true(wf_edge_is_since(wf_cell_value(cell), later));
+    assert_true(wf_edge_is_since(wf_cell_value(cell), stamp));
+    wf_sources_check(reactor);
+    close_pair(fd);
+}
+
+// Late events of a generation that was confirmed often are dropped in the next one.
+static void a_stamp_of_the_last_generation_is_not_of_the_next(void **state)
+{
+    int fd[2];
+    uint32_t stamp = 0;
+    (void)state;
+
+    make_pair(fd);
+    struct wf_source *s = enter(fd[0]);
+    for (int i = 0; i < 5; i++)
+        stamp = confirm(s);
+    assert_true(wf_source_forget(reactor, fd[0]));
+    assert_false(wf_source_event(reactor, event_tag(s, stamp), true, true, false));
+    assert_ptr_equal(enter(fd[0]), s);
+    assert_false(wf_source_event(reactor, event_tag(s, stamp), true, true, false));
+    assert_true(wf_source_event(reactor, event_tag(s, confirm(s)), true, true, false));
+    wf_sources_check(reactor);
+    close_pair(fd);
+}
+
+// Stamps start again in the middle of what a generation has of them.
+static void stamps_that_start_again_are_in_order(void **state)
+{
+    const uintptr_t edge = WF_EDGE_COUNT | WF_CELL_SET;
+    const uint32_t last = 2 * WF_STAMPS - 1, again = WF_STAMPS + 1; // of generation 1
+    (void)state;
+
+    assert_true(wf_edge_is_since((uintptr_t)again << 32 | edge, last));
+    assert_false(wf_edge_is_since((uintptr_t)last << 32 | edge, again));
+    assert_false(wf_edge_is_since((uintptr_t)1 << 32 | edge, 3));
+}
+
 int main(void)
 {
 #define FACT(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
+        FACT(an_edge_tells_since_when_it_is_true),
+        FACT(a_stamp_of_the_last_generation_is_not_of_the_next),
+        cmocka_unit_test(stamps_that_start_again_are_in_order),
         FACT(a_number_never_registered_has_no_source),
         FACT(a_neighbour_of_a_source_has_no_source),
         FACT(both_directions_begin_as_ready),
