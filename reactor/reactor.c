@@ -136,4 +136,6 @@ void wf_reactor_stats(struct wf_reactor *r, struct wf_reactor_stats *out)
     out->wakes = wf_load_relaxed(&r->wakes); // relaxed, the rest, too: as above
     out->ticks = wf_load_relaxed(&r->ticks);
     out->interrupts = wf_load_relaxed(&r->interrupts);
+    out->descriptors = wf_load_relaxed(&r->sources.registered);
+    out->timers = wf_timers_count(r);
 }

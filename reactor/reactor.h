@@ -291,6 +291,8 @@ bool wf_reactor_awaited(const struct wf_reactor *r);
 struct wf_reactor_stats {
     uint64_t polls, events, expired, interrupts;
     uint64_t wakes, ticks; // of the thread: how often it slept, and looked at the workers
+    uint64_t timers;       // that are armed
+    uint64_t descriptors;  // that are registered
 };
 void wf_reactor_stats(struct wf_reactor *r, struct wf_reactor_stats *out);
 

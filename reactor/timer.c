@@ -90,6 +90,18 @@ static int64_t tick_of(int64_t deadline)
     return deadline < 0 ? 0 : (deadline + mask) & ~mask;
 }
 
+uint64_t wf_timers_count(struct wf_reactor *r)
+{
+    uint64_t count = 0;
+
+    for (unsigned i = 0; i < r->wheels; i++) {
+        wf_lock_acquire(&r->timers[i].lock);
+        count += r->timers[i].wheel.count;
+        wf_lock_release(&r->timers[i].lock);
+    }
+    return count;
+}
+
 // check_wheel asserts what wf_timers_check does, of one wheel.  Context: under its lock.
 static void check_wheel(const struct wf_timers *t, const _Atomic int64_t *next)
 {

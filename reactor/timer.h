@@ -27,6 +27,10 @@ void wf_timers_check(struct wf_reactor *r);
 // WF_NEVER.  Context: any thread.
 int64_t wf_timers_next(const struct wf_reactor *r);
 
+// wf_timers_count is how many are armed.  Context: any thread; takes the locks, one
+// after the other.
+uint64_t wf_timers_count(struct wf_reactor *r);
+
 // wf_timers_expire fires what is due at `now` on all wheels, up to some 1000 timers
 // each.  Returns: how many it fired.
 // Context: the holder of the lease, or the reactor thread.

@@ -25,6 +25,11 @@
 //   - every VISIT_LOOKS looks, visit another worker, whose queues may be longer
 //     (steal.c)
 //   - wake a second worker if the queued tasks will take SPREAD_NS or longer
+//   - every SAMPLE_LOOKS looks, count for the metrics: the turns since the last look, each
+//     as long as they were on average; and how long a task waits in the ring. For that
+//     it notes the ring's end, and the time; the measurement ends when all before it
+//     have been taken (an empty ring: at once), to within WF_TURN_TICKS turns. All are
+//     samples, because to read the clock each turn would cost more than the switch.
 #include "base/assert.h"
 #include "base/clock.h"
 #include "sched/state.h"
@@ -34,7 +39,7 @@
 #define BATCH_NS INT64_C(8000000)
 #define SPREAD_NS INT64_C(200000)
 
-enum { VISIT_LOOKS = 4 };
+enum { VISIT_LOOKS = 4, SAMPLE_LOOKS = 8 * VISIT_LOOKS };
 
 // look_in sets the tick of the next look.
 static void look_in(struct wf_worker *w, uint64_t ticks, uint64_t stride)
@@ -66,9 +71,33 @@ static void set_pace(struct wf_worker *w, int64_t now)
 
     wf_debug_assert(turns > 0 && took > 0 && most > 0);
     p->turn = took / turns;
+    p->turns = (uint64_t)turns;
     p->looked = now;
     p->ticks = ticks;
     look_in(w, ticks, fit < 1 ? 1 : fit < most ? fit : most);
+}
+
+void wf_worker_end_probe(struct wf_worker *w, int64_t now)
+{
+    wf_debug_assert(w->pace.probing);
+    w->pace.probing = false;
+    wf_histogram_add(&w->queue_wait, now - w->pace.probed, 1);
+}
+
+// take_sample counts the turns since the last look, and begins the next measurement of
+// how long a task waits in the ring.
+WF_NOINLINE static void take_sample(struct wf_worker *w, int64_t now)
+{
+    wf_histogram_add(&w->turn_length, w->pace.turn, w->pace.turns);
+    if (w->pace.probing && !wf_worker_probe_is_over(w))
+        return;
+    if (w->pace.probing)
+        wf_worker_end_probe(w, now);
+    w->pace.probing = true;
+    w->pace.probed = now;
+    w->pace.probe = wf_load_relaxed(&w->ring.tail); // relaxed: the worker's own
+    if (wf_worker_probe_is_over(w))
+        wf_worker_end_probe(w, now);
 }
 
 static void queue_in_ring(struct wf_worker *w, struct wf_task *task)
@@ -128,10 +157,14 @@ static void poll_in_time(struct wf_worker *w, int64_t now)
         wf_worker_poll(w);
 }
 
-static void visit_other(struct wf_worker *w)
+// do_seldom does what not every look does.
+static void do_seldom(struct wf_worker *w, int64_t now)
 {
-    if (++w->pace.looks % VISIT_LOOKS == 0)
-        queue_in_ring(w, wf_worker_visit(w));
+    if (++w->pace.looks % VISIT_LOOKS != 0)
+        return;
+    queue_in_ring(w, wf_worker_visit(w));
+    if (w->pace.looks % SAMPLE_LOOKS == 0)
+        take_sample(w, now);
 }
 
 struct wf_task *wf_worker_look_around(struct wf_worker *w)
@@ -143,7 +176,7 @@ struct wf_task *wf_worker_look_around(struct wf_worker *w)
     poll_in_time(w, now);
     if (!wf_injector_empty(&w->sched->injector) && ring_has_room(w))
         queue_in_ring(w, wf_worker_take_injected(w));
-    visit_other(w);
+    do_seldom(w, now);
     if ((int64_t)wf_ring_size(&w->ring) * w->pace.turn >= SPREAD_NS)
         wf_worker_hint(w);
     return age(w, now);

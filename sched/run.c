@@ -28,6 +28,7 @@
 #include <errno.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
 
 // --- Choosing ------------------------------------------------------------------------
 
@@ -72,6 +73,8 @@ static struct wf_task *pick_in_turn(struct wf_worker *w, uint64_t ticks)
 {
     struct wf_task *task = NULL;
 
+    if (wf_unlikely(wf_worker_probe_is_over(w)))
+        wf_worker_end_probe(w, wf_now());
     if (ticks % WF_FAIR_TICKS == 0)
         task = wf_ring_pop(&w->ring, w->sched->cfg.workers == 1);
     // relaxed: a hint; what is missed now is seen at a later tick, or before the worker

@@ -235,18 +235,3 @@ unsigned wf_sched_workers(const struct wf_sched *s)
 {
     return s->cfg.workers;
 }
-
-void wf_sched_stats(struct wf_sched *s, struct wf_sched_stats *out)
-{
-    memset(out, 0, sizeof(*out));
-    for (unsigned i = 0; i < s->cfg.workers; i++) {
-        struct wf_worker *w = &s->workers[i];
-        out->runs += wf_load_relaxed(&w->runs);           // relaxed: counters
-        out->steals += wf_load_relaxed(&w->steals);       // relaxed: as above
-        out->stolen += wf_load_relaxed(&w->stolen);       // relaxed: as above
-        out->parks += wf_load_relaxed(&w->parks);         // relaxed: as above
-        out->wakes += wf_load_relaxed(&w->wakes);         // relaxed: as above
-        out->polls += wf_load_relaxed(&w->polls);         // relaxed: as above
-        out->overflows += wf_load_relaxed(&w->overflows); // relaxed: as above
-    }
-}

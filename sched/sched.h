@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/histogram.h"
 #include "base/idle_source.h"
 #include "base/monitor.h"
 #include "sched/task.h"
@@ -198,8 +199,26 @@ void wf_sched_each(struct wf_sched *s, void (*fn)(struct wf_task *, void *), voi
 // Counters, summed over the workers: for benchmarks, tests and dumps. Each is right,
 // but not of one moment.
 struct wf_sched_stats {
-    uint64_t runs, steals, stolen, parks, wakes, polls, overflows;
+    uint64_t spawned, ended;                                              // tasks; without those that got no header
+    uint64_t runs, turns, steals, stolen, parks, wakes, polls, overflows; // turns: tasks chosen to run
+    uint64_t queued;                                                      // in the workers' own queues
+    struct wf_histogram turn_length, queue_wait;                          // sampled: look.c
 };
 void wf_sched_stats(struct wf_sched *s, struct wf_sched_stats *out);
+
+// The tasks by state. `running` and `ready` are those that a worker or a queue has.
+// O(tasks); no task is stopped for it.
+struct wf_sched_census {
+    uint64_t running, ready, parked;
+    uint64_t unbegun; // of those that are ready: they have not run yet
+};
+void wf_sched_census(struct wf_sched *s, struct wf_sched_census *out);
+
+// wf_sched_stacks tells how many stacks there are, how many of them lie in the depot,
+// and how much address space they take, guards excluded.  Takes the depot's lock.
+struct wf_sched_stacks {
+    uint64_t made, stored, bytes;
+};
+void wf_sched_stacks(struct wf_sched *s, struct wf_sched_stacks *out);
 
 #endif

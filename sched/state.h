@@ -60,7 +60,8 @@ struct wf_pace {
     int64_t looked;       // when that was, or when the worker woke up after that
     uint64_t ticks;       // the worker's ticks then
     uint64_t stride;      // turns until the next one
-    int64_t turn;         // ns that a turn took on average between the last two
+    int64_t turn;         // ns that a turn took on average between the last two,
+    uint64_t turns;       // and how many turns there were
     int64_t polled;       // when it polled last
     uint64_t oldest;      // the deque's head when it began to be the oldest task's place,
     int64_t oldest_since; // and when that was
@@ -69,6 +70,9 @@ struct wf_pace {
     bool has_aged;        // one has, at the last look; the worker had spawned so many then:
     uint64_t spawned;
     unsigned looks; // how many there have been
+    bool probing;   // it is being measured how long the ring takes,
+    uint64_t probe; // up to this place,
+    int64_t probed; // since then
 };
 
 // O: the worker itself, whatever stack it is on; A: atomic
@@ -116,6 +120,7 @@ struct wf_worker {
 
     // A: written by O, summed by others
     _Alignas(WF_NO_SHARING) _Atomic uint64_t spawned, ended, runs, steals, stolen, parks, wakes, polls, overflows;
+    struct wf_histogram turn_length, queue_wait; // A: as above; filled by look.c
 };
 
 struct wf_sched {
@@ -186,6 +191,14 @@ static inline bool wf_worker_is_due(const struct wf_worker *w)
     return wf_load_relaxed(&w->ticks) >= wf_load_relaxed(&w->look_at);
 }
 struct wf_task *wf_worker_look_around(struct wf_worker *w);
+
+// wf_worker_end_probe ends the measurement of how long a task waits in the ring, if
+// that many have left it: called every WF_TURN_TICKS.
+void wf_worker_end_probe(struct wf_worker *w, int64_t now);
+static inline bool wf_worker_probe_is_over(const struct wf_worker *w)
+{
+    return w->pace.probing && (int64_t)(wf_load_relaxed(&w->ring.head) - w->pace.probe) >= 0; // relaxed: approximate
+}
 void wf_worker_set_out(struct wf_worker *w);
 
 // wf_worker_steal takes tasks of another worker for one whose queues are dry; it visits

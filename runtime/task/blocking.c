@@ -122,6 +122,7 @@ struct wf_pool_lane {
     unsigned in_vain;        // L: how often threads have looked out in vain, the last few times
     unsigned skips;          // L: how often they do without, from now on
     unsigned max;            // I
+    uint64_t jobs;           // L: that have begun
     struct wf_pool *pool;    // I
     _Atomic bool stopping;   // written under L
     bool stopped;            // L: no thread waits for those in loose jobs any more
@@ -427,6 +428,7 @@ static struct wf_job *take(struct wf_pool_lane *l, struct pool_thread *self, str
 
     search_end(l, self);
     l->loose += job && is_loose(job);
+    l->jobs += job != NULL;
     l->threads -= !job;
     l->leaving += !job;
     *next = NULL;
@@ -721,6 +723,21 @@ void wf_pool_release(struct wf_pool *p, unsigned number)
     int err = queue_up(job);
     if (err)
         fail(job, err);
+}
+
+void wf_pool_stats(struct wf_pool *p, enum wf_lane lane, struct wf_lane_stats *out)
+{
+    struct wf_pool_lane *l = &p->lanes[lane];
+
+    pthread_mutex_lock(&l->lock);
+    *out = (struct wf_lane_stats){
+        .jobs = l->jobs,
+        .queued = wf_load_relaxed(&l->queued), // relaxed: under the lock
+        .threads = l->threads,
+        .sleeping = count_links(&l->idle, l->threads) + l->searching,
+        .max = l->max,
+    };
+    pthread_mutex_unlock(&l->lock);
 }
 
 unsigned wf_pool_asking(const struct wf_pool *p)

@@ -93,6 +93,14 @@ bool wf_pool_holds(const struct wf_pool *p);
 unsigned wf_pool_held(const struct wf_pool *p);
 void wf_pool_release(struct wf_pool *p, unsigned number);
 
+// wf_pool_stats tells how one lane stands.  Context: any thread; takes the lane's lock.
+struct wf_lane_stats {
+    uint64_t jobs;                      // that have begun
+    unsigned queued, threads, sleeping; // jobs that wait for a thread; threads, and those of them without a job
+    unsigned max;                       // threads, but for those whose job waits for tasks
+};
+void wf_pool_stats(struct wf_pool *p, enum wf_lane lane, struct wf_lane_stats *out);
+
 // wf_pool_asking is how many tasks are in wf_pool_run.
 unsigned wf_pool_asking(const struct wf_pool *p);
 

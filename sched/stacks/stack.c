@@ -106,6 +106,19 @@ void wf_depot_check(struct wf_depot *d)
     pthread_mutex_unlock(&d->lock);
 }
 
+void wf_depot_count(struct wf_depot *d, uint64_t *made, uint64_t *stored, uint64_t *bytes)
+{
+    *made = *stored = *bytes = 0;
+    pthread_mutex_lock(&d->lock);
+    for (struct wf_list *at = d->slabs.next; at != &d->slabs; at = at->next) {
+        const struct wf_slab *slab = wf_container_of(at, const struct wf_slab, link);
+        *made += slab->carved;
+        *stored += slab->carved - slab->out;
+        *bytes += (uint64_t)slab->carved << slab->size_class;
+    }
+    pthread_mutex_unlock(&d->lock);
+}
+
 bool wf_stack_guards(const struct wf_stack *stack, const void *address)
 {
     const char *at = address;

@@ -81,6 +81,11 @@ void wf_depot_fini(struct wf_depot *d); // unmaps everything
 // Context: any thread; takes the lock.
 void wf_depot_check(struct wf_depot *d);
 
+// wf_depot_count counts the stacks that were made, those of them that are in the depot,
+// and their bytes of address space.
+// Context: any thread; takes the lock.
+void wf_depot_count(struct wf_depot *d, uint64_t *made, uint64_t *stored, uint64_t *bytes);
+
 // wf_depot_trim gives the memory of stacks back that have not been used for long, some
 // at a time.
 // Returns: true if it should be called again.

@@ -1,0 +1,86 @@
+// What the scheduler has counted, for those who look from outside. Each worker counts
+// for itself, in plain words that it alone writes; a reader sums them.
+#include <string.h>
+
+#include "base/assert.h"
+#include "sched/state.h"
+
+static uint64_t load_count(const _Atomic uint64_t *count)
+{
+    return wf_load_relaxed(count); // relaxed: a counter, right by itself
+}
+
+static void add_histogram(struct wf_histogram *to, const struct wf_histogram *from)
+{
+    wf_bump(&to->sum, load_count(&from->sum));
+    for (unsigned i = 0; i < WF_HISTOGRAM_BUCKETS; i++)
+        wf_bump(&to->bucket[i], load_count(&from->bucket[i]));
+}
+
+static void add_worker(struct wf_sched_stats *out, const struct wf_worker *w)
+{
+    out->spawned += load_count(&w->spawned);
+    out->runs += load_count(&w->runs);
+    out->turns += load_count(&w->ticks);
+    out->steals += load_count(&w->steals);
+    out->stolen += load_count(&w->stolen);
+    out->parks += load_count(&w->parks);
+    out->wakes += load_count(&w->wakes);
+    out->polls += load_count(&w->polls);
+    out->overflows += load_count(&w->overflows);
+    out->queued += wf_ring_size(&w->ring) + wf_deque_size(&w->deque);
+    out->queued += wf_load_relaxed(&w->next) != NULL; // relaxed: a hint
+    add_histogram(&out->turn_length, &w->turn_length);
+    add_histogram(&out->queue_wait, &w->queue_wait);
+}
+
+// The ends come first: so there are never more of them than of tasks spawned.
+void wf_sched_stats(struct wf_sched *s, struct wf_sched_stats *out)
+{
+    memset(out, 0, sizeof(*out));
+    for (unsigned i = 0; i < s->cfg.workers; i++)
+        out->ended += wf_load_acquire(&s->workers[i].ended); // [S2]
+    for (unsigned i = 0; i < s->cfg.workers; i++)
+        add_worker(out, &s->workers[i]);
+    out->spawned += load_count(&s->spawned_outside);
+}
+
+// count_task looks at a header while its task may be running: it may count one that has
+// just ended. ThreadSanitizer is disabled here: wf_task_begun reads a single word.
+__attribute__((no_sanitize("thread"))) static void count_task(struct wf_task *task, void *arg)
+{
+    struct wf_sched_census *c = arg;
+
+    if (!wf_task_is_active(task)) {
+        c->parked++;
+        return;
+    }
+    c->ready++;
+    c->unbegun += !wf_task_begun(task);
+}
+
+// is_running tells whether a worker runs a task. ThreadSanitizer is disabled here: the
+// pointer is one word, and not followed.
+__attribute__((no_sanitize("thread"))) static bool is_running(const struct wf_worker *w)
+{
+    const struct wf_thread *thread = w->thread;
+    return thread && *(struct wf_task *const volatile *)&thread->current != NULL;
+}
+
+void wf_sched_census(struct wf_sched *s, struct wf_sched_census *out)
+{
+    memset(out, 0, sizeof(*out));
+    wf_sched_each(s, count_task, out);
+    for (unsigned i = 0; i < s->started; i++)
+        out->running += is_running(&s->workers[i]);
+    if (out->running > out->ready)
+        out->running = out->ready;
+    out->ready -= out->running;
+    if (out->unbegun > out->ready)
+        out->unbegun = out->ready;
+}
+
+void wf_sched_stacks(struct wf_sched *s, struct wf_sched_stacks *out)
+{
+    wf_depot_count(&s->depot, &out->made, &out->stored, &out->bytes);
+}
