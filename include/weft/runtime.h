@@ -168,6 +168,76 @@ WEFT_API void weft_rt_free(weft_rt *rt);
 // Context: any thread. Never parks.
 WEFT_API weft_rt *weft_rt_current(void);
 
+// weft_histogram counts durations. bucket[i] has those shorter than 1024 << i ns that are
+// in no earlier one; the last one has all that are longer. `sum` is in nanoseconds.
+enum { WEFT_HISTOGRAM_BUCKETS = 24 };
+typedef struct weft_histogram {
+    uint64_t count, sum;
+    uint64_t bucket[WEFT_HISTOGRAM_BUCKETS];
+} weft_histogram;
+
+// weft_lane_metrics is one lane of the blocking pool.
+typedef struct weft_lane_metrics {
+    uint64_t jobs;     // that have begun, since the start
+    uint64_t queued;   // jobs that wait for a thread
+    uint64_t threads;  // that there are
+    uint64_t sleeping; // of those, threads without a job
+    uint64_t limit;    // how many threads there may be
+} weft_lane_metrics;
+
+// weft_metrics is what a runtime has counted since its start, and how it stands now. The
+// counts are kept in every build. Each figure is right by itself, but they are not of
+// one moment: tasks go on running meanwhile. When all is quiet they agree. Start from
+// WEFT_METRICS_INIT.
+typedef struct weft_metrics {
+    size_t size;                     // sizeof(weft_metrics): lets the struct grow
+    uint64_t workers;                // threads that run tasks
+    uint64_t spawned, ended;         // tasks
+    uint64_t running, ready, parked; // tasks: on a worker; in a queue; waiting
+    uint64_t unbegun;                // of those that are ready, tasks that have not run yet
+    uint64_t turns;                  // how often a worker chose among the tasks in its own queues, yields that found
+                                     // none included
+    uint64_t steals, stolen;         // how often a worker took tasks of another one, and how many tasks in all
+    uint64_t sleeps, wakes;          // how often a worker slept; was woken by another thread of weft's
+    uint64_t overflows;              // tasks for which a worker's queue had no room: they went to the common one
+    uint64_t queued, injected;       // tasks that are ready: in the workers' own queues; in the common one
+    weft_histogram
+        turn_length; // sampled, about a thousand times a second of a busy worker: a turn as long as those since
+                     // the last sample were on average
+    weft_histogram queue_wait;          // sampled likewise: how long a task waits in its worker's queue
+    uint64_t polls, events;             // calls of epoll_wait(2), and events that came of them
+    uint64_t timers, expired;           // timers that are armed, and how many have expired since the start
+    uint64_t descriptors;               // that are registered with epoll
+    uint64_t stacks, stacks_stored;     // stacks that there are, and those of them that no worker has
+    uint64_t stack_bytes;               // address space of those; memory is what was touched of it
+    weft_lane_metrics user, file, name; // the pool's lanes: weft_blocking; files; look-ups of names
+    uint64_t stalls;                    // tasks that held their worker for longer than weft_config.stall_after
+} weft_metrics;
+
+#ifdef __cplusplus
+#define WEFT_METRICS_INIT { sizeof(weft_metrics) }
+#else
+#define WEFT_METRICS_INIT { .size = sizeof(weft_metrics) }
+#endif
+
+// weft_rt_metrics fills in *m, of which the caller has set `size`: a program that was
+// compiled when the struct had fewer fields gets those. Takes time in proportion to the
+// tasks (some nanoseconds each).
+//
+// Returns: 0; -EINVAL: m->size is none that the struct ever had.
+// Context: any thread, task or not; not a signal handler. Never parks.
+WEFT_API int weft_rt_metrics(weft_rt *rt, weft_metrics *m);
+
+// weft_rt_metrics_write writes the same to `fd`, as text in Prometheus' exposition
+// format (version 0.0.4). The content type for HTTP is "text/plain; version=0.0.4". All
+// names begin with weft_.
+//
+// Returns: 0; the errors of write(2): some of it may be written.
+// Context: any thread; write(2) blocks it, task or not, if the descriptor is in blocking
+//          mode and full. Never parks: a task that serves it to a slow client writes to
+//          a memfd or a pipe first.
+WEFT_API WEFT_MUST_CHECK int weft_rt_metrics_write(weft_rt *rt, int fd);
+
 // weft_rt_dump writes one line for each living task to the descriptor `fd`: id, name,
 // state, and what it waits for. For debugging: the tasks go on running meanwhile, so
 // each line is true by itself but they need not fit together.

@@ -1,0 +1,273 @@
+// Metrics: what the parts of a runtime have counted, in one struct, and as text for
+// Prometheus. Nothing is counted here: each part does, in words that one thread writes.
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "runtime/state.h"
+#include "runtime/task/blocking.h"
+
+_Static_assert((int)WEFT_HISTOGRAM_BUCKETS == (int)WF_HISTOGRAM_BUCKETS, "one is copied to the other");
+
+// What a program has that was compiled when weft_metrics had its first fields only.
+enum { FIRST_SIZE = sizeof(weft_metrics) };
+
+static void copy_histogram(weft_histogram *to, const struct wf_histogram *from)
+{
+    to->count = 0;
+    to->sum = wf_load_relaxed(&from->sum); // relaxed: a copy, of this thread only
+    for (int i = 0; i < WEFT_HISTOGRAM_BUCKETS; i++) {
+        to->bucket[i] = wf_load_relaxed(&from->bucket[i]); // relaxed: as above
+        to->count += to->bucket[i];
+    }
+}
+
+static void read_sched(struct wf_sched *sched, weft_metrics *m)
+{
+    struct wf_sched_stats s;
+
+    wf_sched_stats(sched, &s);
+    m->workers = wf_sched_workers(sched);
+    m->spawned = s.spawned;
+    m->ended = s.ended;
+    m->turns = s.turns;
+    m->steals = s.steals;
+    m->stolen = s.stolen;
+    m->sleeps = s.parks;
+    m->wakes = s.wakes;
+    m->overflows = s.overflows;
+    m->queued = s.queued;
+    copy_histogram(&m->turn_length, &s.turn_length);
+    copy_histogram(&m->queue_wait, &s.queue_wait);
+}
+
+static void read_tasks(struct wf_sched *sched, weft_metrics *m)
+{
+    struct wf_sched_census c;
+    struct wf_sched_stacks stacks;
+
+    wf_sched_census(sched, &c);
+    wf_sched_stacks(sched, &stacks);
+    m->running = c.running;
+    m->ready = c.ready;
+    m->parked = c.parked;
+    m->unbegun = c.unbegun;
+    m->injected = c.ready > m->queued ? c.ready - m->queued : 0;
+    m->stacks = stacks.made;
+    m->stacks_stored = stacks.stored;
+    m->stack_bytes = stacks.bytes;
+}
+
+static void read_reactor(struct wf_reactor *reactor, weft_metrics *m)
+{
+    struct wf_reactor_stats s;
+
+    wf_reactor_stats(reactor, &s);
+    m->polls = s.polls;
+    m->events = s.events;
+    m->expired = s.expired;
+    m->timers = s.timers;
+    m->descriptors = s.descriptors;
+}
+
+static void read_lane(struct wf_pool *pool, enum wf_lane lane, weft_lane_metrics *m)
+{
+    struct wf_lane_stats s;
+
+    wf_pool_stats(pool, lane, &s);
+    *m = (weft_lane_metrics){ s.jobs, s.queued, s.threads, s.sleeping, s.max };
+}
+
+int weft_rt_metrics(weft_rt *rt, weft_metrics *m)
+{
+    weft_metrics all = { .size = m->size };
+
+    if (m->size < FIRST_SIZE || m->size > sizeof(all))
+        return -EINVAL;
+    read_sched(rt->sched, &all);
+    read_tasks(rt->sched, &all);
+    read_reactor(rt->reactor, &all);
+    read_lane(rt->blocking, WF_LANE_USER, &all.user);
+    read_lane(rt->blocking, WF_LANE_FILE, &all.file);
+    read_lane(rt->blocking, WF_LANE_NAME, &all.name);
+    memcpy(m, &all, m->size);
+    return 0;
+}
+
+// --- As text -------------------------------------------------------------------------
+
+// Text on its way to a descriptor.
+struct text {
+    int fd, err;
+    size_t n;
+    char buf[4096];
+};
+
+static void flush_text(struct text *t)
+{
+    for (size_t done = 0; done < t->n && !t->err;) {
+        ssize_t n = write(t->fd, t->buf + done, t->n - done);
+        if (n >= 0)
+            done += (size_t)n;
+        else if (errno != EINTR)
+            t->err = -errno;
+    }
+    t->n = 0;
+}
+
+// put adds a line, of no more than 256 bytes.
+WF_PRINTF(2, 3) static void put(struct text *t, const char *format, ...)
+{
+    enum { LINE_MAX_BYTES = 256 };
+    va_list args;
+
+    if (sizeof(t->buf) - t->n < LINE_MAX_BYTES)
+        flush_text(t);
+    va_start(args, format);
+    int n = vsnprintf(t->buf + t->n, LINE_MAX_BYTES, format, args);
+    va_end(args);
+    wf_assert(n > 0 && n < LINE_MAX_BYTES);
+    t->n += (size_t)n;
+}
+
+static void put_head(struct text *t, const char *name, const char *type, const char *help)
+{
+    put(t, "# HELP weft_%s %s\n", name, help);
+    put(t, "# TYPE weft_%s %s\n", name, type);
+}
+
+static void put_value(struct text *t, const char *name, uint64_t value)
+{
+    put(t, "weft_%s %llu\n", name, (unsigned long long)value);
+}
+
+static void put_labelled(struct text *t, const char *name, const char *label, const char *is, uint64_t value)
+{
+    put(t, "weft_%s{%s=\"%s\"} %llu\n", name, label, is, (unsigned long long)value);
+}
+
+// Figures of one number each.
+struct figure {
+    const char *name, *type, *help;
+    size_t at;
+};
+
+#define COUNTER(name, field, help) { name "_total", "counter", help, offsetof(weft_metrics, field) }
+#define GAUGE(name, field, help) { name, "gauge", help, offsetof(weft_metrics, field) }
+
+static const struct figure figures[] = {
+    GAUGE("workers", workers, "Threads that run tasks."),
+    COUNTER("tasks_spawned", spawned, "Tasks that were spawned."),
+    COUNTER("tasks_ended", ended, "Tasks that have ended."),
+    GAUGE("tasks_unbegun", unbegun, "Tasks that have not run yet."),
+    COUNTER("turns", turns, "How often a worker chose among the tasks in its own queues."),
+    COUNTER("steals", steals, "How often a worker took tasks of another one."),
+    COUNTER("stolen_tasks", stolen, "Tasks that were taken from another worker."),
+    COUNTER("worker_sleeps", sleeps, "How often a worker slept."),
+    COUNTER("worker_wakes", wakes, "How often a sleeping worker was woken."),
+    COUNTER("queue_overflows", overflows, "Tasks for which a worker's queue had no room."),
+    COUNTER("polls", polls, "Turns of the poll."),
+    COUNTER("poll_events", events, "Events that came of them."),
+    GAUGE("timers", timers, "Timers that are armed."),
+    COUNTER("timers_expired", expired, "Timers that have expired."),
+    GAUGE("descriptors", descriptors, "Descriptors that are registered with epoll."),
+    GAUGE("stacks", stacks, "Stacks that there are."),
+    GAUGE("stacks_stored", stacks_stored, "Stacks that no worker has."),
+    GAUGE("stack_bytes", stack_bytes, "Address space of the stacks."),
+    COUNTER("stalls", stalls, "Tasks that held their worker for longer than stall_after."),
+};
+
+static void put_figures(struct text *t, const weft_metrics *m)
+{
+    for (size_t i = 0; i < wf_countof(figures); i++) {
+        const struct figure *f = &figures[i];
+        uint64_t value;
+        memcpy(&value, (const char *)m + f->at, sizeof(value));
+        put_head(t, f->name, f->type, f->help);
+        put_value(t, f->name, value);
+    }
+}
+
+static void put_states(struct text *t, const weft_metrics *m)
+{
+    put_head(t, "tasks", "gauge", "Tasks by state.");
+    put_labelled(t, "tasks", "state", "running", m->running);
+    put_labelled(t, "tasks", "state", "ready", m->ready);
+    put_labelled(t, "tasks", "state", "parked", m->parked);
+    put_head(t, "queued_tasks", "gauge", "Tasks that are ready, by queue.");
+    put_labelled(t, "queued_tasks", "queue", "worker", m->queued);
+    put_labelled(t, "queued_tasks", "queue", "common", m->injected);
+}
+
+// put_seconds writes nanoseconds as seconds, exactly, whatever the locale is.
+static void put_seconds(struct text *t, const char *before, uint64_t ns, const char *after)
+{
+    put(t, "%s%llu.%09llu%s", before, (unsigned long long)(ns / 1000000000), (unsigned long long)(ns % 1000000000),
+        after);
+}
+
+static void put_histogram(struct text *t, const char *name, const char *help, const weft_histogram *h)
+{
+    uint64_t below = 0;
+
+    put_head(t, name, "histogram", help);
+    for (int i = 0; i < WEFT_HISTOGRAM_BUCKETS - 1; i++) {
+        below += h->bucket[i];
+        put(t, "weft_%s_bucket{le=\"", name);
+        put_seconds(t, "", UINT64_C(1024) << i, "\"} ");
+        put(t, "%llu\n", (unsigned long long)below);
+    }
+    put(t, "weft_%s_bucket{le=\"+Inf\"} %llu\n", name, (unsigned long long)h->count);
+    put(t, "weft_%s_sum", name);
+    put_seconds(t, " ", h->sum, "\n");
+    put(t, "weft_%s_count %llu\n", name, (unsigned long long)h->count);
+}
+
+// put_lanes writes one figure of each lane: the one that is `at` bytes into it.
+static void put_lanes(struct text *t, const weft_metrics *m, const char *name, const char *type, const char *help,
+                      size_t at)
+{
+    const weft_lane_metrics *lanes[] = { &m->user, &m->file, &m->name };
+    static const char *const names[] = { "user", "file", "name" };
+
+    put_head(t, name, type, help);
+    for (size_t i = 0; i < wf_countof(lanes); i++) {
+        uint64_t value;
+        memcpy(&value, (const char *)lanes[i] + at, sizeof(value));
+        put_labelled(t, name, "lane", names[i], value);
+    }
+}
+
+static void put_pool(struct text *t, const weft_metrics *m)
+{
+    put_lanes(t, m, "pool_jobs_total", "counter", "Jobs of the blocking pool that have begun.",
+              offsetof(weft_lane_metrics, jobs));
+    put_lanes(t, m, "pool_queued_jobs", "gauge", "Jobs that wait for a thread.", offsetof(weft_lane_metrics, queued));
+    put_lanes(t, m, "pool_threads", "gauge", "Threads of the blocking pool.", offsetof(weft_lane_metrics, threads));
+    put_lanes(t, m, "pool_sleeping_threads", "gauge", "Threads without a job.", offsetof(weft_lane_metrics, sleeping));
+    put_lanes(t, m, "pool_threads_max", "gauge", "How many threads there may be.", offsetof(weft_lane_metrics, limit));
+}
+
+int weft_rt_metrics_write(weft_rt *rt, int fd)
+{
+    weft_metrics m = WEFT_METRICS_INIT;
+    struct text t;
+
+    t.fd = fd;
+    t.err = 0;
+    t.n = 0;
+    int err = weft_rt_metrics(rt, &m);
+    if (err)
+        return err;
+    put_states(&t, &m);
+    put_figures(&t, &m);
+    put_histogram(&t, "turn_seconds", "How long a task runs before it parks, yields or ends (sampled).",
+                  &m.turn_length);
+    put_histogram(&t, "queue_wait_seconds", "How long a task waits in its worker's queue (sampled).", &m.queue_wait);
+    put_pool(&t, &m);
+    flush_text(&t);
+    return t.err;
+}
