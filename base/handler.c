@@ -84,12 +84,9 @@ static void install(struct wf_handler *h)
     sigaction(h->signal, &action, NULL);
 }
 
-void wf_handler_use(struct wf_handler *h)
+// add_user: under the lock.
+static void add_user(struct wf_handler *h)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-    pthread_once(&once, watch_handler_forks);
-    pthread_mutex_lock(&lock);
     if (!h->known) {
         h->known = true;
         h->next = all;
@@ -97,7 +94,25 @@ void wf_handler_use(struct wf_handler *h)
     }
     if (h->users++ == 0)
         install(h);
+}
+
+void wf_handler_use(struct wf_handler *h)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, watch_handler_forks);
+    pthread_mutex_lock(&lock);
+    add_user(h);
     pthread_mutex_unlock(&lock);
+}
+
+bool wf_handler_try_use(struct wf_handler *h)
+{
+    if (pthread_mutex_trylock(&lock) != 0)
+        return false;
+    add_user(h);
+    pthread_mutex_unlock(&lock);
+    return true;
 }
 
 void wf_handler_drop(struct wf_handler *h)

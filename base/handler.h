@@ -36,6 +36,10 @@ struct wf_handler {
 // last one.
 // Context: any thread.
 void wf_handler_use(struct wf_handler *h);
+//
+// wf_handler_try_use is wf_handler_use for a caller that may itself be a signal handler.
+// Returns: false if the lock is taken.
+bool wf_handler_try_use(struct wf_handler *h);
 void wf_handler_drop(struct wf_handler *h);
 
 // wf_handler_pass_on does what the signal would do without `h`, or sees to it that it

@@ -276,6 +276,23 @@ void wf_task_wake(void *arg)
         enqueue_task(task);
 }
 
+// It goes by the injector, as if from outside: the caller may be a handler that has
+// interrupted a worker in the midst of its own queues. wf_injector_push is safe there: to
+// the interrupted one it is another thread's.
+void wf_sched_release(struct wf_task *task)
+{
+    struct wf_sched *s = task->sched;
+
+    if (wf_task_retire(task) == WF_RETIRED_PARKED)
+        return;
+    if (task->pinned) { // it has begun, so it has a worker
+        enqueue_pinned(NULL, task->worker, task);
+        return;
+    }
+    inject(s, task);
+    wf_sched_notify(s);
+}
+
 void wf_task_cancel(struct wf_task *task)
 {
     wf_fetch_or_acq_rel(&task->word, (uint32_t)(WF_TASK_CANCEL_PENDING | WF_TASK_CANCELLED)); // [T3]

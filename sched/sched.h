@@ -134,6 +134,10 @@ uint64_t wf_random(struct wf_task *self);
 // Context: any thread. The `wake` of a task's waker.
 void wf_task_wake(void *task);
 
+// wf_sched_release lets go of a task that wf_task_hold has taken.
+// Context: any thread; also a signal handler.
+void wf_sched_release(struct wf_task *task);
+
 // wf_task_cancel sets the task's cancel bit, for good, and wakes it.  Context: any
 // thread.
 void wf_task_cancel(struct wf_task *task);
@@ -213,6 +217,40 @@ struct wf_sched_census {
     uint64_t unbegun; // of those that are ready: they have not run yet
 };
 void wf_sched_census(struct wf_sched *s, struct wf_sched_census *out);
+
+// What is seen of a stack: program counters, innermost first, each within the call that
+// has not returned.
+enum { WF_FRAMES_MAX = 32 };
+struct wf_trace {
+    unsigned depth;
+    uintptr_t pc[WF_FRAMES_MAX];
+};
+
+// wf_trace_held reads the stack of a task that the caller holds (wf_task_hold), or that
+// is the calling one.  Context: any thread; also a signal handler.
+void wf_trace_held(const struct wf_task *task, struct wf_trace *out);
+
+// What a worker runs.
+struct wf_sighting {
+    bool answered; // else the worker did not say: its thread blocks the signal, or does not get a processor
+    uint64_t id;   // 0: it runs no task
+    const char *name;
+    struct wf_trace trace;
+};
+
+// wf_sight_begin makes ready for wf_sight_worker, which asks a worker's thread what it
+// runs, by a signal (SIGWINCH, which by default does nothing), and waits for the answer up to
+// WF_SIGHT_NS; nothing is asked of a worker that runs no task. wf_sight_end ends that.
+// Returns: wf_sight_begin: false if another thread is at it; wf_sight_worker: whether
+// the worker runs a task.
+// Context: any thread; also a signal handler.
+#define WF_SIGHT_NS INT64_C(100000000)
+bool wf_sight_begin(void);
+void wf_sight_end(void);
+bool wf_sight_worker(struct wf_sched *s, unsigned worker, struct wf_sighting *out);
+
+// wf_sched_has tells whether `task` is a header of this scheduler, and so may be read.
+bool wf_sched_has(struct wf_sched *s, const struct wf_task *task);
 
 // wf_sched_stacks tells how many stacks there are, how many of them lie in the depot,
 // and how much address space they take, guards excluded.  Takes the depot's lock.

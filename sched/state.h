@@ -100,6 +100,7 @@ struct wf_worker {
     struct wf_stack_pool stacks[WF_STACK_CLASSES]; // O
     uint64_t ids, ids_end;                         // O: task numbers put by for this worker
     pthread_t handle;                              // of wf_sched_start and _stop
+    pid_t tid;                                     // fixed once it runs: of the thread
     int stat;                                      // fixed once it runs: a file where the kernel tells its state, or -1
     clockid_t clock;                               // fixed once it runs: of the thread's CPU time
     void *signal_stack;                            // of wf_overflow_install and _remove

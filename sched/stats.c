@@ -80,6 +80,11 @@ void wf_sched_census(struct wf_sched *s, struct wf_sched_census *out)
         out->unbegun = out->ready;
 }
 
+bool wf_sched_has(struct wf_sched *s, const struct wf_task *task)
+{
+    return wf_headers_has(&s->headers, task);
+}
+
 void wf_sched_stacks(struct wf_sched *s, struct wf_sched_stacks *out)
 {
     wf_depot_count(&s->depot, &out->made, &out->stored, &out->bytes);

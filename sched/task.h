@@ -22,6 +22,12 @@
 //   read-modify-write when a task is resumed or yields: a wake, a run and a park cost
 //   two, not three.
 //
+//   Held: a party that is neither a queue nor a worker, a dump, may take a PARKED task as
+//   a waker does (wf_task_hold), but does not queue it. While it holds the task it may
+//   read what lies on the stack, because no worker resumes it: a wake meanwhile finds it
+//   ACTIVE, and is noted. Then it lets go as a worker does after a switch
+//   (wf_task_retire), and queues the task if a wake was noted (wf_sched_release).
+//
 //   Headers are type-stable: pooled, and freed only with the scheduler. A wake that
 //   comes too late finds an ended task (ACTIVE: noted, without effect) or the header's
 //   next user (an early return).
@@ -139,6 +145,19 @@ static inline enum wf_retired wf_task_retire(struct wf_task *t)
         want = word & WF_TASK_WOKEN ? word & ~(uint32_t)WF_TASK_WOKEN : word & ~(uint32_t)WF_TASK_ACTIVE;
     } while (!wf_cas_acq_rel(&t->word, &word, want)); // [T1] [T2]
     return word & WF_TASK_WOKEN ? WF_RETIRED_WOKEN : WF_RETIRED_PARKED;
+}
+
+// wf_task_hold takes a PARKED task, so that it can be read. Returns: false if it is none.
+// wf_sched_release lets it go: soon, for it may have been woken.
+static inline bool wf_task_hold(struct wf_task *t)
+{
+    uint32_t word = wf_load_relaxed(&t->word); // relaxed: the compare-and-swap confirms it
+
+    do {
+        if ((word & (WF_TASK_ACTIVE | WF_TASK_LIVE)) != WF_TASK_LIVE)
+            return false;
+    } while (!wf_cas_acq_rel(&t->word, &word, word | WF_TASK_ACTIVE)); // [T1] [T2]
+    return true;
 }
 
 // wf_task_note_wake: the word's part of wf_task_wake. Returns: whether the wake was

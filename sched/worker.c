@@ -147,6 +147,7 @@ static void enter_thread(struct wf_worker *w)
     wf_overflow_enter(w);
     // One descriptor a worker, kept open, which the monitor reads (sched.c). Without it
     // the monitor cannot tell that the thread is blocked, and assumes that it is not.
+    w->tid = wf_sys_gettid();
     w->stat = wf_above_standard(wf_sys_openat(AT_FDCWD, "/proc/thread-self/stat", O_RDONLY | O_CLOEXEC, 0));
     (void)wf_sys_prctl(PR_SET_TIMERSLACK, 1UL); // sleeps in the poll end on time
     if (w->sched->cfg.pin)

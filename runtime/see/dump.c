@@ -1,88 +1,390 @@
-// The task dump: one line for each living task. It takes no lock and allocates nothing,
-// so that it works when the rest is stuck.
+// The task dump: a line for each living task, and its stack. It takes no lock that a task
+// or a worker may hold, and allocates nothing but a mapping, so that it works when the
+// rest is stuck, and in a signal handler.
+//
+// A parked task is held while it is looked at (sched/task.h): a wake that comes meanwhile
+// is noted, and takes effect some microseconds later. Text is made, and written, when it
+// has been let go. A worker is asked by a signal what it runs (sched/sight.c). A task that
+// is ready, in a queue, shows no stack: it may begin to run at any moment.
+//
+// Tasks with the same stack that wait in the same call are one group. The first
+// LINES_EACH have a line each; the others are counted.
+#include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/clock.h"
+#include "base/mem.h"
 #include "base/sys.h"
+#include "runtime/net/addr.h"
+#include "runtime/see/symbol.h"
 #include "runtime/state.h"
+#include "runtime/sync/mutex.h"
+#include "runtime/wait/scope.h"
 
-struct dump {
-    int fd;
-    unsigned tasks;
-};
+enum { LINE_MAX_BYTES = 320, LINES_EACH = 64, GROUPS = 256 };
 
-// print writes a line that snprintf has made in `room` bytes; a line that did not fit
-// is truncated, but still ends with a newline.
-static void print(int fd, char *line, int n, size_t room)
-{
-    wf_debug_assert(n > 0 && room > 1);
-    size_t len = (size_t)n < room ? (size_t)n : room - 1;
-
-    line[len - 1] = '\n';
-    (void)wf_sys_write(fd, line, len); // the reader may be gone
-}
-
-// What a line tells of a task.
-struct line {
+// What is known of a task.
+struct seen {
     uint64_t id;
     uint32_t word;
     const char *name, *what;
     intptr_t on;
     bool begun;
+    bool parked;                  // it was held: what follows is of the same moment
+    int64_t until;                // of a sleep
+    uint32_t children;            // of the scope that it closes
+    const struct wf_task *holder; // of the mutex that it waits for
+    unsigned scopes;              // that it has open
+    int64_t deadline;             // the first of theirs
+    struct wf_trace trace;
 };
+
+struct group {
+    const char *what;
+    bool parked;
+    uint64_t first; // a task of it
+    uint64_t tasks;
+    struct wf_trace trace;
+};
+
+// Too much for a task's stack, or a signal's.
+struct room {
+    unsigned groups;
+    struct group group[GROUPS];
+    struct wf_sighting sighting[WF_WORKERS_MAX]; // by worker
+};
+
+struct dump {
+    struct wf_sched *sched;
+    int fd;
+    unsigned tasks;
+    int64_t now;
+    struct room *room; // NULL: there is no memory, so nothing is grouped
+    struct seen seen;
+    struct wf_symbols symbols;
+};
+
+// --- Lines ---------------------------------------------------------------------------
+
+struct line {
+    char text[LINE_MAX_BYTES];
+    size_t n;
+};
+
+// add appends to a line. One that does not fit is cut off.
+WF_PRINTF(2, 3) static void add(struct line *l, const char *format, ...)
+{
+    size_t room = sizeof(l->text) - 1 - l->n; // and a newline
+    va_list args;
+
+    va_start(args, format);
+    int n = vsnprintf(l->text + l->n, room, format, args);
+    va_end(args);
+    if (n > 0)
+        l->n += (size_t)n < room ? (size_t)n : room - 1;
+}
+
+static void print(int fd, struct line *l)
+{
+    l->text[l->n++] = '\n';
+    if (wf_sys_write(fd, l->text, l->n) < 0)
+        l->n = 0; // the reader is gone
+    l->n = 0;
+}
+
+static void add_name(struct line *l, uint64_t id, const char *name)
+{
+    add(l, "task %llu", (unsigned long long)id);
+    if (name)
+        add(l, " '%s'", name);
+}
+
+// add_left adds how long it is until `when`.
+static void add_left(struct line *l, int64_t now, int64_t when)
+{
+    int64_t ms = (when - now) / 1000000;
+
+    if (when <= now)
+        add(l, ", due");
+    else
+        add(l, ", %lld.%03lld s left", (long long)(ms / 1000), (long long)(ms % 1000));
+}
+
+// --- Looking -------------------------------------------------------------------------
 
 // read_header reads a header while its task may be running. Returns: false if the task
 // has ended in between: then the header may be another task's, and the values a mixture
 // of both. ThreadSanitizer is disabled here: the plain fields are single words.
-__attribute__((no_sanitize("thread"))) static bool read_header(const struct wf_task *task, struct line *l)
+__attribute__((no_sanitize("thread"))) static bool read_header(const struct wf_task *task, struct seen *s)
 {
-    l->word = wf_load_acquire(&task->word); // acquire: the header is filled
-    l->id = task->id;
-    l->name = task->name;
-    l->begun = wf_task_begun(task);
-    l->what = wf_load_relaxed(&task->what); // relaxed: each line is its own snapshot
-    l->on = wf_load_relaxed(&task->on);
+    s->word = wf_load_acquire(&task->word); // acquire: the header is filled
+    s->id = task->id;
+    s->name = task->name;
+    s->begun = wf_task_begun(task);
+    s->what = wf_load_relaxed(&task->what); // relaxed: each line is its own snapshot
+    s->on = wf_load_relaxed(&task->on);
     bool live = wf_load_acquire(&task->word) & WF_TASK_LIVE; // acquire: and the number once more after it
-    return live && *(const volatile uint64_t *)&task->id == l->id;
+    return live && *(const volatile uint64_t *)&task->id == s->id;
+}
+
+// read_scopes counts the scopes that a held task has open.
+static void read_scopes(const struct weft_task *task, struct seen *s)
+{
+    const struct wf_cancel_node *at = s->begun ? task->life.inner : NULL;
+
+    for (; at && at->is_scope && at->task == task; at = at->outer) {
+        int64_t when = wf_scope_when(wf_container_of(at, const struct wf_scope, level));
+        s->scopes++;
+        if (when < s->deadline)
+            s->deadline = when;
+    }
+}
+
+// read_wait reads what `on` points to: it lies on the held task's stack, or is what it
+// waits for.
+static void read_wait(struct seen *s)
+{
+    if (strcmp(s->what, "sleep") == 0)
+        s->until = *(const int64_t *)s->on;
+    else if (strcmp(s->what, "scope") == 0)
+        s->children = wf_scope_children((const struct wf_scope *)s->on);
+    else if (strcmp(s->what, "mutex") == 0)
+        s->holder = wf_mutex_holder(s->on);
+}
+
+static bool look_at(struct wf_task *task, struct seen *s)
+{
+    memset(s, 0, offsetof(struct seen, trace));
+    s->trace.depth = 0;
+    s->deadline = WEFT_NEVER;
+    s->parked = wf_task_hold(task);
+    bool there = read_header(task, s);
+    if (s->parked) {
+        wf_trace_held(task, &s->trace);
+        read_scopes(wf_weft_task(task), s);
+        if (s->what)
+            read_wait(s);
+        wf_sched_release(task);
+    }
+    return there;
+}
+
+// --- In words ------------------------------------------------------------------------
+
+// add_socket adds what a descriptor is connected to.
+static void add_socket(struct line *l, int fd)
+{
+    struct wf_addr local = { .len = sizeof(struct sockaddr_un) }, peer = { .len = sizeof(struct sockaddr_un) };
+    char text[128];
+    int type = 0;
+    socklen_t size = sizeof(type);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || getsockname(fd, &local.sa, &local.len) < 0)
+        return;
+    if (local.sa.sa_family != AF_INET && local.sa.sa_family != AF_INET6) {
+        add(l, local.sa.sa_family == AF_UNIX ? ", Unix socket" : ", socket");
+        return;
+    }
+    if (wf_addr_format(&local, text, sizeof(text)) > 0)
+        add(l, ", %s %s", type == SOCK_STREAM ? "TCP" : "UDP", text);
+    if (getpeername(fd, &peer.sa, &peer.len) == 0 && wf_addr_format(&peer, text, sizeof(text)) > 0)
+        add(l, " <- %s", text);
+}
+
+static void add_mutex(struct line *l, struct dump *d, const struct seen *s)
+{
+    struct seen holder = { 0 };
+
+    add(l, " %#llx", (unsigned long long)s->on);
+    if (!s->holder)
+        add(l, ", free by now");
+    else if (!wf_sched_has(d->sched, s->holder))
+        add(l, " held by a task of another runtime");
+    else if (read_header(s->holder, &holder)) {
+        add(l, " held by ");
+        add_name(l, holder.id, holder.name);
+    }
+}
+
+static void add_wait(struct line *l, struct dump *d, const struct seen *s)
+{
+    bool call = strncmp(s->what, "weft_", 5) == 0;
+
+    add(l, ", waits for %s", s->what);
+    if (s->parked && strcmp(s->what, "sleep") == 0) {
+        if (s->until == WEFT_NEVER)
+            add(l, ", without end");
+        else
+            add_left(l, d->now, s->until);
+    } else if (s->parked && strcmp(s->what, "scope") == 0) {
+        add(l, " %#llx, %u children left", (unsigned long long)s->on, s->children);
+    } else if (s->parked && strcmp(s->what, "mutex") == 0) {
+        add_mutex(l, d, s);
+    } else if (s->on >> 32) {
+        add(l, " %#llx", (long long)s->on);
+    } else if (call) {
+        add(l, " of descriptor %d", (int)s->on);
+        add_socket(l, (int)s->on);
+    } else {
+        add(l, " %lld", (long long)s->on);
+    }
+}
+
+// worker_of is the worker that runs a task; -1: none was seen to.
+static int worker_of(const struct dump *d, uint64_t id)
+{
+    for (unsigned i = 0; d->room && i < wf_sched_workers(d->sched); i++)
+        if (d->room->sighting[i].id == id)
+            return (int)i;
+    return -1;
+}
+
+static void add_state(struct line *l, struct dump *d, const struct seen *s, int worker)
+{
+    if (worker >= 0)
+        add(l, ": running on worker %d", worker);
+    else if (s->parked)
+        add(l, ": parked");
+    else
+        add(l, s->what ? ": woken" : s->begun ? ": running or queued" : ": new");
+    if (s->what && worker < 0)
+        add_wait(l, d, s);
+    if (s->scopes > 0)
+        add(l, ", in %u scope%s", s->scopes, s->scopes > 1 ? "s" : "");
+    if (s->deadline != WEFT_NEVER)
+        add_left(l, d->now, s->deadline);
+    if (s->word & WF_TASK_CANCEL_PENDING)
+        add(l, " (cancelled)");
+}
+
+static void print_stack(struct dump *d, const struct wf_trace *t)
+{
+    struct line l = { .n = 0 };
+    char name[WF_SYMBOL_NAME];
+
+    for (unsigned i = 0; i < t->depth; i++) {
+        wf_symbols_name(&d->symbols, t->pc[i], name, sizeof(name));
+        add(&l, "    %s", name);
+        print(d->fd, &l);
+    }
+}
+
+// --- Groups --------------------------------------------------------------------------
+
+static bool belongs(const struct group *g, const struct seen *s)
+{
+    return g->what == s->what && g->parked == s->parked && g->trace.depth == s->trace.depth &&
+           memcmp(g->trace.pc, s->trace.pc, s->trace.depth * sizeof(s->trace.pc[0])) == 0;
+}
+
+// group_of finds the group of a task, or makes it. Returns: NULL: there is no room.
+static struct group *group_of(struct room *room, const struct seen *s)
+{
+    for (unsigned i = 0; i < room->groups; i++)
+        if (belongs(&room->group[i], s))
+            return &room->group[i];
+    if (room->groups == GROUPS)
+        return NULL;
+    struct group *g = &room->group[room->groups++];
+    g->what = s->what;
+    g->parked = s->parked;
+    g->first = s->id;
+    g->tasks = 0;
+    g->trace = s->trace;
+    return g;
+}
+
+// print_group says of how many tasks there was no line, and where they are: in the first
+// function that is not weft's.
+static void print_group(struct dump *d, const struct group *g)
+{
+    struct line l = { .n = 0 };
+    char name[WF_SYMBOL_NAME] = "";
+
+    for (unsigned i = 0; i < g->trace.depth; i++) {
+        wf_symbols_name(&d->symbols, g->trace.pc[i], name, sizeof(name));
+        if (strncmp(name, "task_main+", 10) == 0) // the body has called by a jump
+            break;
+        if (strncmp(name, "wf_", 3) != 0 && strncmp(name, "weft_", 5) != 0)
+            break;
+    }
+    add(&l, "  and %llu more tasks", (unsigned long long)(g->tasks - LINES_EACH));
+    if (name[0])
+        add(&l, " at %s", name);
+    if (g->what)
+        add(&l, ", %s %s", g->parked ? "parked, wait for" : "woken, waited for", g->what);
+    add(&l, ": like task %llu", (unsigned long long)g->first);
+    print(d->fd, &l);
 }
 
 static void dump_task(struct wf_task *task, void *arg)
 {
     struct dump *d = arg;
-    struct line l;
-    char line[192];
+    struct seen *s = &d->seen;
+    struct line l = { .n = 0 };
 
-    if (!read_header(task, &l))
+    if (!look_at(task, s))
         return;
-    const char *state = l.begun ? "running or queued" : "new";
-    if (l.what)
-        state = l.word & WF_TASK_ACTIVE ? "woken" : "parked";
-    const char *quote = l.name ? "'" : "";
-    int n = snprintf(line, sizeof(line), "  task %llu%s%s%s%s: %s%s%s", (unsigned long long)l.id, l.name ? " " : "",
-                     quote, l.name ? l.name : "", quote, state, l.what ? ", waits for " : "", l.what ? l.what : "");
-
-    if (l.what && n < (int)sizeof(line)) // a descriptor's number, a task's, or the address of an object
-        n += snprintf(line + n, sizeof(line) - (size_t)n, l.on >> 32 ? " %#llx" : " %lld", (long long)l.on);
-    if (n < (int)sizeof(line))
-        n +=
-            snprintf(line + n, sizeof(line) - (size_t)n, "%s\n", l.word & WF_TASK_CANCEL_PENDING ? " (cancelled)" : "");
-    print(d->fd, line, n, sizeof(line));
     d->tasks++;
+    int worker = worker_of(d, s->id);
+    if (s->parked)
+        worker = -1; // by now
+    struct group *g = d->room && worker < 0 ? group_of(d->room, s) : NULL;
+    if (g && g->tasks++ >= LINES_EACH)
+        return;
+    add(&l, "  ");
+    add_name(&l, s->id, s->name);
+    add_state(&l, d, s, worker);
+    if (g && g->tasks > 1 && s->trace.depth > 0)
+        add(&l, "; stack as task %llu", (unsigned long long)g->first);
+    print(d->fd, &l);
+    if (worker >= 0)
+        print_stack(d, &d->room->sighting[worker].trace);
+    else if (!g || g->tasks == 1)
+        print_stack(d, &s->trace);
+}
+
+// look_at_workers asks each worker what it runs.
+static void look_at_workers(struct dump *d)
+{
+    if (!d->room || !wf_sight_begin())
+        return;
+    for (unsigned i = 0; i < wf_sched_workers(d->sched); i++)
+        (void)wf_sight_worker(d->sched, i, &d->room->sighting[i]);
+    wf_sight_end();
+}
+
+static void print_head(struct dump *d)
+{
+    struct line l = { .n = 0 };
+    struct wf_sched_stats s;
+
+    wf_sched_stats(d->sched, &s);
+    add(&l, "weft: %u workers; %llu tasks run, %llu steals, %llu sleeps, %llu polls", wf_sched_workers(d->sched),
+        (unsigned long long)s.runs, (unsigned long long)s.steals, (unsigned long long)s.parks,
+        (unsigned long long)s.polls);
+    print(d->fd, &l);
 }
 
 void weft_rt_dump(weft_rt *rt, int fd)
 {
-    struct dump d = { fd, 0 };
-    struct wf_sched_stats s;
-    char line[192];
+    struct dump d = { .sched = rt->sched, .fd = fd, .now = wf_now() };
+    struct line l = { .n = 0 };
 
-    wf_sched_stats(rt->sched, &s);
-    int n = snprintf(line, sizeof(line), "weft: %u workers; %llu tasks run, %llu steals, %llu sleeps, %llu polls\n",
-                     wf_sched_workers(rt->sched), (unsigned long long)s.runs, (unsigned long long)s.steals,
-                     (unsigned long long)s.parks, (unsigned long long)s.polls);
-    print(fd, line, n, sizeof(line));
+    d.room = wf_map(sizeof(*d.room));
+    look_at_workers(&d);
+    print_head(&d);
     wf_sched_each(rt->sched, dump_task, &d);
-    n = snprintf(line, sizeof(line), "weft: %u tasks alive\n", d.tasks);
-    print(fd, line, n, sizeof(line));
+    for (unsigned i = 0; d.room && i < d.room->groups; i++)
+        if (d.room->group[i].tasks > LINES_EACH)
+            print_group(&d, &d.room->group[i]);
+    add(&l, "weft: %u tasks alive", d.tasks);
+    print(fd, &l);
+    wf_symbols_fini(&d.symbols);
+    if (d.room)
+        wf_unmap(d.room, sizeof(*d.room));
 }

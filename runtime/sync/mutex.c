@@ -96,6 +96,12 @@ static uintptr_t holder_of(uintptr_t word)
     return word & ~(uintptr_t)MARKS;
 }
 
+const struct wf_task *wf_mutex_holder(intptr_t m)
+{
+    struct wf_mutex *mutex = (struct wf_mutex *)m;
+    return (const struct wf_task *)holder_of(wf_load_relaxed(&mutex->word)); // relaxed: for dumps
+}
+
 // check_locked is wf_mutex_check, under the queue's lock. A mutex that is free and has
 // waiters has called one of them: else they would wait without end.
 static void check_locked(const struct wf_mutex *m)

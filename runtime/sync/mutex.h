@@ -9,6 +9,11 @@
 // wf_mutex_held tells whether `self`, the calling task, holds `m`.
 bool wf_mutex_held(weft_mutex *m, const struct wf_task *self);
 
+// wf_mutex_holder is the task that holds the mutex at `m`, a weft_mutex; NULL: it is free.
+// Its header may be that of another task already, or of a runtime that was freed.
+// Context: any thread, while a task that waits for the mutex is held (wf_task_hold).
+const struct wf_task *wf_mutex_holder(intptr_t m);
+
 // wf_mutex_check asserts that the word and the queue are in a state of mutex.c's
 // diagram.
 // Context: any thread; takes the queue's lock.

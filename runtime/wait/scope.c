@@ -129,6 +129,17 @@ static void expire_scope(void *arg)
         wf_task_wake(&opener->core);
 }
 
+uint32_t wf_scope_children(const struct wf_scope *s)
+{
+    return wf_load_relaxed(&s->alive); // relaxed: for dumps
+}
+
+// ThreadSanitizer is disabled here: others may be moving the deadline, a single word.
+__attribute__((no_sanitize("thread"))) int64_t wf_scope_when(const struct wf_scope *s)
+{
+    return s->timing == ARMED ? s->timer.node.deadline : WEFT_NEVER;
+}
+
 // await_expiry waits for the end of expire_scope(), for the task `self`, or for a
 // thread (NULL), which has it a few instructions away.
 WF_NOINLINE static void await_expiry(struct wf_scope *s, struct wf_task *self)

@@ -91,6 +91,12 @@ void wf_scope_open_host(struct wf_scope *s, struct weft_rt *rt, int policy, int 
 bool wf_scope_leave_host(struct wf_scope *s);
 int wf_scope_close_host(struct wf_scope *s);
 
+// wf_scope_children is how many children a scope has that is being closed; wf_scope_when
+// is the deadline of an open one, WEFT_NEVER without: for dumps.
+// Context: any thread, while the task that opened it is held (wf_task_hold).
+uint32_t wf_scope_children(const struct wf_scope *s);
+int64_t wf_scope_when(const struct wf_scope *s);
+
 // wf_scope_child_add counts a child that is about to be submitted.
 void wf_scope_child_add(struct wf_scope *s);
 

@@ -64,7 +64,7 @@ void wf_wait_shielded(struct wf_cell *c, const char *what)
 
 int wf_wait_sleep(weft_time deadline)
 {
-    struct wf_wait_set nothing = { .task = wf_self(), .what = "sleep" };
+    struct wf_wait_set nothing = { .task = wf_self(), .what = "sleep", .on = (intptr_t)&deadline };
     struct wf_wait_timer timer; // not cleared
 
     wf_debug_assert(nothing.task != NULL);

@@ -67,4 +67,50 @@ wf_arch_enter:
         .cfi_endproc
         .size wf_arch_enter, . - wf_arch_enter
 
+// void wf_arch_walk(const void *sp, void (*fn)(void *arg), void *arg): see sched/arch/unwind.h.
+// During the call x19 is the stack pointer of a context that was left. So what follows
+// says that the caller's registers lie there: an unwinder that comes from fn goes on to
+// the frames of that context.
+        .globl wf_arch_walk
+        .hidden wf_arch_walk
+        .type wf_arch_walk, %function
+        .p2align 4
+wf_arch_walk:
+        .cfi_startproc
+        stp x29, x30, [sp, #-32]!
+        .cfi_adjust_cfa_offset 32
+        .cfi_offset x29, -32
+        .cfi_offset x30, -24
+        str x19, [sp, #16]
+        .cfi_offset x19, -16
+        mov x29, sp
+        mov x19, x0
+        mov x0, x2
+        .cfi_remember_state
+        .cfi_def_cfa x19, WF_FRAME_SIZE
+        .cfi_offset x19, WF_FRAME_X19 - WF_FRAME_SIZE
+        .cfi_offset x20, WF_FRAME_X19 + 8 - WF_FRAME_SIZE
+        .cfi_offset x21, WF_FRAME_X19 + 16 - WF_FRAME_SIZE
+        .cfi_offset x22, WF_FRAME_X19 + 24 - WF_FRAME_SIZE
+        .cfi_offset x23, WF_FRAME_X19 + 32 - WF_FRAME_SIZE
+        .cfi_offset x24, WF_FRAME_X19 + 40 - WF_FRAME_SIZE
+        .cfi_offset x25, WF_FRAME_X19 + 48 - WF_FRAME_SIZE
+        .cfi_offset x26, WF_FRAME_X19 + 56 - WF_FRAME_SIZE
+        .cfi_offset x27, WF_FRAME_X19 + 64 - WF_FRAME_SIZE
+        .cfi_offset x28, WF_FRAME_X19 + 72 - WF_FRAME_SIZE
+        .cfi_offset x29, WF_FRAME_FP - WF_FRAME_SIZE
+        .cfi_offset x30, WF_FRAME_FP + 8 - WF_FRAME_SIZE
+        blr x1
+        nop
+        .cfi_restore_state
+        ldr x19, [sp, #16]
+        .cfi_restore x19
+        ldp x29, x30, [sp], #32
+        .cfi_restore x29
+        .cfi_restore x30
+        .cfi_adjust_cfa_offset -32
+        ret
+        .cfi_endproc
+        .size wf_arch_walk, . - wf_arch_walk
+
         .section .note.GNU-stack, "", %progbits

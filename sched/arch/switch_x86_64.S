@@ -94,4 +94,37 @@ wf_arch_enter:
         .cfi_endproc
         .size wf_arch_enter, . - wf_arch_enter
 
+// void wf_arch_walk(const void *sp, void (*fn)(void *arg), void *arg): see sched/arch/unwind.h.
+// During the call rbx is the stack pointer of a context that was left. So what follows
+// says that the caller's registers lie there: an unwinder that comes from fn goes on to
+// the frames of that context.
+        .globl wf_arch_walk
+        .hidden wf_arch_walk
+        .type wf_arch_walk, @function
+        .p2align 4
+wf_arch_walk:
+        .cfi_startproc
+        pushq %rbx
+        .cfi_adjust_cfa_offset 8
+        .cfi_offset rbx, -16
+        movq %rdi, %rbx
+        movq %rdx, %rdi
+        .cfi_remember_state
+        .cfi_def_cfa rbx, WF_FRAME_SIZE
+        .cfi_offset rip, -8
+        .cfi_offset rbp, -16
+        .cfi_offset rbx, -24
+        .cfi_offset r12, -32
+        .cfi_offset r13, -40
+        .cfi_offset r14, -48
+        .cfi_offset r15, -56
+        callq *%rsi
+        nop
+        .cfi_restore_state
+        popq %rbx
+        .cfi_adjust_cfa_offset -8
+        ret
+        .cfi_endproc
+        .size wf_arch_walk, . - wf_arch_walk
+
         .section .note.GNU-stack, "", @progbits

@@ -139,3 +139,15 @@ void wf_headers_each(struct wf_headers *h, void (*fn)(struct wf_task *, void *),
         for (size_t i = 0; i < slab->headers; i++)
             fn(header(h, slab, i), arg);
 }
+
+bool wf_headers_has(struct wf_headers *h, const struct wf_task *task)
+{
+    uintptr_t at = (uintptr_t)task;
+
+    for (struct wf_header_slab *slab = wf_load_acquire(&h->slabs); slab; slab = slab->older) { // [H1]
+        uintptr_t first = (uintptr_t)slab->memory;
+        if (at >= first && at < first + slab->headers * h->size)
+            return (at - first) % h->size == 0;
+    }
+    return false;
+}

@@ -412,12 +412,12 @@ static void dump(char *text, size_t n)
     close(fd);
 }
 
-// wait_said returns once the dump has the line "  task ID WORDS".
+// wait_said returns once the dump has a line that begins with "  task ID WORDS".
 static void wait_said(weft_task *t, const char *words)
 {
     static char text[1 << 15], line[1024];
 
-    snprintf(line, sizeof(line), "\n  task %llu%s\n", (unsigned long long)weft_task_id(t), words);
+    snprintf(line, sizeof(line), "\n  task %llu%s", (unsigned long long)weft_task_id(t), words);
     for (dump(text, sizeof(text)); !strstr(text, line); dump(text, sizeof(text)))
         assert_int_equal(weft_sleep(WEFT_US(200)), 0);
 }
@@ -437,11 +437,11 @@ static int dump_tasks(void *arg)
 
     opts.name = "the sleeper";
     assert_int_equal(weft_spawn_with(&sleeper, &opts, until_cancelled, NULL), 0);
-    wait_said(sleeper, " 'the sleeper': parked, waits for sleep 0");
+    wait_said(sleeper, " 'the sleeper': parked, waits for sleep, without end\n");
     joiner = spawn(join_handle, sleeper);
     snprintf(words, sizeof(words), ": parked, waits for join task %llu", (unsigned long long)weft_task_id(sleeper));
     wait_said(joiner, words);
-    wait_said(weft_self(), ": running or queued");
+    wait_said(weft_self(), ": running on worker ");
 
     memset(name, 'x', sizeof(name) - 1);
     opts.name = name;

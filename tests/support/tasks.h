@@ -71,11 +71,12 @@ static inline bool is_parked(int dump, uint64_t id, const char *call)
     char line[128], *text = malloc(ROOM);
 
     assert_non_null(text);
-    snprintf(line, sizeof(line), "task %llu: parked, waits for %s ", (unsigned long long)id, call);
+    int length = snprintf(line, sizeof(line), "task %llu: parked, waits for %s", (unsigned long long)id, call);
     ssize_t n = pread(dump, text, ROOM - 1, 0);
     assert_true(n >= 0);
     text[n] = 0;
-    bool found = strstr(text, line) != NULL;
+    const char *at = strstr(text, line);
+    bool found = at && strchr(" ,", at[length]);
     free(text);
     return found;
 }

@@ -1,0 +1,168 @@
+// What tasks are at, seen from outside: parked ones are read where they lie; a worker is
+// asked by a signal what it runs.
+//
+// One thread asks at a time (`asking`), one worker at a time:
+//
+//          the one who asks                         the worker's handler
+//      IDLE ----------------> ASKED -----------------------> ANSWERING -----> ANSWERED
+//       ^  <-------------------- |                                               |
+//       |   it has waited enough                                                 |
+//       +------------------------------------------------------------------------+
+//
+//   `answer` is the handler's from ANSWERING to ANSWERED, and the asking thread's else. A
+//   signal that comes too late finds IDLE, or another worker asked, and does nothing.
+//
+// Edges.
+//   S4  the handler's ANSWERED (release) -> the asking thread's load (acquire): the answer
+//   S5  the asking thread's ASKED (release) -> the handler's compare-and-swap (acquire):
+//       which worker is asked, and that the last answer has been read
+//   S6  wf_sight_end's store to `asking` (release) -> wf_sight_begin's exchange (acquire):
+//       the former asking thread is done with all that
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/futex.h"
+#include "base/handler.h"
+#include "base/sys.h"
+#include "sched/arch/unwind.h"
+#include "sched/state.h"
+
+enum { IDLE, ASKED, ANSWERING, ANSWERED };
+
+static _Atomic bool asking;              // A: a thread is at it
+static _Atomic uint32_t state;           // A: above; a futex
+static _Atomic(struct wf_worker *) whom; // A: [S5]
+static struct wf_sighting answer;        // above
+
+// bounds of a task's stack.
+static const char *low_of(const struct wf_task *task)
+{
+    return task->stack->base;
+}
+
+static const char *high_of(const struct wf_task *task)
+{
+    return task->stack->top;
+}
+
+void wf_trace_held(const struct wf_task *task, struct wf_trace *out)
+{
+    const void *sp = task == wf_self() ? NULL : task->context.sp;
+
+    out->depth = 0;
+    if (task->stack)
+        out->depth = wf_unwind(sp, low_of(task), high_of(task), out->pc, WF_FRAMES_MAX);
+}
+
+// answer_now is the handler's part. The worker may be in the midst of a switch: then
+// the stack that it is on is not that of the task that it says it runs, and there are no
+// frames to be seen.
+static void answer_now(void)
+{
+    const struct wf_task *task = wf_self();
+
+    memset(&answer, 0, sizeof(answer));
+    answer.answered = true;
+    if (!task || !task->stack)
+        return;
+    answer.id = task->id;
+    answer.name = task->name;
+    answer.trace.depth = wf_unwind(NULL, low_of(task), high_of(task), answer.trace.pc, WF_FRAMES_MAX);
+}
+
+static void on_signal(int sig, siginfo_t *info, void *context);
+
+static struct wf_handler handler = { .signal = SIGWINCH, .fn = on_signal, .flags = SA_RESTART };
+
+static void on_signal(int sig, siginfo_t *info, void *context)
+{
+    uint32_t seen = ASKED;
+    struct wf_worker *w = wf_thread_self()->worker;
+    int before = errno;
+    (void)sig;
+
+    if (info->si_code != SI_QUEUE || info->si_value.sival_ptr != &handler) {
+        if (handler.previous.sa_handler != SIG_DFL) // the default is to do nothing, as this does
+            wf_handler_pass_on(&handler, info, context);
+        return;
+    }
+    if (w && w == wf_load_relaxed(&whom) && wf_cas_acquire(&state, &seen, ANSWERING)) { // relaxed: [S5] confirms it
+        answer_now();
+        wf_store_release(&state, ANSWERED); // [S4]
+        wf_futex_wake(&state, 1);
+    }
+    errno = before;
+}
+
+bool wf_sight_begin(void)
+{
+    if (wf_exchange_acq_rel(&asking, true)) // [S6]
+        return false;
+    if (wf_handler_try_use(&handler))
+        return true;
+    wf_store_release(&asking, false); // [S6]
+    return false;
+}
+
+void wf_sight_end(void)
+{
+    wf_handler_drop(&handler);
+    wf_store_release(&asking, false); // [S6]
+}
+
+// await_answer returns false if there is none.
+static bool await_answer(void)
+{
+    int64_t deadline = wf_after(wf_now(), WF_SIGHT_NS);
+    uint32_t seen;
+
+    while ((seen = wf_load_acquire(&state)) != ANSWERED) { // [S4]
+        uint32_t asked = ASKED;
+        if (wf_now() < deadline || seen == ANSWERING)
+            wf_futex_wait(&state, seen, seen == ANSWERING ? WF_NEVER : deadline);
+        else if (wf_cas_relaxed(&state, &asked, IDLE)) // relaxed: the handler has written nothing
+            return false;
+    }
+    return true;
+}
+
+// ask sends the signal.  Returns: false if it cannot be sent.
+static bool ask(struct wf_worker *w)
+{
+    siginfo_t info = { .si_signo = SIGWINCH, .si_code = SI_QUEUE };
+
+    info.si_pid = wf_sys_getpid();
+    info.si_uid = getuid();
+    info.si_value.sival_ptr = &handler;
+    wf_store_relaxed(&whom, w);      // relaxed: [S5]
+    wf_store_release(&state, ASKED); // [S5]
+    return wf_handler_installed(&handler) && wf_sys_tgsigqueueinfo(info.si_pid, w->tid, SIGWINCH, &info) == 0;
+}
+
+// runs_task: ThreadSanitizer is disabled here: the pointer is one word, and not followed.
+__attribute__((no_sanitize("thread"))) static bool runs_task(const struct wf_worker *w)
+{
+    const struct wf_thread *thread = w->thread;
+    return thread && *(struct wf_task *const volatile *)&thread->current != NULL;
+}
+
+bool wf_sight_worker(struct wf_sched *s, unsigned worker, struct wf_sighting *out)
+{
+    struct wf_worker *w = &s->workers[worker];
+
+    memset(out, 0, sizeof(*out));
+    if (worker >= s->started || !runs_task(w))
+        return false;
+    if (wf_worker_is_self(w)) {
+        answer_now();
+        *out = answer;
+        return out->id != 0;
+    }
+    if (ask(w) && await_answer())
+        *out = answer;
+    wf_store_relaxed(&state, (uint32_t)IDLE); // relaxed: the answer is read; [S5] publishes that
+    return !out->answered || out->id != 0;
+}
