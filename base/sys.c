@@ -362,19 +362,28 @@ int wf_sys_mkdirat(int at, const char *path, mode_t mode)
 
 // --- Memory --------------------------------------------------------------------------
 
-int wf_sys_mmap(void **out, size_t size, int access, int flags)
+static int map_memory(void **out, size_t size, int access, int flags, int fd)
 {
-    flags |= MAP_PRIVATE | MAP_ANONYMOUS;
 #ifdef WF_SYS_BY_LIBC
-    void *p = mmap(NULL, size, access, flags, -1, 0);
+    void *p = mmap(NULL, size, access, flags, fd, 0);
     *out = p == MAP_FAILED ? NULL : p;
     return *out ? 0 : -errno;
 #else
-    long at = RAW(SYS_mmap, NULL, size, access, flags, -1, 0);
+    long at = RAW(SYS_mmap, NULL, size, access, flags, fd, 0);
     bool failed = at < 0 && at >= -4095;
     *out = failed ? NULL : (void *)at;
     return failed ? (int)at : 0;
 #endif
+}
+
+int wf_sys_mmap(void **out, size_t size, int access, int flags)
+{
+    return map_memory(out, size, access, flags | MAP_PRIVATE | MAP_ANONYMOUS, -1);
+}
+
+int wf_sys_mmap_file(void **out, size_t size, int fd)
+{
+    return map_memory(out, size, PROT_READ, MAP_PRIVATE, fd);
 }
 
 int wf_sys_munmap(void *p, size_t size)

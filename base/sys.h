@@ -181,6 +181,7 @@ int wf_sys_mkdirat(int at, const char *path, mode_t mode);
 // --- Memory --------------------------------------------------------------------------
 
 int wf_sys_mmap(void **out, size_t size, int access, int flags); // private and anonymous
+int wf_sys_mmap_file(void **out, size_t size, int fd);                // private, to be read
 int wf_sys_munmap(void *p, size_t size);
 int wf_sys_mprotect(void *p, size_t size, int access);
 int wf_sys_madvise(void *p, size_t size, int advice);

@@ -48,6 +48,9 @@ typedef struct weft_config {
 //     Ctrl-C and SIGTERM end them, and so does SIGPIPE. Background jobs are stopped
 //     when they read their terminal.
 //
+// A fourth, SIGWINCH, changes while weft_rt_dump runs, or a stall is being reported: weft's
+// handler then takes its own, and passes on all others.
+//
 // Three dispositions change while runtimes live, and go back to what they were with the
 // last one:
 //
@@ -238,10 +241,23 @@ WEFT_API int weft_rt_metrics(weft_rt *rt, weft_metrics *m);
 //          a memfd or a pipe first.
 WEFT_API WEFT_MUST_CHECK int weft_rt_metrics_write(weft_rt *rt, int fd);
 
-// weft_rt_dump writes one line for each living task to the descriptor `fd`: id, name,
-// state, and what it waits for. For debugging: the tasks go on running meanwhile, so
-// each line is true by itself but they need not fit together.
-// Context: any thread; also from a signal handler. Never parks; allocates nothing.
+// weft_rt_dump writes a line for each living task to the descriptor `fd`, and its stack:
+// id, name, state, what it waits for (the descriptor and its addresses, the holder of the
+// mutex, the children of the scope, the time that is left), the scopes that it has open
+// and the first of their deadlines, and the functions that it is in, innermost first. Of
+// more than 64 tasks that wait in the same place, the others are counted. For debugging:
+// the tasks go on running meanwhile, so each line is true by itself but they need not
+// fit together.
+//
+// A parked task that is woken while its stack is read goes on some microseconds later. A
+// worker is asked by SIGWINCH what it runs: a system call of its task may return EINTR then
+// (of those that do although SA_RESTART is set, signal(7)); a thread that blocks that
+// signal shows no stack. Nor does a task that is queued. Names of functions are those of
+// the symbol tables of the program and its libraries: if they are stripped, what the
+// dynamic linker knows; else the file and the offset in it, for addr2line(1).
+// Context: any thread; also from a signal handler. Never parks; allocates nothing but
+// mappings. Blocks for as long as writing takes, and up to 0.1 s for a worker that does
+// not answer.
 WEFT_API void weft_rt_dump(weft_rt *rt, int fd);
 
 WEFT_END_DECLS

@@ -14,12 +14,12 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <weft/net.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/sys.h"
-#include "runtime/net/addr.h"
 #include "runtime/see/symbol.h"
 #include "runtime/state.h"
 #include "runtime/sync/mutex.h"
@@ -178,20 +178,14 @@ static bool look_at(struct wf_task *task, struct seen *s)
 // add_socket adds what a descriptor is connected to.
 static void add_socket(struct line *l, int fd)
 {
-    struct wf_addr local = { .len = sizeof(struct sockaddr_un) }, peer = { .len = sizeof(struct sockaddr_un) };
     char text[128];
     int type = 0;
     socklen_t size = sizeof(type);
 
-    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || getsockname(fd, &local.sa, &local.len) < 0)
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || weft_local_addr(fd, text, sizeof(text)) < 0)
         return;
-    if (local.sa.sa_family != AF_INET && local.sa.sa_family != AF_INET6) {
-        add(l, local.sa.sa_family == AF_UNIX ? ", Unix socket" : ", socket");
-        return;
-    }
-    if (wf_addr_format(&local, text, sizeof(text)) > 0)
-        add(l, ", %s %s", type == SOCK_STREAM ? "TCP" : "UDP", text);
-    if (getpeername(fd, &peer.sa, &peer.len) == 0 && wf_addr_format(&peer, text, sizeof(text)) > 0)
+    add(l, ", %s %s", type != SOCK_STREAM ? "UDP" : strchr(text, ':') ? "TCP" : "Unix", text);
+    if (weft_peer_addr(fd, text, sizeof(text)) >= 0)
         add(l, " <- %s", text);
 }
 
