@@ -72,6 +72,22 @@ static void only_the_first_who_wakes_a_parked_task_queues_it(void **state)
     assert_true(wf_task_retire(&task));
 }
 
+static void only_a_parked_task_is_held_and_a_wake_meanwhile_is_noted(void **state)
+{
+    (void)state;
+    begin();
+    assert_false(wf_task_hold(&task)); // it runs
+    wf_task_retire(&task);
+    assert_true(wf_task_hold(&task));
+    assert_false(wf_task_hold(&task));                          // by another one
+    assert_int_equal(wf_task_retire(&task), WF_RETIRED_PARKED); // let go
+    assert_true(wf_task_hold(&task));
+    assert_int_equal(wf_task_note_wake(&task), WF_NOTED_FOR_LATER); // not to be queued: it is being read
+    assert_int_equal(wf_task_retire(&task), WF_RETIRED_WOKEN);      // but then
+    wf_task_end(&task);
+    assert_false(wf_task_hold(&task));
+}
+
 static void a_cancel_wakes_and_stays(void **state)
 {
     (void)state;
@@ -170,6 +186,7 @@ int main(void)
         cmocka_unit_test(a_noted_wake_is_consumed_before_parking),
         cmocka_unit_test(many_wakes_count_as_one),
         cmocka_unit_test(only_the_first_who_wakes_a_parked_task_queues_it),
+        cmocka_unit_test(only_a_parked_task_is_held_and_a_wake_meanwhile_is_noted),
         cmocka_unit_test(a_cancel_wakes_and_stays),
         cmocka_unit_test(a_wake_after_the_end_queues_nothing_and_the_next_user_of_the_header_begins_clean),
         cmocka_unit_test(no_wake_is_lost_and_both_see_what_the_other_wrote),
