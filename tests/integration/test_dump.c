@@ -97,7 +97,11 @@ static int see_a_parked_stack(void *arg)
 static void a_parked_task_shows_its_stack(void **state)
 {
     (void)state;
+#ifndef WF_ARCH_UCONTEXT // which shows none
     assert_int_equal(run_tasks(see_a_parked_stack, NULL), 0);
+#else
+    (void)see_a_parked_stack;
+#endif
 }
 
 static _Atomic bool enough;
@@ -137,6 +141,8 @@ static void a_running_task_shows_its_stack(void **state)
     cfg.workers = 2;
 #ifndef WF_TSAN // which delivers no signal to a loop
     assert_int_equal(weft_run(&cfg, see_a_running_stack, NULL), 0);
+#else
+    (void)see_a_running_stack;
 #endif
 }
 
@@ -268,7 +274,10 @@ static int see_a_crowd(void *arg)
     while (!all_are_parked(CROWD))
         assert_int_equal(weft_sleep(WEFT_MS(1)), 0);
     char *text = dump();
+#ifndef WF_ARCH_UCONTEXT
     assert_non_null(strstr(text, "\n  and 936 more tasks at await_future+0x"));
+#endif
+    assert_non_null(strstr(text, "\n  and 936 more tasks"));
     assert_non_null(strstr(text, "weft: 1001 tasks alive\n"));
     free(text);
     weft_future_complete(&f, 0);
