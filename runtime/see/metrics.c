@@ -1,12 +1,11 @@
 // Metrics: what the parts of a runtime have counted, in one struct, and as text for
 // Prometheus. Nothing is counted here: each part does, in words that one thread writes.
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/assert.h"
+#include "base/sys.h"
 #include "runtime/state.h"
 #include "runtime/task/blocking.h"
 
@@ -109,11 +108,11 @@ struct text {
 static void flush_text(struct text *t)
 {
     for (size_t done = 0; done < t->n && !t->err;) {
-        ssize_t n = write(t->fd, t->buf + done, t->n - done);
+        ssize_t n = WF_RETRY(wf_sys_write(t->fd, t->buf + done, t->n - done));
         if (n >= 0)
             done += (size_t)n;
-        else if (errno != EINTR)
-            t->err = -errno;
+        else
+            t->err = (int)n;
     }
     t->n = 0;
 }
