@@ -17,6 +17,13 @@ static const char *const own[] = {
     [-WEFT_EAI_NODATA - OWN] = "The host has no address, or none of the family asked for",
     [-WEFT_EAI_SERVICE - OWN] = "There is no service of this name",
     [-WEFT_EAI_FAMILY - OWN] = "Hosts have no addresses of this family",
+    [-WEFT_TLS_PROTOCOL - OWN] = "The peer does not keep to TLS, or has no version or cipher in common",
+    [-WEFT_TLS_ALERT - OWN] = "The peer has refused, by a TLS alert",
+    [-WEFT_TLS_TRUNCATED - OWN] = "The connection has ended without TLS's end",
+    [-WEFT_TLS_CERT - OWN] = "The peer's certificate is not trusted",
+    [-WEFT_TLS_CERT_TIME - OWN] = "The peer's certificate has expired, or is not valid yet",
+    [-WEFT_TLS_CERT_HOST - OWN] = "The peer's certificate is for another host",
+    [-WEFT_TLS_FILE - OWN] = "The certificate or the key cannot be used",
 };
 
 const char *weft_strerror(int err)

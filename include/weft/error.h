@@ -23,6 +23,15 @@ enum {
     WEFT_EAI_NODATA = -4131,  // the name exists, and has no address (of that family)
     WEFT_EAI_SERVICE = -4132, // the service does not exist (/etc/services)
     WEFT_EAI_FAMILY = -4133,  // the address family is not AF_UNSPEC, AF_INET or AF_INET6
+
+    // Of TLS (weft/tls.h, the library libweft-tls).
+    WEFT_TLS_PROTOCOL = -4160,  // the peer breaks TLS's rules, or has no version or cipher in common
+    WEFT_TLS_ALERT = -4161,     // the peer has given up, and has sent an alert
+    WEFT_TLS_TRUNCATED = -4162, // the connection has ended without TLS's end: something may be missing
+    WEFT_TLS_CERT = -4163,      // the peer's certificate is not trusted, or there is none
+    WEFT_TLS_CERT_TIME = -4164, // the peer's certificate has expired, or is not valid yet
+    WEFT_TLS_CERT_HOST = -4165, // the peer's certificate is for another host
+    WEFT_TLS_FILE = -4166,      // of the program's own certificate or key: it cannot be used
 };
 
 // weft_strerror names an error that a weft call returned (its sign does not matter).

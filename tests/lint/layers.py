@@ -5,9 +5,9 @@ wf_module() line USES the facade.
 base has no facade: it is vocabulary, and all of it may be used. The rooms of sched/
 and runtime/ share a header with types (sched/task.h, runtime/state.h). timerwheel is a pure
 data structure, so of base it gets only what is pure. Programs, from examples to
-integration tests, see <weft.h> and nothing else; tests may use base's words besides.
-Examples of several files are to be copied: a folder's files include each other by name
-alone.
+integration tests, and add-on libraries (extra/) see <weft.h> and nothing else; tests may
+use base's words besides. Examples of several files are to be copied: a folder's files
+include each other by name alone.
 """
 import re
 
@@ -62,6 +62,8 @@ def check_program(lint, path, at, kind, name, uses):
     inside = str(path).startswith(("tests/unit/", "tests/stress/", "tests/model/", "tests/support/", "tests/guard/",
                                    "tests/fuzz/", "bench/"))
     words = ("tests/support/", "base/", ADAPTERS) if top == "tests" else ()
+    if top == "extra":
+        top = "/".join(path.parts[:2])
     if is_example_folder(path.parent) and "/" not in name:
         return
     if kind == '"' and not name.startswith((*words, top + "/")) and not inside:

@@ -2,7 +2,8 @@
 """docs/cancellation.md is complete: each public function stands either in its table of
 calls that may park, or in its list of those that do not; what the headers say of a
 function does not contradict that; and each call in the table has a row in
-tests/integration/test_cancel_table_*.c, which have no others.
+tests/integration/test_cancel_table_*.c (of add-on libraries: tests/extra), which have no
+others.
 """
 import re
 
@@ -29,7 +30,7 @@ class Function:
 
 def public(lint):
     found = {}
-    for path in lint.files(("include",), (".h",)):
+    for path in lint.files(("include", "extra"), (".h",)):
         comment = ""
         for at, line in enumerate(lint.lines(path), 1):
             declared = FUNCTION.match(line)
@@ -56,7 +57,7 @@ def page(lint):
 def tested(lint):
     """Returns: {call: place} of the tests' rows."""
     found = {}
-    for path in lint.files(("tests/integration",), (".c",)):
+    for path in lint.files(("tests/integration", "tests/extra"), (".c",)):
         if not path.name.startswith("test_cancel_table_"):
             continue
         for at, line in enumerate(lint.lines(path), 1):

@@ -60,6 +60,7 @@ GOOD = [
     (layers, "runtime/net/a.c", '#include "runtime/state.h"\n'),
     (layers, "tests/unit/a.c", '#include "sched/a.h"\n#include "tests/support/harness.h"\n'),
     (layers, "examples/a.c", "#include <weft.h>\n"),
+    (layers, "extra/tls/a.c", '#include "extra/tls/b.h"\n#include <openssl/ssl.h>\n#include <weft.h>\n'),
     (layers, "examples/adapters/a.c", '#include "a.h"\n#include <weft.h>\n'),
     (orders, "base/a.c", "// [D1] the owner wrote it\nint x = wf_load_acquire(\n    &y);\n"),
     (orders, "base/a.c", "wf_store_relaxed(&x,\n    1); // relaxed: not shared yet\n"),
@@ -80,6 +81,8 @@ GOOD = [
 BAD = [  # check, file, its text, the line that must be reported
     (asserts, "base/assert.h", "f();\n" + LINES + 3 * ASSERT, 1),  # definitions do not count
     (layers, "base/a.c", '#include "sched/sched.h"\n', 1),
+    (layers, "extra/tls/a.c", '#include "base/list.h"\n', 1),
+    (layers, "extra/tls/a.c", '#include "extra/http/b.h"\n', 1),
     (layers, "base/a.c", "\n#include <stdatomic.h>\n", 2),
     (layers, "timerwheel/a.c", '#include "base/atomic.h"\n', 1),
     (layers, "timerwheel/a.c", "#include <time.h>\n", 1),

@@ -1,0 +1,76 @@
+// A connection as a stream.
+#include <poll.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#include "extra/tls/connection.h"
+
+enum { GATHER = 4096 }; // bytes of several parts that go into one record
+
+static ssize_t read_tls(void *self, void *buf, size_t n)
+{
+    return weft_tls_read(self, buf, n);
+}
+
+// gather copies the first GATHER bytes.
+static size_t gather(char *buf, const struct iovec *v, int n)
+{
+    size_t at = 0;
+
+    for (int i = 0; i < n && at < GATHER; i++) {
+        size_t part = v[i].iov_len < GATHER - at ? v[i].iov_len : GATHER - at;
+        if (part > 0)
+            memcpy(buf + at, v[i].iov_base, part);
+        at += part;
+    }
+    return at;
+}
+
+// write_parts: in a function of its own, so that a write of one part does not need its
+// stack.
+__attribute__((noinline)) static ssize_t write_parts(weft_tls *t, const struct iovec *v, int n)
+{
+    char some[GATHER];
+    return weft_tls_write(t, some, gather(some, v, n));
+}
+
+// writev_tls: each write is a record, and perhaps a packet, of its own. So small parts
+// go together; and large ones, which are not copied, one at a time.
+static ssize_t writev_tls(void *self, const struct iovec *v, int n)
+{
+    while (n > 1 && v->iov_len == 0)
+        v++, n--;
+    if (n <= 1 || v->iov_len >= GATHER)
+        return weft_tls_write(self, n > 0 ? v->iov_base : NULL, n > 0 ? v->iov_len : 0);
+    return write_parts(self, v, n);
+}
+
+static int poll_tls(void *self, short events)
+{
+    weft_tls *t = self;
+    return events & POLLIN ? wf_tls_readable(t, events) : weft_poll(t->socket.fd, events);
+}
+
+static int shutdown_tls(void *self)
+{
+    return weft_tls_shutdown(self);
+}
+
+static int close_tls(void *self)
+{
+    return weft_tls_close(self);
+}
+
+static const weft_stream_ops operations = {
+    .size = sizeof(weft_stream_ops),
+    .read = read_tls,
+    .writev = writev_tls,
+    .poll = poll_tls,
+    .shutdown = shutdown_tls,
+    .close = close_tls,
+};
+
+weft_stream weft_tls_stream(weft_tls *t)
+{
+    return (weft_stream){ &operations, t };
+}
