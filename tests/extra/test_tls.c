@@ -687,12 +687,14 @@ static void a_close_without_room_is_a_truncation(void **state)
 }
 
 static _Atomic size_t refused_size; // of memory, of which there is none
+static _Atomic long refused_at;     // the allocation after so many is refused; 0: none is
 
 static void *allocate(size_t n, const char *file, int line)
 {
     (void)file;
     (void)line;
-    return n == refused_size ? NULL : malloc(n);
+    bool refused = n == refused_size || (refused_at > 0 && --refused_at == 0);
+    return refused ? NULL : malloc(n);
 }
 
 static void *reallocate(void *p, size_t n, const char *file, int line)
@@ -733,6 +735,168 @@ static void without_memory_for_the_rest_nothing_is_written_any_more(void **state
 {
     (void)state;
     assert_int_equal(run_tasks(cut_without_memory, NULL), 0);
+}
+
+// The peer has closed, so no handshake succeeds: it is for want of memory, or because of
+// that.
+static int connect_without_memory(void *arg)
+{
+    long last = *(long *)arg;
+    int starved = 0;
+
+    for (long n = 1; n <= last; n++) {
+        weft_tls *t;
+        int fd[2];
+        peer_tcp_pair(fd);
+        close(fd[1]);
+        refused_at = n;
+        int err = weft_tls_client(&t, fd[0], client_ctx, "localhost");
+        refused_at = 0;
+        assert_true(err < 0);
+        assert_int_equal(ERR_peek_error(), 0);
+        starved += err == -ENOMEM;
+        assert_int_equal(weft_close(fd[0]), 0);
+    }
+    return starved;
+}
+
+static void without_memory_there_is_no_connection(void **state)
+{
+    long last = 30;
+    (void)state;
+    assert_true(run_tasks(connect_without_memory, &last) > 5);
+}
+
+static void without_memory_there_is_no_context(void **state)
+{
+    SSL_CTX *ctx;
+    int starved = 0;
+    (void)state;
+
+    for (long n = 1; n <= 10; n++) {
+        refused_at = n;
+        int err = weft_tls_client_ctx(&ctx);
+        refused_at = 0;
+        assert_true(err == 0 || err == -ENOMEM);
+        starved += err < 0;
+        if (err == 0)
+            SSL_CTX_free(ctx);
+    }
+    assert_true(starved > 3);
+}
+
+// --- a callback that cannot be waited for --------------------------------------------
+
+static int suspend(SSL *ssl, void *arg)
+{
+    (void)ssl;
+    (void)arg;
+    return -1;
+}
+
+static int meet_suspended(void *arg)
+{
+    struct meeting m = { .server = arg, .client = client_ctx, .host = "localhost" };
+
+    assert_int_equal(meet(&m), 0);
+    return m.said[0];
+}
+
+static void a_callback_that_suspends_the_handshake_is_not_supported(void **state)
+{
+    SSL_CTX *server, *client;
+    (void)state;
+
+    cert_contexts(&cert_here, &server, &client);
+    SSL_CTX_set_cert_cb(server, suspend, NULL);
+    assert_int_equal(run_tasks(meet_suspended, server), -ENOTSUP);
+    SSL_CTX_free(server);
+    SSL_CTX_free(client);
+}
+
+// --- openssl s_server ----------------------------------------------------------------
+
+// accept_line reads where the server listens: "ACCEPT 127.0.0.1:PORT".
+static void accept_line(int out, char *address, size_t size)
+{
+    weft_reader r;
+    const char *line;
+
+    assert_int_equal(weft_reader_init(&r, weft_fd_stream(out), 0), 0);
+    do {
+        assert_true(weft_reader_line(&r, &line) >= 0);
+    } while (strncmp(line, "ACCEPT ", 7) != 0);
+    assert_true((size_t)snprintf(address, size, "%s", line + 7) < size);
+    weft_reader_fini(&r);
+}
+
+// ask_reversed sends a line, and gets it back in reverse.
+static void ask_reversed(const char *address, SSL_CTX *ctx, const char *host, int expected)
+{
+    weft_tls *t;
+    char answer[5];
+    int fd = weft_tcp_dial(address);
+
+    assert_true(fd >= 0);
+    int err = weft_tls_client(&t, fd, ctx, host);
+    assert_int_equal(err, expected);
+    if (err < 0) {
+        assert_int_equal(weft_close(fd), 0);
+        return;
+    }
+    assert_int_equal(weft_tls_write(t, "abcd\n", 5), 5);
+    for (size_t n = 0; n < 5;) {
+        ssize_t got = weft_tls_read(t, answer + n, 5 - n);
+        assert_true(got > 0);
+        n += (size_t)got;
+    }
+    assert_memory_equal(answer, "dcba\n", 5);
+    assert_int_equal(weft_tls_shutdown(t), 0);
+    assert_int_equal(weft_tls_close(t), 0);
+}
+
+static int ask_s_server(void *arg)
+{
+    const char *const *files = arg;
+    const char *const argv[] = { "openssl", "s_server", "-accept", "127.0.0.1:0", "-cert",
+                                 files[0],  "-key",     files[1],  "-rev",        NULL };
+    weft_process_opts o = WEFT_PROCESS_OPTS_INIT;
+    weft_process *server;
+    char address[64];
+    SSL_CTX *ctx;
+
+    o.argv = (char *const *)argv;
+    o.out = WEFT_PIPE;
+    o.err = WEFT_NULL;
+    o.kill_signal = SIGKILL;
+    assert_int_equal(weft_process_spawn(&server, &o), 0);
+    accept_line(weft_process_pipe(server, 1), address, sizeof(address));
+    assert_int_equal(weft_tls_client_ctx(&ctx), 0);
+    ask_reversed(address, ctx, "localhost", WEFT_TLS_CERT);
+    assert_int_equal(SSL_CTX_load_verify_locations(ctx, files[0], NULL), 1);
+    ask_reversed(address, ctx, "example.com", WEFT_TLS_CERT_HOST);
+    ask_reversed(address, ctx, "127.0.0.1", 0);
+    SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
+    ask_reversed(address, ctx, "localhost", 0);
+    SSL_CTX_free(ctx);
+    assert_int_equal(weft_process_close(server), 0);
+    return 0;
+}
+
+static void a_client_talks_to_s_server(void **state)
+{
+    char folder[] = "/tmp/weft-tls-XXXXXX", cert[64], key[64];
+    const char *files[] = { cert, key };
+    (void)state;
+
+    if (system("openssl version >/dev/null 2>&1") != 0)
+        wf_test_skip("there is no openssl command");
+    assert_non_null(mkdtemp(folder));
+    snprintf(cert, sizeof(cert), "%s/cert", folder);
+    snprintf(key, sizeof(key), "%s/key", folder);
+    cert_files(cert, key, NULL);
+    assert_int_equal(run_tasks(ask_s_server, files), 0);
+    assert_int_equal(unlink(cert) | unlink(key) | rmdir(folder), 0);
 }
 
 // --- many ----------------------------------------------------------------------------
@@ -897,6 +1061,10 @@ int main(void)
         cmocka_unit_test(what_a_cut_write_has_taken_goes_out_before_the_end),
         cmocka_unit_test(a_close_without_room_is_a_truncation),
         cmocka_unit_test(without_memory_for_the_rest_nothing_is_written_any_more),
+        cmocka_unit_test(without_memory_there_is_no_connection),
+        cmocka_unit_test(without_memory_there_is_no_context),
+        cmocka_unit_test(a_callback_that_suspends_the_handshake_is_not_supported),
+        cmocka_unit_test(a_client_talks_to_s_server),
         cmocka_unit_test(a_thousand_handshakes_at_once_on_stacks_of_32_kib),
         cmocka_unit_test(readers_and_writers_work_on_tls),
         cmocka_unit_test(a_stream_says_what_is_ready),
