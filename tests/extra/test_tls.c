@@ -635,7 +635,7 @@ static int cut_end(void *arg)
     struct tls_pair p;
     size_t fragment = *(size_t *)arg;
 
-    pair_open(&p);
+    pair_open_on(&p, PEER_UNIX);
     SSL_set_max_send_fragment(weft_tls_ssl(p.client), fragment);
     struct stuffing s = { p.server, pair_stuff(p.client) };
     weft_task *end = spawn(end_of, p.client);
@@ -664,7 +664,7 @@ static int close_full(void *arg)
     char c;
     (void)arg;
 
-    pair_open(&p);
+    pair_open_on(&p, PEER_UNIX);
     size_t taken = pair_stuff(p.client), at = 0;
     assert_int_equal(weft_tls_close(p.client), 0);
     ssize_t got;
@@ -716,7 +716,7 @@ static int cut_without_memory(void *arg)
     struct tls_pair p;
     (void)arg;
 
-    pair_open(&p);
+    pair_open_on(&p, PEER_UNIX);
     struct stuffing s = { p.client, 0 };
     weft_task *writer = spawn(pair_stuff_on, &s);
     wait_parked(writer, "weft_poll");
