@@ -10,10 +10,12 @@
 #define wf_arch_init portable_init
 #define wf_arch_switch portable_switch
 #define wf_arch_make portable_make
+#define wf_arch_walk portable_walk
 #include "sched/arch/switch_ucontext.c"
 #undef wf_arch_init
 #undef wf_arch_switch
 #undef wf_arch_make
+#undef wf_arch_walk
 
 #include "base/compiler.h"
 #include "tests/support/harness.h"
