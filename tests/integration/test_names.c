@@ -237,6 +237,12 @@ static unsigned count_parked(void)
     text[got] = 0;
     for (at = text; (at = strstr(at, "waits for weft_resolve")); at++)
         n++;
+    for (at = text; (at = strstr(at, "  and ")); at++) { // of tasks that wait at the same place a dump shows the first
+        unsigned more = 0;
+        char *end = strchr(at, '\n'), *call = strstr(at, "parked, wait for weft_resolve");
+        if (call && call < end && sscanf(at, "  and %u more tasks", &more) == 1)
+            n += more;
+    }
     close(dump);
     free(text);
     return n;
