@@ -245,7 +245,7 @@ WEFT_API WEFT_MUST_CHECK int weft_rt_metrics_write(weft_rt *rt, int fd);
 // id, name, state, what it waits for (the descriptor and its addresses, the holder of the
 // mutex, the children of the scope, the time that is left), the scopes that it has open
 // and the first of their deadlines, and the functions that it is in, innermost first. Of
-// more than 64 tasks that wait in the same place, the others are counted. For debugging:
+// more than 256 tasks that wait in the same place, the others are counted. For debugging:
 // the tasks go on running meanwhile, so each line is true by itself but they need not
 // fit together.
 //

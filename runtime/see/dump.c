@@ -25,7 +25,7 @@
 #include "runtime/sync/mutex.h"
 #include "runtime/wait/scope.h"
 
-enum { LINE_MAX_BYTES = 320, LINES_EACH = 64, GROUPS = 256 };
+enum { LINE_MAX_BYTES = 320, LINES_EACH = 256, GROUPS = 256 };
 
 // What is known of a task.
 struct seen {
