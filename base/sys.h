@@ -25,7 +25,7 @@
 //     posix_spawn; fork handlers: the C library has a part of its own in each, such as
 //     the return from a handler, signals that it keeps for itself, the numbers of
 //     timers. None of them reads or writes a descriptor.
-//   - clock_gettime, which makes no system call; getaddrinfo, and stdio for messages and
+//   - clock_gettime and the unwinder, which make no system call; getaddrinfo, and stdio for messages and
 //     for files of /proc, which are programs in themselves, and make their calls by
 //     names that nobody else can take.
 #ifndef WF_BASE_SYS_H

@@ -77,13 +77,6 @@ static void set_pace(struct wf_worker *w, int64_t now)
     look_in(w, ticks, fit < 1 ? 1 : fit < most ? fit : most);
 }
 
-void wf_worker_end_probe(struct wf_worker *w, int64_t now)
-{
-    wf_debug_assert(w->pace.probing);
-    w->pace.probing = false;
-    wf_histogram_add(&w->queue_wait, now - w->pace.probed, 1);
-}
-
 // take_sample counts the turns since the last look, and begins the next measurement of
 // how long a task waits in the ring.
 WF_NOINLINE static void take_sample(struct wf_worker *w, int64_t now)

@@ -135,7 +135,6 @@ static bool ask(struct wf_worker *w)
     siginfo_t info = { .si_signo = SIGWINCH, .si_code = SI_QUEUE };
 
     info.si_pid = wf_sys_getpid();
-    info.si_uid = getuid();
     info.si_value.sival_ptr = &handler;
     wf_store_relaxed(&whom, w);      // relaxed: [S5]
     wf_store_release(&state, ASKED); // [S5]

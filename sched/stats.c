@@ -5,6 +5,13 @@
 #include "base/assert.h"
 #include "sched/state.h"
 
+void wf_worker_end_probe(struct wf_worker *w, int64_t now)
+{
+    wf_debug_assert(w->pace.probing);
+    w->pace.probing = false;
+    wf_histogram_add(&w->queue_wait, now - w->pace.probed, 1);
+}
+
 static uint64_t load_count(const _Atomic uint64_t *count)
 {
     return wf_load_relaxed(count); // relaxed: a counter, right by itself

@@ -182,7 +182,7 @@ static void add_socket(struct line *l, int fd)
     int type = 0;
     socklen_t size = sizeof(type);
 
-    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || weft_local_addr(fd, text, sizeof(text)) < 0)
+    if (wf_sys_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || weft_local_addr(fd, text, sizeof(text)) < 0)
         return;
     add(l, ", %s %s", type != SOCK_STREAM ? "UDP" : strchr(text, ':') ? "TCP" : "Unix", text);
     if (weft_peer_addr(fd, text, sizeof(text)) >= 0)

@@ -23,7 +23,7 @@
  *         reactor/reactor.h: wf_edge_is_since
  *         runtime/io/poll.c: may_wait, told, poll_until_ready
  *         runtime/io/ready.c: park
- *         runtime/io/ask.c: wf_ask_push
+ *         runtime/io/ask.c: wf_ask_attach
  *
  * Planted bugs, each of which must be found (-DBUG_...):
  *   NO_CONFIRM    the poller parks without asking epoll
