@@ -2,6 +2,7 @@
 // time; /plaintext, /json, /echo, /metrics, and the files of a folder.
 //
 //   http_server --listen 127.0.0.1:8080 --workers 2 --root /usr/share/doc
+//   http_server --listen 127.0.0.1:8443 --tls cert.pem key.pem
 //
 // SIGINT and SIGTERM end it: requests that have begun are answered, and each reply says
 // that the connection closes. SIGUSR2 starts the program anew with the same listener, and
@@ -13,7 +14,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
+
+#ifdef WITH_TLS
+#include <weft/tls.h>
+#endif
 
 #include "handover.h"
 #include "http.h"
@@ -44,17 +50,30 @@ static int json(struct conn *c)
     return reply(c, 200, "application/json", text, (size_t)n);
 }
 
+// add_own adds the server's figures to the runtime's.
+static int add_own(int to)
+{
+    // relaxed: each is a figure by itself
+    return dprintf(to,
+                   "# TYPE http_requests_total counter\nhttp_requests_total %llu\n"
+                   "# TYPE http_connections_total counter\nhttp_connections_total %llu\n"
+                   "# TYPE http_connections gauge\nhttp_connections %llu\n",
+                   (unsigned long long)atomic_load_explicit(&all_requests, memory_order_relaxed),
+                   (unsigned long long)atomic_load_explicit(&all_connections, memory_order_relaxed),
+                   (unsigned long long)atomic_load_explicit(&open_connections, memory_order_relaxed));
+}
+
 static int metrics(struct conn *c)
 {
-    char text[512]; // relaxed: each is a figure by itself
-    int n = snprintf(text, sizeof(text),
-                     "# TYPE http_requests_total counter\nhttp_requests_total %llu\n"
-                     "# TYPE http_connections_total counter\nhttp_connections_total %llu\n"
-                     "# TYPE http_connections gauge\nhttp_connections %llu\n",
-                     (unsigned long long)atomic_load_explicit(&all_requests, memory_order_relaxed),
-                     (unsigned long long)atomic_load_explicit(&all_connections, memory_order_relaxed),
-                     (unsigned long long)atomic_load_explicit(&open_connections, memory_order_relaxed));
-    return reply(c, 200, "text/plain; version=0.0.4", text, (size_t)n);
+    char text[32 << 10];
+    int memory = memfd_create("metrics", MFD_CLOEXEC); // takes all of it: a client might not
+    ssize_t n = -1;
+
+    if (memory >= 0 && weft_rt_metrics_write(weft_rt_current(), memory) == 0 && add_own(memory) > 0)
+        n = pread(memory, text, sizeof(text), 0);
+    if (memory >= 0)
+        close(memory);
+    return n < 0 ? reply_error(c, 503) : reply(c, 200, "text/plain; version=0.0.4", text, (size_t)n);
 }
 
 static const struct route {
@@ -202,16 +221,67 @@ static void linger_end(int fd)
     weft_scope_close(&moment);
 }
 
+// serve_plain serves HTTP, and serve_tls HTTP in TLS. The descriptor is closed.
+static void serve_plain(int fd)
+{
+    serve_stream(weft_fd_stream(fd), fd);
+    linger_end(fd);
+    weft_close(fd);
+}
+
+#ifdef WITH_TLS
+static SSL_CTX *tls_ctx;
+
+static int shake_hands(int fd, weft_tls **tls)
+{
+    weft_scope limit;
+
+    weft_scope_open(&limit, WEFT_SCOPE_COLLECT);
+    weft_scope_deadline(&limit, weft_after(WEFT_S(HEAD_SECONDS)));
+    int err = weft_tls_server(tls, fd, tls_ctx);
+    weft_scope_close(&limit);
+    return err;
+}
+
+static void serve_tls(int fd)
+{
+    weft_tls *tls;
+
+    if (shake_hands(fd, &tls) < 0) {
+        weft_close(fd);
+        return;
+    }
+    serve_stream(weft_tls_stream(tls), -1);
+    weft_tls_close(tls); // says that nothing is missing
+}
+
+static int use_tls(const char *cert, const char *key)
+{
+    return weft_tls_server_ctx(&tls_ctx, cert, key);
+}
+#else
+static void *const tls_ctx;
+
+static void serve_tls(int fd)
+{
+    weft_close(fd);
+}
+
+static int use_tls(const char *cert, const char *key)
+{
+    (void)cert, (void)key;
+    return -EPROTONOSUPPORT; // built without OpenSSL
+}
+#endif
+
 static int serve(void *arg)
 {
     int fd = (int)(intptr_t)arg;
 
     atomic_fetch_add_explicit(&all_connections, 1, memory_order_relaxed); // relaxed: figures, here and below
     atomic_fetch_add_explicit(&open_connections, 1, memory_order_relaxed);
-    serve_stream(weft_fd_stream(fd), fd);
-    linger_end(fd);
+    (tls_ctx ? serve_tls : serve_plain)(fd);
     atomic_fetch_sub_explicit(&open_connections, 1, memory_order_relaxed);
-    weft_close(fd);
     weft_drain_leave(&connections);
     return 0;
 }
@@ -292,12 +362,19 @@ static int start(const char *from, const weft_config *cfg)
     return err;
 }
 
+static int usage(void)
+{
+    fprintf(stderr, "http_server [--listen ADDR] [--workers N] [--root DIR] [--tls CERT KEY]\n");
+    return 2;
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
         { "listen", required_argument, NULL, 'l' },
         { "workers", required_argument, NULL, 'w' },
         { "root", required_argument, NULL, 'r' },
+        { "tls", required_argument, NULL, 't' },
         { NULL, 0, NULL, 0 },
     };
     const char *from = "127.0.0.1:8080";
@@ -312,8 +389,12 @@ int main(int argc, char **argv)
             cfg.workers = (unsigned)atoi(optarg);
         else if (o == 'r')
             err = file_root(optarg);
+        else if (o == 't' && optind < argc)
+            err = use_tls(optarg, argv[optind++]);
         else
-            return fprintf(stderr, "http_server [--listen ADDR] [--workers N] [--root DIR]\n") > 0 ? 2 : 2;
+            return usage();
+        if (err < 0)
+            break;
     }
     if (err == 0)
         err = start(from, &cfg);
