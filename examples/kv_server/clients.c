@@ -257,5 +257,5 @@ const struct command server_commands[] = {
     { "config", -3, 0, 0, 0, config },
     { "command", -1, 0, 0, 0, command },
     { "save", 1, 0, 0, 0, save },
-    { NULL },
+    { .name = NULL },
 };

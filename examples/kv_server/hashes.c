@@ -85,5 +85,5 @@ static void get_all(struct call *call)
 
 const struct command hash_commands[] = {
     { "hset", -4, 1, 1, 1, set },   { "hget", 3, 1, 1, 1, get },        { "hdel", -3, 1, 1, 1, del },
-    { "hlen", 2, 1, 1, 1, length }, { "hgetall", 2, 1, 1, 1, get_all }, { NULL },
+    { "hlen", 2, 1, 1, 1, length }, { "hgetall", 2, 1, 1, 1, get_all }, { .name = NULL },
 };

@@ -146,5 +146,5 @@ const struct command key_commands[] = {
     { "ttl", 2, 1, 1, 1, ttl },           { "pttl", 2, 1, 1, 1, pttl },
     { "persist", 2, 1, 1, 1, persist },   { "dbsize", 1, 0, 0, 0, dbsize },
     { "flushall", -1, 0, 0, 0, flush },   { "flushdb", -1, 0, 0, 0, flush },
-    { "keys", 2, 0, 0, 0, keys },         { NULL },
+    { "keys", 2, 0, 0, 0, keys },         { .name = NULL },
 };

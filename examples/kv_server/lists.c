@@ -85,5 +85,5 @@ const struct command list_commands[] = {
     { "rpop", -2, 1, 1, 1, rpop },
     { "llen", 2, 1, 1, 1, length },
     { "lrange", 4, 1, 1, 1, range },
-    { NULL },
+    { .name = NULL },
 };

@@ -83,5 +83,5 @@ const struct command set_commands[] = {
     { "scard", 2, 1, 1, 1, cardinality },
     { "sismember", 3, 1, 1, 1, is_member },
     { "smembers", 2, 1, 1, 1, members },
-    { NULL },
+    { .name = NULL },
 };

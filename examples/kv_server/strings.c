@@ -160,5 +160,5 @@ const struct command string_commands[] = {
     { "mget", -2, 1, -1, 1, mget },   { "mset", -3, 1, -2, 2, mset },
     { "incr", 2, 1, 1, 1, incr },     { "decr", 2, 1, 1, 1, decr },
     { "incrby", 3, 1, 1, 1, incrby }, { "decrby", 3, 1, 1, 1, decrby },
-    { "strlen", 2, 1, 1, 1, length }, { NULL },
+    { "strlen", 2, 1, 1, 1, length }, { .name = NULL },
 };

@@ -136,5 +136,5 @@ const struct command zset_commands[] = {
     { "zcard", 2, 1, 1, 1, cardinality },
     { "zrange", -4, 1, 1, 1, range },
     { "zpopmin", -2, 1, 1, 1, pop_min },
-    { NULL },
+    { .name = NULL },
 };
