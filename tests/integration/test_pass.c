@@ -157,7 +157,9 @@ static int without_numbers(void *arg)
 static void those_for_which_there_is_no_number_are_an_error(void **state)
 {
     (void)state;
-#ifndef WF_EMULATED // qemu takes the limit for itself
+#ifdef WF_EMULATED
+    (void)without_numbers; // qemu takes the limit for itself
+#else
     assert_int_equal(run_tasks(without_numbers, NULL), 0);
 #endif
 }
