@@ -502,7 +502,7 @@ static void counters_and_timers_are_waited_for(void **state)
 // then says that there is no room for it.)
 static int too_small(void *arg)
 {
-    char buf[128];
+    char buf[128] = "";
     sigset_t none;
     (void)arg;
 

@@ -126,6 +126,12 @@ static _Atomic unsigned answered; // A: how many numbers the task has read
 static unsigned number, saved;    // written by the waker; by the task, before it parks
 static unsigned rounds;
 
+#ifdef WF_TSAN
+enum { MEETINGS = 10000 }; // which sees a missing edge at once; a busy machine takes a millisecond for each
+#else
+enum { MEETINGS = 200000 };
+#endif
+
 static void *wake_for_each_number(void *arg)
 {
     struct wf_test_rand r = wf_test_rand(1);
@@ -165,7 +171,7 @@ static void no_wake_is_lost_and_both_see_what_the_other_wrote(void **state)
 
     begin();
     number = saved = 0;
-    rounds = wf_test_rounds(200000);
+    rounds = wf_test_rounds(MEETINGS);
     assert_int_equal(pthread_create(&waker, NULL, wake_for_each_number, NULL), 0);
     for (unsigned i = 1; i <= rounds; i++) {
         park(&r, &rung);
