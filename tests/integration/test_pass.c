@@ -291,7 +291,7 @@ static void sockets_are_inherited_by_systemds_protocol(void **state)
     (void)state;
     void (*all[])(void *) = { inherit_by_name, inherit_unnamed, inherit_another_process_s, inherit_nonsense };
 
-    for (size_t i = 0; i < wf_countof(all); i++) {
+    for (size_t i = 0; i < wf_countof(all) && child_may_run(); i++) {
         struct child c;
         child_run(&c, all[i], NULL);
         child_expect_exit(&c, 0);
@@ -330,6 +330,8 @@ static void a_listener_goes_to_another_process(void **state)
     struct child c;
     (void)state;
 
+    if (!child_may_run())
+        return;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
     sends[0] = fd[0];
     sends[1] = peer_listen(8, &at);
