@@ -43,10 +43,7 @@ static inline bool is_still_parked(weft_task *t, const char *call)
     assert_true(dump >= 0);
     while (!parked && !weft_task_done(t)) {
         assert_int_equal(weft_sleep(WEFT_US(100)), 0);
-        assert_int_equal(ftruncate(dump, 0), 0);
-        assert_int_equal(lseek(dump, 0, SEEK_SET), 0);
-        weft_rt_dump(weft_rt_current(), dump);
-        parked = is_parked(dump, weft_task_id(t), call);
+        parked = is_parked(dump, weft_rt_current(), t, call);
     }
     close(dump);
     return parked;

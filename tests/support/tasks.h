@@ -64,14 +64,19 @@ static inline int join(weft_task *t)
     return result;
 }
 
-// is_parked tells whether the dump says that the task `id` is parked in `call`.
-static inline bool is_parked(int dump, uint64_t id, const char *call)
+// is_parked dumps the tasks of `rt` into `dump`, a memfd, and tells whether that says that
+// `t` is parked in `call`.  Context: any thread.
+static inline bool is_parked(int dump, weft_rt *rt, weft_task *t, const char *call)
 {
     enum { ROOM = 1 << 18 }; // too much for a task's stack
     char line[128], *text = malloc(ROOM);
 
     assert_non_null(text);
-    int length = snprintf(line, sizeof(line), "task %llu: parked, waits for %s", (unsigned long long)id, call);
+    assert_int_equal(ftruncate(dump, 0), 0);
+    assert_int_equal(lseek(dump, 0, SEEK_SET), 0);
+    weft_rt_dump(rt, dump);
+    int length = snprintf(line, sizeof(line), "task %llu: parked, waits for %s", (unsigned long long)weft_task_id(t),
+                          call);
     ssize_t n = pread(dump, text, ROOM - 1, 0);
     assert_true(n >= 0);
     text[n] = 0;
@@ -90,11 +95,21 @@ static inline void wait_parked(weft_task *t, const char *call)
     for (bool found = false; !found;) {
         assert_false(weft_task_done(t));
         assert_int_equal(weft_sleep(WEFT_US(100)), 0);
-        assert_int_equal(ftruncate(dump, 0), 0);
-        assert_int_equal(lseek(dump, 0, SEEK_SET), 0);
-        weft_rt_dump(weft_rt_current(), dump);
-        found = is_parked(dump, weft_task_id(t), call);
+        found = is_parked(dump, weft_rt_current(), t, call);
     }
+    close(dump);
+}
+
+// watch_parked returns once `t` of `rt` is parked in `call`, or has ended.  Context: a
+// thread that the task does not need.
+static inline void watch_parked(weft_rt *rt, weft_task *t, const char *call)
+{
+    int dump = memfd_create("dump", MFD_CLOEXEC);
+
+    assert_true(dump >= 0);
+    do
+        usleep(1000);
+    while (!weft_task_done(t) && !is_parked(dump, rt, t, call));
     close(dump);
 }
 

@@ -22,21 +22,6 @@ static int teardown(void **state)
     return 0;
 }
 
-// wait_for_park returns once `t` is parked in `call`, or has ended.
-static void wait_for_park(weft_task *t, const char *call)
-{
-    int dump = memfd_create("dump", MFD_CLOEXEC);
-
-    assert_true(dump >= 0);
-    do {
-        usleep(1000);
-        assert_int_equal(ftruncate(dump, 0), 0);
-        assert_int_equal(lseek(dump, 0, SEEK_SET), 0);
-        weft_rt_dump(rt, dump);
-    } while (!weft_task_done(t) && !is_parked(dump, weft_task_id(t), call));
-    close(dump);
-}
-
 // What the thread that sets the first cell and the task that waits for both tell each
 // other. A: all.
 static struct {
@@ -51,7 +36,7 @@ static void hold_setter(void *arg)
 {
     (void)arg;
     wf_store_release(&both.taken, true); // release, all here: read by acquire
-    wait_for_park(both.task, "pull");
+    watch_parked(rt, both.task, "pull");
     wf_store_release(&both.released, true);
 }
 

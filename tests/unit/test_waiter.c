@@ -24,21 +24,6 @@ static int teardown(void **state)
     return 0;
 }
 
-// wait_for_park returns once `t` is parked in `call`, or has ended.
-static void wait_for_park(weft_task *t, const char *call)
-{
-    int dump = memfd_create("dump", MFD_CLOEXEC);
-
-    assert_true(dump >= 0);
-    do {
-        usleep(1000);
-        assert_int_equal(ftruncate(dump, 0), 0);
-        assert_int_equal(lseek(dump, 0, SEEK_SET), 0);
-        weft_rt_dump(rt, dump);
-    } while (!weft_task_done(t) && !is_parked(dump, weft_task_id(t), call));
-    close(dump);
-}
-
 static int end(weft_task *t)
 {
     intptr_t result;
@@ -71,7 +56,7 @@ static weft_task *start_waiter(struct wf_choice *choice)
     weft_task *t;
 
     assert_int_equal(weft_rt_spawn(rt, &t, wait_in_queue, choice), 0);
-    wait_for_park(t, "queue");
+    watch_parked(rt, t, "queue");
     return t;
 }
 
@@ -166,13 +151,13 @@ static void close_waits_for_a_deadline_that_is_about_to_fire(void **state)
     (void)state;
 
     assert_int_equal(weft_rt_spawn(rt, &t, open_and_close, NULL), 0);
-    wait_for_park(t, "future");
+    watch_parked(rt, t, "future");
     // As the reactor does it: out of the wheel, fired, and the waker a little later.
     wf_timer_disarm(&opened->timer);
     struct wf_waker waker = opened->timer.waker;
     wf_store_release(&opened->timer.fired, true); // release: as [W1]
     weft_future_complete(&go_on, 0);
-    wait_for_park(t, "scope deadline");
+    watch_parked(rt, t, "scope deadline");
     assert_false(weft_task_done(t));
     wf_waker_fire(waker);
     assert_int_equal(end(t), -ETIMEDOUT);
