@@ -75,8 +75,8 @@ static inline bool is_parked(int dump, weft_rt *rt, weft_task *t, const char *ca
     assert_int_equal(ftruncate(dump, 0), 0);
     assert_int_equal(lseek(dump, 0, SEEK_SET), 0);
     weft_rt_dump(rt, dump);
-    int length = snprintf(line, sizeof(line), "task %llu: parked, waits for %s", (unsigned long long)weft_task_id(t),
-                          call);
+    unsigned long long id = weft_task_id(t);
+    int length = snprintf(line, sizeof(line), "task %llu: parked, waits for %s", id, call);
     ssize_t n = pread(dump, text, ROOM - 1, 0);
     assert_true(n >= 0);
     text[n] = 0;
