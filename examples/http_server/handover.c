@@ -38,7 +38,7 @@ void handover_ready(void)
     close(sock);
 }
 
-// make_environment is the program's own, but for what concerns sockets. The new
+// make_environment copies the program's environment, except what concerns sockets. The new
 // program's LISTEN_PID is left out: it is not known before it runs.
 static char **make_environment(char *notify)
 {
@@ -79,7 +79,7 @@ static int start_program(pid_t *pid, int listener, char **argv, char *notify)
 static int await_ready(int sock, pid_t pid)
 {
     char word[64] = "";
-    int ended = pidfd_open(pid, 0), chosen;
+    int ended = pidfd_open(pid, 0), chosen = 0;
     weft_case cases[] = {
         weft_on_fd(sock, POLLIN),
         weft_on_fd(ended, POLLIN),
@@ -88,11 +88,9 @@ static int await_ready(int sock, pid_t pid)
 
     if (ended < 0)
         return -weft_errno();
-    while ((chosen = weft_select(cases, 3)) == 0 && strcmp(word, "READY=1") != 0) {
+    while (strcmp(word, "READY=1") != 0 && (chosen = weft_select(cases, 3)) == 0) {
         ssize_t n = weft_recv(sock, word, sizeof(word) - 1, 0);
         word[n > 0 ? n : 0] = 0;
-        if (strcmp(word, "READY=1") == 0)
-            break;
     }
     weft_close(ended);
     return chosen == 0 ? 0 : chosen == 1 ? -ECHILD : chosen == 2 ? -ETIMEDOUT : chosen;

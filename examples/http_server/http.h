@@ -16,14 +16,14 @@ enum {
 };
 
 struct request {
-    unsigned method;       // HTTP_GET and so on
-    char path[TARGET_MAX]; // as it was sent, with a query
+    unsigned method; // HTTP_GET and so on
     bool keep_alive, expects, chunked;
     char range[64], if_range[80], if_none_match[256], if_modified[40]; // headers; "" without, or if they are too long
     int hosts, encodings;                                              // how many such headers there were
     int refusal;                                                       // a status, if a header cannot be accepted
     char *body;
     size_t body_size;
+    char path[TARGET_MAX]; // as it was sent, with a query; last: the rest is cleared for each request
 };
 
 struct conn {

@@ -2,6 +2,7 @@
 // differently from other parsers (a lone CR or LF, a folded header, chunk extensions) is
 // refused here.
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -51,24 +52,27 @@ static int on_header_value(llhttp_t *p, const char *s, size_t n)
     return 0;
 }
 
+#define KEPT(name, field) { name, offsetof(struct request, field), sizeof(((struct request *)0)->field) }
+
+// Headers that are kept as text.
+static const struct {
+    const char *name;
+    size_t at, room;
+} kept[] = {
+    KEPT("range", range),
+    KEPT("if-range", if_range),
+    KEPT("if-none-match", if_none_match),
+    KEPT("if-modified-since", if_modified),
+};
+
 static int on_header_value_complete(llhttp_t *p)
 {
     struct conn *c = p->data;
     struct request *r = &c->req;
-    struct {
-        const char *name;
-        char *to;
-        size_t room;
-    } kept[] = {
-        { "range", r->range, sizeof(r->range) },
-        { "if-range", r->if_range, sizeof(r->if_range) },
-        { "if-none-match", r->if_none_match, sizeof(r->if_none_match) },
-        { "if-modified-since", r->if_modified, sizeof(r->if_modified) },
-    };
 
     for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++)
         if (is(c->name, c->name_size, kept[i].name))
-            keep(kept[i].to, kept[i].room, c->value, c->value_size);
+            keep((char *)r + kept[i].at, kept[i].room, c->value, c->value_size);
     if (is(c->name, c->name_size, "host"))
         r->hosts++;
     else if (is(c->name, c->name_size, "expect") && !(r->expects = is(c->value, c->value_size, "100-continue")))
@@ -263,7 +267,8 @@ int request_read(struct conn *c)
     ssize_t n = find_head(c, &head);
 
     free(c->req.body);
-    c->req = (struct request){ 0 };
+    memset(&c->req, 0, offsetof(struct request, path));
+    c->req.path[0] = 0;
     c->complete = false;
     if (n < 0 || n == 431)
         return (int)n;
