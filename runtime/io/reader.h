@@ -4,8 +4,8 @@
 //         |..consumed..|unread, searched|unread, not searched|......|0|
 //                   weft_at        weft_looked            weft_end
 //
-// Among those that were searched there is no delimiter, but for the ends of lines that
-// weft_ends has: its bit i is of the byte at weft_looked - 64 + i.
+// The searched bytes have no delimiter except the ends of lines that weft_ends marks: its
+// bit i is of the byte at weft_looked - 64 + i.
 //
 // A call looks for what it wants among the unread bytes, and has the reader filled
 // (wf_reader_fill) as long as that is not there. It consumes (wf_reader_consume) only

@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/sys.h"
+#include "runtime/io/ready.h"
 #include "runtime/see/symbol.h"
 #include "runtime/state.h"
 #include "runtime/sync/mutex.h"
@@ -91,8 +92,7 @@ WF_PRINTF(2, 3) static void add(struct line *l, const char *format, ...)
 static void print(int fd, struct line *l)
 {
     l->text[l->n++] = '\n';
-    if (wf_sys_write(fd, l->text, l->n) < 0)
-        l->n = 0; // the reader is gone
+    (void)wf_sys_write(fd, l->text, l->n); // the reader may be gone
     l->n = 0;
 }
 
@@ -179,10 +179,9 @@ static bool look_at(struct wf_task *task, struct seen *s)
 static void add_socket(struct line *l, int fd)
 {
     char text[128];
-    int type = 0;
-    socklen_t size = sizeof(type);
+    int type = wf_ready_socket_type(fd);
 
-    if (wf_sys_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || weft_local_addr(fd, text, sizeof(text)) < 0)
+    if (type < 0 || weft_local_addr(fd, text, sizeof(text)) < 0)
         return;
     add(l, ", %s %s", type != SOCK_STREAM ? "UDP" : strchr(text, ':') ? "TCP" : "Unix", text);
     if (weft_peer_addr(fd, text, sizeof(text)) >= 0)
