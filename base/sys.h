@@ -27,7 +27,7 @@
 //     timers. None of them reads or writes a descriptor.
 //   - clock_gettime and the unwinder, which make no system call; getaddrinfo, and stdio for messages and
 //     for files of /proc, which are programs in themselves, and make their calls by
-//     names that nobody else can take.
+//     names that a program cannot take over.
 #ifndef WF_BASE_SYS_H
 #define WF_BASE_SYS_H
 

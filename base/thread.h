@@ -36,8 +36,8 @@ struct wf_thread_spec {
     bool deaf;                      // takes no signal
 };
 
-// wf_thread_start makes a thread that runs spec->fn(spec->arg). All of `spec` is copied,
-// but for what `arg` and `origin` point to.
+// wf_thread_start makes a thread that runs spec->fn(spec->arg). `spec` is copied; what
+// its `arg` and `origin` point to is not.
 // Returns: 0, and the thread in *out, which the caller joins or detaches; -ENOMEM;
 //          -EAGAIN, or what else the system says when it refuses a thread.
 WF_MUST_CHECK int wf_thread_start(pthread_t *out, const struct wf_thread_spec *spec);

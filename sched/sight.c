@@ -3,7 +3,7 @@
 //
 // One thread asks at a time (`asking`), one worker at a time:
 //
-//          the one who asks                         the worker's handler
+//          the asking thread                        the worker's handler
 //      IDLE ----------------> ASKED -----------------------> ANSWERING -----> ANSWERED
 //       ^  <-------------------- |                                               |
 //       |   it has waited enough                                                 |

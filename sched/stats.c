@@ -1,4 +1,4 @@
-// What the scheduler has counted, for those who look from outside. Each worker counts
+// What the scheduler has counted, for the metrics and the dump. Each worker counts
 // for itself, in plain words that it alone writes; a reader sums them.
 #include <string.h>
 

@@ -67,7 +67,7 @@ shard_set table_shard_of(struct text key);
 
 // With the lock of the key's shard:
 
-// table_find returns NULL if there is no such key, or its time is over.
+// table_find returns NULL if there is no such key, or the key has expired.
 struct entry *table_find(struct text key);
 
 // table_make makes the entry, with an empty value, in place of one that may be there.

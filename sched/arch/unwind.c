@@ -3,7 +3,7 @@
 #include <stdbool.h>
 #include <unwind.h>
 
-enum { OUTSIDE_MAX = 32 }; // frames of the one who asks, before the first that is wanted
+enum { OUTSIDE_MAX = 32 }; // frames of the asking thread, before the first that is wanted
 
 struct walk {
     uintptr_t low, high;

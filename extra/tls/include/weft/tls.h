@@ -17,7 +17,7 @@
 //
 // SIGPIPE is never raised: not even on a thread that is not weft's.
 //
-// Truncation. TLS has an end of its own (close_notify), which nobody on the way can
+// Truncation. TLS has an end of its own (close_notify), which a machine on the way cannot
 // forge. A connection that ends without it is WEFT_TLS_TRUNCATED, not an end of stream:
 // what was read may be only a part of what the peer has sent.
 //
