@@ -19,6 +19,11 @@ struct wf_idle_source {
     // Returns: how many wakers fired; 0 after `wait`, or when interrupted.
     unsigned (*poll)(void *self, int64_t wait);
 
+    // poll_beside is poll without waiting, without having borrowed, while the worker that
+    // has waits. NULL: there is no such thing.
+    // Returns: as poll; 0 if no worker waits, or another one polls beside it.
+    unsigned (*poll_beside)(void *self);
+
     // give_back ends the loan.
     void (*give_back)(void *self);
 

@@ -7,9 +7,11 @@
 //             +--- wf_lease_return ----+
 //
 // Only the holder may run a worker's turns (turn.c). The reactor thread needs no lease
-// for its own turns: it waits in the same epoll set, behind the worker (thread.c). The
-// data that both use at the same time is safe for that: a source takes its edges from
-// several threads (source.c), a wheel has a lock (timer.c).
+// for its own turns: it waits in the same epoll set, behind the worker (thread.c). And
+// while the holder waits, a busy worker may look for events beside it; for those looks
+// there is a second lease, so one worker at a time does that. The data that all three
+// use at the same time is safe for that: a source takes its edges from several threads
+// (source.c), a wheel has a lock (timer.c).
 //
 // Edge L1: wf_lease_return's store (release) -> the compare-and-swap that takes it next
 // (acquire): all that the last holder did is visible to the next.

@@ -96,6 +96,17 @@ static unsigned poll_for(void *self, int64_t wait)
     return wf_turn(self, wait);
 }
 
+static unsigned poll_beside(void *self)
+{
+    struct wf_reactor *r = self;
+
+    if (!wf_turn_is_awaited(r) || !wf_lease_borrow(&r->beside))
+        return 0;
+    unsigned fired = wf_turn_beside(r);
+    wf_lease_return(&r->beside); // [L1]
+    return fired;
+}
+
 static void return_poll(void *self)
 {
     struct wf_reactor *r = self;
@@ -122,17 +133,23 @@ struct wf_idle_source wf_reactor_idle_source(struct wf_reactor *r)
     return (struct wf_idle_source){ .self = r,
                                     .borrow = borrow_poll,
                                     .poll = poll_for,
+                                    .poll_beside = poll_beside,
                                     .give_back = return_poll,
                                     .notify_awake = notify_awake,
                                     .interrupt = interrupt_poller };
 }
 
+static uint64_t sum_counters(const _Atomic uint64_t *a, const _Atomic uint64_t *b, const _Atomic uint64_t *c)
+{
+    return wf_load_relaxed(a) + wf_load_relaxed(b) + wf_load_relaxed(c); // relaxed: counters, each right by itself
+}
+
 void wf_reactor_stats(struct wf_reactor *r, struct wf_reactor_stats *out)
 {
     // relaxed, all of them: counters, each right by itself
-    out->polls = wf_load_relaxed(&r->lent.polls) + wf_load_relaxed(&r->own.polls);
-    out->events = wf_load_relaxed(&r->lent.events) + wf_load_relaxed(&r->own.events);
-    out->expired = wf_load_relaxed(&r->lent.expired) + wf_load_relaxed(&r->own.expired);
+    out->polls = sum_counters(&r->lent.polls, &r->at_side.polls, &r->own.polls);
+    out->events = sum_counters(&r->lent.events, &r->at_side.events, &r->own.events);
+    out->expired = sum_counters(&r->lent.expired, &r->at_side.expired, &r->own.expired);
     out->wakes = wf_load_relaxed(&r->wakes); // relaxed, the rest, too: as above
     out->ticks = wf_load_relaxed(&r->ticks);
     out->interrupts = wf_load_relaxed(&r->interrupts);

@@ -30,10 +30,11 @@
 // compare-and-swap each: what looks like a needless one may be the edge that a writer,
 // about to clear, is going to miss.
 //
-// Two threads may dispatch events of one source at a time, in another order than they
-// happened in: a worker, and the reactor thread (turn.c). Each edge sets the cell, to a
-// value of its own, whatever the order. That an end lies behind the bytes is not part
-// of the value, which a later set could overwrite, but a mark of the source [G4].
+// Three threads may dispatch events of one source at a time, in another order than they
+// happened in: a worker, one that is busy beside it, and the reactor thread (turn.c).
+// Each edge sets the cell, to a value of its own, whatever the order. That an end lies
+// behind the bytes is not part of the value, which a later set could overwrite, but a
+// mark of the source [G4].
 //
 // The generation changes when epoll has taken the number, and not before: a call that
 // has claimed it would take an attempt that fails for the number's end. So an event may

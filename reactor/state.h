@@ -19,6 +19,7 @@ struct wf_tally {
 // Which party may touch which field:
 //   I  fixed after wf_reactor_new or _start
 //   H  the worker that holds the lease writes; any thread reads (counters)
+//   B  the worker that holds `beside` writes; any thread reads (counters)
 //   R  the reactor thread writes; any thread reads (counters)
 //   A  atomic, edges in the file named
 //   G  under the lock of registry.c
@@ -43,6 +44,9 @@ struct wf_reactor {
 
     _Alignas(WF_CACHE_LINE) struct wf_lease lease; // A: lease.h
     struct wf_tally lent;                          // H: turns of workers
+
+    _Alignas(WF_CACHE_LINE) struct wf_lease beside; // A: lease.h
+    struct wf_tally at_side;                        // B: turns of busy workers, beside the one that waits
 
     _Alignas(WF_CACHE_LINE) struct wf_parker parker; // A: the thread's sleep: base/parker.h
     _Atomic int64_t resting;                         // A: timer.c, W2: until when the thread rests; 0: it does not

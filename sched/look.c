@@ -20,7 +20,8 @@
 //     been the oldest for twice as long, and so on, until the worker sleeps.
 //   - poll without waiting, if the last batch of events is processed: new events must
 //     not overtake it (with 1000 connections that decides the p99.9). If the batch is
-//     not processed within BATCH_NS, poll anyway.
+//     not processed within BATCH_NS, poll anyway. If another worker waits in the poll,
+//     look beside it (poll.c).
 //   - take a share of the injector
 //   - every VISIT_LOOKS looks, visit another worker, whose queues may be longer
 //     (steal.c)

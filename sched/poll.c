@@ -1,19 +1,29 @@
-// The poll, lent by the idle source (the reactor) to one worker at a time.
+// The poll: lent by the idle source (the reactor) to one worker at a time; and looks
+// beside that worker while it waits.
 #include "base/assert.h"
 #include "sched/state.h"
 
-void wf_worker_poll_borrowed(struct wf_worker *w, int64_t wait)
+static void begin_poll(struct wf_worker *w)
 {
-    struct wf_idle_source *idle = &w->sched->cfg.idle;
-
     wf_debug_assert(wf_worker_is_self(w) && !w->polling && !w->thread->current);
     w->polling = true;
-    unsigned fired = idle->poll(idle->self, wait);
+}
+
+static void end_poll(struct wf_worker *w, unsigned fired)
+{
     w->polling = false;
     w->pace.polled = w->pace.looked;
     if (fired > 0)
         w->batch_end = wf_load_relaxed(&w->ring.tail); // relaxed: the worker's own
     wf_bump(&w->polls, 1);
+}
+
+void wf_worker_poll_borrowed(struct wf_worker *w, int64_t wait)
+{
+    struct wf_idle_source *idle = &w->sched->cfg.idle;
+
+    begin_poll(w);
+    end_poll(w, idle->poll(idle->self, wait));
 }
 
 bool wf_worker_borrow(struct wf_worker *w)
@@ -22,10 +32,26 @@ bool wf_worker_borrow(struct wf_worker *w)
     return idle->borrow && idle->borrow(idle->self);
 }
 
+// poll_beside polls while another worker waits in the poll. All workers together do so
+// once in half of the time between two looks, however many are busy.
+static void poll_beside(struct wf_worker *w)
+{
+    struct wf_idle_source *idle = &w->sched->cfg.idle;
+    int64_t now = w->pace.looked;
+
+    if (!idle->poll_beside || now - wf_load_relaxed(&w->sched->polled_beside) < WF_LOOK_NS / 2) // relaxed: a hint
+        return;
+    wf_store_relaxed(&w->sched->polled_beside, now); // relaxed: as above
+    begin_poll(w);
+    end_poll(w, idle->poll_beside(idle->self));
+}
+
 void wf_worker_poll(struct wf_worker *w)
 {
-    if (!wf_worker_borrow(w))
+    if (!wf_worker_borrow(w)) {
+        poll_beside(w);
         return;
+    }
     wf_worker_poll_borrowed(w, 0);
     w->sched->cfg.idle.give_back(w->sched->cfg.idle.self);
 }

@@ -139,6 +139,7 @@ struct wf_sched {
     struct wf_injector injector;
     struct wf_exceptions *(*cxx)(void);                       // fixed: finds those of the calling thread
     _Alignas(WF_NO_SHARING) _Atomic int32_t long_turns;       // A: how many workers make way: a hint
+    _Atomic int64_t polled_beside;                            // A: when a worker did: a hint
     _Atomic bool draining;                                    // A: no new tasks
     _Atomic bool quitting;                                    // A: workers leave when they are dry
     _Alignas(WF_NO_SHARING) _Atomic uint64_t spawned_outside; // A: by threads that are not workers
@@ -172,8 +173,9 @@ void wf_worker_idle(struct wf_worker *w);
 bool wf_worker_borrow(struct wf_worker *w);
 void wf_worker_poll_borrowed(struct wf_worker *w, int64_t wait);
 
-// wf_worker_poll polls without waiting, if the poll is to be had. The first task that
-// it wakes is the next to run, if none is that already; the others queue in the ring.
+// wf_worker_poll polls without waiting, if the poll is free, or beside the worker that
+// waits in it. The first task that it wakes is the next to run, if none is that already;
+// the others queue in the ring.
 void wf_worker_poll(struct wf_worker *w);
 
 // wf_worker_is_due tells whether it is time to look around, wf_worker_look_around does

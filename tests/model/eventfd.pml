@@ -10,6 +10,9 @@
  * looks only later; if it then finds nothing it queues anew. Another poll in between
  * may take the event that it was woken for.
  *
+ * A third process, `beside`, is a busy worker that looks for events while the holder
+ * waits (wf_turn_beside), up to BESIDE times.
+ *
  * The workers that hold the lease one after the other are one process here, `holder`:
  * nothing that they do without it affects the model. It waits, or polls without
  * waiting, or runs a task that never returns. A hint of the code is a nondeterministic
@@ -21,7 +24,7 @@
  * worker that was woken to look; and a worker that comes back to epoll does not get in
  * before a thread that was woken has looked, again and again.
  *
- * Models: reactor/turn.c: announce, awake, wf_turn, let_pass, wait_behind, wf_turn_of_thread
+ * Models: reactor/turn.c: announce, awake, wf_turn, wf_turn_beside, let_pass, wait_behind, wf_turn_of_thread
  *         reactor/interrupt.c: wf_interrupt_worker, wf_interrupt_thread
  *         reactor/thread.c: wait_once
  * Edges: E1 P1
@@ -35,6 +38,9 @@
  *   FORGET            the worker takes an interrupt back before it says that it sleeps,
  *                     and does not look after
  *   LATE_SAY          the thread goes to epoll, and says so after
+ * with -DBESIDE=2:
+ *   BESIDE_KEEPS      a look beside does not pass a call on
+ *   BESIDE_THREAD     nor one of the thread
  * and with -DBOUND:
  *   NO_ASIDE          the thread goes back to epoll at once when it has passed an
  *                     interrupt on
@@ -50,6 +56,10 @@
 #endif
 #ifndef ENDS
 #define ENDS 1   /* of waits, by themselves */
+#endif
+
+#ifndef BESIDE
+#define BESIDE 0 /* looks */
 #endif
 
 #define RUNNING 0
@@ -228,6 +238,31 @@ pass:   atomic {
     od;
 done:
     skip
+}
+
+active proctype beside()
+{
+    bool got_edge, got_event;
+    byte n;
+
+    do
+    :: n < BESIDE ->
+#ifdef BOUND
+        (until && !interrupted && parker != NOTIFIED);
+#endif
+        d_step { take(); n++ };
+        if
+#ifndef BUG_BESIDE_KEEPS
+        :: got_edge && interrupted -> write_again()
+#ifndef BUG_BESIDE_THREAD
+        :: got_edge && parker == NOTIFIED -> write_again()
+#endif
+#endif
+        :: else -> skip
+        fi;
+        d_step { got_edge = false; got_event = false }
+    :: else -> break
+    od
 }
 
 inline finish()

@@ -316,6 +316,64 @@ static void an_interrupt_while_the_poller_goes_to_sleep_ends_the_wait(void **sta
     idle.give_back(reactor);
 }
 
+static void *look_beside(void *arg)
+{
+    while (!wf_load_acquire((_Atomic bool *)arg))
+        idle.poll_beside(reactor);
+    return NULL;
+}
+
+// A look beside the worker takes the eventfd's edge now and then: it must pass it on.
+static void an_interrupt_gets_past_the_looks_beside(void **state)
+{
+    struct rounds rounds = { .max = wf_test_rounds(3000) };
+    _Atomic bool end = false;
+    struct line line;
+    pthread_t sleeper, looker_beside;
+
+    (void)state;
+    line_open(&line);
+    borrow();
+    assert_int_equal(pthread_create(&sleeper, NULL, sleep_and_ring, &rounds), 0);
+    assert_int_equal(pthread_create(&looker_beside, NULL, look_beside, &end), 0);
+    for (uint32_t seen; (seen = bell_count(&rounds.bell)) < rounds.max;) {
+        idle.interrupt(reactor);
+        bell_wait(&rounds.bell, seen + 1);
+    }
+    pthread_join(sleeper, NULL);
+    wf_store_release(&end, true);
+    pthread_join(looker_beside, NULL);
+    idle.give_back(reactor);
+    line_close(&line);
+}
+
+// The worker that holds the lease is where it has said that it is going to sleep.
+static void a_busy_worker_gets_events_while_another_one_waits(void **state)
+{
+    struct wf_reactor_stats stats;
+    struct line line;
+
+    (void)state;
+    line_open(&line);
+    borrow();
+    line_write(&line);
+    assert_int_equal(idle.poll_beside(reactor), 0); // the holder does not sleep: it polls when it means to
+    wf_store_seq_cst(&reactor->until, WF_NEVER);
+    assert_true(wf_lease_borrow(&reactor->beside));
+    assert_int_equal(idle.poll_beside(reactor), 0); // one is at it
+    wf_lease_return(&reactor->beside);
+    idle.interrupt(reactor);
+    assert_int_equal(idle.poll_beside(reactor), 0); // the call is the holder's
+    wf_store_seq_cst(&reactor->interrupted, false);
+    assert_true(idle.poll_beside(reactor) > 0);
+    line_read(&line);
+    wf_store_seq_cst(&reactor->until, (int64_t)0);
+    wf_reactor_stats(reactor, &stats);
+    assert_int_equal(stats.polls, 1);
+    idle.give_back(reactor);
+    line_close(&line);
+}
+
 static void the_thread_harvests_while_nobody_else_waits(void **state)
 {
     struct line line;
@@ -653,7 +711,8 @@ static void *work(void *arg)
 
     while (!wf_load_acquire(w->end)) {
         if (!idle.borrow(reactor)) {
-            sched_yield();
+            if (idle.poll_beside(reactor) == 0)
+                sched_yield();
             continue;
         }
         idle.poll(reactor, 0);
@@ -735,6 +794,8 @@ int main(void)
         FACT(an_interrupt_before_the_wait_ends_it),
         FACT(a_wait_that_was_interrupted_is_announced_no_more),
         FACT(an_interrupt_while_the_poller_goes_to_sleep_ends_the_wait),
+        FACT(an_interrupt_gets_past_the_looks_beside),
+        FACT(a_busy_worker_gets_events_while_another_one_waits),
         FACT(the_thread_harvests_while_nobody_else_waits),
         FACT(the_thread_looks_again_while_all_are_asleep_if_it_was_asked_to),
         FACT(the_thread_wakes_for_a_timer_that_is_armed_while_it_sleeps),
