@@ -1,8 +1,10 @@
 // EAGAIN that no edge will end, and short counts for lack of memory: a call neither
 // waits indefinitely nor spins. The test's own sendto(2) records the time of each
 // attempt.
+#include <linux/sockios.h>
 #include <poll.h>
 #include <stdatomic.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>

@@ -229,8 +229,7 @@ static void cancel_writing(enum peer_kind kind, const struct io *io, int how)
     c.fd = fd[1];
     drained = 0;
     if (how > 0)
-        for (size_t more = 1; more > 0; sent += more) // what is on its way makes room later: until nothing more fits
-            more = peer_stuff(fd[1], 0);
+        sent = peer_stuff(fd[1], 0);
     if (how < 2) {
         run_call(&c, how ? only_cancel : NULL, fd[0]);
         assert_int_equal(c.result, -ECANCELED);
@@ -291,7 +290,7 @@ static void a_cancel_that_races_with_bytes_loses_none(void **state)
 static void a_cancel_that_races_with_room_doubles_none(void **state)
 {
     (void)state;
-    assert_int_equal(run_tasks(run_grid, &(struct grid){ writing, WRITING, cancel_writing, 2, 3, wf_test_rounds(5) }),
+    assert_int_equal(run_tasks(run_grid, &(struct grid){ writing, WRITING, cancel_writing, 2, 3, wf_test_rounds(2) }),
                      0);
 }
 
@@ -449,8 +448,7 @@ static int cancel_polling(void *arg)
     c.cancel_first = false;
     for (int both = 0; both < 2; both++) {
         if (both)
-            while (peer_stuff(fd[0], 0) > 0)
-                ;
+            peer_stuff(fd[0], 0);
         c.buf[0] = both ? 'w' : 'r';
         weft_task *t = spawn(poll_in, &c);
         wait_parked(t, "weft_poll");
