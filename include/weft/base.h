@@ -1,5 +1,5 @@
-// What every public header needs: linkage, visibility, and the types that several of
-// them share.
+// What every public header needs: linkage, visibility, and the types that several
+// headers share.
 #ifndef WEFT_BASE_H
 #define WEFT_BASE_H
 
@@ -25,8 +25,9 @@
 
 WEFT_BEGIN_DECLS
 
-// WEFT_VERSION is 0xMMmmpp: major, minor, patch, of the header that the program was
-// compiled with. weft_version returns that of the library that the program runs with.
+// WEFT_VERSION is the version of the header that the program was compiled with, as
+// 0xMMmmpp: major, minor, patch. weft_version returns the version of the library that
+// the program runs with.
 // Context: any thread. Never parks.
 #define WEFT_VERSION 0x000100
 WEFT_API unsigned weft_version(void);
@@ -34,7 +35,8 @@ WEFT_API unsigned weft_version(void);
 // weft_time is a point on the monotonic clock, or a duration, in nanoseconds.
 typedef int64_t weft_time;
 
-// WEFT_NEVER is a deadline that does not come. A deadline in the past polls once.
+// WEFT_NEVER is a deadline that never passes. With a deadline in the past a call checks
+// once, and does not wait.
 #define WEFT_NEVER INT64_MAX
 
 // weft_fn is a task's body. A result of 0 or more is a success, a negative one an

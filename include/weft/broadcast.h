@@ -1,8 +1,8 @@
-// weft_broadcast: one to many, in which each receiver gets each message.
+// weft_broadcast: a queue from which each receiver gets each message.
 //
-// Sending never blocks. A broadcast keeps as many of the latest messages as its
-// capacity; a receiver that falls further behind loses the older ones, and is told how
-// many.
+// Sending never blocks. A broadcast of capacity n keeps the n latest messages. A
+// receiver that falls further behind loses the older ones, and is told how many it
+// lost.
 //
 // Messages are bytes of a fixed size: they are copied in and out. What a sender wrote
 // before it sent is visible to a receiver of that message.
@@ -28,14 +28,14 @@ typedef struct weft_receiver weft_receiver;
 // Owns:    the caller has the one reference, and gives it up with weft_broadcast_unref.
 WEFT_API WEFT_MUST_CHECK int weft_broadcast_new(weft_broadcast **out, size_t elem_size, size_t capacity);
 
-// weft_broadcast_ref takes one more reference, for another user that will unref the
-// broadcast, and returns `b`.
+// weft_broadcast_ref takes one more reference, for another user of the broadcast, and
+// returns `b`.
 // Context: any thread that has a reference. Never parks.
 WEFT_API weft_broadcast *weft_broadcast_ref(weft_broadcast *b);
 
-// weft_broadcast_unref gives a reference up. Giving up the last one closes the
-// broadcast, because no sender is left. Its memory is freed once its last receiver has
-// unsubscribed, too. NULL does nothing.
+// weft_broadcast_unref gives up a reference. The last one closes the broadcast, because
+// no sender is left. The memory is freed when the last receiver has unsubscribed as
+// well. NULL does nothing.
 // Context: any thread. Never parks.
 WEFT_API void weft_broadcast_unref(weft_broadcast *b);
 
@@ -53,8 +53,8 @@ WEFT_API int weft_broadcast_send(weft_broadcast *b, const void *elem);
 // Context: any thread. Never parks.
 WEFT_API void weft_broadcast_close(weft_broadcast *b);
 
-// weft_broadcast_subscribe makes a receiver of all messages sent from now on, of none
-// if `b` is closed.
+// weft_broadcast_subscribe makes a receiver, which gets all messages sent from now on;
+// none if `b` is closed.
 //
 // Returns: 0, and the receiver in *out; -ENOMEM.
 // Context: any thread. Never parks.
@@ -66,7 +66,7 @@ WEFT_API WEFT_MUST_CHECK int weft_broadcast_subscribe(weft_broadcast *b, weft_re
 // Context: any thread, while no task waits on `r`. Never parks.
 WEFT_API void weft_broadcast_unsubscribe(weft_receiver *r);
 
-// weft_broadcast_recv takes the oldest message that this receiver has not had yet into
+// weft_broadcast_recv copies the oldest message that this receiver has not had yet to
 // `elem`, and waits for one if there is none. If messages were lost since the
 // receiver's last call, this call only reports their number; the next call takes the
 // oldest one that was kept. So each message sent since the subscription is either

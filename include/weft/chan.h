@@ -76,12 +76,12 @@ WEFT_API int weft_chan_try_send(weft_chan *c, const void *elem);
 WEFT_API int weft_chan_try_recv(weft_chan *c, void *elem);
 
 // weft_chan_close closes the channel and wakes all waiting tasks: senders get -EPIPE,
-// and their messages were not sent; receivers get it once no message is left. Closing
-// again does nothing, so any sender or receiver may close.
+// and their messages were not sent; receivers get -EPIPE once no message is left.
+// Closing again does nothing, so any sender or receiver may close.
 // Context: any thread. Never parks.
 WEFT_API void weft_chan_close(weft_chan *c);
 
-// weft_chan_closed tells whether it is closed; messages may be left in it.
+// weft_chan_closed tells whether the channel is closed; it may still hold messages.
 // Context: any thread. Never parks.
 WEFT_API bool weft_chan_closed(const weft_chan *c);
 
@@ -90,21 +90,22 @@ WEFT_API bool weft_chan_closed(const weft_chan *c);
 // Context: any thread. Never parks.
 WEFT_API size_t weft_chan_len(const weft_chan *c);
 
-// weft_chan_fd is a descriptor for a loop of the program's own, which waits in poll(2),
-// epoll or the like: it polls as readable (POLLIN) while the channel holds a message, or
-// is closed. So the loop takes messages by weft_chan_try_recv until that returns
-// -EAGAIN, or one at a time. On a rendezvous it is readable while a sender waits. If
-// other threads use the channel at the same time, readable is a hint: another receiver
-// may be faster. A message that is sent while none is left makes it readable before the
-// send returns, if no other call is under way, and shortly after that in any case.
+// weft_chan_fd is a descriptor for an event loop of the program, which waits in
+// poll(2), epoll or the like. It polls as readable (POLLIN) while the channel holds a
+// message, or is closed. The loop takes messages by weft_chan_try_recv, one at a time
+// or until the call returns -EAGAIN. The descriptor of a rendezvous is readable while a
+// sender waits. If other threads use the channel at the same time, readability is a
+// hint: another receiver may be faster. A send to an empty channel makes the descriptor
+// readable before the send returns if no other call is in progress, and shortly after
+// in any case.
 //
-// A channel for which this was never called pays nothing for it; on the others a send
-// that ends an emptiness, and a receive that begins one, make a system call each.
+// A channel without such a descriptor pays nothing for this. On the others, a send to
+// an empty channel, and a receive of the last message, make a system call each.
 //
 // Returns: the descriptor, the same one each time; -ENOMEM, -EMFILE, -ENFILE.
 // Context: any thread, also outside a runtime. Never parks.
-// Owns:    the channel, which closes it with its last reference. The caller only waits
-//          for it: it does not read, write or close it.
+// Owns:    the channel owns the descriptor, and closes it with the last reference. The
+//          caller may only wait for it: it must not read, write or close it.
 WEFT_API int weft_chan_fd(weft_chan *c);
 
 WEFT_END_DECLS

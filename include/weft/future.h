@@ -27,15 +27,15 @@ typedef struct weft_future {
 // Context: any thread, while no other thread uses it. Never parks.
 WEFT_API void weft_future_init(weft_future *f);
 
-// weft_future_complete sets the value and wakes all waiters. The caller's earlier
-// writes are visible to them.
+// weft_future_complete sets the value and wakes all waiters. They see all earlier
+// writes of the caller.
 //
 // Returns: true; false if the future was completed before: the first one wins.
 // Context: any thread, also outside a runtime. Never parks.
 WEFT_API bool weft_future_complete(weft_future *f, intptr_t value);
 
-// weft_future_fail completes it with an error, err < 0, which every await returns. As
-// weft_future_complete otherwise.
+// weft_future_fail completes `f` with an error, err < 0, which every await returns.
+// Otherwise it is as weft_future_complete.
 WEFT_API bool weft_future_fail(weft_future *f, int err);
 
 // weft_future_done tells whether it is completed. If so, everything written before the
@@ -56,13 +56,13 @@ WEFT_API int weft_await(weft_future *f, intptr_t *value);
 WEFT_API int weft_await_until(weft_future *f, intptr_t *value, weft_time deadline);
 
 // weft_future_wait_thread waits on a thread that is not a worker: it sleeps on a futex.
-// As weft_await_until otherwise.
+// Otherwise it is as weft_await_until.
 // Context: foreign thread. Blocks it.
 WEFT_API int weft_future_wait_thread(weft_future *f, intptr_t *value, weft_time deadline);
 
 // weft_task_future completes with the result of the task's body (as its value, even if
 // the result is negative).
-// Owns: the task: the future is valid as long as the handle.
+// Owns: the task owns the future, which is valid as long as the handle.
 WEFT_API weft_future *weft_task_future(weft_task *t);
 
 WEFT_END_DECLS

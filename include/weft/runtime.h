@@ -1,5 +1,5 @@
-// The runtime: worker threads that run tasks, one reactor thread that owns epoll and
-// the timers.
+// The runtime: worker threads that run tasks, and one reactor thread for epoll and the
+// timers.
 #ifndef WEFT_RUNTIME_H
 #define WEFT_RUNTIME_H
 
@@ -9,17 +9,18 @@ WEFT_BEGIN_DECLS
 
 typedef struct weft_spawn_opts weft_spawn_opts; // weft/task.h
 
-// weft_config says how a runtime is built. Start from WEFT_CONFIG_INIT and set what you
-// need: a field that is zero takes its default, read from the environment where a
-// variable is named. A variable whose value is not a number in range is an error
-// (WEFT_BAD_CONFIG) with one line on stderr that names it, never a silent default.
+// weft_config holds the settings of a runtime. Start from WEFT_CONFIG_INIT and set the
+// fields you need. A field that is zero takes its value from the environment variable
+// named beside it, else the default. A variable whose value is not a number in range is
+// an error (WEFT_BAD_CONFIG) with one line on stderr that names it, never a silent
+// default.
 typedef struct weft_config {
     size_t size;       // sizeof(weft_config): lets the struct grow
     unsigned workers;  // 0: WEFT_WORKERS, else the CPUs this process may use (affinity mask, cgroup quota); at most 256
-    size_t stack_size; // 0: WEFT_STACK_SIZE, else 64 KiB of address space per task; only touched pages cost memory;
-                       // 16 KiB to 256 MiB, rounded up to a power of two. 64 KiB more, for the guard, cost nothing
+    size_t stack_size; // 0: WEFT_STACK_SIZE, else 64 KiB of address space per task; only touched pages cost memory; 16
+                       // KiB to 256 MiB, rounded up to a power of two. A guard of 64 KiB is added, and costs no memory
     unsigned blocking_max; // 0: WEFT_BLOCKING_MAX, else 512 threads for weft_blocking (blocking.h); at most 65536
-    bool pin_workers;      // one CPU per worker; the pool's threads, and children of fork, have all of them
+    bool pin_workers;      // one CPU per worker; the pool's threads, and children of fork, may use all CPUs
     uint64_t seed;         // 0: from the system; else makes scheduling choices repeatable
     const char *name;      // thread-name prefix, shown by top -H and gdb; NULL: "weft"
     weft_time stop_after;  // how long weft_rt_free, and the end of weft_run, may take; 0: as long as it takes
@@ -37,62 +38,62 @@ typedef struct weft_config {
 //   - They have the signal mask of the thread that calls weft_run or weft_rt_new. A
 //     program that takes signals by signalfd(2) or sigwait(3) blocks them in that
 //     thread before the call; in a task it is too late.
-//   - A handler of the program's (a profiler's, a crash reporter's) may run on any of
-//     them; on a worker, in the middle of any task. With SA_ONSTACK the handler has a
-//     stack of 64 KiB of its own there; without, it takes 1 to 12 KiB for the
-//     processor's registers, and its own frames, from the stack of the task. Of weft's
-//     calls a handler may make weft_rt_dump only; it may write to a pipe or an eventfd
-//     that a task reads. weft's calls do not return -EINTR, with or without SA_RESTART.
-//   - Children (fork, posix_spawn, popen, system) begin with that mask and with the
-//     program's own dispositions, whether a task or a job of weft_blocking starts them:
-//     Ctrl-C and SIGTERM end them, and so does SIGPIPE. Background jobs are stopped
+//   - A signal handler of the program (a profiler, a crash reporter) may run on any of
+//     these threads. On a worker it interrupts whatever task is running. With
+//     SA_ONSTACK the handler runs on a separate stack of 64 KiB. Without it, the
+//     handler uses the task's stack: 1 to 12 KiB for the processor's registers, plus
+//     its own frames. The only call of weft that a handler may make is weft_rt_dump. It
+//     may write to a pipe or an eventfd that a task reads. weft's calls do not return
+//     -EINTR, with or without SA_RESTART.
+//   - Children (fork, posix_spawn, popen, system) begin with the mask described above
+//     and with the program's own dispositions, whether a task or a job of weft_blocking
+//     starts them. So Ctrl-C, SIGTERM and SIGPIPE end them. Background jobs are stopped
 //     when they read their terminal.
 //
-// A fourth, SIGWINCH, changes while weft_rt_dump runs, or a stall is being reported: weft's
-// handler then takes its own, and passes on all others.
+// A fourth, SIGWINCH, changes while weft_rt_dump runs or a stall is reported. weft's
+// handler then handles the signals that weft sent, and passes on all others.
 //
-// Three dispositions change while runtimes live, and go back to what they were with the
-// last one:
+// Three dispositions change while runtimes exist, and are restored when the last
+// runtime ends:
 //
 //   - SIGPIPE, if it has the default action: weft installs a handler, so that a write
 //     to a closed pipe by one of weft's threads returns -EPIPE and does nothing else.
-//     On other threads of the program, or sent by a process, SIGPIPE does what it does
-//     without weft. If the program ignores it, or has a handler, that stays as it is.
+//     On the program's other threads, or when a process sends it, SIGPIPE acts as
+//     without weft. If the program ignores SIGPIPE or handles it, weft changes nothing.
 //   - SIGSEGV: weft installs a handler, which reports a task that overflows its stack.
-//     The handler passes all else, signals sent by a process included, on to the
-//     handler that was there before, or to the default action.
-//   - SIGURG, while a descriptor in blocking mode is used on the blocking pool
-//     (weft/io.h): a timer of weft's sends it to that thread if the call takes longer
-//     than 10 ms, which ends the call. SIGURG from other senders is passed on in the
-//     same way.
+//     It passes every other SIGSEGV, one sent by a process included, to the previous
+//     handler or the default action.
+//   - SIGURG, while the blocking pool uses a descriptor in blocking mode (weft/io.h).
+//     If the call takes longer than 10 ms, a timer of weft sends SIGURG to its thread,
+//     which ends the call. SIGURG from other senders is passed on in the same way.
 //
-// Besides, those of the signals that the program asks for by weft/signal.h.
+// The signals that the program asks for by weft/signal.h change as well.
 //
-// A handler or action that the program installs meanwhile takes the place of weft's
-// handler, and stays. If that is the default action for SIGPIPE, the next such write
-// ends the program.
+// A handler or action that the program installs while runtimes exist replaces weft's
+// handler, and weft does not restore it. If the program sets SIGPIPE to its default
+// action, the next write to a closed pipe ends the program.
 //
 // Other things that children inherit. A program that a task starts by posix_spawn,
 // popen or system has, through exec(2), the CPU of a pinned worker, timers without
 // slack (PR_SET_TIMERSLACK of prctl(2)), and perhaps a longer or shorter time slice. A
-// child of fork, the pool's threads, and all children of theirs have what the thread
-// that started the runtime had. So with pin_workers programs are started in
+// child of fork, the pool's threads, and all their children have the settings of the
+// thread that started the runtime. So with pin_workers, start programs in
 // weft_blocking.
 //
-// mlockall(2) with MCL_FUTURE locks what a runtime maps: 64 MiB for stacks at a time,
-// and 16 MiB for descriptors, and all of it counts against RLIMIT_MEMLOCK (-ENOMEM if
-// that is less, unless the program has CAP_IPC_LOCK). With MCL_ONFAULT as well only
-// what is touched becomes resident.
+// mlockall(2) with MCL_FUTURE locks what a runtime maps: 64 MiB at a time for stacks,
+// and 16 MiB for descriptors. All of it counts against RLIMIT_MEMLOCK: calls return
+// -ENOMEM if the limit is lower and the program does not have CAP_IPC_LOCK. With
+// MCL_ONFAULT only touched pages become resident.
 
-// weft_run is a whole program: it starts a runtime, runs `fn(arg)` as a task, cancels
-// the tasks that are left when fn returns, waits for them (up to
+// weft_run is a whole program. It starts a runtime and runs `fn(arg)` as a task. When
+// fn returns, it cancels the tasks that are left, waits for them (up to
 // weft_config.stop_after), and stops. `cfg` may be NULL.
 //
 // Returns: what fn returned, or a negative error if the runtime could not be built
 //          (WEFT_BAD_CONFIG: a bad setting; -ENOMEM; -EAGAIN: the system refused a
 //          thread; -EMFILE). Then fn has not run, and one line on stderr says so. A
-//          program that has to tell these errors from fn's own uses weft_rt_new and
-//          weft_rt_block_on.
+//          program that must distinguish these errors from fn's own uses weft_rt_new
+//          and weft_rt_block_on.
 // Context: a thread that is not a worker. Blocks it.
 WEFT_API int weft_run(const weft_config *cfg, weft_fn *fn, void *arg);
 
@@ -100,13 +101,13 @@ WEFT_API int weft_run(const weft_config *cfg, weft_fn *fn, void *arg);
 //
 // C++: each task has its own exceptions (weft/task.h) if the C++ library, libstdc++ or
 // libc++abi, is in the process when the runtime is made: linked in, statically or not,
-// or loaded by dlopen with RTLD_GLOBAL. weft does not notice a library that a plug-in
-// brings for itself (RTLD_LOCAL), or that is loaded later: link a host of C++ plug-ins
-// with the library (-Wl,--no-as-needed -lstdc++). If there are two, weft uses the one
-// that it was linked with, else the first that dlsym finds.
+// or loaded by dlopen with RTLD_GLOBAL. weft does not notice a C++ library that a
+// plug-in loads for itself (RTLD_LOCAL), or that is loaded later. So link a host of C++
+// plug-ins with the library (-Wl,--no-as-needed -lstdc++). If there are two, weft uses
+// the one that it was linked with, else the first that dlsym finds.
 //
 // Returns: 0, and the runtime in *out; WEFT_BAD_CONFIG, -ENOMEM, -EAGAIN or -EMFILE as
-//          weft_run, with nothing left behind.
+//          weft_run, and then nothing is left behind.
 // Context: any thread that is not a worker. A child of fork(2) may make runtimes of its
 //          own, whatever other threads of the parent were doing.
 // Owns:    the caller frees *out with weft_rt_free.
@@ -139,9 +140,9 @@ WEFT_API WEFT_MUST_CHECK int weft_rt_spawn_with(weft_rt *rt, weft_task **out, co
 // any number of threads at once: each waits until the runtime has stopped. Handles that
 // were not joined stay valid until weft_rt_free.
 //
-// Returns: 0; -ETIMEDOUT if at `deadline` (absolute; WEFT_NEVER waits without end)
-//          tasks remain, or another caller has not finished ending the threads. The
-//          program may exit then, without weft_rt_free.
+// Returns: 0; -ETIMEDOUT if tasks remain at `deadline` (absolute; WEFT_NEVER: no
+//          limit), or another caller has not finished ending the threads. The program
+//          may then exit without weft_rt_free.
 // Context: a thread that is not a worker, nor in a job of weft_blocking of this
 //          runtime. Blocks it.
 WEFT_API int weft_rt_stop(weft_rt *rt, weft_time deadline);
@@ -150,20 +151,20 @@ WEFT_API int weft_rt_stop(weft_rt *rt, weft_time deadline);
 // returned from weft_rt_stop, and releases everything, task handles included. No call
 // on the runtime may begin after weft_rt_free has begun. NULL does nothing.
 //
-// If tasks remain after weft_config.stop_after, because a job of weft_blocking is stuck
-// or a task does not return, the runtime is left behind: tasks and threads that have
-// not ended yet go on, cancelled as they are, and when the last of them ends, a thread
-// of weft's (weft-reaper) releases everything. Until then the program must keep what
-// they use, and must not unload weft; it may exit at any time. By default weft_rt_free
-// waits however long that takes.
+// A job of weft_blocking may be stuck, or a task may not return. If tasks remain for
+// that reason after weft_config.stop_after, weft_rt_free leaves the runtime behind. The
+// remaining tasks and threads go on, cancelled; when the last of them ends, a thread of
+// weft (weft-reaper) releases everything. Until then the program must keep what they
+// use, and must not unload weft; it may exit at any time. By default weft_rt_free waits
+// without limit.
 //
-// A look-up of a name that a task has left (weft_resolve) is not waited for: it goes on,
-// on a thread of weft's, until the C library gives up, at most as long as resolv.conf(5)
-// says. Nothing of the runtime is left then. Until then, too, the program must not
-// unload weft.
+// weft_rt_free does not wait for the look-up of a name whose task was cancelled
+// (weft_resolve). The look-up goes on, on a thread of weft, until the C library gives
+// up, at the latest when resolv.conf(5) says. It uses nothing of the runtime, but the
+// program must not unload weft before it ends.
 //
-// In a child of fork(2), where the threads do not exist, it only releases memory and
-// descriptors.
+// In a child of fork(2), where the threads do not exist, weft_rt_free only releases
+// memory and descriptors.
 // Context: as weft_rt_stop.
 WEFT_API void weft_rt_free(weft_rt *rt);
 
@@ -171,8 +172,9 @@ WEFT_API void weft_rt_free(weft_rt *rt);
 // Context: any thread. Never parks.
 WEFT_API weft_rt *weft_rt_current(void);
 
-// weft_histogram counts durations. bucket[i] has those shorter than 1024 << i ns that are
-// in no earlier one; the last one has all that are longer. `sum` is in nanoseconds.
+// weft_histogram counts durations. bucket[i] counts the durations that are shorter than
+// 1024 << i ns and in no earlier bucket; the last bucket counts all longer ones. `sum`
+// is in nanoseconds.
 enum { WEFT_HISTOGRAM_BUCKETS = 24 };
 typedef struct weft_histogram {
     uint64_t count, sum;
@@ -188,18 +190,18 @@ typedef struct weft_lane_metrics {
     uint64_t limit;    // how many threads there may be
 } weft_lane_metrics;
 
-// weft_metrics is what a runtime has counted since its start, and how it stands now. The
-// counts are kept in every build. Each figure is right by itself, but they are not of
-// one moment: tasks go on running meanwhile. When all is quiet they agree. Start from
-// WEFT_METRICS_INIT.
+// weft_metrics has the counts of a runtime since its start, and its present state.
+// Every build keeps the counts. Each figure is right by itself, but the figures are not
+// of one moment, because tasks go on running while they are read. They agree when no
+// task runs. Start from WEFT_METRICS_INIT.
 typedef struct weft_metrics {
     size_t size;                     // sizeof(weft_metrics): lets the struct grow
     uint64_t workers;                // threads that run tasks
     uint64_t spawned, ended;         // tasks
     uint64_t running, ready, parked; // tasks: on a worker; in a queue; waiting
     uint64_t unbegun;                // of those that are ready, tasks that have not run yet
-    uint64_t turns;                  // how often a worker chose among the tasks in its own queues, yields that found
-                                     // none included
+    uint64_t turns;                  // how often a worker chose among the tasks in its own queues, including yields
+                                     // that found none
     uint64_t steals, stolen;         // how often a worker took tasks of another one, and how many tasks in all
     uint64_t sleeps, wakes;          // how often a worker slept; was woken by another thread of weft's
     uint64_t overflows;              // tasks for which a worker's queue had no room: they went to the common one
@@ -208,7 +210,7 @@ typedef struct weft_metrics {
         turn_length; // sampled, about a thousand times a second of a busy worker: a turn as long as those since
                      // the last sample were on average
     weft_histogram queue_wait;          // sampled likewise: how long a task waits in its worker's queue
-    uint64_t polls, events;             // calls of epoll_wait(2), and events that came of them
+    uint64_t polls, events;             // calls of epoll_wait(2), and the events that they returned
     uint64_t timers, expired;           // timers that are armed, and how many have expired since the start
     uint64_t descriptors;               // that are registered with epoll
     uint64_t stacks, stacks_stored;     // stacks that there are, and those of them that no worker has
@@ -223,41 +225,42 @@ typedef struct weft_metrics {
 #define WEFT_METRICS_INIT { .size = sizeof(weft_metrics) }
 #endif
 
-// weft_rt_metrics fills in *m, of which the caller has set `size`: a program that was
-// compiled when the struct had fewer fields gets those. Takes time in proportion to the
-// tasks (some nanoseconds each).
+// weft_rt_metrics fills in *m. The caller has set m->size: a program that was compiled
+// when the struct had fewer fields gets only those. The call takes some nanoseconds for
+// each task.
 //
-// Returns: 0; -EINVAL: m->size is none that the struct ever had.
+// Returns: 0; -EINVAL: m->size is not a size that the struct ever had.
 // Context: any thread, task or not; not a signal handler. Never parks.
 WEFT_API int weft_rt_metrics(weft_rt *rt, weft_metrics *m);
 
-// weft_rt_metrics_write writes the same to `fd`, as text in Prometheus' exposition
-// format (version 0.0.4). The content type for HTTP is "text/plain; version=0.0.4". All
-// names begin with weft_.
+// weft_rt_metrics_write writes the same figures to `fd`, as text in Prometheus'
+// exposition format (version 0.0.4). The content type for HTTP is "text/plain;
+// version=0.0.4". All names begin with weft_.
 //
 // Returns: 0; the errors of write(2): some of it may be written.
 // Context: any thread; write(2) blocks it, task or not, if the descriptor is in blocking
-//          mode and full. Never parks: a task that serves it to a slow client writes to
-//          a memfd or a pipe first.
+//          mode and full. Never parks: for a slow client, a task writes to a memfd or a
+//          pipe first.
 WEFT_API WEFT_MUST_CHECK int weft_rt_metrics_write(weft_rt *rt, int fd);
 
-// weft_rt_dump writes a line for each living task to the descriptor `fd`, and its stack:
-// id, name, state, what it waits for (the descriptor and its addresses, the holder of the
-// mutex, the children of the scope, the time that is left), the scopes that it has open
-// and the first of their deadlines, and the functions that it is in, innermost first. Of
-// more than 256 tasks that wait in the same place, the others are counted. For debugging:
-// the tasks go on running meanwhile, so each line is true by itself but they need not
-// fit together.
+// weft_rt_dump writes a line for each living task to the descriptor `fd`, and the
+// task's stack. The line has the task's id, name and state; what the task waits for
+// (the descriptor and its addresses, the holder of the mutex, the children of the
+// scope, the time that is left); and its open scopes, with the first of their
+// deadlines. The stack names the functions, innermost first. If more than 256 tasks
+// wait in the same place, the dump shows 256 and counts the others. It is for
+// debugging: the tasks go on running, so each line is true by itself, but two lines may
+// contradict each other.
 //
-// A parked task that is woken while its stack is read goes on some microseconds later. A
-// worker is asked by SIGWINCH what it runs: a system call of its task may return EINTR then
-// (of those that do although SA_RESTART is set, signal(7)); a thread that blocks that
-// signal shows no stack. Nor does a task that is queued. Names of functions are those of
-// the symbol tables of the program and its libraries: if they are stripped, what the
-// dynamic linker knows; else the file and the offset in it, for addr2line(1).
-// Context: any thread; also from a signal handler. Never parks; allocates nothing but
-// mappings. Blocks for as long as writing takes, and up to 0.1 s for a worker that does
-// not answer.
+// A parked task that is woken while its stack is read continues some microseconds
+// later. A running task's stack is read in a handler of SIGWINCH, which weft sends to
+// the worker. System calls that signal(7) lists as interrupted despite SA_RESTART may
+// then return EINTR. The dump shows no stack for a task whose thread blocks SIGWINCH,
+// or for a task in a queue. Functions are named from the symbol tables of the program
+// and its libraries; without those, from the dynamic linker's; else the dump gives the
+// file and the offset in it, for addr2line(1).
+// Context: any thread; also from a signal handler. Never parks; allocates only
+// mappings. Blocks while it writes, and up to 0.1 s for a worker that does not answer.
 WEFT_API void weft_rt_dump(weft_rt *rt, int fd);
 
 WEFT_END_DECLS

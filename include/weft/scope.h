@@ -59,21 +59,21 @@ WEFT_API void weft_scope_open(weft_scope *s, int policy);
 
 // weft_rt_scope_open opens a scope on a thread that is not a worker, for tasks of `rt`:
 // the thread starts children by weft_scope_spawn, or weft_rt_spawn_with, and closes the
-// scope by weft_scope_close, which blocks it until they have ended. Its stack is theirs
-// to use until then. The thread itself is not inside: no call of its own fails because
-// the scope is cancelled. Such scopes do not nest: a thread may have any number open,
-// and close them in any order. weft_rt_stop cancels the children, and leaves the scope
-// to be closed, before weft_rt_free.
+// scope by weft_scope_close, which blocks it until they have ended. Until then the
+// children may use the thread's stack. The thread itself is not inside the scope: its
+// own calls do not fail when the scope is cancelled. Such scopes do not nest: a thread
+// may have any number of them open, and may close them in any order. weft_rt_stop
+// cancels the children; the thread must still close the scope, before weft_rt_free.
 // Context: a thread that is not a worker. Never parks.
 WEFT_API void weft_rt_scope_open(weft_rt *rt, weft_scope *s, int policy);
 
 // weft_scope_deadline cancels the scope at `when`, with one timer, however many calls
 // are made inside. It replaces the previous deadline, whether it is earlier or later;
-// WEFT_NEVER removes it. A time in the past cancels the scope at once; so does the
-// previous deadline if that had come. The deadlines of enclosing scopes stay in force:
-// the earliest one applies.
-// Context: any task, any thread, while the scope is open. Of several callers at the same
-//          time, one is the last. Never parks.
+// WEFT_NEVER removes it. A time in the past cancels the scope at once. So does the
+// previous deadline if its time has passed. The deadlines of enclosing scopes stay in
+// force: the earliest one applies.
+// Context: any task, any thread, while the scope is open. If several callers set it at
+//          the same time, one of them wins. Never parks.
 WEFT_API void weft_scope_deadline(weft_scope *s, weft_time when);
 
 // weft_scope_spawn starts fn(arg) as a child: a task that the scope waits for. A child
@@ -83,7 +83,7 @@ WEFT_API void weft_scope_deadline(weft_scope *s, weft_time when);
 // which is to be joined or detached as usual.
 //
 // Returns: 0; -ENOMEM; -ECANCELED once weft_rt_stop has begun. A child for which no
-//          stack can be allocated runs on one in reserve, where its calls fail
+//          stack can be allocated runs on a reserve stack, where its calls fail
 //          (weft_spawn).
 // Context: the task that opened the scope, or any task inside it; for a scope that
 //          weft_rt_scope_open has opened, also any thread, while it is open. Never

@@ -18,8 +18,8 @@
 // switches a case off without changing the indexes of the others.
 //
 // Broadcasts, watches and locks cannot be cases. Let a child task wait for them and
-// complete a future, or send to a channel, that is a case. The end of a task is a case
-// through weft_task_future.
+// complete a future, or send to a channel; the future or the channel is the case. The
+// end of a task is a case through weft_task_future.
 #ifndef WEFT_SELECT_H
 #define WEFT_SELECT_H
 
@@ -64,7 +64,7 @@ static inline weft_case weft_case_of(unsigned char kind)
     return c;
 }
 
-// weft_on_recv: a message of `ch` has been received into `elem`, as by weft_chan_recv.
+// weft_on_recv: a message of `ch` was received into `elem`, as by weft_chan_recv.
 // result: 0, or -EPIPE if the channel is closed and drained.
 static inline weft_case weft_on_recv(weft_chan *ch, void *elem)
 {
@@ -74,8 +74,8 @@ static inline weft_case weft_on_recv(weft_chan *ch, void *elem)
     return c;
 }
 
-// weft_on_send: the message at `elem`, as it is then, has been sent, as by
-// weft_chan_send.
+// weft_on_send: the message at `elem` was sent, as by weft_chan_send. The bytes are
+// those at the moment of the send.
 // result: 0, -EPIPE if the channel is closed, or -ENOMEM from an unbounded one.
 static inline weft_case weft_on_send(weft_chan *ch, const void *elem)
 {
@@ -86,9 +86,9 @@ static inline weft_case weft_on_send(weft_chan *ch, const void *elem)
 }
 
 // weft_on_future: `f` is completed.
-// result: 0 and the value in `value`, or the future's error, as of weft_await. (Of
-// weft_task_future(t) the value is the task's result; the handle is still to be joined
-// or detached.)
+// result: 0 and the value in `value`, or the future's error, as of weft_await. (The
+// value of weft_task_future(t) is the task's result; the handle must still be joined or
+// detached.)
 static inline weft_case weft_on_future(weft_future *f)
 {
     weft_case c = weft_case_of(WEFT_CASE_FUTURE);
@@ -97,9 +97,9 @@ static inline weft_case weft_on_future(weft_future *f)
     return c;
 }
 
-// weft_on_fd: `fd` is ready for one of `events` (POLLIN, POLLOUT, ...). Nothing is read
-// from it: do that next. result: the revents of poll(2), above 0; or an error, as of
-// weft_poll: -EBADF, -EPERM, -ENOMEM.
+// weft_on_fd: `fd` is ready for one of `events` (POLLIN, POLLOUT, ...). The select
+// reads nothing from it; the caller does that next. result: the revents of poll(2),
+// above 0; or an error, as of weft_poll: -EBADF, -EPERM, -ENOMEM.
 static inline weft_case weft_on_fd(int fd, short events)
 {
     weft_case c = weft_case_of(WEFT_CASE_FD);

@@ -4,37 +4,39 @@
 //     int signo;
 //     if (weft_chan_new(&signals, sizeof(int), 2) == 0 && weft_signal_notify(signals, SIGTERM) == 0 &&
 //         weft_signal_notify(signals, SIGINT) == 0 && weft_chan_recv(signals, &signo) == 0)
-//         ...                                               // SIGTERM or SIGINT has come
-//     weft_signal_stop(signals);                            // both do again what they did before
-//     weft_chan_unref(signals);
+//         ...                                               // SIGTERM or SIGINT has
+//         arrived
+//     weft_signal_stop(signals);                            // both have their old
+//     effect again weft_chan_unref(signals);
 //
-// Several channels may be notified of one signal, and each gets it; one channel may be
-// notified of several signals. The tasks of any runtime, and threads by
-// weft_chan_try_recv, may receive.
+// Several channels may be notified of one signal, and each gets it. One channel may be
+// notified of several signals. Tasks of any runtime may receive, and so may threads, by
+// weft_chan_try_recv.
 //
-// What arrives. Each time that the kernel delivers the signal to the process, on
-// whichever thread, one int, the signal's number, is sent to each of its channels that
-// has room. For a channel without room that arrival is lost, as the kernel itself merges
-// ordinary signals that are pending twice: so a channel should have room for one message
-// of each signal at least. (A rendezvous channel gets it only if a task waits in it just
-// then.) The order of two different signals may change; those of one are not merged by
-// weft. A signal that every thread of the program blocks never arrives: do not block it.
-// Calls on the program's other threads are not interrupted (SA_RESTART), but for those
-// that always are (signal(7)).
+// What arrives. Each time the kernel delivers the signal to the process, on any thread,
+// weft sends one int, the signal's number, to each channel that is notified of it. A
+// channel without room loses that message, just as the kernel merges ordinary signals
+// that are pending twice. So a channel should have room for at least one message of
+// each signal. (A rendezvous channel gets the message only if a task is waiting in it.)
+// The order of two different signals may change. weft does not merge signals. A signal
+// that every thread of the program blocks never arrives: do not block it. Calls on the
+// program's other threads are not interrupted (SA_RESTART), except those that signal(7)
+// lists as always interrupted.
 //
-// What else changes. While a signal has channels, weft's handler for it stands in place
-// of the program's disposition, which comes back when the last channel is stopped:
-// signals that arrive after that do what they did before, those that arrived before it
-// are in the channel. If the program installs a handler meanwhile, that one gets the
-// signals, and stays. In a child of fork no channel is notified, and the old dispositions
-// hold; a program that posix_spawn(3) or weft_process_spawn starts has the default action.
-// One thread of weft's own sends the messages. It exists while any channel is notified.
+// What else changes. While a signal has channels, weft's handler replaces the program's
+// disposition, which is restored when the last channel is stopped. Signals that arrive
+// later have their old effect; those that arrived earlier are in the channel. If the
+// program installs a handler while channels are notified, that handler gets the
+// signals, and weft does not remove it. In a child of fork no channel is notified, and
+// the old dispositions apply; a program started by posix_spawn(3) or weft_process_spawn
+// has the default action. A thread of weft sends the messages; it exists while any
+// channel is notified.
 //
-// A notified channel keeps no runtime alive. It does keep a reference to the channel. In
-// a test run (weft/test.h) signals are real, as descriptors are: what a task of the run
-// has asked for is sent when all tasks are parked, at a point that the seed fixes if the
-// run raises the signal itself; and if a task waits in such a channel, and nothing else
-// can wake one, then the run waits for the signal and reports no deadlock.
+// A notification holds a reference to its channel, and keeps no runtime alive. In a
+// test run (weft/test.h) signals are real, as descriptors are. weft sends the messages
+// to channels of the run when all tasks are parked; the seed fixes the moment if the
+// run itself raises the signal. If a task waits in such a channel, and nothing else can
+// wake a task, the run waits for the signal and reports no deadlock.
 #ifndef WEFT_SIGNAL_H
 #define WEFT_SIGNAL_H
 
@@ -44,22 +46,23 @@
 
 WEFT_BEGIN_DECLS
 
-// weft_signal_notify has the number of each signal `signo` that arrives from now on sent
-// to `c`, whose messages are ints. Again for the same two it does nothing.
+// weft_signal_notify makes weft send `signo` to `c`, whose messages are ints, each time
+// that the signal arrives from now on. A second call with the same two arguments does
+// nothing.
 //
 // Returns: 0; -EINVAL if the messages of `c` are not of the size of an int, or `signo`
-//          is not a signal, or cannot be had in this way: SIGKILL, SIGSTOP; SIGCHLD, which
-//          belongs to whatever starts processes (weft/process.h needs none); those that
-//          an instruction of the program causes (SIGSEGV, SIGBUS, SIGFPE, SIGILL,
-//          SIGTRAP, SIGSYS, SIGABRT); -ENOMEM; -EAGAIN if the system refuses a thread.
-//          On an error nothing has changed.
+//          is not a signal, or is one that weft does not deliver: SIGKILL, SIGSTOP;
+//          SIGCHLD, which belongs to the code that starts processes (weft/process.h
+//          does not need it); the signals that the program's own instructions cause
+//          (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT); -ENOMEM;
+//          -EAGAIN if the system refuses a thread. On an error nothing has changed.
 // Context: any thread, task or not. Never parks.
 // Owns:    a reference to `c`, until weft_signal_stop.
 WEFT_API WEFT_MUST_CHECK int weft_signal_notify(weft_chan *c, int signo);
 
-// weft_signal_stop ends all notifications of `c`. What has arrived before is in the
-// channel when it returns, and nothing comes any more. Signals that have no other
-// channel do what they did before. The channel stays open.
+// weft_signal_stop ends all notifications of `c`. When it returns, earlier signals are
+// in the channel, and no more arrive. Signals without another channel have their old
+// effect again. The channel stays open.
 //
 // Returns: 0, also if there was none.
 // Context: any thread, task or not. Never parks; the last one waits for weft's thread to

@@ -4,15 +4,15 @@
 // All of them park the task, never its thread, and may be shared by tasks of several
 // runtimes. The caller provides the storage, on a stack too, and initialises it with
 // WEFT_..._INIT or the init function. Do not copy or move an object. Nothing is
-// allocated, so destroy is only a check: it aborts the program if a task still waits,
-// or holds a lock.
+// allocated, so destroy is only a check: it aborts the program if a task still waits
+// for the object, or holds it.
 //
 // What a task wrote before it unlocked, released, set, signalled, counted down or
 // arrived is visible to the tasks woken by that. A woken waiter may free the object
 // even before the waking call has returned, as long as no other call on it is in
-// progress: a semaphore or a latch may lie on the waiter's stack.
+// progress: a semaphore or a latch may be a variable on the waiter's stack.
 //
-// Waiters are served in FIFO order; the mutex makes an exception, see there.
+// Waiters are served in FIFO order; the exception is the mutex, see there.
 //
 // Init: any thread, while no other thread uses the object. Destroy: any thread. Neither
 // parks.
@@ -64,9 +64,9 @@ WEFT_API WEFT_MUST_CHECK int weft_mutex_lock(weft_mutex *m);
 
 // weft_mutex_lock_shielded takes the mutex, however long that takes: the call cannot
 // fail, also in a task that is cancelled, or whose deadline has passed. It is for short
-// critical sections in which no holder calls anything that may park; where a holder
-// may, weft_mutex_lock lets a cancelled task go. In a task on the reserve stack
-// (weft_spawn) it keeps its worker's thread until the mutex is free.
+// critical sections in which no holder calls anything that may park; where a holder may
+// park, use weft_mutex_lock, so that a cancelled waiter can leave. A task on the
+// reserve stack (weft_spawn) blocks its worker until the mutex is free.
 // Context: task. May wait, so the caller may continue on another thread. Not a
 //          cancellation point.
 WEFT_API void weft_mutex_lock_shielded(weft_mutex *m);
@@ -76,7 +76,7 @@ WEFT_API void weft_mutex_lock_shielded(weft_mutex *m);
 // Context: task. Never parks.
 WEFT_API WEFT_MUST_CHECK int weft_mutex_try_lock(weft_mutex *m);
 
-// weft_mutex_unlock gives it back. Only its holder may call this.
+// weft_mutex_unlock releases the mutex. Only its holder may call this.
 // Context: task. Never parks.
 WEFT_API void weft_mutex_unlock(weft_mutex *m);
 
@@ -140,9 +140,9 @@ WEFT_API void weft_cond_destroy(weft_cond *c);
 // always holds `m` on return. All tasks that wait at the same time must use the same
 // mutex.
 //
-// Cancel:  returns once the mutex is taken again, so not before its holder releases it.
-//          A later signal goes to another waiter; a signal that this caller already got
-//          makes the call return 0.
+// Cancel:  the call returns after it has taken the mutex again, so not before the
+//          mutex's holder releases it. A later signal goes to another waiter; a signal
+//          that this caller already got makes the call return 0.
 WEFT_API WEFT_MUST_CHECK int weft_cond_wait(weft_cond *c, weft_mutex *m);
 
 // weft_cond_signal wakes the task that has waited longest, weft_cond_broadcast all
@@ -153,9 +153,9 @@ WEFT_API void weft_cond_broadcast(weft_cond *c);
 
 // --- Semaphore -----------------------------------------------------------------------
 //
-// A number of permits, of which a call takes any number at once. The order is strict:
-// while a request waits, later ones queue behind it, even if enough permits are
-// available. So small requests do not starve a large one.
+// A semaphore has a number of permits. A call takes any number of them at once. The
+// order is strict: while a request waits, later ones queue behind it, even if enough
+// permits are available. So small requests do not starve a large one.
 
 typedef struct weft_sem {
     size_t weft_word; // atomic: twice the permits, plus 1 if a task waits
@@ -174,7 +174,7 @@ WEFT_API void weft_sem_destroy(weft_sem *s);
 // weft_sem_acquire takes `n` permits at once. A request for 0 permits never waits.
 WEFT_API WEFT_MUST_CHECK int weft_sem_acquire(weft_sem *s, size_t n);
 
-// weft_sem_try_acquire takes them if they are available and no task waits.
+// weft_sem_try_acquire takes `n` permits if they are available and no task waits.
 // Returns: 0; -EAGAIN.
 // Context: any thread. Never parks.
 WEFT_API WEFT_MUST_CHECK int weft_sem_try_acquire(weft_sem *s, size_t n);
@@ -231,8 +231,8 @@ WEFT_API void weft_once_destroy(weft_once *o);
 //
 // Returns: 0 once a call has succeeded, now or before; fn's error; a negative error as
 //          above.
-// Cancel:  if cancelled while waiting for another caller's fn, it returns the error; if
-//          cancelled inside fn, the result is fn's.
+// Cancel:  a caller that is cancelled while it waits for another caller's fn gets the
+//          error; a caller that is cancelled inside fn gets fn's result.
 WEFT_API WEFT_MUST_CHECK int weft_once_do(weft_once *o, weft_fn *fn, void *arg);
 
 // --- Event ---------------------------------------------------------------------------

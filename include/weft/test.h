@@ -1,8 +1,8 @@
 // Tests of programs that use weft: a whole runtime on the calling thread, with a
 // virtual clock, and scheduled deterministically from a seed.
 //
-//     static int ask_in_time(void *arg)                // a task; what it returns below 0 is a failure
-//     {
+//     static int ask_in_time(void *arg)                // a task; a result below 0 is a
+//     failure {
 //         weft_future answer = WEFT_FUTURE_INIT;
 //         if (weft_spawn(NULL, ask_for_it, &answer))
 //             return -ENOMEM;
@@ -16,10 +16,10 @@
 //     }
 //
 // Order. Whenever a task parks, yields or ends, any ready task may run next; the seed
-// determines which. A call that may park, but need not, sometimes lets other tasks run
-// first. So weft's guarantees about turns do not hold here (after weft_yield the caller
-// may run next again); all others do. The same seed gives the same order in every run
-// and every process.
+// determines which. A call that may park, but need not wait, sometimes lets other tasks
+// run first. So weft's guarantees about turns do not hold here (after weft_yield the
+// caller may run next again); all others do. The same seed gives the same order in
+// every run and every process.
 //
 // Time. weft_now() begins at WEFT_TEST_START and stands still while a task is ready.
 // When all tasks are parked it advances exactly to the next deadline; all tasks with
@@ -29,8 +29,8 @@
 //
 // Blocking calls (weft_blocking, and what uses it) begin when all tasks are parked, one
 // at a time, in an order from the seed. Time stands still until they end, so the run is
-// the same however long they take. Only if nothing happens for a second does the next
-// one begin, or time advance.
+// the same however long they take. If nothing happens for a second, the next one
+// begins, or time advances.
 //
 // Deadlock. If all tasks are parked and nothing can wake one (no deadline, no
 // descriptor that a task waits on, no blocking call), the run prints one line a task to
@@ -93,9 +93,9 @@ typedef struct weft_test_config {
 //
 // Returns: what fn returned; -EDEADLK; if the runtime could not be built:
 //          WEFT_BAD_CONFIG, -ENOMEM, -EMFILE.
-// Context: a thread that is not a worker. It runs the tasks itself; meanwhile SIGPIPE
-//          has no effect on it, as on weft's threads (weft/runtime.h). Task handles
-//          that were neither joined nor detached are invalid when it returns.
+// Context: a thread that is not a worker. It runs the tasks itself; during the call
+//          SIGPIPE has no effect on it, as on weft's threads (weft/runtime.h). Task
+//          handles that were neither joined nor detached are invalid when it returns.
 WEFT_API int weft_test_run(const weft_test_config *cfg, weft_fn *fn, void *arg);
 
 // weft_test_seeds runs `fn(arg)` repeatedly, under the `n` seeds `first`, `first` + 1,

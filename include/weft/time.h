@@ -16,7 +16,7 @@ WEFT_BEGIN_DECLS
 WEFT_API weft_time weft_now(void);
 
 // weft_after is the moment `duration` from now. It saturates: WEFT_NEVER stays
-// WEFT_NEVER, and what would overflow becomes WEFT_NEVER.
+// WEFT_NEVER, and a sum that would overflow becomes WEFT_NEVER.
 // Context: any thread. Never parks.
 WEFT_API weft_time weft_after(weft_time duration);
 
@@ -61,8 +61,8 @@ WEFT_API int weft_ticker_init(weft_ticker *t, weft_time period, int missed);
 // weft_ticker_wait waits for the next tick. One that is due already is taken at once.
 //
 // A caller already waiting when the tick is due does not count as late, however long
-// its wakeup takes. The exception: a wakeup that is a whole period late (the machine
-// was suspended) counts as a call at that later time.
+// its wakeup takes. There is one exception: if its wakeup is a whole period late (the
+// machine was suspended), the call counts as made at that later time.
 //
 // Returns: 0; -ECANCELED, -ETIMEDOUT.
 // Context: task. May park, so the caller may continue on another thread.

@@ -11,8 +11,8 @@
 //         return count.join() + 2;                                  // the task's result, or what it has thrown
 //     });
 //
-// Everything of the C headers may be used beside this; weft::check(weft_read(fd,
-// buffer, sizeof(buffer))) makes an exception of an error that it returns.
+// The C calls may be used as well: weft::check(weft_read(fd, buffer, sizeof(buffer)))
+// throws if the call returns an error.
 //
 // A task may park in a catch block, and in a destructor that runs while the stack is
 // unwound (weft/task.h). A lambda that becomes a task is moved or copied into one
@@ -33,9 +33,9 @@
 
 namespace weft {
 
-// weft::error is a negative result of a weft call, as an exception. what() is
-// weft_strerror's text. The value of code() is that of errno, if there is one: e.code()
-// == std::errc::timed_out.
+// weft::error is an exception for a negative result of a weft call. what() is the text
+// of weft_strerror. code() is the errno value, if there is one: e.code() ==
+// std::errc::timed_out.
 class error : public std::system_error {
   public:
     explicit error(int result) : std::system_error(-result, std::generic_category()) {}
@@ -43,7 +43,7 @@ class error : public std::system_error {
     int result() const noexcept { return -code().value(); } // as the C call returned it: below 0
 };
 
-// weft::check passes a result of 0 or more on.  Throws: weft::error for one below 0.
+// weft::check returns a result of 0 or more. Throws: weft::error for one below 0.
 template <class N> N check(N result)
 {
     if (result < 0)
@@ -95,7 +95,7 @@ template <class F> struct frame {
 };
 
 // A lambda that is a task, with its result. The task and its handle own it together:
-// the last one frees it.
+// the last owner frees it.
 template <class R> struct shared {
     outcome<R> end;
     std::atomic<int> owners{ 2 };
@@ -132,7 +132,7 @@ template <class F> struct spawned final : shared<result_of<F>> {
 // weft::run is weft_run: a whole program. weft::block_on is weft_rt_block_on,
 // weft::blocking is weft_blocking. All three wait until fn() has returned, and allocate
 // nothing.
-// Returns: what fn has returned.  Throws: what it has thrown; weft::error if it was not
+// Returns: what fn has returned. Throws: what fn has thrown; weft::error if fn did not
 //          run.
 // Context: that of the C call. blocking may park, and is a cancellation point.
 template <class F> detail::result_of<F> run(F &&fn, const weft_config *cfg = nullptr)
@@ -151,7 +151,8 @@ template <class F> detail::result_of<F> blocking(F &&fn)
     return f.end.give(weft_blocking(f.body, &f));
 }
 
-// weft::shield protects what is done in its lifetime, as weft_shield_begin and _end do.
+// weft::shield defers the task's cancel during its lifetime, as weft_shield_begin and
+// _end do.
 class shield {
   public:
     explicit shield(weft_time grace = WEFT_NEVER) { weft_shield_begin(grace); }
@@ -161,10 +162,10 @@ class shield {
 
 // weft::task is the handle of a task: it can be moved, not copied. R is what the lambda
 // returns. A handle that is destroyed, or assigned to, before join or detach cancels
-// its task and waits for its end, whatever becomes of the caller in the meantime; the
-// task's result, or exception, is dropped. An empty handle (made so, moved from, joined,
-// detached) may only be assigned to and destroyed: other calls throw std::logic_error,
-// or, where they are noexcept, end the program.
+// its task and waits for its end, even if the caller is cancelled; the task's result,
+// or exception, is dropped. An empty handle (default-made, moved from, joined,
+// detached) may only be assigned to and destroyed. Other calls throw std::logic_error,
+// or end the program if they are noexcept.
 template <class R> class task {
     weft_task *handle = nullptr;
     detail::shared<R> *state = nullptr;
@@ -192,8 +193,8 @@ template <class R> class task {
     }
     ~task() { end(); }
 
-    // join waits until the task has ended, and gives the handle back.  Context: task.
-    // May park.
+    // join waits until the task has ended, and gives up the handle. Context: task. May
+    // park.
     // Returns: what the lambda has returned.
     // Throws:  what it has thrown. weft::error, and the handle is still the caller's,
     //          if the caller was cancelled.
@@ -206,7 +207,7 @@ template <class R> class task {
         detail::shared<R>::leave(state, true);
         return end.give(result);
     }
-    // detach gives the handle up. An exception that the task throws, or has thrown,
+    // detach gives up the handle. An exception that the task throws, or has thrown,
     // ends the program.
     void detach() noexcept
     {
@@ -216,7 +217,7 @@ template <class R> class task {
     }
     void cancel() noexcept { weft_task_cancel(held()); }
     bool done() const noexcept { return weft_task_done(held()); }
-    // get is the task for C calls, which must not give the handle back; nullptr after
+    // get is the task for C calls, which must not join or detach it; nullptr after
     // join, detach and a move.
     weft_task *get() const noexcept { return handle; }
 };
@@ -235,9 +236,9 @@ template <class F>
 }
 
 // weft::scope is a weft_scope that is open in its lifetime: children, a deadline and
-// cancellation in one. The task that makes it destroys it. Destroyed without join,
-// because an exception passes or because no code called it, it is cancelled, waits for
-// its children, and drops what they have returned or thrown.
+// cancellation in one. The task that makes it destroys it. If it is destroyed without
+// join (by an exception, say), it is cancelled, waits for its children, and drops their
+// results and exceptions.
 class scope {
     static constexpr int threw = -0x7fff0000; // what a child returns that has thrown: no other call does
     weft_scope own;
@@ -278,7 +279,7 @@ class scope {
     // scope's policy, below 0 an error; an exception is an error, too: in a scope that
     // is WEFT_SCOPE_FAIL_FAST the first one cancels the scope.
     // Throws:  weft::error as weft::spawn.
-    // Context: the task that made the scope, or any that runs inside it. Never parks.
+    // Context: the task that made the scope, or any task inside it. Never parks.
     template <class F> void spawn(F &&fn, weft_spawn_opts opts = WEFT_SPAWN_OPTS_INIT)
     {
         using child_type = child<std::decay_t<F>>;
