@@ -1,12 +1,12 @@
-// Numbers that are being closed, and numbers that must not be, yet. Both are for the
-// whole process.
+// Numbers that a thread is closing, and holds on numbers that must stay open. Both
+// tables are for the whole process.
 //
-// Closing: reactor/source.c has the protocol, and what the mark is for.
+// Closing: reactor/source.c has the protocol, and the purpose of the mark.
 //
-// Holding. A call that goes on with a descriptor, after others may have run, must not
-// reach the number's successor. That its generation is still the same it can see; but
-// between that look and the system call another thread may close the number and open it
-// again. So the look and the system call are made under a hold:
+// Holding. A call of several steps must not reach the number's successor in a later
+// step. It can check that the generation is still the same; but between that check and
+// the system call another thread may close the number and open it again. So the call
+// makes the check and the system call under a hold:
 //
 //      wf_hold_begin: the hold is counted, and in the list; then the look at the generation [G5]
 //      the system call
@@ -17,21 +17,21 @@
 //      closer takes one as well, which `closes`; it closes the file, with the number still taken (runtime/io/close.c);
 //      wf_hold_end
 //
-// By [G5] the hold sees that the generation is over, or the closer sees the hold. In
-// the second case wf_hold_defer takes the lock, under which the hold is in the list
-// until it ends. While one that `closes` is there, no hold of the number begins; when
-// it ends it leaves that to another. So a number that is held means the same file, or
-// nothing, until the hold ends, unless other code closes it by close(2), of which weft
-// knows nothing. The closer never waits.
+// By [G5] wf_hold_begin sees that the generation is over, or the closer sees the hold.
+// In the second case wf_hold_defer takes the lock, under which the hold is in the list
+// until it ends. While a hold with `closes` exists, no new hold of the number begins;
+// when it ends before other holds of the number, it passes `closes` to one of them. So
+// until a hold ends its number means the same file, or none, unless other code closes
+// it by close(2), which weft cannot see. The closer never waits.
 //
-// That is for calls that began before weft_close. One that begins in between, after the
-// generation has ended and before close(2), is registered at once (runtime/io/ready.c,
-// wf_ready_claim): the closer checks it, and ends its generation.
+// Holds protect calls that began before weft_close. A call that begins between the end
+// of the generation and close(2) registers the number at once (runtime/io/ready.c,
+// wf_ready_claim): the closer checks the registration, and ends its generation.
 //
 // Edges.
 //   G5  both seq_cst: wf_hold_begin counts the hold, then loads the generation; step
 //       and forget_unregistered (reactor/source.c) store the generation, then
-//       wf_hold_defer loads the count: one of the two sees the other
+//       wf_hold_defer loads the count: at least one of the two sees the other's store
 #include <errno.h>
 
 #include "base/assert.h"
@@ -40,14 +40,14 @@
 
 enum { PLACES = 256 };
 
-// Numbers that are equal modulo PLACES share a place; that costs their calls a check
-// while one of them is closed.
+// Numbers that are equal modulo PLACES share a place. While one of them is being
+// closed, calls on the others make a needless check.
 static struct place {
     _Alignas(WF_CACHE_LINE) struct wf_lock lock;
     unsigned closers;      // under lock
     bool doubted;          // under lock: a task registered one of these numbers while closers > 0
     struct wf_hold *holds; // under lock
-    _Atomic unsigned held; // A: how many those are; [G5]
+    _Atomic unsigned held; // A: the number of holds; [G5]
 } places[PLACES];
 
 static struct place *place_of(int fd)
@@ -55,7 +55,7 @@ static struct place *place_of(int fd)
     return &places[(unsigned)fd % PLACES];
 }
 
-// check_place asserts that the holds are as many as are counted, and of this place.
+// check_place asserts that the holds are of this place, and as many as `held`.
 // Context: under the lock, under which both change.
 static void check_place(const struct place *p)
 {
@@ -64,7 +64,7 @@ static void check_place(const struct place *p)
     wf_assert(wf_lock_held(&p->lock));
     for (const struct wf_hold *h = p->holds; h; h = h->next, n++)
         wf_assert(place_of(h->fd) == p);
-    wf_assert(n == wf_load_relaxed(&p->held)); // relaxed: changes under the lock
+    wf_assert(n == wf_load_relaxed(&p->held)); // relaxed: changes only under the lock
     wf_assert(!p->doubted || p->closers > 0);
 }
 
@@ -119,8 +119,8 @@ bool wf_closing_now(int fd)
 
 // --- holding -------------------------------------------------------------------------
 
-// newest_hold finds the newest hold of the number: if any of them closes it, this one
-// does.
+// newest_hold finds the newest hold of the number: if any hold has `closes`, the newest
+// one has it.
 // Context: under the lock.
 static struct wf_hold *newest_hold(const struct place *p, int fd)
 {
@@ -145,11 +145,11 @@ static void delist(struct place *p, const struct wf_hold *h)
 
     wf_debug_assert(wf_lock_held(&p->lock));
     while (*at != h) {
-        wf_debug_assert(*at != NULL); // a hold that ends has begun
+        wf_debug_assert(*at != NULL); // a hold that ends is in the list
         at = &(*at)->next;
     }
     *at = h->next;
-    wf_fetch_sub_relaxed(&p->held, 1u); // relaxed: a closer that still sees it counted looks under the lock
+    wf_fetch_sub_relaxed(&p->held, 1u); // relaxed: a closer that sees the old count checks under the lock
 }
 
 bool wf_hold_begin(struct wf_hold *h, int fd, const struct wf_source *s, uint32_t began)

@@ -33,7 +33,7 @@ void wf_epoll_make_room(const struct wf_epoll *e)
     if (wf_sys_getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return;
     rlim_t most = limit.rlim_cur < ROOM_MAX ? limit.rlim_cur : ROOM_MAX;
-    // It fails if that number is taken: then the table is that large.
+    // It fails if that number is taken: then the table is already that large.
     int last = wf_sys_fcntl(e->fd, F_DUPFD_CLOEXEC, (long)most - 1);
     if (last >= 0)
         (void)wf_sys_close(last);
@@ -52,9 +52,9 @@ static int watch_descriptor(struct wf_epoll *e, int fd, uint32_t events, uint64_
     if (wf_fault())
         return -ENOMEM;
     int err = control(e, EPOLL_CTL_ADD, fd, events, tag);
-    // A number that was closed while a duplicate of its file lived on is still in the
-    // set when it refers to that file again. MOD reports what is ready now, as ADD
-    // does.
+    // If a number is closed while its file has a duplicate, the set keeps the entry,
+    // and finds it when the number refers to that file again. MOD reports the present
+    // readiness, as ADD does.
     if (err == -EEXIST)
         err = control(e, EPOLL_CTL_MOD, fd, events, tag);
     return err == -EINVAL ? -ENOSPC : err; // it is in too many sets, or sets are nested too deep
@@ -142,14 +142,14 @@ void wf_epoll_wait(struct wf_epoll *e, int64_t timeout, struct wf_epoll_batch *b
 {
     wf_debug_assert(timeout >= 0);
     bool whole = timeout == 0 || timeout == INT64_MAX;  // epoll_wait can say it
-    bool fine = !whole && !wf_load_relaxed(&e->coarse); // relaxed: a thread that does not know it yet finds it out, too
+    bool fine = !whole && !wf_load_relaxed(&e->coarse); // relaxed: a thread that still sees false finds it out itself
     int n = fine ? wait_fine(e, timeout, batch) : wait_coarse(e, timeout, batch);
 
-    if (fine && n < 0 && n != -EINTR) {     // an old kernel, or a filter, which may say what it likes
+    if (fine && n < 0 && n != -EINTR) {     // an old kernel, or a filter, which may return any error
         wf_store_relaxed(&e->coarse, true); // relaxed: as above
         n = wait_coarse(e, timeout, batch);
     }
-    wf_assert(n >= 0 || n == -EINTR); // all the others: not our descriptor, not our memory
+    wf_assert(n >= 0 || n == -EINTR); // all other errors: not our descriptor, not our memory
     batch->count = n < 0 ? 0 : n;
 }
 

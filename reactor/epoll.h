@@ -1,8 +1,8 @@
-// The only file that knows epoll (with epoll.c): a set of descriptors, edge-triggered,
-// and an eventfd that gets the thread that waits for the set out of the wait.
+// With epoll.c, the only file that uses epoll: a set of descriptors, edge-triggered,
+// and an eventfd that ends the wait of a thread.
 //
-// The eventfd is edge-triggered, too: each write to it is an edge of its own, so it is
-// never read. (Its counter could take 584 years of a write each nanosecond.)
+// The eventfd is edge-triggered, too: each write is a new edge, so weft never reads it.
+// (With a write each nanosecond its counter would overflow after 584 years.)
 #ifndef WF_REACTOR_EPOLL_H
 #define WF_REACTOR_EPOLL_H
 
@@ -16,11 +16,11 @@
 struct wf_epoll {
     int fd;              // I
     int wake;            // I: the eventfd
-    _Atomic bool coarse; // A: no epoll_pwait2 here: waits are rounded up to milliseconds. Only ever becomes true.
+    _Atomic bool coarse; // A: no epoll_pwait2 here: waits are rounded up to milliseconds. Stays true
 };
 
-// What one wait brought. 256: enough that a busy server's batch rarely ends early, and
-// 3 KiB of the caller's stack.
+// The result of one wait. 256 events are enough for most batches of a busy server, and
+// take 3 KiB of the caller's stack.
 enum { WF_EPOLL_BATCH = 256 };
 struct wf_epoll_batch {
     int count;
@@ -35,36 +35,38 @@ void wf_epoll_fini(struct wf_epoll *e);
 
 // wf_epoll_make_room lets the kernel make its table of the process's descriptors as
 // large as it may become, up to 64 Ki (8 bytes each): at once, and not in accept(2). To
-// make it larger takes tens of milliseconds while the process has several threads, and
-// nothing while it has one.  Context: before threads are made.
+// enlarge it takes tens of milliseconds while the process has several threads, and
+// almost no time while it has one. Context: before threads are made.
 void wf_epoll_make_room(const struct wf_epoll *e);
 
-// wf_epoll_add watches `fd` for everything; its events carry `tag`. One that is watched
-// already gets the new tag.
+// wf_epoll_add watches `fd` for everything; its events carry `tag`. A descriptor that
+// is watched already gets the new tag.
 // Returns: 0; -EPERM (not pollable), -EBADF, -ENOMEM, -ENOSPC
 // (fs.epoll.max_user_watches; too many sets).  Context: any thread.
 WF_MUST_CHECK int wf_epoll_add(struct wf_epoll *e, int fd, uint64_t tag);
 
-// wf_epoll_check gives `fd` the tag anew, and reports what is ready anew, if its file
-// is watched under this number. From then on it is watched for everything, or (not
-// `writable`) for everything but room to write.
-// Returns: 0; -ENOENT, -EBADF, -EPERM: what the number means now is not.  Context: any
+// wf_epoll_check sets the tag of `fd`, and makes epoll report its readiness anew, if
+// the number's present file is watched under this number. From then on `fd` is watched
+// for all events, without `writable` for all except room to write. Returns: 0; -ENOENT,
+// -EBADF, -EPERM: the number's present file is not watched. Context: any
 // thread.
 WF_MUST_CHECK int wf_epoll_check(struct wf_epoll *e, int fd, uint64_t tag, bool writable);
 
-// wf_epoll_remove ends that.  Returns: false if what the number means was not watched.
+// wf_epoll_remove ends the watch. Returns: false if the number's present file was not
+// watched.
 // Context: any thread.
 bool wf_epoll_remove(struct wf_epoll *e, int fd);
 
-// wf_epoll_has tells whether what the number means is watched under it, and, unlike
-// wf_epoll_check, reports nothing anew. `tag`: one that is ignored.  Context: any thread.
+// wf_epoll_has tells whether the number's present file is watched under it. Unlike
+// wf_epoll_check, it makes epoll report nothing. `tag`: one that dispatch ignores.
+// Context: any thread.
 bool wf_epoll_has(struct wf_epoll *e, int fd, uint64_t tag);
 
 // wf_epoll_wait waits up to `timeout` ns (0: not at all; INT64_MAX: without bound). May
 // return early with nothing.
 void wf_epoll_wait(struct wf_epoll *e, int64_t timeout, struct wf_epoll_batch *batch);
 
-// wf_epoll_interrupt makes the wait return, or the next one.  Context: any thread.
+// wf_epoll_interrupt ends the present wait, or the next one. Context: any thread.
 void wf_epoll_interrupt(struct wf_epoll *e);
 
 static inline uint64_t wf_epoll_tag(const struct wf_epoll_batch *batch, int i)
@@ -72,7 +74,8 @@ static inline uint64_t wf_epoll_tag(const struct wf_epoll_batch *batch, int i)
     return batch->at[i].data.u64;
 }
 
-// An error or a hang-up makes both directions ready: the system call will tell.
+// An error or a hang-up makes both directions ready: the system call then returns the
+// error.
 static inline bool wf_epoll_readable(const struct wf_epoll_batch *batch, int i)
 {
     return batch->at[i].events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR);
@@ -83,8 +86,8 @@ static inline bool wf_epoll_writable(const struct wf_epoll_batch *batch, int i)
     return batch->at[i].events & (EPOLLOUT | EPOLLHUP | EPOLLERR);
 }
 
-// Is there more behind the bytes than bytes: the end of the stream, an error, urgent
-// data?
+// wf_epoll_last tells whether an end of the stream, an error or urgent data follows the
+// bytes.
 static inline bool wf_epoll_last(const struct wf_epoll_batch *batch, int i)
 {
     return batch->at[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI);

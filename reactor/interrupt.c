@@ -5,14 +5,14 @@
 //     `interrupted` says that it must not sleep.
 //   - the reactor thread: through its parker, whose state is ELSEWHERE while the thread
 //     is in epoll.
-// For either one the waker writes the eventfd, once a sleep. The write wakes one of the
-// two, perhaps the wrong one. The wrong one has then left epoll, and writes the eventfd
-// again if the other one was called and sleeps. The second write reaches the other one:
-// the worker writes while it still holds the lease, and the reactor thread sleeps
-// outside epoll for a moment after its write. A worker that is back in epoll before the
-// reactor thread has run takes the event again, and passes it on again: no call is
-// lost. tests/model/eventfd.pml checks all of this, and standby.pml the reactor
-// thread's side.
+// To wake either of them, the waker writes the eventfd, once a sleep. The write wakes
+// one of the two, perhaps the wrong one. The wrong one has then left epoll; it writes
+// the eventfd again if the other one was called and sleeps. The second write reaches
+// the other one, because the writer is not in epoll: the worker writes while it still
+// holds the lease, and the reactor thread sleeps outside epoll for a moment after its
+// write. A worker that is back in epoll before the reactor thread has run takes the
+// event again, and passes it on again. So no call is lost. tests/model/eventfd.pml
+// checks all of this, and standby.pml the reactor thread's side.
 //
 //     interrupted:     false -------- wf_interrupt_worker --------> true
 //                        ^                                         |
@@ -31,8 +31,7 @@
 //       interrupter that finds `interrupted` already true does nothing: the one that
 //       set it writes the eventfd.
 //   E2  wf_interrupt_worker's exchange (release) -> the exchange that takes it back
-//       (acquire): what the interrupter did before is visible to the sleeper when it
-//       returns
+//       (acquire): the sleeper that returns sees what the interrupter did before
 //   The third edge, `until` and `resting` against the wheels' next timers, is [W2], in
 //   timer.c.
 #include "reactor/interrupt.h"

@@ -7,11 +7,10 @@
 //             +--- wf_lease_return ----+
 //
 // Only the holder may run a worker's turns (turn.c). The reactor thread needs no lease
-// for its own turns: it waits in the same epoll set, behind the worker (thread.c). And
-// while the holder waits, a busy worker may look for events beside it; for those looks
-// there is a second lease, so one worker at a time does that. The data that all three
-// use at the same time is safe for that: a source takes its edges from several threads
-// (source.c), a wheel has a lock (timer.c).
+// for its own turns: it waits in the same epoll set, behind the worker (thread.c). While
+// the holder waits, a busy worker may poll beside it; a second lease, `beside`, admits
+// one such worker at a time. All three may use sources and wheels at the same time:
+// several threads may set a source's cells (source.c), and a wheel has a lock (timer.c).
 //
 // Edge L1: wf_lease_return's store (release) -> the compare-and-swap that takes it next
 // (acquire): all that the last holder did is visible to the next.
@@ -34,7 +33,7 @@ struct wf_lease {
 // same moment.
 static inline bool wf_lease_borrow(struct wf_lease *l)
 {
-    uint32_t seen = wf_load_relaxed(&l->word); // relaxed: saves the exclusive cache line while it is taken
+    uint32_t seen = wf_load_relaxed(&l->word); // relaxed: a failed look does not take the cache line exclusively
     return seen == WF_LEASE_FREE && wf_cas_acquire(&l->word, &seen, (uint32_t)WF_LEASE_TAKEN); // [L1]
 }
 

@@ -1,11 +1,10 @@
 // The reactor, put together: its life, and the poll as an idle source.
 //
-// The end, in order. The workers are gone (wf_sched_stop comes first): no worker
-// borrows the poll or waits. wf_reactor_stop sets `quit`, then wakes the thread
-// wherever it sleeps, and joins it.
-// Threads that are not weft's may still arm, disarm and register; when they are done,
-// too, wf_reactor_free frees. In a child of fork, which has no reactor thread,
-// wf_reactor_free comes without wf_reactor_stop.
+// The end, in order. wf_sched_stop has ended the workers, so no worker borrows the poll
+// or waits. wf_reactor_stop sets `quit`, wakes the thread wherever it sleeps, and joins
+// it. Foreign threads may still arm and disarm timers, and register descriptors; when
+// they are done, wf_reactor_free releases the memory. A child of fork has no reactor
+// thread, and calls wf_reactor_free without wf_reactor_stop.
 #include "reactor/reactor.h"
 
 #include <errno.h>
@@ -110,7 +109,7 @@ static unsigned poll_beside(void *self)
 static void return_poll(void *self)
 {
     struct wf_reactor *r = self;
-    wf_debug_assert(wf_load_relaxed(&r->until) == 0); // relaxed: the holder's own, which is awake
+    wf_debug_assert(wf_load_relaxed(&r->until) == 0); // relaxed: only the holder writes it, and it is awake
     wf_lease_return(&r->lease);                       // [L1]
 }
 

@@ -1,9 +1,9 @@
 // The registry: a descriptor number means the same to every reactor of the process, so
-// whoever closes one tells them all.
+// the thread that closes one tells all reactors.
 //
-// A visitor does not hold the lock while it is in a reactor: epoll may ask a file that
-// takes its time. What is visited stays in the list meanwhile. A reactor that leaves
-// has no waiters any more, and is not visited again.
+// A visitor does not hold the lock while it is in a reactor, because epoll may call
+// into a slow file system. A visited reactor stays in the list until the visit ends. A
+// reactor that leaves has no waiters, and gets no more visits.
 #include "reactor/registry.h"
 
 #include <pthread.h>
@@ -42,7 +42,7 @@ void wf_registry_leave(struct wf_reactor *r)
         r->leaving = true;
         while (r->visitors > 0)
             pthread_cond_wait(&unvisited, &lock);
-        wf_debug_assert(find_link(r)); // what leaves is in the list until here
+        wf_debug_assert(find_link(r)); // a leaving reactor is in the list until here
         *find_link(r) = r->following;
     }
     pthread_mutex_unlock(&lock);
@@ -58,7 +58,7 @@ static void visit_all(bool (*fn)(struct wf_reactor *, int), int fd)
         pthread_mutex_unlock(&lock);
         fn(r, fd);
         pthread_mutex_lock(&lock);
-        wf_debug_assert(r->visitors > 0 && find_link(r)); // what is visited stays
+        wf_debug_assert(r->visitors > 0 && find_link(r)); // a visited reactor stays in the list
         if (--r->visitors == 0 && r->leaving)
             pthread_cond_broadcast(&unvisited);
     }

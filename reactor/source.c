@@ -1,15 +1,13 @@
 // Sources: what the reactor knows of each descriptor number.
 //
-// The table has a place for every number that an int can be: two million pointers to
-// chunks of 1024 sources, 16 MiB of address space of which only the pages that are used
-// become memory. So there is no growing, no limit to check, and a source found once
-// stays where it is. A chunk takes 112 KiB, when the first of its numbers is
-// registered.
+// The table has a place for every non-negative int: two million pointers to chunks of
+// 1024 sources, 16 MiB of address space of which only the used pages become memory. So
+// the table never grows, needs no limit, and a source never moves. A chunk takes 112
+// KiB, when the first of its numbers is registered.
 //
-// A number is used again and again, for one descriptor after another; the generation
-// tells them apart. It travels through epoll, whole, beside the number, and an event
-// that comes back with another generation than the source's was meant for a
-// predecessor.
+// The kernel uses a number for one descriptor after another; the generation
+// distinguishes them. epoll carries the whole generation beside the number. An event of
+// an older generation than the source's was meant for a predecessor.
 //
 //      generation    even: not registered                          odd: registered
 //
@@ -18,123 +16,127 @@
 //                    leave_source: the last stamp + 1, EPOLL_CTL_DEL, then cells SET
 //                 <----------------------------------------------------------------
 //
-// Both happen under the number's mutex, wakers and all, so what a generation sets its
-// cells to comes before whatever the next one sets them to. (A waker that is fired
-// takes no such mutex.)
+// Both happen under the number's mutex, including the calls of the wakers. So a
+// generation sets its cells before the next one does. (A waker takes no such mutex.)
 //
-// What a cell is set to is unique: the generation in the upper half, the number of the
-// edge in the lower. So a reader that got EAGAIN and clears what it saw clears nothing
-// that came after: not the next edge, and not the SET that ends or begins a generation.
-// (A 27-bit count of edges could come round only while one reader stands between its
-// two instructions.) That is why every edge must change a cell that is SET already, a
-// compare-and-swap each: what looks like a needless one may be the edge that a writer,
-// about to clear, is going to miss.
+// Each set gives a cell a unique value: the generation in the upper half, the number of
+// the edge in the lower. So a reader that got EAGAIN clears only the value that it saw:
+// not the next edge, and not the SET that ends or begins a generation. (The 27-bit
+// count of edges could wrap only while one reader is between its two instructions.) So
+// every edge must change even a cell that is SET already, by a compare-and-swap each:
+// without it, a reader or writer that is about to clear the cell would clear the new
+// edge, too.
 //
-// Three threads may dispatch events of one source at a time, in another order than they
-// happened in: a worker, one that is busy beside it, and the reactor thread (turn.c).
-// Each edge sets the cell, to a value of its own, whatever the order. That an end lies
-// behind the bytes is not part of the value, which a later set could overwrite, but a
-// mark of the source [G4].
+// Three threads may dispatch events of one source at the same time, and in another order
+// than the events happened: the worker with the lease, a busy worker beside it, and the
+// reactor thread (turn.c). In any order each edge sets the cell to its own value. A
+// later set could overwrite a value, so the fact that an end follows the bytes is not in
+// the value, but in a mark of the source [G4].
 //
-// The generation changes when epoll has taken the number, and not before: a call that
-// has claimed it would take an attempt that fails for the number's end. So an event may
-// come before its generation. It is known by its tag, one above an even generation, and
-// counts: enter_source has set the cells, and taken the old marks away, before EPOLL_CTL_ADD.
+// The generation changes after EPOLL_CTL_ADD has succeeded, not before: otherwise a
+// call that has claimed the number would mistake a failed attempt for a close. So an
+// event may arrive before its generation begins. Its tag is one above the even
+// generation, and the event counts: enter_source has set the cells, and removed the old
+// marks, before EPOLL_CTL_ADD.
 //
-// An event that passes the check and is then overtaken by leave_source sets a cell of a later
-// generation: a spurious readiness, which costs the reader an EAGAIN. If it overwrites
-// an edge of that generation the cell stays SET, and its value changes: the edge is not
-// lost. Nor is an event lost: the cells of a generation begin SET, and epoll reports at
-// ADD what is ready by then.
+// Between an event's check and its set, leave_source may end the generation. The event
+// then sets a cell of a later generation: a spurious readiness, which costs the reader
+// an EAGAIN. If it overwrites an edge of that generation, the cell stays SET and its
+// value changes, so the edge is not lost. No event is lost either: the cells of a
+// generation begin SET, and at ADD epoll reports the readiness that exists by then.
 //
-// Parking. A waiter pushes its node and then looks at the generation again [G3]: a
-// leave_source that it does not see yet is going to find the node. Without that look it might
-// push into the cell of a successor, and wait for that one's edges.
+// Parking. A waiter pushes its node and then checks the generation again [G3]: a
+// leave_source whose store it does not see yet will find the node. Without that check
+// the waiter might push into the cell of a successor, and wait for the successor's
+// edges.
 //
 // Closing. weft_close of number n, by any thread, holds no lock across close(2), which
-// may block for long (a socket that lingers, a file on a network):
+// may block for a long time (a socket that lingers, a file on a network):
 //
 //      wf_closing_begin: n is marked, in a table for the whole process
 //      wf_source_forget in each runtime: leave_source
 //      close(2): n means nothing from now on, or means a successor
 //      wf_closing_end: if n was registered meanwhile, in whatever runtime: wf_source_check in each; the mark goes
 //
-// A call may register n between the two in the middle, and if that was before close(2),
-// the kernel drops the watch without a word. The call is not lost, as the following
-// cases are all there are. Registering is one section under the number's mutex: it
-// looks at the mark, and then adds the number to epoll.
-//   - The section comes before forget's: forget ends the registration, and wakes the
-//     tasks that have parked by it.
-//   - It comes after, and finds the mark. It notes that it was there, which
-//     wf_closing_end sees, unless the note comes after wf_closing_end's look: but that
-//     is after close(2), so that what was added is a successor. Seeing the note, the
-//     closer checks: EPOLL_CTL_MOD tells whether what is registered is what the number
-//     means now; if not, leave_source.
-//   - It comes after, and finds no mark, because the closer is done: what was added is
+// A call may register n between wf_source_forget and close(2); then the kernel drops
+// the watch silently. The call is still not lost, as these three cases show. To
+// register a number is one section under the number's mutex: it checks the mark, and
+// then adds the number to epoll.
+//   - The section is before forget's section: forget ends the registration, and wakes
+//     the tasks that have parked.
+//   - It is after forget's, and finds the mark. It leaves a note. If wf_closing_end
+//     finds the note, the closer checks: EPOLL_CTL_MOD tells whether the registration
+//     is of the number's present file; if not, leave_source. If the note comes later,
+//     it is after close(2), so the section has added a successor.
+//   - It is after forget's, and finds no mark, because the closer is done: it has added
 //     a successor.
-// The middle case leaves a registration that may be of a file that is gone until the
-// closer checks, and a call on the successor must not wait by it. Therefore registering
-// what is registered checks as well, and wf_source_register says that it found the
+// In the second case the registration may be of a closed file until the closer checks,
+// and a call on the successor must not wait on it. Therefore wf_source_register also
+// checks a number that is registered already, and tells its caller if it found the
 // mark: then the caller lets no later call skip wf_source_register
-// (runtime/io/ready.c). tests/model/source.pml has all of this.
+// (runtime/io/ready.c). tests/model/source.pml checks all of this.
 //
-// A number that is not registered has no waiters in cells; but a call may have claimed
-// it (wf_source_claim), to see later whether it was closed meanwhile. Of such a number,
-// too, wf_source_forget ends the generation, by two.
+// A number that is not registered has no waiters in its cells; but a call may have
+// claimed it (wf_source_claim), to see later whether it was closed. For such a number,
+// too, wf_source_forget ends the generation: it adds two.
 //
-// Foreign closes. What others close by close(2), dup2 or fclose, epoll drops without a
-// word, and the cells tell nothing: an EMPTY one may be of a file that is gone. So
-// before a task parks on a descriptor that weft has not made, and when its node is in
-// the cell, wf_source_confirm asks epoll, by EPOLL_CTL_MOD. ENOENT: the number means
-// another file; leave_source. The call that asked registers the number anew and goes on; other
-// tasks that are parked were confirmed when they parked, so the number has changed
-// since, and they get -EBADF. EPOLL_CTL_ADD would ask as well, by EEXIST; but it also
-// finds what an earlier generation has left in the set (a number closed while a
-// duplicate lives, and then given its file back, as a program does that redirects
-// stdout for a while), with an old tag, whose events would be dropped.
+// Foreign closes. When other code closes a number by close(2), dup2 or fclose, epoll
+// drops its watch silently, and the cells do not change: an EMPTY cell may be of a
+// closed file. So a task that parks on a descriptor that weft has not made first pushes
+// its node, and then asks epoll by wf_source_confirm (EPOLL_CTL_MOD). ENOENT means that
+// the number has another file: leave_source ends the generation. The call that asked
+// registers the number anew and continues. Other parked tasks were confirmed when they
+// parked, so their file was closed since, and they get -EBADF. EPOLL_CTL_ADD would ask
+// as well, by EEXIST. But it also finds an entry that an earlier generation left in the
+// set, with an old tag, whose events weft would drop. (A program that redirects stdout
+// for a while makes such an entry: the number is closed while its file has a duplicate,
+// and later gets the same file back.)
 //
-// EPOLL_CTL_MOD also reports anew what is ready, so no other call needs to ask for that:
-// a call may clear a cell of such a source although the direction is not drained, push
-// its node, and confirm. If it is ready, the event comes. And each confirm gives the
-// number a new tag: an event's upper half is a stamp, the generation for what
-// EPOLL_CTL_ADD reports, and two more for each confirm. The kernel polls the file when
-// it hands an event out, and takes the tag with it (ep_send_events in fs/eventpoll.c).
-// So an edge that bears the stamp of a confirm, or a later one, says that the direction
-// was ready at a moment after that confirm; an edge with an older stamp, of an event
-// that one thread took before and dispatches late, is an edge, and no proof.
+// EPOLL_CTL_MOD also reports the present readiness anew, so no other system call is
+// needed for it: a call may clear a cell of such a source although the direction is not
+// drained, push its node, and confirm. If the direction is ready, an event follows.
+// Each confirm also gives the number a new tag. An event's upper half is a stamp: the
+// generation for events since EPOLL_CTL_ADD, and two more for each confirm. When the
+// kernel delivers an event, it polls the file and reads the tag at that moment
+// (ep_send_events in fs/eventpoll.c). So an edge with the stamp of a confirm, or a
+// later one, proves that the direction was ready at a moment after that confirm. An
+// edge with an older stamp, which another thread took earlier and dispatches late, is
+// an edge, but no such proof.
 //
-// Those of a generation span twice WF_STAMPS at most: then they start again in the
-// middle. For a late event to pass for a new one, its thread would have to stand between
-// epoll_wait and the dispatch while other tasks wait 2^25 times on the same number. The
-// next generation begins above all stamps of the last one, so late events of that are
-// known by being less.
+// The stamps of a generation span at most twice WF_STAMPS: then they start again in the
+// middle. A late event could be mistaken for a new one only if its thread stopped
+// between epoll_wait and the dispatch while other tasks waited 2^25 times on the same
+// number. The next generation begins above all stamps of the last one, so the stamps of
+// late events are recognised because they are smaller.
 //
-// A socket that is waited on for bytes
-// is mostly ready for writing, and to hear of it would cost a turn of the poll for each
-// wait. So confirm asks for EPOLLOUT only while a task waits for room: its node is in
-// the cell when it takes the mutex, so each later confirm sees it there; and each later
-// waiter confirms again. A write cell of such a source may thus be EMPTY though there
-// is room; no call trusts it without confirming (wf_source_is_own).
+// A socket on which a task waits for bytes is usually ready for writing, and an event
+// for that would cost a turn of the poll for each wait. So confirm asks for EPOLLOUT
+// only while a task waits for room. That task's node is in the cell before it takes the
+// mutex, so each later confirm sees the node; and each later waiter confirms again. So
+// a write cell of such a source may be EMPTY although there is room; no call trusts it
+// without a confirm (wf_source_is_own).
 //
-// What weft has made itself (accept, dial, listen) and closes by weft_close is trusted
-// without a call: wf_source_fresh marks the number; enter_source, under the mutex, makes that
-// the mark of the registration; leave_source and forget take it away. If others close such a
-// descriptor the mark is false, and a call on the number's next descriptor may wait in
-// vain, unless weft has made that one, too: wf_source_fresh finds the remains and
-// forgets them. Once that, or any check, has found such a close, the mark is not given
-// any more in this reactor.
+// A descriptor that weft has made (accept, dial, listen), and that weft_close closes,
+// is trusted without that system call. wf_source_fresh marks the number; enter_source,
+// under the mutex, turns that into the mark of the registration; leave_source and
+// forget remove it. If other code closes such a descriptor, the mark is wrong, and a
+// call on the number's next descriptor may wait without end. The exception is a next
+// descriptor that weft has made, too: wf_source_fresh finds the old registration and
+// forgets it. Once wf_source_fresh or a check has found such a close, this reactor sets
+// the mark no more.
 //
 // Edges.
 //   G1  new_chunk publishes a chunk (release) -> wf_source_get (acquire): its contents
 //   G2  enter_source stores the odd generation (seq_cst, which closing.c needs) ->
-//       wf_source_get, and the callers that compare (acquire): the cells are set for it
+//       wf_source_get, and the callers that compare (acquire): the cells are set for
+//       that generation
 //   G3  leave_source stores the even generation (seq_cst, as G2), then sets the cells [C1] ->
-//       a waiter that is woken, finds the cell set, or pushes its node after that, sees
+//       a waiter that is woken, finds the cell set, or pushes its node afterwards, sees
 //       that its generation is over
 //   G4  wf_source_event marks the source, then sets the cells [C1] -> a reader that
-//       finds such a cell set sees the mark; also if an event that was harvested
-//       before, by the other party, sets the cell again after that: each set is a
-//       read-modify-write, and carries the earlier release on
+//       finds such a cell set sees the mark. This holds even if the other thread then
+//       sets the cell again, for an event that it took earlier: each set is a
+//       read-modify-write, which continues the release sequence
 #include "reactor/source.h"
 
 #include <errno.h>
@@ -152,10 +154,10 @@ struct wf_source_chunk {
     struct slot {
         _Alignas(WF_CACHE_LINE) struct wf_source source;
     } slot[CHUNK];
-    pthread_mutex_t locks[CHUNK];  // of each number: registering, and what ends that
-    uint32_t stamp[CHUNK];         // under its lock: what the number's events bear, while it is registered
-    uint32_t closed[CHUNK];        // under its lock: the generation that followed when it was last forgotten
-    struct wf_source_chunk *older; // I: the one made before
+    pthread_mutex_t locks[CHUNK];  // of each number: guards its registration and the end of it
+    uint32_t stamp[CHUNK];         // under its lock: the stamp of the number's events, while it is registered
+    uint32_t closed[CHUNK];        // under its lock: the generation that began when the number was last forgotten
+    struct wf_source_chunk *older; // I: the chunk made before this one
 };
 
 _Static_assert(sizeof(uintptr_t) == 8, "a generation and a count of edges fit into the value of a cell");
@@ -176,7 +178,7 @@ static uintptr_t value_of(uint32_t stamp, uint32_t edge)
     return (uintptr_t)stamp << 32 | edge;
 }
 
-// next_stamp follows a stamp of the generation.
+// next_stamp is the stamp that follows `stamp` in the generation.
 static uint32_t next_stamp(uint32_t generation, uint32_t stamp)
 {
     uint32_t step = stamp + 2 - generation;
@@ -187,7 +189,7 @@ static uint32_t next_stamp(uint32_t generation, uint32_t stamp)
 static uint32_t above_stamps(uint32_t generation, uint32_t stamp)
 {
     uint32_t span = stamp - generation;
-    return generation + 1 + (span < WF_STAMPS ? span : 2 * WF_STAMPS); // above that they may have started again
+    return generation + 1 + (span < WF_STAMPS ? span : 2 * WF_STAMPS); // above that the stamps may have started again
 }
 
 static struct wf_source_chunk *chunk_of(struct wf_sources *t, int fd)
@@ -231,9 +233,9 @@ __attribute__((cold, noinline)) static struct wf_source_chunk *await_chunk(struc
 }
 
 // chunk_for finds the chunk of a number. If there is none, it makes one (`make`), or
-// waits for a thread that is at it.
-// Returns: NULL for want of memory; or, without `make`: a thread that registers the
-// number does so later, and sees what the caller did before.
+// waits for a thread that is making it. Returns: NULL if there is no memory. Without
+// `make`, NULL means that no thread has registered the number yet; one that does so
+// later sees what the caller did before.
 static inline struct wf_source_chunk *chunk_for(struct wf_sources *t, int fd, bool make)
 {
     struct wf_source_chunk *chunk = chunk_of(t, fd);
@@ -245,7 +247,8 @@ static pthread_mutex_t *lock_of(struct wf_source_chunk *chunk, int fd)
     return &chunk->locks[(unsigned)fd % CHUNK];
 }
 
-// check_source_at asserts what goes together of one number.  Context: under its lock.
+// check_source_at asserts that the state of one number is consistent. Context: under
+// its lock.
 static void check_source_at(const struct wf_source_chunk *chunk, int i)
 {
     const struct wf_source *s = &chunk->slot[i].source;
@@ -293,11 +296,11 @@ static uint32_t *stamp_of(struct wf_reactor *r, const struct wf_source *s)
     return &chunk_of(&r->sources, s->fd)->stamp[s->fd % CHUNK];
 }
 
-// end_generation begins the next one, an even one, under which the number is not
-// registered.  Context: under the lock of `s`, like all that follows.
+// end_generation begins an even generation, in which the number is not registered.
+// Context: under the lock of `s`, like all functions that follow.
 static void end_generation(struct wf_reactor *r, struct wf_source *s, uint32_t generation)
 {
-    enum { FAR = 1 << 30 }; // what was closed so long ago is no longer compared with
+    enum { FAR = 1 << 30 }; // no caller compares with a close so long ago
     uint32_t *closed = &chunk_of(&r->sources, s->fd)->closed[s->fd % CHUNK];
 
     wf_debug_assert(generation % 2 == 0);
@@ -306,15 +309,15 @@ static void end_generation(struct wf_reactor *r, struct wf_source *s, uint32_t g
     wf_store_seq_cst(&s->generation, generation); // [G3] before waiters are woken; [G5]
 }
 
-// clear_marks takes marks away.
+// clear_marks removes marks.
 static void clear_marks(struct wf_source *s, uint32_t marks)
 {
-    if (wf_load_relaxed(&s->edges) & marks)      // relaxed, both: a party that must see them has the lock, or made the
+    if (wf_load_relaxed(&s->edges) & marks)      // relaxed, both: a thread that must see them has the lock, or made the
         wf_fetch_and_relaxed(&s->edges, ~marks); // descriptor after the closer's close(2)
 }
 
-// leave_source ends the registration, and wakes the waiters. It notices if other code
-// has closed what weft had made: then epoll knows nothing of the number any more.
+// leave_source ends the registration, and wakes the waiters. If epoll does not have the
+// number any more, other code has closed what weft had made.
 static void leave_source(struct wf_reactor *r, struct wf_source *s)
 {
     wf_debug_assert(is_registered(s));
@@ -323,19 +326,19 @@ static void leave_source(struct wf_reactor *r, struct wf_source *s)
 
     end_generation(r, s, generation);
     if (!wf_epoll_remove(&r->epoll, s->fd) && wf_source_is_own(s))
-        wf_store_relaxed(&r->sources.betrayed, true); // relaxed: from soon on
+        wf_store_relaxed(&r->sources.betrayed, true); // relaxed: may take effect a little later
     wf_fetch_sub_relaxed(&r->sources.registered, 1u); // relaxed: a hint for pollers
     clear_marks(s, WF_EDGE_OWN | WF_EDGE_FRESH);
     set_all(s, value_of(generation, 0));
 }
 
-// enter_source makes a source that is not registered one that is.
+// enter_source registers a source that is not registered.
 static int enter_source(struct wf_reactor *r, struct wf_source *s)
 {
     uint32_t generation = wf_load_relaxed(&s->generation) + 1; // relaxed: changes only under the lock
 
     wf_debug_assert(!is_registered(s));
-    set_all(s, value_of(generation, 0)); // there are no waiters: they are SET since it was left, or new
+    set_all(s, value_of(generation, 0)); // no waiters: the cells are SET since leave_source, or new
     wf_store_relaxed(&s->kind, 0u);      // relaxed: published by the generation
     clear_marks(s, WF_EDGE_LAST | WF_EDGE_OWN);
     // relaxed, both: published by the generation
@@ -350,9 +353,9 @@ static int enter_source(struct wf_reactor *r, struct wf_source *s)
     return err;
 }
 
-// ask_epoll asks epoll whether what is registered is what the number means now; if not,
-// it leaves.
-// Returns: 0: it is; -ENOENT: the number means something else; -EBADF and the like.
+// ask_epoll asks epoll whether the registration is of the number's present file; if
+// not, it ends the registration. Returns: 0: it is; -ENOENT: the number has another
+// file; -EBADF and the like.
 static int ask_epoll(struct wf_reactor *r, struct wf_source *s, bool writable)
 {
     int err = wf_epoll_check(&r->epoll, s->fd, tag_of(*stamp_of(r, s), s->fd), writable);
@@ -373,7 +376,7 @@ int wf_sources_init(struct wf_sources *t)
     t->chunks = wf_map(CHUNKS * sizeof(*t->chunks));
     if (!t->chunks)
         return -ENOMEM;
-    // 2 MiB for a few pointers; it may refuse.
+    // A huge page would be 2 MiB for a few pointers. The kernel may refuse.
     (void)wf_sys_madvise(t->chunks, CHUNKS * sizeof(*t->chunks), MADV_NOHUGEPAGE);
     pthread_mutex_init(&t->making, NULL); // cannot fail for the default kind
     return 0;
@@ -433,16 +436,16 @@ int wf_source_register(struct wf_reactor *r, int fd, struct wf_source **out, uin
     return closing;
 }
 
-// look_again asks epoll, under the lock, by `is_watched`, whether the number means what
-// the generation does. It ends a generation that is over. *stamp: what its events bear
-// from now on.
+// look_again asks epoll, under the lock and by `is_watched`, whether the number still
+// means the file of the generation. It ends a generation that is over. *stamp: the
+// stamp of its events from now on.
 // Returns: 0; -EBADF.
 static int look_again(struct wf_reactor *r, struct wf_source *s, uint32_t generation,
                       bool (*is_watched)(struct wf_reactor *, struct wf_source *), uint32_t *stamp)
 {
     struct wf_source_chunk *chunk = chunk_of(&r->sources, s->fd);
 
-    wf_debug_assert(chunk && generation % 2 == 1); // of what was registered
+    wf_debug_assert(chunk && generation % 2 == 1); // the caller's generation was a registered one
     pthread_mutex_lock(lock_of(chunk, s->fd));
     bool same = wf_load_relaxed(&s->generation) == generation; // relaxed: changes only under the lock
     bool watched = same && is_watched(r, s);
@@ -451,7 +454,7 @@ static int look_again(struct wf_reactor *r, struct wf_source *s, uint32_t genera
     return watched ? 0 : -EBADF;
 }
 
-// confirm also makes epoll report anew what is ready, by a new stamp.
+// confirm also makes epoll report the present readiness, with a new stamp.
 static bool confirm(struct wf_reactor *r, struct wf_source *s)
 {
     uint32_t *stamp = stamp_of(r, s);
@@ -485,13 +488,13 @@ void wf_source_fresh(struct wf_reactor *r, int fd)
 {
     struct wf_source_chunk *chunk = chunk_for(&r->sources, fd, true);
     if (!chunk)
-        return; // then it is watched like one that others have made
+        return; // then it is watched like a descriptor that other code has made
     struct wf_source *s = source_of(chunk, fd);
 
-    if (wf_load_acquire(&s->generation) & 1) // acquire: what is forgotten now was registered before
+    if (wf_load_acquire(&s->generation) & 1) // acquire: the registration to forget was made before
         wf_source_forget(r, fd);
-    if (!(wf_load_relaxed(&s->edges) & WF_EDGE_FRESH))           // relaxed, both: only this task knows the number, and
-        wf_fetch_or_relaxed(&s->edges, (uint32_t)WF_EDGE_FRESH); // it is told to others by an edge of its own
+    if (!(wf_load_relaxed(&s->edges) & WF_EDGE_FRESH))           // relaxed, both: only this task knows the number; what
+        wf_fetch_or_relaxed(&s->edges, (uint32_t)WF_EDGE_FRESH); // tells it to other threads orders this, too
 }
 
 struct wf_source *wf_source_claim(struct wf_reactor *r, int fd, uint32_t *generation)
@@ -501,7 +504,7 @@ struct wf_source *wf_source_claim(struct wf_reactor *r, int fd, uint32_t *genera
         return NULL;
     struct wf_source *s = source_of(chunk, fd);
 
-    if (!(wf_load_relaxed(&s->edges) & WF_EDGE_CLAIMED)) { // relaxed: once there, it stays; else the lock orders it
+    if (!(wf_load_relaxed(&s->edges) & WF_EDGE_CLAIMED)) { // relaxed: once set, it stays; else the lock orders it
         pthread_mutex_lock(lock_of(chunk, fd));
         wf_fetch_or_relaxed(&s->edges, (uint32_t)WF_EDGE_CLAIMED); // relaxed: read under the lock
         pthread_mutex_unlock(lock_of(chunk, fd));
@@ -587,12 +590,13 @@ bool wf_source_event(struct wf_reactor *r, uint64_t tag, bool readable, bool wri
     wf_debug_assert(chunk_of(&r->sources, fd) != NULL);
     struct wf_source *s = source_of(chunk_of(&r->sources, fd), fd); // the tag was made from a source
 
-    // [G2] a stamp of this generation, or that of enter_source, which is one above
+    // [G2] a stamp of this generation, or the one that enter_source uses, which is one
+    // above
     if ((int32_t)((uint32_t)(tag >> 32) - wf_load_acquire(&s->generation)) < 0)
         return false;
     if (last)
         wf_fetch_or_relaxed(&s->edges, (uint32_t)WF_EDGE_LAST); // relaxed: [G4]
-    // relaxed: only has to differ from all other edges'
+    // relaxed: the value only has to differ from those of other edges
     uint32_t edges = wf_fetch_add_relaxed(&s->edges, (uint32_t)WF_EDGE_COUNT) + WF_EDGE_COUNT;
     uintptr_t value = value_of((uint32_t)(tag >> 32), edges);
     if (readable)

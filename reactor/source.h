@@ -1,4 +1,4 @@
-// The table of sources, by descriptor number: the parts of it that only reactor/ uses.
+// The table of sources, by descriptor number: the parts that only reactor/ uses.
 #ifndef WF_REACTOR_SOURCE_H
 #define WF_REACTOR_SOURCE_H
 
@@ -15,7 +15,7 @@ struct wf_sources {
     _Atomic(struct wf_source_chunk *) *chunks; // I: one for each 1024 numbers; the entries A: [G1]
     _Atomic uint32_t registered;               // A: how many sources are
     _Atomic(struct wf_source_chunk *) newest;  // A: of all that were made
-    _Atomic bool betrayed;                     // A: others have closed what weft had made: only ever becomes true
+    _Atomic bool betrayed;                     // A: other code has closed a descriptor of weft's; stays true
     pthread_mutex_t making;                    // of the thread that makes a chunk, and so writes these
 };
 
@@ -23,8 +23,8 @@ struct wf_sources {
 WF_MUST_CHECK int wf_sources_init(struct wf_sources *t);
 void wf_sources_fini(struct wf_sources *t);
 
-// wf_sources_check asserts of each number that was ever registered that its marks,
-// cells and generation are such as go together.
+// wf_sources_check asserts that the marks, cells and generation of each number agree,
+// for every number that was ever registered.
 // Context: any thread; takes the number's lock, one after the other.
 void wf_sources_check(struct wf_reactor *r);
 
@@ -34,9 +34,9 @@ void wf_sources_check(struct wf_reactor *r);
 void wf_source_prefetch(struct wf_reactor *r, uint64_t tag);
 void wf_source_prefetch_waiter(struct wf_reactor *r, uint64_t tag);
 
-// wf_source_event passes an event on to its source, unless the source has changed hands
-// since. `last`: WF_EDGE_LAST.
-// Returns: whether it did, so that wakers may have fired.
+// wf_source_event sets the cells of the event's source, unless the event belongs to an
+// older generation. `last`: sets WF_EDGE_LAST. Returns: true if it set a cell, so that
+// wakers may have fired.
 // Context: the holder of the lease.
 bool wf_source_event(struct wf_reactor *r, uint64_t tag, bool readable, bool writable, bool last);
 

@@ -11,25 +11,25 @@
 // STANDBY. An idle worker waits in epoll, in front of this thread, and gets the events
 // (turn.c). While that worker runs a task, this thread gets them: it fires the wakers,
 // and the tasks go through the injector to a sleeping worker. So a CPU-bound task
-// delays no other task's events, not even the first one. On an idle server, where the
-// worker is back before the next event, this thread never wakes up.
+// delays no other task's events, not even the first event. On an idle server the worker
+// is back in epoll before the next event, so this thread never wakes up.
 //   While all workers sleep, this thread does not monitor them (`monitor_paused`), until a
-//   worker says that it is awake and has a second task queued (wf_worker_notify_monitor). From
-//   then on the thread looks at the workers once a tick, until it finds all of them
-//   asleep and none has called again.
-//   The thread also wakes up for timers, but a little late: a worker that sleeps, or
-//   that runs short turns, fires them in time.
+//   worker says that it is awake and has a second task queued
+//   (wf_worker_notify_monitor). From then on the thread checks the workers once a tick,
+//   until it finds all of them asleep and no worker has called again. The thread also
+//   wakes up for timers, but a little late, because a worker that sleeps in the poll or
+//   runs short turns fires them in time.
 //
-// BUSY. Workers that run short turns poll by themselves (sched/look.c), and waking this
-// thread for each event would cost more. So the thread leaves epoll when it has been
-// woken BUSY_WAKES times within BUSY_SPAN, and only ticks: it looks at the workers, and
-// runs a turn if a timer is due, if no worker has polled for a tick although a worker
-// is stuck in a task, or if none has polled for QUIET_MAX ticks. It returns to STANDBY
-// when all workers slept at CALM_MIN ticks in a row, or at up to CALM_MAX if its last
-// stay in STANDBY was short.
+// BUSY. Workers that run short turns poll by themselves (sched/look.c), and to wake
+// this thread for each event would cost more. So the thread leaves epoll when events
+// have woken it BUSY_WAKES times within BUSY_SPAN. Then it only ticks. At each tick it
+// checks the workers. It runs a turn if a timer is due, if a worker is stuck in a task
+// and none has polled for a tick, or if none has polled for QUIET_MAX ticks. It returns
+// to STANDBY when all workers slept at CALM_MIN ticks in a row; at up to CALM_MAX ticks
+// if its last stay in STANDBY was short.
 //
-// Edge L2: no task waits unnoticed behind the one that an awake worker runs, while this
-// thread does not monitor the workers:
+// Edge L2: while this thread does not monitor the workers, no task waits unnoticed
+// behind a task that an awake worker runs:
 //
 //         reactor thread (plan)                  worker that has woken up (notify_awake, when something waits)
 //         [S] monitor_paused = true                   [X] it counts as awake
@@ -40,10 +40,10 @@
 //   up later finds `monitor_paused` true.
 //
 // Rejected: one lease for both, so that only one thread waits in epoll. Then this
-// thread must tick while a worker polls, and be woken whenever that worker leaves: 59
-// of 77 us a message, at 1000 messages a second. A timerfd in the set, for ticks in
-// epoll: a system call for each change of the next deadline, which epoll_pwait2 takes
-// as an argument.
+// thread must tick while a worker polls, and must be woken whenever that worker leaves:
+// 59 of 77 us a message, at 1000 messages a second. A timerfd in the set, for ticks in
+// epoll: it costs a system call for each change of the next deadline, which is a mere
+// argument of epoll_pwait2.
 #include "reactor/thread.h"
 
 #include <sys/prctl.h>
@@ -56,22 +56,22 @@
 #include "reactor/turn.h"
 
 // A tick lasts TICK at first, then doubles: up to TICK_STUCK while a worker is stuck in
-// a task, but another worker waits in epoll and misses nothing; else up to TICK_MAX, in
-// BUSY only if the workers run many short turns.
+// a task and another worker waits in epoll; else up to TICK_MAX, in BUSY only if the
+// workers run many short turns.
 #define TICK INT64_C(500000)
 #define TICK_MAX INT64_C(8000000)
 #define TICK_STUCK INT64_C(2000000)
 #define AGAIN INT64_C(25000000)   // how long STANDBY sleeps if `monitor` asks to be called again
 #define LATE INT64_C(1000000)     // how much later than a timer this thread wakes up for it; doubled, up to
 #define LATE_MAX INT64_C(8000000) // LATE_MAX, while it wakes up without an event
-#define ASIDE INT64_C(100000)     // how long it stays out of epoll, so that the worker gets the worker's events
+#define ASIDE INT64_C(100000)     // how long the thread stays out of epoll, so that the worker gets its own events
 #define BUSY_SPAN INT64_C(32000000)
 
 enum { QUIET_MAX = 8 /* ticks */, BUSY_WAKES = 32, CALM_MIN = 3 /* ticks */, CALM_MAX = 48 };
 
-// ask_for_promptness: this thread runs seldom and briefly, and must preempt computing
-// threads at once (measured, a neighbour that computes 20 ms at a time: p99 of the
-// others 3.4 ms without, 1.0 with).
+// ask_for_promptness asks for a short time slice, because this thread runs rarely and
+// briefly, and must preempt computing threads at once. Beside a neighbour that computes
+// 20 ms at a time, p99 of the other tasks is 3.4 ms without, 1.0 with.
 static void ask_for_promptness(void)
 {
     wf_slice_ask(WF_SLICE_SHORT);
@@ -86,10 +86,10 @@ struct monitor {
     uint64_t polls;     // of the workers, at the last tick
     unsigned quiet;     // for how many ticks no worker has polled
     unsigned calm;      // at how many ticks in a row all workers slept
-    unsigned calm_want; // at how many they have to, for STANDBY
-    bool asleep, stuck; // what `monitor` said last,
+    unsigned calm_want; // at how many they have to sleep before STANDBY
+    bool asleep, stuck; // the last result of `monitor`:
     bool progressing;   // as well
-    bool again;         // and that it asks to be called again
+    bool again;         // `monitor` asks to be called again
     int64_t late;       // how much later than a timer the thread wakes up
     unsigned woken;     // how often events have woken the thread,
     int64_t since;      // since this time
@@ -97,7 +97,7 @@ struct monitor {
 
 static bool quitting(const struct wf_reactor *r)
 {
-    return wf_load_seq_cst(&r->quit); // seq_cst: seldom read, so the strongest will do; [P1] came before
+    return wf_load_seq_cst(&r->quit); // seq_cst: rarely read, so the strongest order costs nothing; [P1] came before
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -116,8 +116,8 @@ static void look_at_workers(struct wf_reactor *r, struct monitor *b)
     wf_bump(&r->ticks, 1u); // relaxed: a counter, of this thread
 }
 
-// set_tick plans the next look: after a tick that is `longer` than the last one. While
-// a worker is stuck in a task, it is longer only if a worker waits in epoll.
+// set_tick plans the next look at the workers; `longer` doubles the tick. While a
+// worker is stuck in a task, the tick doubles only if a worker waits in epoll.
 static void set_tick(struct wf_reactor *r, struct monitor *b, bool longer, int64_t now)
 {
     if (b->stuck)
@@ -134,8 +134,8 @@ static void begin_ticks(struct monitor *b, int64_t now)
     b->next = now + TICK;
 }
 
-// announce_rest publishes the thread's sleep, until `until` or `late` after the next
-// timer: an armer must wake the thread for timers due before `resting`.
+// announce_rest publishes the thread's sleep, which ends at `until`, or `late` after
+// the next timer. An armer must wake the thread for a timer due before `resting`.
 // Returns: the end of the sleep.
 static int64_t announce_rest(struct wf_reactor *r, int64_t until, int64_t late)
 {
@@ -197,8 +197,8 @@ static bool is_busy(struct monitor *b)
     return span < BUSY_SPAN;
 }
 
-// wait_once waits in epoll, and fires what comes.  Returns: false if the workers are
-// busy.
+// wait_once waits in epoll, and fires the wakers of the events. Returns: false if the
+// workers are busy.
 static bool wait_once(struct wf_reactor *r, struct monitor *b)
 {
     int64_t until = announce_rest(r, b->next, b->late);
@@ -207,7 +207,7 @@ static bool wait_once(struct wf_reactor *r, struct monitor *b)
     end_rest(r);
     if (turn.propagated || (turn.fired > 0 && wf_turn_is_awaited(r)))
         sleep_in_futex(r, wf_now() + ASIDE, 0);
-    if (!b->watching && !wf_load_seq_cst(&r->monitor_paused)) // [L2] whichever of the two sleeps the call has ended
+    if (!b->watching && !wf_load_seq_cst(&r->monitor_paused)) // [L2] the call may have ended either of the two sleeps
         begin_ticks(b, wf_now());
     if (!turn.called)
         b->late = turn.fired > 0 ? LATE : earlier(2 * b->late, LATE_MAX);
@@ -243,7 +243,7 @@ static void run_turn_now(struct wf_reactor *r)
 // tick_once looks at the workers, and polls if no worker does.
 static void tick_once(struct wf_reactor *r, struct monitor *b, int64_t now)
 {
-    uint64_t polls = wf_load_relaxed(&r->lent.polls); // relaxed: only a change matters, and may be seen a tick late
+    uint64_t polls = wf_load_relaxed(&r->lent.polls); // relaxed: only a change matters, even a tick late
 
     look_at_workers(r, b);
     set_tick(r, b, b->progressing, now);

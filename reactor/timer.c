@@ -3,16 +3,17 @@
 //
 // Nearly every timer is cancelled before it is due, by the worker that armed it. So a
 // worker arms on its own wheel, under a lock that is usually free and in its cache, and
-// writes nothing else: the poller learns of a timer only if it is its wheel's next one.
-// next[wheel] is a moment before which the wheel has no timer to fire. It is
+// writes nothing else: it tells the poller of a timer only if the timer becomes its
+// wheel's next one. next[wheel] is a moment before which the wheel has no timer to
+// fire. It is
 //
 //   - never too late: arming lowers it, under the lock
-//   - possibly too early: disarming does not change it; at worst the poller wakes up
+//   - possibly too early: disarming does not change it. At worst the poller wakes up
 //     once without need, and corrects it. So arming and cancelling the same timeout
 //     repeatedly lowers `next` once, and not again until it has passed.
 //
-// The entries of `next` are adjacent, apart from the wheels: they are read on each turn
-// and seldom written.
+// The entries of `next` are adjacent, apart from the wheels: each turn reads them, and
+// they are rarely written.
 //
 // A timer's life, under the lock of its wheel except for the last arrow:
 //
@@ -23,8 +24,8 @@
 //
 // The store of `fired` is the reactor's last access to a timer. A disarm that sees it
 // needs no lock; otherwise it takes the lock, and finds the timer in the wheel, or
-// fired. The waker may fire after that: it points to memory that is never unmapped, and
-// a spurious wake is harmless (base/waker.h).
+// fired. The waker may fire after the disarm: it points to memory that is never
+// unmapped, and a spurious wake is harmless (base/waker.h).
 //
 // Edges.
 //   W1  `fired` (release) -> wf_timer_fired, wf_timer_disarm (acquire): the reactor is
@@ -38,10 +39,9 @@
 //       All four are seq_cst, so at least one of the two sees the other's. `until` is 0
 //       while no worker sleeps in the poll: an awake poller looks at next[] before it
 //       sleeps. An armer whose deadline is not its wheel's next relies on the armer
-//       that set `next`.
-//       The reactor thread (announce_rest) does the same with `resting` in place of
-//       `until`: a timer due before `resting` would fire later than the thread intends.
-//       0 while it does not sleep.
+//       that lowered `next`. The reactor thread (announce_rest) does the same with
+//       `resting` in place of `until`: a timer due before `resting` would fire later
+//       than the thread intends. 0 while it does not sleep.
 #include "reactor/timer.h"
 
 #include <errno.h>
@@ -109,7 +109,7 @@ static void check_wheel(const struct wf_timers *t, const _Atomic int64_t *next)
 
     wf_assert(wf_lock_held(&t->lock));
     wf_wheel_check(&t->wheel);
-    // What was armed when its time had come is due at the wheel's present tick.
+    // A timer that was armed after its deadline is due at the wheel's present tick.
     // relaxed: lowered only under the lock
     wf_assert(wf_load_relaxed(next) <= (due > present ? due : present));
 }
@@ -137,7 +137,7 @@ static void catch_up(struct wf_wheel *w)
     wf_debug_assert(wf_list_empty(&none));
 }
 
-// check_small is check_wheel for a wheel that is soon walked.
+// check_small is check_wheel for a wheel with few timers.
 static inline void check_small(const struct wf_timers *t, const _Atomic int64_t *next)
 {
     enum { SMALL = 256 };
@@ -219,7 +219,7 @@ static unsigned collect(struct wf_list *due, struct wf_waker *wakers)
 }
 
 // expire_some fires up to HOLD_MAX timers of a wheel, and adds their number to *fired.
-// Returns: whether all that were due have been.
+// Returns: true if no due timer is left.
 static bool expire_some(struct wf_timers *t, _Atomic int64_t *next, int64_t now, unsigned *fired)
 {
     struct wf_waker wakers[HOLD_MAX];

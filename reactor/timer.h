@@ -18,8 +18,8 @@ struct wf_timers {
 WF_MUST_CHECK int wf_timers_init(struct wf_reactor *r);
 void wf_timers_fini(struct wf_reactor *r);
 
-// wf_timers_check asserts of each wheel that it is in order, and that r->next is not
-// later than its first timer.
+// wf_timers_check asserts that each wheel is in order, and that r->next is not later
+// than the wheel's first timer.
 // Context: any thread; takes the locks, one after the other.
 void wf_timers_check(struct wf_reactor *r);
 
@@ -31,8 +31,8 @@ int64_t wf_timers_next(const struct wf_reactor *r);
 // after the other.
 uint64_t wf_timers_count(struct wf_reactor *r);
 
-// wf_timers_expire fires what is due at `now` on all wheels, up to some 1000 timers
-// each.  Returns: how many it fired.
+// wf_timers_expire fires the timers that are due at `now` on all wheels, up to about
+// 1000 a wheel. Returns: how many it fired.
 // Context: the holder of the lease, or the reactor thread.
 unsigned wf_timers_expire(struct wf_reactor *r, int64_t now);
 

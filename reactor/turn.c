@@ -11,7 +11,7 @@
 // Two threads may wait in epoll: a worker, and behind it the reactor thread. The kernel
 // wakes the newest waiter for an event (its waiters are exclusive, newest first:
 // ep_poll in fs/eventpoll.c). So the worker gets the events that arrive while it waits,
-// and the reactor thread those that arrive while the worker runs tasks. A reactor
+// and the reactor thread gets those that arrive while the worker runs tasks. A reactor
 // thread that enters while the worker waits restores the order (let_pass). Only speed
 // depends on the order.
 //
@@ -45,8 +45,8 @@ static int64_t announce(struct wf_reactor *r, int64_t wait)
 
 static void awake(struct wf_reactor *r)
 {
-    // relaxed: an interrupter that still sees the old value writes the eventfd for
-    // nothing
+    // relaxed: an interrupter that still sees the old value writes the eventfd
+    // needlessly
     wf_store_relaxed(&r->until, (int64_t)0);
     if (wf_load_relaxed(&r->interrupted))            // relaxed: a missed interrupt ends the next sleep
         wf_exchange_acq_rel(&r->interrupted, false); // [E2]
@@ -106,8 +106,8 @@ static unsigned finish_turn(struct wf_reactor *r, struct wf_tally *tally, const 
     return ready + due;
 }
 
-// thread_is_called tells whether the reactor thread was called, and has not woken up
-// yet.
+// thread_is_called tells whether the reactor thread was called through its parker, and
+// has not noticed it yet.
 static bool thread_is_called(const struct wf_reactor *r)
 {
     return wf_load_seq_cst(&r->parker.state) == WF_PARKER_NOTIFIED; // seq_cst: the call came before the eventfd
@@ -169,11 +169,11 @@ unsigned wf_turn_beside(struct wf_reactor *r)
 // eventfd wakes the worker, but the reactor thread takes that event back at once. So
 // when the worker runs it finds no event, and the kernel queues it anew: in front of
 // the reactor thread, which is in the queue by then.
-// Returns: whether something else came in between: an event, which is in `events`, or a
-// write of the eventfd for the worker or for the reactor thread.
+// Returns: true if there was anything else: an event, which is in `events`, or a write
+// of the eventfd for the worker or for the reactor thread.
 static bool let_pass(struct wf_reactor *r, struct wf_epoll_batch *events)
 {
-    // relaxed: the thread's own state, but that others may have called it
+    // relaxed: the thread's own state; another thread may only set NOTIFIED
     wf_debug_assert(wf_load_relaxed(&r->parker.state) != WF_PARKER_RUNNING);
     wf_epoll_interrupt(&r->epoll);
     wf_epoll_wait(&r->epoll, 0, events);

@@ -10,8 +10,8 @@ struct wf_reactor;
 // wf_turn is a worker's turn. It waits up to `wait` ns (0: not at all; WF_NEVER:
 // without bound), but not past the next timer; dispatches up to 256 events, then fires
 // the timers that are due.
-// Returns: how many events and timers there were, each of which may have fired wakers;
-// 0: none has fired.
+// Returns: the number of events and timers, each of which may have fired wakers; 0: no
+// waker has fired.
 // Context: the worker that holds the lease.
 unsigned wf_turn(struct wf_reactor *r, int64_t wait);
 
@@ -25,7 +25,7 @@ unsigned wf_turn_beside(struct wf_reactor *r);
 struct wf_turn_result {
     unsigned fired;  // as wf_turn returns
     bool called;     // by wf_interrupt_thread
-    bool propagated; // an interrupt that was meant for the worker
+    bool propagated; // the thread took an interrupt of the worker, and passed it on
 };
 
 // wf_turn_of_thread is a turn of the reactor thread, which waits until `until` at most

@@ -93,8 +93,8 @@ WEFT_API void weft_addrs_free(weft_addrs *a);
 WEFT_API WEFT_MUST_CHECK int weft_tcp_listen(const char *addr);
 
 // weft_tcp_dial connects to a TCP address, with TCP_NODELAY. connect(2) may connect a
-// socket to itself if no program listens on a port from the ephemeral range;
-// weft_tcp_dial returns -ECONNREFUSED then.
+// socket to itself if a port of the ephemeral range has no listener; weft_tcp_dial
+// returns -ECONNREFUSED then.
 //
 // With a name it tries all addresses (the first 32) as in RFC 8305, and uses the
 // connection that is made first. It alternates between IPv6 and IPv4, IPv6 first. It
@@ -123,10 +123,10 @@ WEFT_API WEFT_MUST_CHECK int weft_tcp_listen(const char *addr);
 // Returns: a connected descriptor; -ECONNREFUSED, -ENETUNREACH, -ETIMEDOUT (the
 //          kernel's, or a scope's deadline), ...; -ECANCELED. All dial calls return the
 //          latter two. If all addresses of a name fail: the error of the first address
-//          to which the machine has a route, if there is any; WEFT_EAI_... if there is
-//          no address to try. A deadline may pass when all addresses with a route have
-//          failed, and the dial waits only for the other family's look-up: then, too,
-//          the result is that error, not -ETIMEDOUT.
+//          to which the machine has a route, if there is any; WEFT_EAI_... without an
+//          address to try. A deadline may pass when all addresses with a route
+//          have failed, and the dial waits only for the other family's look-up: then,
+//          too, the result is that error, not -ETIMEDOUT.
 // Context: task. May park, so the caller may continue on another thread; so may
 //          weft_unix_dial.
 // Cancel:  all sockets are closed.

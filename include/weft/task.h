@@ -84,7 +84,7 @@ typedef struct weft_spawn_opts {
     const char *name;  // shown in dumps; must outlive the task (a literal does)
     size_t stack_size; // 0: the runtime's; else rounded up to a power of two, 16 KiB to 256 MiB. A stack larger than
                        // the runtime's is allocated at the spawn
-    bool pinned;       // always runs on the worker that first ran it: for libraries that depend on thread-local variables
+    bool pinned;       // always runs on the worker that first ran it: for libraries that rely on thread-locals
     weft_scope *scope; // NULL, or an open scope whose child the task becomes (as weft_scope_spawn)
 } weft_spawn_opts;
 
