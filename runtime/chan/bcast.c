@@ -7,7 +7,7 @@
 
 enum { WORD = sizeof(uint64_t) };
 
-// CLOSED is a value of `news` that no count has.
+// CLOSED is a value of `news` that no count can produce.
 #define CLOSED (UINTPTR_MAX & ~(uintptr_t)WF_CELL_SET)
 
 static uint64_t filling(uint64_t n)
@@ -45,7 +45,7 @@ void *wf_bcast_new(size_t size, size_t elem_size, uint64_t capacity)
     return c;
 }
 
-// A slot's message is that of this turn of the ring, or of the turn before.
+// A slot has a message of this round of the ring, or of the round before.
 void wf_bcast_check(const struct wf_bcast *c)
 {
     uint64_t count = wf_load_relaxed(&c->count); // relaxed: written under the lock only
@@ -59,8 +59,8 @@ void wf_bcast_check(const struct wf_bcast *c)
         wf_assert(wf_load_relaxed(slot_of(c, count)) == 0); // relaxed: as above
 }
 
-// The last word of a message may be a part of one; the others are moved whole: a length
-// that the compiler does not know would be a call for each word.
+// The last word of a message may be partial. The others are moved whole, because a
+// length unknown to the compiler would cost a call for each word.
 static void fill(const struct wf_bcast *c, _Atomic uint64_t *words, const char *elem)
 {
     size_t whole = elem ? c->elem_size / WORD : 0, rest = elem ? c->elem_size % WORD : 0;
@@ -144,7 +144,7 @@ uint64_t wf_bcast_full(const struct wf_bcast *c)
 {
     uint64_t count = wf_load_acquire(&c->count); // [B3]
     wf_debug_assert(count > 0);
-    // acquire: [B1], as it tells that the message is there
+    // acquire: [B1], because it shows that the message is there
     return wf_load_acquire(slot_of(c, count - 1)) >= full(count - 1) ? count : count - 1;
 }
 

@@ -11,18 +11,20 @@
 // seqlock). If both are FULL(n), the copy is the message. A lower stamp means that the
 // message has not been sent yet; a higher one that it has been overwritten. Stamps only
 // grow and have 64 bits, so equal stamps mean that nothing happened in between. Readers
-// write nothing that other threads read: a thousand of them disturb neither each other
-// nor the writer, and no reader waits for a writer that is preempted in the middle.
+// write nothing that other threads read: a thousand readers slow down neither each
+// other nor the writer, and no reader waits for a preempted writer.
 //
 // Rejected: copying under the lock. It is simpler, but all receivers contend for the
-// lock at each message. CPU time a message received, 8 and 64 receivers on two CPUs
-// (medians of five interleaved runs): of 8 bytes 15 and 14 ns, under the lock 24 and 24;
-// of 64 bytes 22 and 19, under the lock 29 and 21. Large messages are cheaper under the
-// lock, which moves more than a word at a time: of 512 bytes 75 and 76, 46 and 37.
+// lock at each message. CPU time for each received message, with 8 and with 64
+// receivers on two CPUs (medians of five interleaved runs): 8 bytes: 15 and 14 ns,
+// under the lock 24 and 24; 64 bytes: 22 and 19, under the lock 29 and 21. Large
+// messages are cheaper under the lock, where a copy moves more than a word at a time:
+// 512 bytes: 75 and 76, under the lock 46 and 37.
 //
 // Waiting. After a writer has put a message into the ring it sets `news` to a value
 // that is unique for the message. A reader that finds no message clears `news`, but
-// only if the value is still the one from before its look; then it waits for the cell.
+// only if the value is still the one from before its check of the slot; then it waits
+// for the cell.
 //
 //        reader                                 writer
 //        seen = news                            slot = FULL(n)
@@ -31,22 +33,22 @@
 //        wait
 //
 // Both operate on one word, so one of the two comes first. If the set comes first, the
-// exchange finds another value, or the wait finds the cell set, and the reader looks
+// exchange finds another value, or the wait finds the cell set, and the reader checks
 // again. If the exchange comes first, the set finds EMPTY or the reader's node, and
-// wakes the reader. (If `seen` were that set's own value, the look after it would have
-// found the message.) A late set, for a message that was read already, costs one
-// additional look.
+// wakes the reader. (If `seen` were the value of that set, the check after it would
+// have found the message.) A late set, for a message that was read already, costs one
+// additional check.
 //
 // Edges.
-//   B1  FULL (release) -> the first look (acquire): the message's words, and what the
-//       sender wrote before
+//   B1  FULL (release) -> the first load of the stamp (acquire): the message's words,
+//       and what the sender wrote before
 //   B2  a word of a newer message (release) -> the reader that copies it (acquire): its
-//       second look finds that the slot is being filled
-//   B3  `count` (release), also by way of FILLING (release) -> a reader that reads it,
-//       or finds FILLING (acquire): all messages but the last one are in the ring; and
-//       a reader that was overtaken finds a count that says so
-//   B4  `closed` (release) -> the look at it (acquire): the last message. A reader that
-//       finds it closed, and after that no message, has drained it
+//       second load of the stamp finds that the slot is being filled
+//   B3  `count` (release), also through FILLING (release) -> a reader that reads it, or
+//       finds FILLING (acquire): all messages except the last are in the ring; and an
+//       overtaken reader finds a count that says so
+//   B4  `closed` (release) -> a load of it (acquire): the last message. A reader that
+//       finds it closed, and then no message, has drained it
 #ifndef WF_RUNTIME_CHAN_CAST_H
 #define WF_RUNTIME_CHAN_CAST_H
 
@@ -75,11 +77,11 @@ enum wf_bcast_got { WF_BCAST_GOT, WF_BCAST_NOT_YET, WF_BCAST_LOST };
 WF_MUST_CHECK void *wf_bcast_new(size_t size, size_t elem_size, uint64_t capacity);
 
 // wf_bcast_check asserts that the ring has the messages that `count` says.
-// Context: under the lock; others may read meanwhile.
+// Context: under the lock; other threads may read at the same time.
 void wf_bcast_check(const struct wf_bcast *c);
 
 // wf_bcast_put puts the next message into the ring. `elem` NULL: zeros.
-// Returns: how many there are now, for wf_bcast_tell.  Context: under the lock.
+// Returns: the number of messages so far, for wf_bcast_tell. Context: under the lock.
 uint64_t wf_bcast_put(struct wf_bcast *c, const void *elem);
 
 // wf_bcast_tell wakes the waiters for message number `count` - 1.
@@ -90,14 +92,14 @@ void wf_bcast_tell(struct wf_bcast *c, uint64_t count);
 // lock.
 void wf_bcast_close(struct wf_bcast *c);
 
-// wf_bcast_closed tells whether it is closed: call it before looking for messages.
+// wf_bcast_closed tells whether it is closed: call it before the check for messages.
 static inline bool wf_bcast_closed(const struct wf_bcast *c)
 {
     return wf_load_acquire(&c->closed); // [B4]
 }
 
-// wf_bcast_get copies message `n` to `elem`, which may have been written also if it was
-// lost.
+// wf_bcast_get copies message `n` to `elem`. It may write to `elem` even if the message
+// was lost.
 enum wf_bcast_got wf_bcast_get(const struct wf_bcast *c, uint64_t n, void *elem);
 
 // wf_bcast_oldest is the oldest message in the ring: after WF_BCAST_LOST, one later
@@ -107,15 +109,15 @@ uint64_t wf_bcast_oldest(const struct wf_bcast *c);
 // wf_bcast_full is the number of messages so far that can be read; at least one exists.
 uint64_t wf_bcast_full(const struct wf_bcast *c);
 
-// wf_bcast_seen begins a look for a new message: wf_bcast_wait needs its result if
-// there was none.
+// wf_bcast_seen begins a check for a new message: wf_bcast_wait needs its result if
+// there is none.
 static inline uintptr_t wf_bcast_seen(const struct wf_bcast *c)
 {
     return wf_cell_value(&c->news);
 }
 
 // wf_bcast_wait parks the calling task, `self`, until there may be a new message.
-// Returns: 0: look again; -ECANCELED, -ETIMEDOUT.
+// Returns: 0: check again; -ECANCELED, -ETIMEDOUT.
 int wf_bcast_wait(struct wf_bcast *c, struct wf_task *self, uintptr_t seen, const char *what);
 
 #endif

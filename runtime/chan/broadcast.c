@@ -1,7 +1,7 @@
-// Broadcast: a cast in which each receiver has its own position in the ring.
+// Broadcast: a ring (bcast.h) in which each receiver has its own position.
 //
-// Its memory belongs to its holders: all references together are one holder, and each
-// receiver is one. The last holder frees it.
+// Its memory belongs to its holders: all references together count as one holder, and
+// so does each receiver. The last holder frees it.
 #include <weft/broadcast.h>
 
 #include <errno.h>
@@ -23,7 +23,7 @@ struct weft_broadcast {
 struct weft_receiver {
     weft_broadcast *from; // I
     uint64_t next;        // O: the next message
-    _Atomic bool waiting; // A: its owner waits, so no other caller may use it
+    _Atomic bool waiting; // A: its owner waits, so no other caller may use the receiver
 };
 
 // --- Memory --------------------------------------------------------------------------
@@ -53,7 +53,7 @@ weft_broadcast *weft_broadcast_ref(weft_broadcast *b)
 static void drop_holder(weft_broadcast *b)
 {
     wf_lock_acquire(&b->cast.lock);
-    wf_debug_assert(b->holders > b->receivers); // the caller's is one that no receiver has any more
+    wf_debug_assert(b->holders > b->receivers); // the caller's receiver is no longer counted
     bool last = --b->holders == 0;
     wf_lock_release(&b->cast.lock);
     if (last)

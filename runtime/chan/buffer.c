@@ -14,7 +14,7 @@ static bool is_chain(const struct wf_buffer *b)
 
 // --- Checking ------------------------------------------------------------------------
 
-// check_block asserts that a position, and the end that goes with it, are of `block`.
+// check_block asserts that a position and its end are in `block`.
 static void check_block(const struct wf_buffer *b, const char *at, const char *end, const struct wf_block *block)
 {
     wf_assert(end == block->bytes + b->room);
@@ -22,7 +22,7 @@ static void check_block(const struct wf_buffer *b, const char *at, const char *e
     wf_assert((size_t)(at - block->bytes) % b->elem_size == 0);
 }
 
-// check_ring: positions at the end and at the start are the same place.
+// check_ring checks a ring, in which the end and the start are the same position.
 static void check_ring(const struct wf_buffer *b)
 {
     check_block(b, b->put, b->put_end, b->first);
@@ -32,7 +32,7 @@ static void check_ring(const struct wf_buffer *b)
     wf_assert((put + b->room - get) % b->room == wf_buffer_count(b) * b->elem_size % b->room);
 }
 
-// check_chain counts the bytes of a chain that is not long.
+// check_chain counts the bytes of a short chain.
 static void check_chain(const struct wf_buffer *b)
 {
     enum { WALK_MAX = 16 };
@@ -84,7 +84,7 @@ static void get_from(struct wf_buffer *b, struct wf_block *block)
     b->get_end = b->get + b->room;
 }
 
-// count_only is for signals: positions that never advance.
+// count_only sets positions that never advance, for messages of 0 bytes.
 static void count_only(struct wf_buffer *b)
 {
     b->put = b->get = (char *)b;
@@ -138,12 +138,13 @@ struct wf_block *wf_buffer_grow(struct wf_buffer *b, struct wf_block *block)
     return NULL;
 }
 
-// append puts the spare block at the end of the chain. Returns: false if there is none.
+// append puts the spare block at the end of the chain. Returns: false if there is no
+// spare block.
 static bool append(struct wf_buffer *b)
 {
     struct wf_block *block = b->spare;
 
-    wf_debug_assert(b->put == b->put_end); // else there is room in the last one
+    wf_debug_assert(b->put == b->put_end); // else the last block has room
     if (!block)
         return false;
     b->spare = NULL;
@@ -161,7 +162,7 @@ bool wf_buffer_next_put(struct wf_buffer *b)
 {
     if (is_chain(b) && (!b->first || !wf_buffer_empty(b)))
         return append(b);
-    // A ring, or an empty chain, which has only one block: from the start again.
+    // A ring, or an empty chain, which has only one block, begins again at the start.
     put_in(b, b->first);
     if (is_chain(b))
         get_from(b, b->first);

@@ -1,18 +1,18 @@
-// The buffer of a channel: messages in the order in which they came. A bounded buffer
-// is a ring, allocated once. An unbounded one is a chain of blocks, of which it keeps
-// one when it is drained.
+// The buffer of a channel: messages in their order of arrival. A bounded buffer is a
+// ring, allocated once. An unbounded one is a chain of blocks; a drained chain keeps
+// one block.
 //
 //      ring       [....mmmmmmm....]          chain    [....mmmm] -> [mmmmmmmm] -> [mmm.....]      spare: [........]
 //                      ^get   ^put                         ^get                        ^put
 //
 // The hot path is the same for both: a position to put, a position to get, and for each
-// the end of its memory. Only at that end the two kinds differ: a ring goes back to its
-// start at once; a chain goes to the next block with the next message, so that it
-// allocates a block only when it is needed.
+// the end of its memory. The two kinds differ only at that end. A ring continues at its
+// start at once. A chain continues in the next block only with the next message, so
+// that it allocates a block only when it needs one.
 //
 // All functions are called under the channel's lock, but blocks are allocated and freed
-// outside it: the caller passes a needed block to wf_buffer_grow, and gets blocks to be
-// freed as results.
+// outside it: the caller passes a new block to wf_buffer_grow, and gets the blocks to
+// free as results.
 #ifndef WF_RUNTIME_CHAN_BUFFER_H
 #define WF_RUNTIME_CHAN_BUFFER_H
 
@@ -45,8 +45,8 @@ struct wf_buffer {
 WF_MUST_CHECK int wf_buffer_init(struct wf_buffer *b, size_t elem_size, size_t capacity);
 void wf_buffer_fini(struct wf_buffer *b);
 
-// wf_buffer_check asserts that the positions lie in the blocks, and that the bytes between
-// them are those of `count` messages.
+// wf_buffer_check asserts that the positions are in the blocks, and that the bytes
+// between them are `count` messages.
 // Context: under the channel's lock.
 void wf_buffer_check(const struct wf_buffer *b);
 
@@ -54,8 +54,8 @@ void wf_buffer_check(const struct wf_buffer *b);
 // Context: without the lock.
 WF_MUST_CHECK struct wf_block *wf_buffer_block(const struct wf_buffer *b);
 
-// wf_buffer_grow gives the buffer a block. Returns: the block, if the buffer has a
-// spare one already: free it without the lock.
+// wf_buffer_grow gives the buffer a block. Returns: the block, if the buffer already
+// has a spare one: the caller frees it without the lock.
 WF_MUST_CHECK struct wf_block *wf_buffer_grow(struct wf_buffer *b, struct wf_block *block);
 
 // The slow paths of the functions below. wf_buffer_next_get returns a block to be
@@ -63,7 +63,7 @@ WF_MUST_CHECK struct wf_block *wf_buffer_grow(struct wf_buffer *b, struct wf_blo
 bool wf_buffer_next_put(struct wf_buffer *b);
 WF_MUST_CHECK struct wf_block *wf_buffer_next_get(struct wf_buffer *b);
 
-// wf_message_copy copies a message. Small ones are words: no call.
+// wf_message_copy copies a message. Small ones are copied as words, without a call.
 static inline void wf_message_copy(void *to, const void *from, size_t size)
 {
     switch (size) {

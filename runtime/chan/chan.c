@@ -9,28 +9,28 @@
 //
 // So a send copies its message directly into the memory of the first waiting receiver.
 // A receive that makes room moves the message of the first waiting sender into the
-// buffer, on the sender's behalf, which has nothing left to do when it wakes up. A
-// later caller cannot overtake a waiting one.
+// buffer; that sender has nothing left to do when it wakes up. A later caller cannot
+// overtake a waiting one.
 //
 // Waiting is by runtime/wait/waiter.h: the taker of a waiter releases the lock, copies the
 // message (the waiter cannot return before it is granted), and grants. No wake, no copy
 // from task to task, no allocation and no free happens under the lock.
 //
-// There is one lock, not one for each end. Two locks with separate cache lines would
+// A channel has one lock, not one for each end. Two locks in separate cache lines would
 // help if the ends ran on two workers. But a wake puts the woken task on the waker's
-// worker, so the two ends of a busy channel mostly alternate on one worker. Otherwise,
-// or with many tasks at each end, the patient lock lets each worker do many operations
-// in a row. 8 senders and 8 receivers on two workers: 35 to 48 million messages a
-// second, 8 to 25 with the plain one; on one worker 50.
+// worker, so the two ends of a busy channel mostly alternate on one worker. If they do
+// not, or if each end has many tasks, the patient lock (base/lock.h) lets each worker
+// do many operations in a row. 8 senders and 8 receivers on two workers: 35 to 48
+// million messages a second, 8 to 25 with the plain one; on one worker 50.
 //
-// The bell is the eventfd of weft_chan_fd, readable while a receive would find
-// something. `rung` is what it is, or is about to be. A call that has changed the channel
-// compares afterwards: if `rung` is wrong, it takes the bell's mutex, because a system
-// call has no place under the channel's lock; under both it looks again, and sets
-// `rung`; under the mutex it makes the eventfd so. Hence the system calls come in the
-// order of what they follow, and when no call is under way, the eventfd is right. A call
-// that finds `rung` right may return before the system call of the one that has set it,
-// which follows.
+// The bell is the eventfd of weft_chan_fd, readable while a receive would find a
+// message. `rung` is its state, or the state that it is about to get. A call that has
+// changed the channel then checks `rung`. If it is wrong, the call takes the bell's
+// mutex, because no system call may be made under the channel's lock. Under both locks
+// it checks again, and corrects `rung`; under the mutex alone it makes the eventfd
+// agree. So the system calls are in the order of the changes of `rung`, and when no
+// call is in progress, the eventfd is right. A call that finds `rung` right may return
+// before the system call of the call that has set it.
 #include "runtime/chan/chan.h"
 
 #include <errno.h>
@@ -45,7 +45,7 @@
 #include "runtime/chan/buffer.h"
 
 struct bell {
-    pthread_mutex_t ringing; // of the caller that makes the eventfd what `rung` says
+    pthread_mutex_t ringing; // of the caller that makes the eventfd agree with `rung`
     int fd;                  // fixed
     bool rung;               // under the mutex and the channel's lock; read under the lock
 };
@@ -91,8 +91,8 @@ static struct wf_chan_waiter *waiter_place(struct wf_waiter *w)
     return wf_container_of(w, struct wf_chan_waiter, waiter);
 }
 
-// take_waiter dequeues the first waiter that can be claimed. Returns: whether there is
-// one.
+// take_waiter dequeues the first waiter that can be claimed. Returns: false if there is
+// none.
 static inline bool take_waiter(struct wf_list *queue, struct wf_chan_waiter **peer)
 {
     struct wf_waiter *w = wf_list_empty(queue) ? NULL : wf_waiter_take(queue);
@@ -113,8 +113,8 @@ static inline void lock_chan(weft_chan *c)
         lock_chan_slowly(c);
 }
 
-// has_something tells whether a receive would not have to wait, as far as the queue of
-// senders says so: a select that has lost, or been won, is about to leave it.
+// has_something tells whether a receive would not have to wait. It may be wrong while a
+// select that is already decided has not left the queue of senders.
 static bool has_something(const weft_chan *c)
 {
     return is_closed(c) || !wf_buffer_empty(&c->buffer) || (is_rendezvous(c) && !wf_list_empty(&c->senders));
@@ -134,7 +134,7 @@ static void ring_bell(weft_chan *c, struct bell *b)
     pthread_mutex_unlock(&b->ringing);
 }
 
-// settle_bell rings or silences the bell, as the channel is now.
+// settle_bell makes the bell agree with the channel's present state.
 WF_NOINLINE static void settle_bell(weft_chan *c)
 {
     lock_chan(c);
@@ -148,7 +148,7 @@ WF_NOINLINE static void settle_bell(weft_chan *c)
 // unlock_chan ends a change of the channel; without a change wf_lock_release does.
 static inline void unlock_chan(weft_chan *c)
 {
-    bool has_bell = c->bell != NULL; // it may get one once the lock is released
+    bool has_bell = c->bell != NULL; // another thread may add one once the lock is released
 
     wf_lock_release(&c->lock);
     if (wf_unlikely(has_bell))
@@ -157,8 +157,8 @@ static inline void unlock_chan(weft_chan *c)
 
 // --- Checking ------------------------------------------------------------------------
 
-// waits_alone tells whether the queue's first waiter is certain to be granted, because
-// no select can take it elsewhere.
+// waits_alone tells whether the queue's first waiter can be granted for certain,
+// because it is not a select's.
 static bool waits_alone(const struct wf_list *queue)
 {
     return !wf_list_empty(queue) && !wf_container_of(queue->next, const struct wf_waiter, link)->choice;
@@ -168,7 +168,7 @@ static bool waits_alone(const struct wf_list *queue)
 static void check_locked(const weft_chan *c)
 {
     wf_assert(wf_lock_held(&c->lock));
-    wf_assert(wf_load_relaxed(&c->refs) > 0); // relaxed: the caller's is among them
+    wf_assert(wf_load_relaxed(&c->refs) > 0); // relaxed: the caller has a reference
     wf_assert(!(marks_of(c) & HAS_BELL) == !c->bell);
     wf_assert(!c->bell || c->bell->fd >= 0);
     wf_buffer_check(&c->buffer);
@@ -190,8 +190,8 @@ void wf_chan_check(weft_chan *c)
 
 // --- Under the lock ------------------------------------------------------------------
 
-// put sends. *peer: the receiver of the message, to be granted.
-// Returns: 0; -EAGAIN; GROW.  Context: it is not closed.
+// put sends a message. *peer: its receiver, which the caller grants. Returns: 0;
+// -EAGAIN; GROW. Context: the channel is not closed.
 static inline int put(weft_chan *c, const void *elem, struct wf_chan_waiter **peer)
 {
     wf_debug_check(check_locked(c));
@@ -203,8 +203,8 @@ static inline int put(weft_chan *c, const void *elem, struct wf_chan_waiter **pe
     return wf_buffer_put(&c->buffer, elem) ? 0 : GROW;
 }
 
-// get receives. *peer: the sender whose message was sent thereby; at a rendezvous that
-// is the message to receive. *drained: a block to be freed.
+// get receives a message. *peer: the sender whose message went into the buffer, or, at
+// a rendezvous, is the message to receive. *drained: a block that the caller frees.
 // Returns: 0; -EPIPE; -EAGAIN.
 static inline int get(weft_chan *c, void *elem, struct wf_chan_waiter **peer, struct wf_block **drained)
 {
@@ -226,7 +226,8 @@ static bool is_open(const struct wf_waiter *w)
     return !w->choice || wf_choice_open(w->choice);
 }
 
-// claim_both decides for both the select of `own` and the waiter `w`, or for neither.
+// claim_both wins the choices of both the select of `own` and the waiter `w`, or of
+// neither.
 // Returns: as wf_choice_win_both.
 static int claim_both(struct wf_waiter *own, struct wf_waiter *w)
 {
@@ -236,8 +237,8 @@ static int claim_both(struct wf_waiter *own, struct wf_waiter *w)
     return wf_choice_win_both(own->choice, own->number, w->choice, w->number);
 }
 
-// meet finds a peer for the select of `own`, other than the select itself, and decides
-// for both.
+// meet finds a peer for the select of `own`, other than the select itself, and wins
+// both choices.
 // Returns: 0: *peer; -EAGAIN: there is none; WF_CHOICE_LOST.
 static int meet(struct wf_list *queue, struct wf_waiter *own, struct wf_chan_waiter **peer)
 {
@@ -259,7 +260,7 @@ static int meet(struct wf_list *queue, struct wf_waiter *own, struct wf_chan_wai
     return -EAGAIN;
 }
 
-// put_as is put for a waiter of a select: only if the waiter wins.
+// put_as is put for a waiter of a select: it sends only if the waiter wins its choice.
 // Returns: as put; WF_CHOICE_LOST.
 static int put_as(weft_chan *c, struct wf_chan_waiter *w, struct wf_chan_waiter **peer)
 {
@@ -274,7 +275,8 @@ static int put_as(weft_chan *c, struct wf_chan_waiter *w, struct wf_chan_waiter 
     return wf_waiter_claim(&w->waiter) ? put(c, w->from, peer) : WF_CHOICE_LOST;
 }
 
-// get_as is get for a waiter of a select: only if the waiter wins.
+// get_as is get for a waiter of a select: it receives only if the waiter wins its
+// choice.
 // Returns: as get; WF_CHOICE_LOST.
 static int get_as(weft_chan *c, struct wf_chan_waiter *w, struct wf_chan_waiter **peer, struct wf_block **drained)
 {
@@ -285,7 +287,8 @@ static int get_as(weft_chan *c, struct wf_chan_waiter *w, struct wf_chan_waiter 
 
 // --- Past the lock -------------------------------------------------------------------
 
-// give copies the message to the receiver that was taken, if any, and grants it.
+// give copies the message to the receiver that was taken, if any, and grants the
+// receiver.
 static inline void give(weft_chan *c, const void *elem, struct wf_chan_waiter *peer)
 {
     if (!peer)
@@ -295,7 +298,7 @@ static inline void give(weft_chan *c, const void *elem, struct wf_chan_waiter *p
     wf_waiter_grant(&peer->waiter, 0);
 }
 
-// receive ends a receive: it grants the sender whose message was sent by it, if any.
+// receive ends a receive: it grants the sender whose message it has moved, if any.
 static inline void receive(weft_chan *c, void *elem, struct wf_chan_waiter *peer, struct wf_block *drained)
 {
     if (wf_unlikely(drained != NULL))
@@ -308,8 +311,8 @@ static inline void receive(weft_chan *c, void *elem, struct wf_chan_waiter *peer
     wf_waiter_grant(&peer->waiter, 0);
 }
 
-// grow_buffer makes a block. Another sender may use it up first: try again. Returns: 0;
-// -ENOMEM.
+// grow_buffer adds a block. Another sender may use it up first, so the caller tries
+// again. Returns: 0; -ENOMEM.
 WF_NOINLINE static int grow_buffer(weft_chan *c)
 {
     struct wf_block *block = wf_buffer_block(&c->buffer);
@@ -351,8 +354,8 @@ static int make_bell(struct bell **out)
     return 0;
 }
 
-// bell_of gives the channel a bell, unless it has one.  Returns: the one that it has;
-// NULL: neither.
+// bell_of gives the channel the bell `made`, unless it has one. Returns: the channel's
+// bell; NULL: it has none, and `made` is NULL.
 static struct bell *bell_of(weft_chan *c, struct bell *made)
 {
     lock_chan(c);
@@ -361,7 +364,7 @@ static struct bell *bell_of(weft_chan *c, struct bell *made)
         set_mark(c, HAS_BELL);
     }
     struct bell *b = c->bell;
-    unlock_chan(c); // which rings a new one
+    unlock_chan(c); // rings a new bell if necessary
     return b;
 }
 
@@ -485,8 +488,8 @@ WF_NOINLINE static int wait_in(weft_chan *c, struct wf_list *queue, struct wf_ch
     return err;
 }
 
-// send_with_block sends to a chain that needs a block. Apart, because a loop would cost
-// every send some instructions.
+// send_with_block sends to a chain that needs a block. It is a separate function,
+// because its loop would cost every send some instructions.
 WF_NOINLINE static int send_with_block(weft_chan *c, const void *elem)
 {
     struct wf_chan_waiter *peer = NULL;
@@ -503,8 +506,8 @@ WF_NOINLINE static int send_with_block(weft_chan *c, const void *elem)
     return err;
 }
 
-// send_marked is a send of `self`, or a try (NULL), to a channel that is closed, or has
-// a bell.  Context: under the lock: it releases it.
+// send_marked is a send of `self`, or a try (NULL), to a channel that is closed or has
+// a bell. Context: under the lock, which it releases.
 WF_NOINLINE static int send_marked(weft_chan *c, const void *elem, struct wf_task *self)
 {
     struct wf_chan_waiter *peer = NULL;
@@ -588,7 +591,7 @@ int weft_chan_try_recv(weft_chan *c, void *elem)
 
 // --- Select --------------------------------------------------------------------------
 
-// Whether a waiter of the queue could be granted.
+// Tells whether a waiter of the queue could be granted.
 static bool somebody(weft_chan *c, const struct wf_list *queue)
 {
     bool found = false;

@@ -26,9 +26,9 @@ void wf_chan_check(weft_chan *c);
 bool wf_chan_may_send(weft_chan *c);
 bool wf_chan_may_recv(weft_chan *c);
 
-// wf_chan_join_send does the send of a select's waiter, if it can be done and the
+// wf_chan_join_send does the send of a select's waiter, if it is possible and the
 // waiter wins its choice; else it queues the waiter. wf_chan_join_recv likewise.
-// Returns: 0, -EPIPE, -ENOMEM: it is done; -EAGAIN: the waiter is queued;
+// Returns: 0, -EPIPE, -ENOMEM: the send has ended; -EAGAIN: the waiter is queued;
 // WF_CHOICE_LOST: another case has happened.
 // Context: the waiter's task, before it parks.
 int wf_chan_join_send(weft_chan *c, struct wf_chan_waiter *w);
@@ -37,7 +37,7 @@ int wf_chan_join_recv(weft_chan *c, struct wf_chan_waiter *w);
 // wf_chan_leave takes the waiter out of its queue, if it is in there.
 void wf_chan_leave(weft_chan *c, struct wf_chan_waiter *w);
 
-// wf_chan_elem_size is the size of its messages.
+// wf_chan_elem_size is the size of the channel's messages.
 size_t wf_chan_elem_size(const weft_chan *c);
 
 // wf_chan_awaited tells whether a task waits to receive: a hint, unless no task of

@@ -1,5 +1,5 @@
-// Watch: a cast of which only the last message is read. The version of a value is the
-// number of messages up to it.
+// Watch: a ring (bcast.h) of which readers read only the last message. The version of a
+// value is the number of messages up to it.
 #include <weft/watch.h>
 
 #include <errno.h>
@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "runtime/chan/bcast.h"
 
-// A reader is overtaken if this many less one values are set while it copies: then it
+// If VALUES_KEPT - 1 values are set while a reader copies, the reader is overtaken and
 // begins again.
 enum { VALUES_KEPT = 4 };
 

@@ -20,7 +20,7 @@ bool wf_select_fd_may(int fd, short events)
 
     wf_ready_find(&r);
     if (!r.source || r.kind == WF_KIND_UNKNOWN || !wf_source_is_own(r.source))
-        return true; // others may have closed it: the cells are not to be trusted
+        return true; // other code may have closed it: the cells may be wrong
     return (all & WF_ASK_IN && wf_cell_value(&r.source->ready[WF_READ])) ||
            (all & WF_ASK_OUT && wf_cell_value(&r.source->ready[WF_WRITE]));
 }

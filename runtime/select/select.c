@@ -4,18 +4,18 @@
 //      at random, and try it. If another task was faster, look again. A select that
 //      finds a ready case ends here.
 //   2. Join. The task enters every queue: a waiter in each channel, a node in each
-//      cell. From the first one on other threads may decide; so a case that is ready
+//      cell. From the first queue on, other threads may decide. So a case that is ready
 //      now happens only if the select wins its own choice (runtime/wait/choice.h).
 //   3. Wait, until the choice is decided, or a cell is set, the timer fires, or the
-//      task is cancelled. These do not decide by themselves: the select decides when it
-//      sees them, if no other thread has.
+//      task is cancelled. A cell, the timer and a cancel do not decide by themselves:
+//      the select decides when it sees them, if no other thread has decided.
 //   4. Leave all queues, and wait for the setters that are about to wake the task.
 //
 // Channels decide, because their messages go to one receiver only. Cells and time do
 // not: their state stays true for later readers.
 //
 // A case that loses leaves nothing behind: its waiter was not taken, or a giver that
-// did not win the choice has dropped it.
+// did not win the choice has dropped the waiter.
 #include <weft/select.h>
 
 #include <errno.h>
@@ -29,7 +29,7 @@
 #include "runtime/state.h"
 #include "runtime/wait/set.h"
 
-// A case's state while its select waits, in the case's own memory.
+// A case's state while its select waits, in the memory of the case.
 union room {
     struct wf_chan_waiter chan;
     struct wf_cell_node node; // of a future
@@ -48,7 +48,7 @@ enum {
 
 enum { NONE = -1 };
 
-// T: the selecting task, on whose stack it lies
+// T: the selecting task, on whose stack this is
 struct select {
     struct wf_task *task;       // T
     weft_case *cases;           // T
@@ -77,7 +77,7 @@ static bool decide_case(struct select *s, int number)
     return wf_choice_win(&s->choice, (uint32_t)number);
 }
 
-// report_case says how a case ended.
+// report_case stores the result of a case.
 static bool report_case(weft_case *c, int result)
 {
     c->result = result;
@@ -93,7 +93,7 @@ static bool report_future(weft_case *c)
 
 static void mark(struct select *s, weft_case *c, unsigned char state)
 {
-    wf_debug_assert(!(c->weft_state & state) || state == BEGUN); // a case joins once, and is asked once
+    wf_debug_assert(!(c->weft_state & state) || state == BEGUN); // a case joins once, and poll(2) is asked once
     c->weft_state |= state;
     s->used = true;
 }
@@ -113,7 +113,7 @@ static bool may(const weft_case *c)
     case WEFT_CASE_FD:
         return c->weft_on_ready >= 0 && !(c->weft_state & ASKED) && wf_select_fd_may(c->weft_on_ready, c->weft_events);
     default:
-        return false; // time: when nothing else is ready
+        return false; // time: only when nothing else is ready
     }
 }
 
@@ -133,15 +133,15 @@ static int draw_case(const struct select *s)
             continue;
         }
         if (!lot)
-            lot = wf_random(s->task) | 1; // a separate sequence from here on: never zero
+            lot = wf_random(s->task) | 1; // the seed of a separate sequence: never zero
         if (wf_rand_below(&lot, found) == 0)
             drawn = i;
     }
     return drawn;
 }
 
-// ask_descriptor asks poll(2) whether a descriptor is ready.  Returns: whether it is,
-// or there is an error to report.
+// ask_descriptor asks poll(2) whether a descriptor is ready. Returns: true if it is
+// ready, or has an error to report.
 static bool ask_descriptor(struct select *s, weft_case *c)
 {
     int ready = wf_select_fd_look(c->weft_on_ready, c->weft_events);
@@ -152,7 +152,7 @@ static bool ask_descriptor(struct select *s, weft_case *c)
     return false;
 }
 
-// try performs a case, if that is possible without waiting. Returns: whether it did.
+// try performs a case, if that is possible without waiting. Returns: true if it has.
 static bool
 try
     (struct select *s, weft_case *c)
@@ -187,8 +187,8 @@ static void find_first(struct select *s)
     }
 }
 
-// late handles a deadline in the past: the select will not wait, so it asks the
-// descriptors that were not asked yet. Returns: the case that happened; NONE.
+// late handles a deadline in the past. The select will not wait, so late asks poll(2)
+// for the descriptors that were not asked yet. Returns: the case that happened; NONE.
 static int late(struct select *s)
 {
     weft_time deadline = s->first == NONE ? WEFT_NEVER : s->cases[s->first].weft_on_deadline;
@@ -322,8 +322,7 @@ static int join_all(struct select *s)
 
 // --- 3. Wait -------------------------------------------------------------------------
 
-// read_cell looks at a cell that was joined.  Returns: as
-// join_queue.
+// read_cell checks a joined cell. Returns: as join_queue.
 static enum join read_cell(struct select *s, int i)
 {
     weft_case *c = &s->cases[i];
@@ -352,8 +351,8 @@ static int read_cells(struct select *s)
     return NONE;
 }
 
-// granted reports the case that another thread has decided for, once that has
-// delivered.
+// granted waits until the thread that has won case `i` has delivered, and reports the
+// case.
 static int granted(struct select *s, int i)
 {
     wf_debug_assert(i >= 0 && i < s->n);
@@ -429,7 +428,7 @@ WF_NOINLINE static int join_and_wait(struct select *s)
 
 int weft_select(weft_case *c, size_t n)
 {
-    struct select s; // not cleared: the timer is large, and seldom used
+    struct select s; // not cleared: the timer is large, and rarely used
     int err = wf_wait_begin(CALL);
 
     if (err < 0)

@@ -1,4 +1,4 @@
-// What happens in a test run when the worker is dry:
+// What a test run does when the worker is idle:
 //
 //      all are parked
 //        |  a descriptor is ready, a timer due, a signal has come ------------------> a task is ready
@@ -9,10 +9,10 @@
 //        v
 //      stuck: report the deadlock, cancel all --------------------------------------> all are ready, to end
 //
-// Blocking calls begin here only, one at a time, and the seed says which: so it does
-// not matter how long they take, and the run is the same each time. But one may itself
-// wait for another, or for what only time can bring: after BLOCKED_MAX in which nothing
-// has happened another one begins, or time moves on.
+// Blocking calls begin only here, one at a time, in an order from the seed. So their
+// duration does not matter, and the run is the same each time. But a call may itself
+// wait for another call, or for time to pass. So after BLOCKED_MAX without an event
+// another call begins, or time advances.
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +28,7 @@
 #include "runtime/wait/cancel.h"
 
 #define BLOCKED_MAX WEFT_S(1)   // real time, as
-#define SPINNING_MAX WEFT_MS(1) // how long tasks that spin are held up for a blocking call
+#define SPINNING_MAX WEFT_MS(1) // how long spinning tasks wait for a blocking call
 
 static unsigned look_for_ready(struct wf_test *t)
 {
@@ -57,8 +57,8 @@ static unsigned calls_begun(const struct wf_test *t)
     return asking - held;
 }
 
-// begin_call lets a blocking call begin, if one is asked for. Returns: false if none
-// is.
+// begin_call lets a blocking call begin, if a task has asked for one. Returns: false if
+// none has.
 static bool begin_call(struct wf_test *t)
 {
     unsigned held = wf_pool_held(t->rt->blocking);
@@ -90,7 +90,7 @@ static bool is_anything_awaited(const struct wf_test *t)
     return wf_reactor_awaited(t->rt->reactor) || wf_signal_awaited(&t->clock);
 }
 
-// patience is for how long to wait, in real time, before anything else is done.
+// patience is how long to wait, in real time, before the next step.
 static int64_t patience(const struct wf_test *t)
 {
     int64_t next = wf_reactor_next_timer(t->rt->reactor);
@@ -109,32 +109,32 @@ static void interrupt_wait(void *self)
     t->reactor.interrupt(t->reactor.self);
 }
 
-// wait_for_any waits, for signals too.
+// wait_for_any waits for events and signals.
 static unsigned wait_for_any(struct wf_test *t, int64_t wait)
 {
     struct wf_signal_watch watch = { .waker = { interrupt_wait, t } };
 
     wf_signal_watch(&watch);
-    unsigned n = wf_signal_deliver(&t->clock); // what had come before the watch
+    unsigned n = wf_signal_deliver(&t->clock); // signals that arrived before the watch
     if (n == 0)
         n = wf_reactor_wait(t->rt->reactor, wait);
     wf_signal_unwatch(&watch);
     return n;
 }
 
-// wait_outside waits for what happens by itself. Returns: false if it was for nothing.
+// wait_outside waits for events from outside the run. Returns: false if none came.
 static bool wait_outside(struct wf_test *t)
 {
     int64_t wait = patience(t), begun = wait > 0 ? wf_now_real() : 0;
 
     if (wait <= 0)
         return false;
-    return wait_for_any(t, wait) > 0 || wf_now_real() - begun < wait; // it may have been interrupted
+    return wait_for_any(t, wait) > 0 || wf_now_real() - begun < wait; // a shorter wait was interrupted
 }
 
-// unmark_task takes the mark off a parked task that is not cancelled
-// (wf_sim_interrupt), for the dump. One that another thread has spawned just now has
-// not begun: it has no levels to look at yet.
+// unmark_task removes the mark of a parked task that is not cancelled
+// (wf_sim_interrupt), for the dump. A task that another thread has just spawned has not
+// begun, and has no levels to check yet.
 static void unmark_task(struct wf_task *task, void *arg)
 {
     (void)arg;
@@ -160,9 +160,9 @@ void wf_test_dismiss(struct wf_test *t)
     wf_sim_dismiss(t->draw);
 }
 
-// stuck is when no task can be woken any more. But a thread that we know nothing of may
-// have done so just now: it has pushed the task before this poll, or will interrupt it.
-// So the first time, look again.
+// stuck is called when no task can be woken any more. But an unknown thread may just
+// have woken one: it has pushed the task before this poll, or will interrupt the poll.
+// So the first call only polls again.
 static void stuck(struct wf_test *t)
 {
     if (t->stuck != t->turns + 1) {
@@ -182,8 +182,8 @@ static void stuck(struct wf_test *t)
     wf_test_dismiss(t);
 }
 
-// poll_by_hand is the idle source's: called when nothing is ready; with a `wait` of 0
-// if something is, so that it may not wait.
+// poll_by_hand is the idle source's poll, called when no task is ready. With a `wait`
+// of 0 a task is ready, so it must not wait.
 static unsigned poll_by_hand(void *self, int64_t wait)
 {
     struct wf_test *t = self;

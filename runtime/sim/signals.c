@@ -1,5 +1,5 @@
-// Signals in a test run: SIGABRT, so that a failed assertion tells the seed that it
-// failed under, and SIGPIPE.
+// Signals in a test run: SIGABRT, so that a failed assertion prints its seed, and
+// SIGPIPE.
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>

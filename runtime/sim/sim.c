@@ -1,7 +1,7 @@
-// The end of a run is that of a runtime (runtime.c), in small: when the first task has
-// ended, or all are stuck (dry.c), the rest are cancelled, and the run is over when all
-// have ended. Then no timer is armed and no task waits, so the next run begins with the
-// same runtime; only the clock is put back.
+// A run ends like a runtime (runtime.c): when the first task has ended, or all are
+// stuck (idle.c), the run cancels the others, and ends when all have ended. Then no
+// timer is armed and no task waits, so the next run uses the same runtime, with its
+// clock set back.
 #include "runtime/sim/sim.h"
 
 #include <errno.h>
@@ -14,8 +14,6 @@
 #include "base/rand.h"
 #include "runtime/task/blocking.h"
 
-// Tasks of a test never leave their thread; but a task of another runtime that asks
-// gets whatever thread it is on. So no address is kept, and nothing here is inlined.
 // --- Between turns -------------------------------------------------------------------
 
 static bool go_on(void *self)
@@ -57,7 +55,7 @@ static int make_runtime(struct wf_test *t)
 
     asked.workers = 1;
     asked.stack_size = t->cfg.stack_size;
-    asked.seed = 1; // drawn by lot: it chooses nothing
+    asked.seed = 1; // not used: the scheduler draws at random
     int err = wf_config_read(&full, &asked);
     if (!err)
         err = wf_rt_make(&t->rt, &full, &idle);
@@ -119,7 +117,7 @@ static void name_failed(int result, uint64_t seed)
     wf_test_name_seed(what, seed);
 }
 
-// run_all runs `n` seeds, or until one fails. `name`: say which.
+// run_all runs `n` seeds, or until one fails. `name`: print the seed that failed.
 static int run_all(const weft_test_config *cfg, uint64_t first, unsigned n, bool name, weft_fn *fn, void *arg)
 {
     struct wf_test t = { .cfg = *cfg };
@@ -139,8 +137,8 @@ static int run_all(const weft_test_config *cfg, uint64_t first, unsigned n, bool
 
 // --- What the program calls ----------------------------------------------------------
 
-// read_settings reads the settings. Returns: 0, with the seed of the environment, or 0;
-// WEFT_BAD_CONFIG, having said which is wrong.
+// read_settings reads the settings. Returns: 0, and in *seed the seed of the
+// environment, or 0; WEFT_BAD_CONFIG, after a line on stderr.
 static int read_settings(weft_test_config *cfg, const weft_test_config *given, uint64_t *seed)
 {
     static const weft_test_config none = WEFT_TEST_CONFIG_INIT;

@@ -1,9 +1,9 @@
-// The barrier: a queue, and its length. All under the queue's lock, because all callers
-// wait for each other anyway.
+// The barrier: a queue, and its length. All of it is under the queue's lock, because
+// all callers wait for each other anyway.
 //
-// The last caller to arrive takes all others out, and does not queue. A waiter that is
-// cancelled in the queue leaves it and no longer counts; a waiter that was taken out
-// returns success.
+// The last caller to arrive takes all others out of the queue, and does not queue
+// itself. A waiter that is cancelled in the queue leaves it and no longer counts; a
+// waiter that was taken out returns success.
 #include "base/assert.h"
 #include "runtime/sync/queue.h"
 
@@ -37,7 +37,7 @@ void weft_barrier_destroy(weft_barrier *b)
 }
 
 // arrive queues `w`, or takes all others out if `w` is the last one. Returns: true if
-// it is.
+// `w` is the last one.
 static bool arrive(struct wf_barrier *b, struct wf_waiter *w, struct wf_list *taken)
 {
     wf_queue_lock(&b->queue);

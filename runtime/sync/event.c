@@ -20,8 +20,8 @@ void weft_event_destroy(weft_event *e)
 
 void weft_event_set(weft_event *e)
 {
-    // Set it again if it is set: a later reader must see what this setter did, too
-    // ([C1]).
+    // If the event is set, set it again: a later reader must see what this setter did,
+    // too ([C1]).
     wf_cell_set(event_cell(e), 0, true);
 }
 

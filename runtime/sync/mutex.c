@@ -1,11 +1,10 @@
 // The mutex: a word with its holder, and a queue.
 //
-// Handing the mutex to the first waiter at each unlock makes a convoy: the mutex is
-// held while the new holder waits for a processor, all other tasks queue up behind it
-// in the meantime, and from then on each lock costs a switch of tasks. So unlock frees
-// the mutex and calls the head of the queue, which competes with running tasks. If it
-// loses, it goes back to the front. After it has lost LOSSES_MAX times, unlock hands
-// the mutex to it.
+// Handing the mutex to the first waiter at each unlock makes a convoy: the new holder
+// holds the mutex while it waits for a CPU, so all other tasks queue behind it, and
+// from then on each lock costs a switch of tasks. So unlock frees the mutex and calls
+// the head of the queue, which competes with running tasks. If it loses, it goes back
+// to the front. After it has lost LOSSES_MAX times, unlock hands the mutex to it.
 //
 //   The word is the task that holds it, or 0 (FREE), and two marks:
 //     QUEUED   a waiter is in the queue
@@ -41,8 +40,8 @@
 //   set QUEUED only over a holder, which frees the mutex by (f), which sets CALLED, or
 //   by (c), which requires CALLED. The called waiter competes, cancelled or not: it
 //   wins (h), or clears CALLED over a holder (g), whose unlock then is (e) or (f). A
-//   waiter that is cancelled while queued was not called, and leaves (d); it tells the
-//   two cases apart under the lock.
+//   waiter that is cancelled while queued was not called, and leaves (d). Under the
+//   lock the waiter sees which of the two it is.
 //
 //   No starvation: the head is overtaken only by tasks that take the mutex between a
 //   call and the head's turn, at LOSSES_MAX calls; the other waiters are behind it in
@@ -50,7 +49,7 @@
 //
 //   The next holder may free the mutex. (c) is the unlock's last access. After (e) and
 //   (f) the unlock still releases the queue's lock. But the waiter that it took out of
-//   the queue is in a call that cannot end before it is granted, which comes later.
+//   the queue cannot return before its grant, which comes after that release.
 //
 // Rejected: spinning before queueing. It was measured with two workers and 20 to 100
 // reads of the word. Eight tasks that only lock and unlock get slower (15 to 18 ns a
@@ -102,8 +101,8 @@ const struct wf_task *wf_mutex_holder(intptr_t m)
     return (const struct wf_task *)holder_of(wf_load_relaxed(&mutex->word)); // relaxed: for dumps
 }
 
-// check_locked is wf_mutex_check, under the queue's lock. A mutex that is free and has
-// waiters has called one of them: else they would wait without end.
+// check_locked is wf_mutex_check, under the queue's lock. If a mutex is free and has
+// waiters, one of them was called; otherwise they would wait without end.
 static void check_locked(const struct wf_mutex *m)
 {
     uintptr_t word = wf_load_relaxed(&m->word); // relaxed: QUEUED changes only under the lock
@@ -171,9 +170,8 @@ static bool take_or_mark(struct wf_mutex *m, struct wf_task *self, uintptr_t cle
     return !holder_of(word);
 }
 
-// enter_mutex takes the mutex after all, or queues the caller: at the front if it was
-// called, else at the end.
-// Returns: true if it has it.
+// enter_mutex takes the mutex if it is free by now, or queues the caller: at the front
+// if it was called, else at the end. Returns: true if the caller has the mutex.
 static bool enter_mutex(struct wf_mutex *m, struct contender *c, bool was_called)
 {
     wf_queue_lock(&m->queue);
@@ -231,8 +229,8 @@ int weft_mutex_lock(weft_mutex *m)
     return wf_likely(take_mutex(mutex_of(m), self, 0)) ? 0 : lock_mutex_slowly(mutex_of(m), self, false);
 }
 
-// lock_mutex_starved is for a task on the reserve stack, which cannot park: it keeps
-// its thread until the holder, which is on another one, has unlocked.
+// lock_mutex_starved is for a task on the reserve stack, which cannot park: it blocks
+// its thread until the holder, on another thread, has unlocked.
 static WF_NOINLINE void lock_mutex_starved(struct wf_mutex *m, struct wf_task *self)
 {
     unsigned turns = 0;
@@ -257,7 +255,7 @@ void weft_mutex_lock_shielded(weft_mutex *m)
 {
     struct wf_task *self = wf_require_task("weft_mutex_lock_shielded");
 
-    (void)wf_check_cancel(self); // in a test run others may run first here, as in weft_mutex_lock
+    (void)wf_check_cancel(self); // in a test run other tasks may run first here, as in weft_mutex_lock
     if (wf_likely(!wf_task_starved(self)))
         wf_budget_consume(self);
     wf_mutex_lock_shielded(m, self);

@@ -10,7 +10,7 @@
 bool wf_mutex_held(weft_mutex *m, const struct wf_task *self);
 
 // wf_mutex_holder is the task that holds the mutex at `m`, a weft_mutex; NULL: it is free.
-// Its header may be that of another task already, or of a runtime that was freed.
+// The header may belong to another task by now, or to a runtime that was freed.
 // Context: any thread, while a task that waits for the mutex is held (wf_task_hold).
 const struct wf_task *wf_mutex_holder(intptr_t m);
 
@@ -19,7 +19,7 @@ const struct wf_task *wf_mutex_holder(intptr_t m);
 // Context: any thread; takes the queue's lock.
 void wf_mutex_check(weft_mutex *m);
 
-// wf_mutex_lock_shielded takes it even if the task is cancelled.
+// wf_mutex_lock_shielded takes the mutex even if the task is cancelled.
 void wf_mutex_lock_shielded(weft_mutex *m, struct wf_task *self);
 
 #endif

@@ -1,4 +1,4 @@
-// Once: a word, and a queue of the callers that came while fn was running.
+// Once: a word, and a queue of the callers that arrived while fn was running.
 //
 //                   once_do                      fn returns >= 0
 //        0 (open) ----------> the task that runs fn --------------> DONE

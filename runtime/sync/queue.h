@@ -3,8 +3,8 @@
 //
 // Most objects here have the same structure. The uncontended path is one atomic
 // operation on a word. A bit of that word says that the queue is not empty, and sends
-// all other callers to the slow path, under the queue's lock. There the bit is exact,
-// because joining, taking and leaving change it under that lock.
+// all callers to the slow path, under the queue's lock. Under that lock the bit is
+// exact, because joining, taking and leaving change it there.
 //
 // A waker takes the waiter out of the queue, and grants it after releasing the lock. So
 // the lock is held for a few instructions, never during a wake; and its release is the
@@ -37,8 +37,8 @@ static inline void wf_queue_lock(struct wf_queue *q)
         wf_list_init(&q->waiters);
 }
 
-// wf_queue_check asserts that the queue is in order: its waiters, of which none is of a
-// select, and that its word's mark, `marked`, says whether there are any.
+// wf_queue_check asserts that the queue's links are in order, that no waiter is a
+// select's, and that the word's mark, `marked`, says whether there are waiters.
 // Context: under the lock, where the mark is exact.
 void wf_queue_check(const struct wf_queue *q, bool marked);
 

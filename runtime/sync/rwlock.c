@@ -67,7 +67,7 @@ static void check_locked(const struct wf_rwlock *l)
 {
     uintptr_t word = wf_load_relaxed(&l->word); // relaxed: QUEUED changes only under the lock
 
-    wf_assert(word != QUEUED); // what is free has no waiters: they would wait without end
+    wf_assert(word != QUEUED); // a free lock has no waiters: they would wait without end
     wf_assert(!(word & WRITER) || word & ~(uintptr_t)MARKS);
     wf_queue_check(&l->queue, word & QUEUED);
 }
@@ -112,8 +112,8 @@ static bool try_lock(struct wf_rwlock *l, struct wf_task *self, bool writes)
     return false;
 }
 
-// enter_rwlock takes the lock after all, or queues the caller. Returns: true if it has
-// the lock.
+// enter_rwlock takes the lock if that is possible by now, or queues the caller.
+// Returns: true if it has the lock.
 static bool enter_rwlock(struct wf_rwlock *l, struct claimant *c)
 {
     wf_queue_lock(&l->queue);
@@ -144,8 +144,8 @@ static uintptr_t take_readers(struct wf_rwlock *l, struct wf_list *taken)
     return readers;
 }
 
-// admit admits the readers behind a writer that has left, while other readers may hold
-// the lock.
+// admit admits the readers behind a queued writer that has left, while other readers
+// may hold the lock.
 // Context: under the queue's lock: releases it.
 static void admit(struct wf_rwlock *l)
 {
@@ -191,8 +191,8 @@ static inline int lock_as(weft_rwlock *l, bool writes, const char *call)
     return wf_likely(try_lock(rwlock_of(l), self, writes)) ? 0 : lock_rwlock_slowly(rwlock_of(l), self, writes, false);
 }
 
-// lock_starved is for a task on the reserve stack, which cannot park: it keeps its
-// thread until the holders, which are on other ones, have unlocked.
+// lock_starved is for a task on the reserve stack, which cannot park: it blocks its
+// thread until the holders, on other threads, have unlocked.
 static WF_NOINLINE void lock_starved(struct wf_rwlock *l, struct wf_task *self, bool writes)
 {
     unsigned turns = 0;
@@ -205,7 +205,7 @@ static void lock_shielded(weft_rwlock *l, bool writes, const char *call)
 {
     struct wf_task *self = wf_require_task(call);
 
-    (void)wf_check_cancel(self); // in a test run others may run first here, as in lock_as
+    (void)wf_check_cancel(self); // in a test run other tasks may run first here, as in lock_as
     if (wf_unlikely(wf_task_starved(self))) {
         lock_starved(rwlock_of(l), self, writes);
         return;
@@ -247,7 +247,8 @@ int weft_rwlock_try_write_lock(weft_rwlock *l)
 
 // --- Unlock --------------------------------------------------------------------------
 
-// hand_over gives the lock, of which `share` was the last share, to the next waiters.
+// hand_over gives the lock, of which the caller has the last `share`, to the next
+// waiters.
 // Returns: false if `share` is not the last one any more, or the queue is empty: a
 //          queued writer has left, and readers behind it may have been admitted. Then
 //          nothing has changed.
@@ -257,7 +258,7 @@ static WF_NOINLINE bool hand_over(struct wf_rwlock *l, uintptr_t share)
 
     wf_list_init(&taken);
     wf_queue_lock(&l->queue);
-    if (wf_load_relaxed(&l->word) != share + QUEUED) { // relaxed: while it has this value, no other thread writes it
+    if (wf_load_relaxed(&l->word) != share + QUEUED) { // relaxed: with this value, no other thread writes it
         // The lock is not released here: its next holder may free it before the queue's
         // lock is released.
         wf_queue_unlock(&l->queue);

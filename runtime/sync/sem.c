@@ -99,8 +99,8 @@ static bool try_acquire(struct wf_sem *sem, size_t n)
     return n == 0;
 }
 
-// queue_request takes the permits after all, or queues `r`. Returns: true if it has the
-// permits.
+// queue_request takes the permits if there are enough by now, or queues `r`. Returns:
+// true if it has the permits.
 static bool queue_request(struct wf_sem *sem, struct request *r)
 {
     size_t word = wf_load_relaxed(&sem->word), want; // relaxed: the compare-and-swap confirms it
@@ -179,8 +179,8 @@ static void check_room(size_t word, size_t n)
         wf_misuse("weft_sem_release: %zu permits and %zu more are beyond WEFT_SEM_MAX", word / PERMIT, n);
 }
 
-// release_to_waiters is release while the queue is not empty. Returns: false if it is
-// empty by now: nothing has changed.
+// release_to_waiters is release while the queue is not empty. Returns: false if the
+// queue is empty by now; then nothing has changed.
 static WF_NOINLINE bool release_to_waiters(struct wf_sem *sem, size_t n)
 {
     struct wf_list taken;

@@ -1,66 +1,68 @@
-// The blocking pool is a plain one: a mutex, a condition variable, a queue. A task that
-// comes here is about to spend a thread and perhaps a disk access, so a lock costs
-// nothing that shows.
+// The blocking pool is simple: a mutex, a condition variable, a queue. A task that
+// calls it is about to use a thread and perhaps a disk, so the cost of a lock does not
+// matter.
 //
-//   A job and its place in the queue live on the stack of the task that waits for it:
-//   only a thread needs memory.
+//   A job and its link in the queue are on the stack of the waiting task: only a thread
+//   needs memory.
 //
 //        wf_pool_run             a thread takes it           fn returns
 //     ----------------> QUEUED --------------------> BEGUN --------------> (done is set: the task's again)
 //                         |
 //                         +---- the task is cancelled ----> (taken out: the task's again, fn never runs)
 //
-//   In a test run (weft/test.h) there is a state before: HELD, until wf_pool_release
-//   makes it QUEUED.
+//   In a test run (weft/test.h) a job is HELD first, until wf_pool_release makes it
+//   QUEUED.
 //
-//   QUEUED turns BEGUN under the lock, so a cancelled task knows which of the two it
-//   was. A job that has begun may not be left alone: it works on the task's memory. So
-//   the task waits for it, whatever happens.
+//   QUEUED becomes BEGUN under the lock, so a cancelled task knows which of the two its
+//   job is. A job that has begun uses the task's memory, so the task waits for it, even
+//   if cancelled.
 //
-//   What fn wrote, and its result, are visible to the task by the edge of the cell
-//   `done`. After setting it the thread does not touch the job again.
+//   The edge of the cell `done` makes fn's writes and its result visible to the task.
+//   After the thread has set it, the thread does not access the job again.
 //
-//   A job that does not return, because it ends its thread, would leave its task
-//   waiting: the thread's keeper stops the program. So would one that waits for the
-//   runtime's end, or that returns in a child of fork.
+//   A job that ends its thread would leave its task waiting without end: the thread's
+//   keeper stops the program. So do the calls that end the runtime, made by one of its
+//   jobs, and the return of a job in a child of fork.
 //
-//   Threads. Of the threads that are awake and have no job, called searching, one is
-//   enough: it takes the first job, and if there are more, and no other one searches,
-//   it wakes the next thread, or makes one, before it begins. So under the lock holds:
-//   if a job is queued, a thread searches, or no thread sleeps and no further one is to
-//   be had. A job that takes long thus delays no other; a burst of short ones is done
-//   by the few threads that are awake: to wake one for each of 64 tasks' jobs made four
-//   context switches a job. A thread that finds nothing looks out for a moment before
-//   it sleeps, as the one that searches, so that jobs which come in quick succession
-//   wake no thread at all. The last one to fall asleep is the first to be woken.
+//   Threads. A thread that is awake without a job is searching; one such thread is
+//   enough. It takes the first job. If there are more jobs, and no other thread
+//   searches, it wakes the next thread, or makes one, before it begins its job. So this
+//   holds under the lock: if a job is queued, a thread searches; or no thread sleeps,
+//   and no more can be made. So a long job delays no other, and the few threads that
+//   are awake do a burst of short ones; to wake a thread for each of 64 tasks' jobs
+//   made four context switches a job. Before a searching thread sleeps, it waits a
+//   moment for a job, so jobs in quick succession wake no thread at all. The thread
+//   that fell asleep last is woken first.
 //
-//   A job may wait for tasks, which may need the pool: while it does (`waiting`), its
-//   thread does not count against `max`, and another one takes its place. When it goes
-//   on there may be one too many: the next one to end a job leaves. Should the system
-//   refuse a thread in place of the last one that does not wait, what is queued fails:
-//   no thread would come for it.
+//   A job may wait for tasks, which may need the pool. While it waits (`waiting`), its
+//   thread does not count against `max`, and another thread may take its place. When it
+//   continues, there may be one thread too many: then the next thread that ends a job
+//   leaves. If all threads wait and the system refuses another one, the queued jobs
+//   fail, because no thread would take them.
 //
-//   Lanes. Each lane is such a pool of its own: queue, threads, limit. So jobs of one
-//   lane can neither use up another's threads nor wait behind its jobs, and all that is
-//   said here of jobs that wait holds for each lane by itself: a job may wait for a task
-//   that needs its own lane, because its thread then does not count, or another lane,
-//   which it does not slow down. What a shared thread would save is its stack (some
-//   8 KiB of it are ever touched); it would cost an argument about who may have it.
+//   Lanes. Each lane is a separate pool with a queue, threads and a limit. So jobs of
+//   one lane can neither use up another lane's threads nor wait behind its jobs. The
+//   rules for jobs that wait hold for each lane by itself: a job may wait for a task
+//   that needs the job's own lane, because the job's thread then does not count; or
+//   another lane, which the job does not slow down. Threads shared by lanes would save
+//   their stacks (about 8 KiB of each are touched), but would need an argument about
+//   which lane may use which thread.
 //
-//   Loose jobs. No task has the memory of a loose job, so it may be left alone after it
-//   has begun, by the pool's end, too: stop_lane does not wait for the threads that run
-//   such jobs (`loose`), but makes each of them a user of the pool, as the owner is one.
-//   Such a thread finds `stopped` when its job has returned: it detaches itself, gives
-//   its part up, and touches neither the pool nor its own record after that. The last
-//   user frees the pool, and by edge Z1 sees what the others did to it. It is counted
-//   among the users under the lock, under which it looks for `stopped`, so it gives up
-//   no part that it does not have. A wake that it owes to another thread comes before
-//   its job: the record that it wakes is there.
+//   Loose jobs. The memory of a loose job is not a task's, so no party has to wait for
+//   one that has begun, not even the pool's end. stop_lane does not wait for the
+//   threads that run such jobs (`loose`), but makes each of them a user of the pool, as
+//   the owner is one. When its job has returned, such a thread finds `stopped`. Then it
+//   detaches itself and gives up its use; after that it accesses neither the pool nor
+//   its own record. The last user frees the pool, and sees by edge Z1 what the others
+//   did to it. stop_lane counts the thread as a user under the lock, and the thread
+//   checks `stopped` under the lock, so it gives up only a use that it has. If it has
+//   to wake another thread, it does so before its job, while that thread's record still
+//   exists.
 //
-//   A thread that has been idle for ten seconds leaves: it puts its handle in `leaver`,
-//   having taken out the one that is there, and joins that. So at any time at most one
-//   thread is ended and not yet joined, and stop_lane joins it. A thread that the pool
-//   has left behind is not among these.
+//   A thread that has been idle for ten seconds leaves: it replaces the handle in
+//   `leaver` by its own, and joins the thread of the old handle. So at most one thread
+//   at a time has ended without being joined, and stop_lane joins that one. Threads
+//   that the pool has left behind are not among these.
 //
 //   Z1  drop_pool (release) -> the last drop_pool (acquire): all that the others did to
 //       the lanes, before it frees them
@@ -90,19 +92,19 @@ static const weft_time idle_max = WEFT_S(10);
 
 enum {
     OWN_MAX = 64,        // threads of each lane that is weft's own
-    LOOK_OUT_NS = 20000, // how long a thread looks for work before it sleeps
+    LOOK_OUT_NS = 20000, // how long a thread waits for work before it sleeps
     VAIN_MAX = 8,
 };
 
-// A thread of a lane. Its memory is the pool's until the end: a wake may come late,
-// when the thread has left.  O: of the thread itself
+// A thread of a lane. The pool keeps its memory until the end, because a wake may come
+// after the thread has left. O: of the thread itself
 struct pool_thread {
     struct wf_list link;       // L, in the lane's `idle` while it sleeps, in its `spare` when it has left
     struct pool_thread *all;   // L: the next of all of the lane's
     struct wf_pool_lane *lane; // I
     struct wf_parker parker;   // A
     bool called;               // L: taken out of `idle`, or just made: it is counted in `searching`
-    const struct wf_job *job;  // O: that it runs, if any
+    const struct wf_job *job;  // O: the job that it runs, or NULL
 };
 
 // I: fixed after make_pool; L: under `lock`
@@ -115,17 +117,17 @@ struct wf_pool_lane {
     struct wf_list spare;    // L: of struct pool_thread: no thread's
     struct pool_thread *all; // L
     unsigned searching;      // L: threads that are awake and without a job: woken, new, or about to sleep
-    unsigned threads;        // L: that take jobs
+    unsigned threads;        // L: threads that take jobs
     unsigned waiting;        // L: of those, in a job that waits for tasks
     unsigned loose;          // L: of those, in a loose job
-    unsigned leaving;        // L: that do not any more
-    unsigned in_vain;        // L: how often threads have looked out in vain, the last few times
-    unsigned skips;          // L: how often they do without, from now on
+    unsigned leaving;        // L: threads that take no more jobs, and have not ended
+    unsigned in_vain;        // L: how many of the last waits for work found none
+    unsigned skips;          // L: how many of the next waits to skip
     unsigned max;            // I
-    uint64_t jobs;           // L: that have begun
+    uint64_t jobs;           // L: jobs that have begun
     struct wf_pool *pool;    // I
     _Atomic bool stopping;   // written under L
-    bool stopped;            // L: no thread waits for those in loose jobs any more
+    bool stopped;            // L: the pool waits for the threads in loose jobs no more
     bool has_leaver;         // L
     pthread_t leaver;        // L: has ended, or is about to
 };
@@ -143,7 +145,8 @@ struct wf_pool {
 
 // --- checking ------------------------------------------------------------------------
 
-// count_links counts those of a list, up to `max`; each is linked both ways.
+// count_links counts the links of a list, up to `max`, and asserts that each is linked
+// both ways.
 static unsigned count_links(const struct wf_list *head, unsigned max)
 {
     unsigned n = 0;
@@ -154,8 +157,8 @@ static unsigned count_links(const struct wf_list *head, unsigned max)
     return n;
 }
 
-// check_lane asserts that the counts are those of the lists, and what the head of this
-// file says of queued jobs.  Context: under the lock, where a call has just taken it.
+// check_lane asserts that the counts agree with the lists, and what the head of this
+// file says of queued jobs. Context: under the lock, right after it was taken.
 static void check_lane(const struct wf_pool_lane *l)
 {
     enum { WALK_MAX = 64 };
@@ -169,7 +172,8 @@ static void check_lane(const struct wf_pool_lane *l)
 
 // --- the end -------------------------------------------------------------------------
 
-// free_lane frees its memory; in a child of fork, without a look at its lock.
+// free_lane frees the lane's memory; in a child of fork, another thread may have held
+// the lock.
 static void free_lane(struct wf_pool_lane *l)
 {
     for (struct pool_thread *t = l->all, *next; t; t = next) {
@@ -186,7 +190,7 @@ static void end_lane(struct wf_pool_lane *l)
     free_lane(l);
 }
 
-// drop_pool gives up a part in the pool; the last one frees it.
+// drop_pool gives up a use of the pool; the last one frees it.
 static void drop_pool(struct wf_pool *p)
 {
     if (wf_fetch_sub_acq_rel(&p->users, 1u) > 1) // [Z1]
@@ -208,7 +212,7 @@ WF_NOINLINE static struct pool_thread *this_thread(void)
     return *p;
 }
 
-// job_misuse names the task whose job broke the rule.
+// job_misuse names the task whose job broke a rule.
 static _Noreturn void job_misuse(const struct wf_job *job, const char *call, const char *rule)
 {
     if (!job->task)
@@ -239,8 +243,8 @@ static void forget_thread(void)
     of_this_thread = NULL;
 }
 
-// is_full tells whether there are so many threads as there may be, not counting those
-// that wait for tasks.
+// is_full tells whether the lane has its maximum of threads, not counting those that
+// wait for tasks.
 static bool is_full(const struct wf_pool_lane *l)
 {
     return l->threads - l->waiting >= l->max;
@@ -272,7 +276,7 @@ static struct wf_job *take_first(struct wf_pool_lane *l)
 
 static void *work(void *arg);
 
-// make_record is for a new thread, which is not made yet.  Context: under the lock.
+// make_record makes the record of a new thread. Context: under the lock.
 static struct pool_thread *make_record(struct wf_pool_lane *l)
 {
     if (!wf_list_empty(&l->spare)) {
@@ -308,9 +312,9 @@ static int start(struct wf_pool_lane *l)
     return 0;
 }
 
-// call_in sees to it that a thread comes for what is queued.  Context: under the lock;
-// *next, which it sets if it has to be woken, is for the caller to wake, after that.
-// Returns: 0; -EAGAIN: a thread is needed and not to be had.
+// call_in makes sure that a thread takes the queued jobs. Context: under the lock. If
+// it sets *next, the caller wakes that thread without the lock. Returns: 0; -EAGAIN: a
+// thread is needed, and the system refuses one.
 static int call_in(struct wf_pool_lane *l, struct pool_thread **next)
 {
     if (wf_list_empty(&l->queue) || l->searching > 0)
@@ -327,11 +331,11 @@ static int call_in(struct wf_pool_lane *l, struct pool_thread **next)
 static void wake(struct pool_thread *t)
 {
     if (t)
-        (void)wf_parker_wake(&t->parker); // it is never elsewhere
+        (void)wf_parker_wake(&t->parker); // a pool's thread sleeps in its futex only
 }
 
-// judge_look_out notes whether looking out was worth it. After each time in vain the
-// lane does without twice as often, so that jobs that come far apart pay for none.
+// judge_look_out notes whether the wait has found a job. After each wait that found
+// none, the lane skips twice as many, so jobs that come far apart do not pay for waits.
 static void judge_look_out(struct wf_pool_lane *l)
 {
     bool vain = !wf_load_relaxed(&l->queued); // relaxed: under the lock
@@ -340,9 +344,9 @@ static void judge_look_out(struct wf_pool_lane *l)
     l->skips = (1u << l->in_vain) - 1;
 }
 
-// look_out waits a moment for work, awake: a thread that falls asleep and is woken costs
-// several times as much as a short job, and a task that has got its result often has the
-// next job. The processor is offered to others meanwhile: to the worker, first of all.
+// look_out waits a moment for work, awake: to sleep and be woken costs several times as
+// much as a short job, and a task that has its result often submits the next job soon.
+// The loop yields the CPU to other threads, above all to the worker.
 static void look_out(struct wf_pool_lane *l)
 {
     weft_time until = wf_now() + LOOK_OUT_NS;
@@ -362,7 +366,8 @@ static void look_out(struct wf_pool_lane *l)
     judge_look_out(l);
 }
 
-// doze waits until the thread is called.  Returns: false if it was not, for long.
+// doze waits until the thread is called. Returns: false if it was not called for ten
+// seconds.
 static bool doze(struct wf_pool_lane *l, struct pool_thread *self)
 {
     weft_time until = wf_after(wf_now(), idle_max);
@@ -418,12 +423,12 @@ static bool await_job(struct wf_pool_lane *l, struct pool_thread *self)
     return !wf_list_empty(&l->queue);
 }
 
-// take waits for a job, and sees to the next ones, as this one may take long. Returns:
-// NULL if the thread is to leave: then it counts among those that do.
+// take waits for a job, and calls a thread for the next ones, because this one may take
+// long. Returns: NULL if the thread must leave: then it is counted in `leaving`.
 static struct wf_job *take(struct wf_pool_lane *l, struct pool_thread *self, struct pool_thread **next)
 {
     wf_debug_check(check_lane(l));
-    bool stay = l->threads - l->waiting <= l->max; // before it is idle: then a job might count on it
+    bool stay = l->threads - l->waiting <= l->max; // decided before it searches, because then a job may rely on it
     struct wf_job *job = stay && await_job(l, self) ? take_first(l) : NULL;
 
     search_end(l, self);
@@ -436,12 +441,12 @@ static struct wf_job *take(struct wf_pool_lane *l, struct pool_thread *self, str
     return job;
 }
 
-// leave ends the calling thread's part in the pool. Not counted among `threads` any
-// more, it gets no job; but it needs the pool until it has joined its predecessor.
+// leave ends the calling thread's use of the pool. The thread is no longer counted in
+// `threads` and gets no job, but needs the pool until it has joined its predecessor.
 static void leave(struct wf_pool_lane *l, struct pool_thread *self)
 {
     pthread_mutex_lock(&l->lock);
-    wf_assert(l->leaving > 0 && !l->stopped); // the pool waits for this one
+    wf_assert(l->leaving > 0 && !l->stopped); // the pool waits for this thread
     bool join = l->has_leaver;
     pthread_t before = l->leaver;
 
@@ -459,8 +464,8 @@ static void leave(struct wf_pool_lane *l, struct pool_thread *self)
     pthread_mutex_unlock(&l->lock);
 }
 
-// leave_behind ends the part of a thread that the stopped pool has left behind: no
-// thread waits for this one. The pool, and the thread's record, may be gone after that.
+// leave_behind ends a thread that the stopped pool has left behind: no thread waits for
+// it. After the call the pool and the thread's record may be gone.
 static void leave_behind(struct wf_pool_lane *l)
 {
     of_this_thread = NULL;
@@ -481,8 +486,8 @@ static bool end_loose(struct wf_pool_lane *l)
     return !stopped;
 }
 
-// end_job says that a job has ended, and has it freed if it is loose.  Returns: whether
-// it is.
+// end_job reports that a job has ended, and calls `ended` if it is loose. Returns: true
+// if it is loose.
 static bool end_job(struct wf_job *job)
 {
     void (*ended)(struct wf_job *) = job->ended;
@@ -493,8 +498,8 @@ static bool end_job(struct wf_job *job)
     return ended;
 }
 
-// do_job does not touch the job any more once its task knows that it is done.
-// Returns: false if the pool has left the thread behind meanwhile.
+// do_job runs a job. It does not access the job any more once the task knows that it is
+// done. Returns: false if the pool has left the thread behind.
 static bool do_job(struct pool_thread *self, struct wf_job *job)
 {
     wf_debug_assert(!self->job && job->begun && job->lane == self->lane);
@@ -533,8 +538,8 @@ static void *work(void *arg)
     return NULL;
 }
 
-// fail ends a job that cannot begin, with `err`. No other thread has it, and its task
-// cannot withdraw it.
+// fail ends a job that cannot begin, with `err`. No other thread has the job, and its
+// task cannot withdraw it.
 static void fail(struct wf_job *job, int err)
 {
     job->begun = true;
@@ -557,7 +562,7 @@ void wf_pool_wait_begin(void)
     l->waiting++;
     int err = call_in(l, &next);
     while (l->threads == l->waiting && !wf_list_empty(&l->queue))
-        fail(take_first(l), err); // no loose ones: their lane has no jobs that wait
+        fail(take_first(l), err); // none is loose: a lane of loose jobs has no jobs that wait
     pthread_mutex_unlock(&l->lock);
     wake(next);
 }
@@ -576,9 +581,9 @@ void wf_pool_wait_end(void)
 
 // --- the tasks -----------------------------------------------------------------------
 
-// enqueue queues a job. Returns: 0; -EAGAIN if there is no thread, and none to be had.
-// Context: under the lock, though to make a thread takes some microseconds: else a job
-// could rely on a thread that is refused just then.
+// enqueue queues a job. Returns: 0; -EAGAIN: there is no thread, and the system refuses
+// one. Context: under the lock, although to make a thread takes some microseconds:
+// otherwise another job could rely on a thread that the system then refuses.
 static int enqueue(struct wf_pool_lane *l, struct wf_job *job, struct pool_thread **next)
 {
     wf_debug_check(check_lane(l));
@@ -742,14 +747,14 @@ void wf_pool_stats(struct wf_pool *p, enum wf_lane lane, struct wf_lane_stats *o
 
 unsigned wf_pool_asking(const struct wf_pool *p)
 {
-    return wf_load_relaxed(&p->asking); // relaxed: for the thread that runs all the asking tasks
+    return wf_load_relaxed(&p->asking); // relaxed: the caller's thread runs all the asking tasks
 }
 
 // --- the pool ------------------------------------------------------------------------
 
 static void make_lane(struct wf_pool *p, struct wf_pool_lane *l, unsigned max)
 {
-    // Neither can fail with glibc: they only write to the caller's memory.
+    // Neither can fail in glibc: they only write to the caller's memory.
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->gone, NULL);
     wf_list_init(&l->queue);
@@ -790,7 +795,7 @@ static void stop_lane(struct wf_pool_lane *l)
     while (l->threads + l->leaving > l->loose)
         pthread_cond_wait(&l->gone, &l->lock);
     l->stopped = true;
-    wf_fetch_add_relaxed(&l->pool->users, l->loose); // relaxed: they take the lock before they give their part up
+    wf_fetch_add_relaxed(&l->pool->users, l->loose); // relaxed: they take the lock before they give up their use
     pthread_mutex_unlock(&l->lock);
     if (l->has_leaver)
         pthread_join(l->leaver, NULL);
@@ -814,7 +819,7 @@ static void abandon_pool(struct weft_rt *rt)
     struct wf_pool *p = rt->blocking;
 
     for (int i = 0; i < WF_LANES; i++)
-        free_lane(&p->lanes[i]); // its lock may be held by a thread that does not exist here
+        free_lane(&p->lanes[i]); // a thread that does not exist here may hold its lock
     wf_free(p);
 }
 

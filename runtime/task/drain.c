@@ -1,55 +1,58 @@
-// The drain: counts of those inside, one to a few workers, and a cell that is set when
-// all have left.
+// The drain: several counts of the entries, each for a few workers, and a cell that is
+// set when all have left.
 //
-// A server enters and leaves with each request, on every worker. One count for all would
+// A server enters and leaves with each request, on every worker. A single count would
 // be a cache line that moves from core to core with each of them. So each worker counts
-// in a gate, a word of a cache line of its own, and leaving may be counted in another
-// gate than entering: only the sum means anything.
+// in a gate, a word in a separate cache line. A task may leave at another gate than it
+// entered: only the sum of all gates means anything.
 //
-//   A gate is the number of those that have entered there less those that have left
-//   there, and a mark:
+//   A gate has the number of entries at it minus the number of leaves at it, and a
+//   mark:
 //
 //                 enter, leave                  close_gate             enter (-ESHUTDOWN), leave
 //        OPEN n <-------------> OPEN n±1 ------------------> CLOSED n <------------------------> CLOSED n±1
 //
-//   n of a gate that is CLOSED means nothing. All operations on a gate are
-//   read-modify-writes of its one word. So each enter or leave comes either before its
-//   gate is closed, and counts in n, or after, and knows that.
+//   The n of a CLOSED gate means nothing. All operations on a gate are
+//   read-modify-writes of its one word. So each enter or leave comes either before the
+//   close of its gate, and counts in n; or after it, and sees the mark.
 //
 //   `inside` gets n - BIAS of each gate from the caller that has closed it, and -1 from
 //   each leave that found its gate closed:
 //
-//        -GATES * BIAS      nobody is inside: all gates are closed, n of each is in it, and all have left
+//        -GATES * BIAS      empty: all gates are closed, the n of each is added, and
+//        all have left
 //
 //   While the n of a gate is still missing, so is a -BIAS, which is more than all counts
-//   together: `inside` cannot have that value. Once it has it, no later operation
-//   changes it: no enter succeeds, and a leave without an enter is misuse. So exactly
-//   one operation brings `inside` there, and its caller sets the cell, which is what
-//   weft_drain_begin waits for.
+//   together: `inside` cannot have that value. Once `inside` has that value, no later
+//   operation changes it: no enter succeeds, and a leave without an enter is misuse. So
+//   exactly one operation brings `inside` to it; its caller sets the cell, for which
+//   weft_drain_begin waits.
 //
-// A caller of weft_drain_begin closes all gates, before it looks or waits. So does an
-// enter that fails, before it returns: the gates are closed one after the other, and
-// else a task could be refused at one gate and a later one be admitted at another.
+// A caller of weft_drain_begin closes all gates before it checks or waits. An enter
+// that fails also closes all gates before it returns: they are closed one after the
+// other, and otherwise one gate could refuse a task, and another gate admit a later
+// one.
 //
-// Life. A leave that finds its gate open accesses the drain no more, and the close of
-// that gate comes after it. One that finds it closed accesses it last in its operation
-// on `inside`, or if that was the last one, in setting the cell ([C1]). Those that wait
-// for the cell return after that.
+// Life. A leave that finds its gate open does not access the drain afterwards, and the
+// gate's close comes later. A leave that finds its gate closed accesses the drain last
+// in its operation on `inside`, or, if that was the last one, when it sets the cell
+// ([C1]). The waiters return after that.
 //
 // Rejected: one word for all, and a bit of it for the draining. It saves the calls that
-// find the worker: 12 ns for a pair of enter and leave, against 17 here, on one worker
-// and on two whose CPUs share a cache. But two locked instructions on a line that other
-// cores write cost a transfer of the line each, which they also wait for in turn, so all
-// cores together do some ten million pairs a second, however many they are.
+// find the worker: a pair of enter and leave takes 12 ns, against 17 here, on one
+// worker and on two whose CPUs share a cache. But each locked instruction on a line
+// that other cores write costs a transfer of the line, and the transfers happen one
+// after the other. So all cores together do some ten million pairs a second, whatever
+// their number.
 //
 // tests/model/drain.pml checks this under every interleaving.
 //
 // Edges.
-//   X1  enter, leave (release) -> close_gate (acquire), then `inside`: what was done by
-//       those that left while the gate was open. All writes of a gate are
+//   X1  enter, leave (release) -> close_gate (acquire), then `inside`: what the tasks
+//       that left while the gate was open did before. All writes of a gate are
 //       read-modify-writes
 //   X2  each operation on `inside` (release) -> the one that brings it to EMPTY
-//       (acquire), then the cell by C1: what was done by those that left later
+//       (acquire), then the cell by C1: what the tasks that left later did before
 //   X3  close_gate, and the store of `all_closed` (release) -> enter that fails,
 //       weft_draining (acquire): what the caller of weft_drain_begin did before
 #include <errno.h>
@@ -61,7 +64,7 @@
 #include "runtime/wait/wait.h"
 
 enum { GATES = 16 };
-enum { CLOSED = 1, ONE = 2 }; // of a gate: the mark, and a task that is inside
+enum { CLOSED = 1, ONE = 2 }; // of a gate: the mark, and one entry
 
 #define BIAS (INT64_C(1) << 48)
 #define EMPTY (-GATES * BIAS)
@@ -92,23 +95,24 @@ void weft_drain_init(weft_drain *d)
     *d = (weft_drain)WEFT_DRAIN_INIT;
 }
 
-// find_gate finds the calling worker's gate; threads of the program have the first one.
+// find_gate finds the calling worker's gate; foreign threads use the first one.
 static struct gate *find_gate(struct wf_drain *d)
 {
     const struct wf_task *self = wf_self();
     return &d->gates[self ? wf_sched_worker_index(self->sched) % GATES : 0];
 }
 
-// check_drain asserts what holds whatever others do meanwhile.  Context: any thread.
+// check_drain asserts what holds at any time, even while other threads use the drain.
+// Context: any thread.
 static void check_drain(const struct wf_drain *d)
 {
     bool all = wf_load_acquire(&d->all_closed);      // [X3] no gate is opened again
-    wf_assert(wf_load_relaxed(&d->inside) >= EMPTY); // relaxed, both: nothing hangs on the values but the check
+    wf_assert(wf_load_relaxed(&d->inside) >= EMPTY); // relaxed, both: only the check uses the values
     for (int i = 0; i < GATES; i++)
         wf_assert(!all || wf_load_relaxed(&d->gates[i].word) & CLOSED);
 }
 
-// count_inside changes `inside`.  Context: the caller's last access to the drain, but
+// count_inside changes `inside`. Context: the caller's last access to the drain, except
 // for the cell.
 static void count_inside(struct wf_drain *d, int64_t n)
 {
@@ -124,7 +128,7 @@ static void close_gate(struct wf_drain *d, struct gate *g)
 {
     int64_t word = wf_fetch_or_acq_rel(&g->word, (int64_t)CLOSED); // [X1] [X3]
 
-    wf_assert(word > -BIAS && word < BIAS); // so the sum of all gates keeps apart from EMPTY
+    wf_assert(word > -BIAS && word < BIAS); // so no sum of gates equals EMPTY too early
     if (!(word & CLOSED))
         count_inside(d, word / ONE - BIAS);
 }

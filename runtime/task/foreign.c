@@ -11,12 +11,12 @@
 
 static void wake_thread(void *parker)
 {
-    // The sleeper is never elsewhere.
+    // The sleeper is always in its futex.
     (void)wf_parker_wake(parker);
 }
 
 // sleep_until_chosen waits for `node`, which the caller has pushed.  Returns: 0;
-// -ETIMEDOUT, having taken it out again.
+// -ETIMEDOUT: the node was taken out again.
 static int sleep_until_chosen(struct wf_cell *c, struct wf_cell_node *node, struct wf_parker *parker,
                               weft_time deadline)
 {

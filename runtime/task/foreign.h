@@ -1,4 +1,4 @@
-// Waits of threads that are not workers: they sleep, where a task parks.
+// Waits of threads that are not workers: the thread sleeps where a task would park.
 #ifndef WF_RUNTIME_FOREIGN_H
 #define WF_RUNTIME_FOREIGN_H
 

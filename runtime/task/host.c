@@ -1,5 +1,6 @@
-// The scopes of threads that are not workers: what a thread opens, tasks run in, and a
-// futex ends. runtime/wait/scope.c has the rest.
+// The scopes of threads that are not workers: a thread opens the scope, tasks run in
+// it, and the thread sleeps on a futex until they have ended. runtime/wait/scope.c has
+// the rest.
 #include <weft/scope.h>
 
 #include "base/assert.h"
@@ -13,7 +14,7 @@ static int close_scope(struct wf_scope *s)
     wf_rt_not_inherited(s->host, "weft_scope_close");
     wf_assert(!s->level.task); // a thread has opened it
     if (wf_scope_leave_host(s))
-        (void)wf_wait_thread(&s->ended, WEFT_NEVER); // it fails only at a deadline
+        (void)wf_wait_thread(&s->ended, WEFT_NEVER); // fails only at a deadline
     return wf_scope_close_host(s);
 }
 

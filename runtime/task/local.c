@@ -1,4 +1,5 @@
-// Task-local values: a small array for each task that has any, made by the first set.
+// Task-local values: each task that has any has a small array, which its first set
+// makes.
 #include <errno.h>
 #include <string.h>
 
@@ -8,7 +9,7 @@
 
 enum { KEYS_MAX = 128, ROUNDS_MAX = 4, STEP = 8 };
 
-static _Atomic unsigned keys; // how many were made
+static _Atomic unsigned keys; // number of keys made
 static _Atomic(void (*)(void *)) destructors[KEYS_MAX];
 
 int weft_local_key(weft_local *key, void (*destroy)(void *))

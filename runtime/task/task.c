@@ -1,14 +1,14 @@
 // Tasks as the program sees them: a header of the scheduler's, with a body, a future
 // for its end, and a handle.
 //
-// When is the header freed? It is the program's as long as there is a handle, and its
-// task's as long as it runs.
-//   - born detached (there never was a handle): wf_task_ended frees it;
-//   - joined: the joiner does, once the future is set: that is the last the ended task
-//     does with its header;
+// When is the header freed? It belongs to the program as long as there is a handle, and
+// to its task as long as it runs. - born detached (there never was a handle):
+// wf_task_ended frees it;
+//   - joined: the joiner frees it, once the future is set: to set it is the ended
+//     task's last access to its header;
 //   - detached later: weft_detach adds a waiter to the future, the reaper, whose waker
 //     frees the header; if the future is set already, weft_detach frees it itself. The
-//     future decides which, once.
+//     future decides this, once.
 #include <errno.h>
 #include <weft/task.h>
 
@@ -20,8 +20,9 @@
 
 enum { HANDLE_GIVEN_BACK, HANDLE_HELD, HANDLE_NEVER_WAS };
 
-// untidy is called when a body has returned and left something behind. What destructors
-// of values do is inside the task's scopes still.
+// untidy handles what a returned body has left: it stops a task with an open scope or
+// shield, and destroys the values. Their destructors run inside the scopes around the
+// task.
 static void untidy(struct weft_task *task, const struct wf_cancel_node *outside)
 {
     if (task->life.inner != outside)
@@ -77,7 +78,7 @@ void wf_task_ended(struct wf_task *core)
     if (wf_load_relaxed(&task->core.handle) == HANDLE_NEVER_WAS) // relaxed: that was so from the start
         wf_sched_task_free(core);
     else
-        wf_cell_set(wf_future_cell(&task->done), 0, false); // [C1] the header may be gone after this
+        wf_cell_set(wf_future_cell(&task->done), 0, false); // [C1] the header may be freed after this
 }
 
 // apply returns: 0; -ENOMEM.
@@ -117,12 +118,12 @@ int wf_task_spawn(struct weft_rt *rt, struct weft_task **out, const weft_spawn_o
     task->birth.fn = fn;
     task->birth.arg = arg;
     task->birth.home = home;
-    wf_debug_assert(task->core.shields == 0); // as its last user left it, or it would not have ended
+    wf_debug_assert(task->core.shields == 0); // the header's last task has ended all of its shields
     if (wf_unlikely(home != NULL))
         wf_scope_child_add(home);
     wf_store_relaxed(&task->core.handle, out ? HANDLE_HELD : HANDLE_NEVER_WAS); // relaxed: no other thread has it yet
     if (out)
-        *out = task; // before it can run: a task may look at its own handle there
+        *out = task; // before the task can run, because it may read its handle there
     wf_sched_submit(core);
     return 0;
 }
@@ -138,7 +139,7 @@ static struct wf_task *spawner(const char *call)
 int weft_spawn(weft_task **out, weft_fn *fn, void *arg)
 {
     struct wf_task *self = spawner("weft_spawn");
-    if (wf_unlikely(wf_task_starved(self))) // it could not wait for what it has spawned
+    if (wf_unlikely(wf_task_starved(self))) // it could not wait for the child
         return -ENOMEM;
     return wf_task_spawn(wf_weft_task(self)->rt, out, NULL, NULL, fn, arg);
 }
@@ -174,9 +175,9 @@ int weft_scope_spawn(weft_scope *scope, weft_fn *fn, void *arg)
     return wf_task_spawn(wf_weft_task(self)->rt, NULL, NULL, s, fn, arg);
 }
 
-// take_handle stops a caller that gives a handle back twice, one after the other or
-// while the first call still waits, or one that it never had. It cannot see it once the
-// header is used again. relaxed: two that race for a handle are wrong both.
+// take_handle stops a caller that gives back a handle twice, even while the first call
+// still waits, or a handle that it never had. It cannot detect this once the header is
+// used again. relaxed: two callers that race for a handle are both wrong.
 static void take_handle(weft_task *t, const char *call)
 {
     if (wf_unlikely(wf_load_relaxed(&t->core.handle) != HANDLE_HELD))
@@ -268,7 +269,7 @@ const char *weft_task_name(const weft_task *t)
 
 WF_NOINLINE int weft_errno(void)
 {
-    __asm__ volatile("" : : : "memory"); // nor is it known from an earlier call
+    __asm__ volatile("" : : : "memory"); // the compiler must not reuse the result of an earlier call
     return errno;
 }
 

@@ -15,13 +15,13 @@ static uint64_t since(weft_time then, weft_time now)
 }
 
 // is_missed tells whether the caller has missed the tick. A slightly late wakeup does
-// not count, or a ticker whose ticks are all awaited would lag more and more.
+// not count; otherwise a ticker whose ticks are all awaited would lag more and more.
 static bool is_missed(const weft_ticker *t, weft_time asked, weft_time now)
 {
     return asked > t->weft_due || since(t->weft_due, now) >= (uint64_t)t->weft_period;
 }
 
-// next_whole is the first moment after `now` that lies a whole number of periods after
+// next_whole is the first moment after `now` that is a whole number of periods after
 // the tick that was due.
 static weft_time next_whole(const weft_ticker *t, weft_time now)
 {

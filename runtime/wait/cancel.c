@@ -6,20 +6,21 @@
 //        life.inner --> scope it opened last --> scope it opened before --> its place as a child --> the scope it was
 //        spawned into --> what is around that in the task that opened it --> ... --> the outermost task itself
 //
-// The levels lie on the stacks of the tasks that opened them, and exist while anything
-// is inside: so a task may read them at any time, without a lock. Only these change:
+// The levels are on the stacks of the tasks that opened them, and exist while a task is
+// inside. So a task may read the levels around it at any time, without a lock. Only
+// these change:
 //   - `cut` of a scope: 0, then permanently the error of calls inside;
 //   - WF_TASK_CANCELLED of a task: set by weft_task_cancel, permanently;
 //   - the clock, which ends a shield's grace.
 // A task that runs on the reserve stack (WF_TASK_STARVED) is cancelled from its first
 // call to its last, shield or not: it cannot park. It has no children, because it
 // cannot wait for them. Once cancelled, any other task stays cancelled until it closes
-// the scope that caused it. The first cancelled level on the way up decides; a shield
-// hides all levels outside it.
+// the scope that caused it. The first cancelled level on the way up determines the
+// error; a shield hides all levels outside it.
 //
-// The mark in the task word (wf_task_set_cancel_pending) makes a task walk up; without the mark a
-// call costs one load. The canceller sets `cut` or DOOMED first, then marks and wakes
-// the nearest tasks:
+// The mark in the task word (wf_task_set_cancel_pending) makes a task walk up; without
+// the mark a call costs one load. The canceller first sets `cut` or WF_TASK_CANCELLED,
+// then marks and wakes the nearest tasks:
 //
 //        weft_scope_cancel,     +--> the task that opened the scope
 //        a deadline, a policy --+--> the scope's running children (tell_children); a later one checks itself
@@ -27,18 +28,18 @@
 //
 // A task that finds itself cancelled propagates that to the children of its open scopes
 // (propagate). So a cancel of a whole tree costs each task the work for its own children,
-// and no thread needs to know, or lock, the tree. A parked task looks when it is woken;
-// even a shielded wait looks, and then continues. A computing task looks at its next
-// call.
+// and no thread needs to know, or lock, the tree. A parked task checks when it is
+// woken; even a shielded wait checks, and then continues. A computing task checks at
+// its next call.
 //
-// The mark is only a hint. When the task has closed a scope it clears the mark and
-// looks again: if nothing around it is cancelled, later calls cost nothing again
+// The mark is only a hint. When the task has closed a scope, it clears the mark and
+// walks up again: if no level is cancelled, later calls cost one load again
 // (wf_cancel_refresh).
 //
 // Edges.
 //   K1  the compare-and-swap of `cut` (release), then the mark ([T3]) -> the look at
 //       `cut` (acquire). A mark that wf_cancel_refresh clears was set after `cut`, so
-//       the look after it sees `cut`; a mark that is set later stays.
+//       its walk after that sees `cut`; a mark that is set later stays.
 #include "runtime/wait/cancel.h"
 
 #include <errno.h>
@@ -87,9 +88,10 @@ int wf_cancel_outside(const struct wf_cancel_node *from, const struct weft_task 
     return resolve_from(from, task, wf_now());
 }
 
-// mark_some marks children that were not told yet, and collects them to be woken. The
-// mark must be set under the lock: a child that has left may have freed its header,
-// which may be another task's by now. A spurious wake of such a task is harmless.
+// mark_some marks children that were not marked yet, and collects them for the caller
+// to wake. It sets the mark under the lock, where the child is still in the list. After
+// that a child may leave and end, and its header may become another task's; the
+// spurious wake of such a task is harmless.
 static unsigned mark_some(struct wf_shard *shard, struct wf_task **woken)
 {
     unsigned n = 0;
@@ -107,7 +109,8 @@ static unsigned mark_some(struct wf_shard *shard, struct wf_task **woken)
     return n;
 }
 
-// tell_children marks and wakes the running children of `s` that were not told before.
+// tell_children marks and wakes the running children of `s` that were not marked
+// before.
 static void tell_children(struct wf_scope *s)
 {
     struct wf_task *woken[TELL_AT_ONCE];
@@ -137,7 +140,7 @@ void wf_cancel_scope(struct wf_scope *s, int err)
         wf_task_wake(&opener->core);
 }
 
-// propagate tells the children of the open scopes around which something is cancelled.
+// propagate marks the children of each open scope inside a cancelled level.
 static void propagate(struct weft_task *task, int64_t now)
 {
     for (struct wf_cancel_node *at = task->life.inner; at && at->is_scope; at = at->outer) {
@@ -169,7 +172,7 @@ void wf_cancel_refresh(struct weft_task *self)
 {
     wf_debug_assert(!self->life.inner || self->life.inner->task == self);
     wf_task_clear_cancel_pending(&self->core);
-    // A shield defers a cancel only for some time: so look as if there were no shield.
+    // A shield defers a cancel only until its grace ends, so this ignores shields.
     if (resolve_from(self->life.inner, self, INT64_MAX))
         wf_task_set_cancel_pending(&self->core);
 }
@@ -202,9 +205,9 @@ int wf_check_cancel_slow(struct wf_task *self)
     return wf_cancel_resolve(self);
 }
 
-// A grace may have ended since the caller looked. So this looks once more, and computes
-// the timer from the same moment: it sees a grace that has ended by then, and the timer
-// reports a later end.
+// A grace may have ended since the caller's check. So this checks once more, and
+// computes the timer from the same moment: the check sees a grace that has ended by
+// then, the timer reports a later end.
 void wf_cancel_park(struct wf_task *self, bool shielded, const char *what, intptr_t on)
 {
     struct weft_task *task = wf_weft_task(self);

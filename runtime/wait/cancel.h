@@ -19,33 +19,33 @@ struct wf_cancel_node {
 };
 
 // wf_cancel_resolve is the slow path of wf_check_cancel, for a marked task
-// (wf_task_set_cancel_pending): is it cancelled at this moment? It propagates a cancel
-// to the children of the scopes that the task has open.
-// Returns: 0: no, or a shield is up; -ECANCELED; -ETIMEDOUT; -ENOMEM: the task runs on
-// the reserve stack, so it cannot park.
-// Context: the running task. Once not 0, it stays so until the task closes a scope or
-// begins a shield.
+// (wf_task_set_cancel_pending): it tells whether the task is cancelled now. It
+// propagates a cancel to the children of the task's open scopes.
+// Returns: 0: no, or a shield is active; -ECANCELED; -ETIMEDOUT; -ENOMEM: the task runs
+// on the reserve stack, so it cannot park.
+// Context: the running task. A result other than 0 stays until the task closes a scope
+// or begins a shield.
 __attribute__((cold)) int wf_cancel_resolve(struct wf_task *self);
 
-// wf_check_cancel_slow is the slow part of wf_check_cancel, for a task that bears the
-// mark. In a test run it may let others run first: so each call that may park is a
-// place to do that, and elsewhere it costs nothing.
+// wf_check_cancel_slow is the slow part of wf_check_cancel, for a task with the mark.
+// In a test run it may let other tasks run first, so every call that may park may do
+// so; other runtimes pay nothing for it.
 __attribute__((cold)) int wf_check_cancel_slow(struct wf_task *self);
 
 // wf_cancel_park is wf_park for a marked task: it also returns when a shield's grace
 // ends, and at once if the task is cancelled, unless the wait is `shielded`.
 __attribute__((cold)) void wf_cancel_park(struct wf_task *self, bool shielded, const char *what, intptr_t on);
 
-// wf_cancel_refresh is called when the task has closed a scope, or has cut one short:
-// it sets or clears the mark.
+// wf_cancel_refresh sets or clears the mark when the task has closed a scope, or has
+// cancelled one.
 void wf_cancel_refresh(struct weft_task *self);
 
-// wf_cancel_scope makes calls inside the scope fail with `err`, and tells its task and
-// its running children. What was cut short before stays so.  Context: any thread, while
-// the scope is open.
+// wf_cancel_scope makes calls inside the scope fail with `err`, and marks its task and
+// its running children. A scope that was cancelled before keeps its first error.
+// Context: any thread, while the scope is open.
 void wf_cancel_scope(struct wf_scope *s, int err);
 
-// wf_cancel_outside tells whether a level from `from` on, outwards, cancels `task`.
+// wf_cancel_outside tells whether `from`, or a level outside it, cancels `task`.
 // Returns: as wf_cancel_resolve.
 int wf_cancel_outside(const struct wf_cancel_node *from, const struct weft_task *task);
 

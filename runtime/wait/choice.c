@@ -3,8 +3,8 @@
 #include "base/assert.h"
 #include "base/lock.h"
 
-// try_win is one attempt. Returns: the choice's state before; OPEN if this call has won
-// it.
+// try_win is one attempt. Returns: the previous state of the choice; OPEN if this call
+// has won it.
 static uint32_t try_win(struct wf_choice *c, uint32_t number)
 {
     uint32_t seen = WF_CHOICE_OPEN;
@@ -41,7 +41,7 @@ int wf_choice_win_both(struct wf_choice *mine, uint32_t number, struct wf_choice
 {
     unsigned turns = 0;
 
-    wf_debug_assert(mine != other); // it would wait for itself
+    wf_debug_assert(mine != other); // a select would wait for itself
     while (hold_choice(mine)) {
         uint32_t seen;
         while ((seen = try_win(other, other_number)) == WF_CHOICE_HELD && (uintptr_t)mine < (uintptr_t)other)

@@ -1,25 +1,27 @@
 // Scopes: their children, what decides them, and why close leaves no child behind.
 //
-// Children. weft_scope_spawn counts the child in `alive`. When it begins to run, it
-// puts a link, which lies on its own stack, into one of the scope's shards, by the
-// worker it runs on; so a child without a stack costs only its header, and 100 000 of
-// them do not contend for one lock. A cancel finds the running children in the shards.
-// A child that begins later finds `cut` itself, or its scope's task propagates a cancel
-// from farther out: the child enters the shard under the lock and looks at `cut` after
-// that, while the canceller sets `cut` first and takes the lock after that.
+// Children. weft_scope_spawn counts the child in `alive`. When the child begins to run,
+// it puts a link, which is on its own stack, into one of the scope's shards, chosen by
+// its worker. So a child that has not begun costs only its header, and 100 000 children
+// do not contend for one lock. A cancel finds the running children in the shards. A
+// child that begins later finds `cut` itself: the child enters the shard under the lock
+// and then checks `cut`, whereas the canceller first sets `cut` and then takes the
+// lock. A cancel from farther out reaches the child through the scope's task, which
+// propagates it.
 //
 // Close gives up its own count and waits until `alive` is 0. Counting itself out is a
 // child's last access to the scope. The child that brings `alive` to 0 wakes the
 // opening task through its header, because the scope may be gone by then.
 //
-// A thread has no header. A scope that a thread has opened (weft_rt_scope_open) is
-// closed when the cell `ended` is set, by the child that brings `alive` to 0; setting
-// it is that child's last access ([C1], [C4]). If close itself brings `alive` to 0,
-// there is no such child.
+// A thread has no header. The close of a scope that a thread has opened
+// (weft_rt_scope_open) waits for the cell `ended`. The child that brings `alive` to 0
+// sets that cell, which is its last access ([C1], [C4]). If close itself brings `alive`
+// to 0, no child sets the cell, and close does not wait.
 //
 // The result of close is decided once, by the first compare-and-swap of `outcome`: a
-// child's result that the policy names, a cancel, or the deadline. Its consequences
-// (children that fail because they were cancelled) come too late to decide.
+// child's result that the policy names, a cancel, or the deadline. The consequences of
+// that decision (children that fail because they were cancelled) come too late to
+// decide.
 //
 // The deadline's timer is in the scope. Any thread may move it, under the lock `moving`:
 //
@@ -27,18 +29,18 @@
 //                   move_deadline           move_deadline
 //                                           finds it fired
 //
-// A timer that has fired is never armed again: the deadline has come, and the mover
-// cuts the scope short itself, as expire_scope() is about to. So the one waker there is
-// to wait for is the last one: if the timer has fired when the scope is closed, close
-// waits for the end of expire_scope(), which accesses the scope ([K3]). The movers are
-// over by then: a child's by K2, any other's by the rule that the scope is open.
-// expire_scope() does not take the lock.
+// A timer that has fired is never armed again: the deadline has passed, and the mover
+// cancels the scope itself, as expire_scope() is about to do. So at most one call of
+// expire_scope() can be in progress when the scope is closed: if the timer has fired,
+// close waits for the end of that call, which accesses the scope ([K3]). No thread
+// moves the deadline any more by then: a child's calls are over by K2, all others' by
+// the rule that the scope is open. expire_scope() does not take the lock.
 //
 // Edges.
 //   K2  a child's decrement of `alive` (release) -> close finding 0 (acquire): what the
 //       children did
-//   K3  expire's store of `expired` (release) -> disarm's look (acquire): it does not
-//       access the scope any more
+//   K3  expire's store of `expired` (release) -> disarm's look (acquire):
+//       expire_scope() does not access the scope any more
 //   K4  the compare-and-swap of `outcome`, or `first_error` (release) -> close
 //       (acquire): what the decider did
 #include "runtime/wait/scope.h"
@@ -57,7 +59,7 @@ enum { UNARMED, ARMED, FIRED }; // of wf_scope.timing
 
 // --- Checking ------------------------------------------------------------------------
 
-// check_children walks a part of the children, not to its end if that is far.
+// check_children checks the links of a list of children, up to a limit.
 static void check_children(const struct wf_scope *s, const struct wf_shard *shard, const struct wf_list *list)
 {
     enum { WALK_MAX = 32 };
@@ -140,8 +142,8 @@ __attribute__((no_sanitize("thread"))) int64_t wf_scope_when(const struct wf_sco
     return s->timing == ARMED ? s->timer.node.deadline : WEFT_NEVER;
 }
 
-// await_expiry waits for the end of expire_scope(), for the task `self`, or for a
-// thread (NULL), which has it a few instructions away.
+// await_expiry waits for the end of expire_scope(), as the task `self`, or as a thread
+// (NULL); expire_scope() ends after a few instructions.
 WF_NOINLINE static void await_expiry(struct wf_scope *s, struct wf_task *self)
 {
     unsigned turns = 0;
@@ -164,8 +166,8 @@ static inline bool disarm(struct wf_scope *s)
     return s->timing != FIRED;
 }
 
-// arm_deadline sets the timer. A task on the reserve stack could not wait for one that
-// fires, and all that it calls fails already.
+// arm_deadline sets the timer. A task on the reserve stack arms no timer: it could not
+// wait for a timer that fires, and its calls fail already.
 static inline void arm_deadline(struct wf_scope *s, weft_time when)
 {
     const struct weft_task *opener = s->level.task;
@@ -177,13 +179,14 @@ static inline void arm_deadline(struct wf_scope *s, weft_time when)
     s->timing = ARMED;
 }
 
-// lock_deadline is apart, because a loop would cost every caller some instructions.
+// lock_deadline is a separate function, because its loop would cost every caller some
+// instructions.
 WF_NOINLINE static void lock_deadline(struct wf_scope *s)
 {
     wf_lock_acquire(&s->moving);
 }
 
-// move_deadline replaces the deadline.  Returns: false if the old one has come.
+// move_deadline replaces the deadline.  Returns: false if the old deadline has passed.
 static inline bool move_deadline(struct wf_scope *s, weft_time when)
 {
     if (wf_unlikely(!wf_lock_try(&s->moving)))
@@ -195,8 +198,9 @@ static inline bool move_deadline(struct wf_scope *s, weft_time when)
     return in_time;
 }
 
-// time_out_here is time_out for a caller that expects to be cut short, if it is inside:
-// another thread may have done it, and not have come to the mark of this task.
+// time_out_here is time_out for a caller that expects to find itself cancelled if it is
+// inside the scope: another thread may have timed the scope out, but not yet have
+// marked this task.
 WF_NOINLINE static void time_out_here(struct wf_scope *s)
 {
     struct wf_task *self = wf_self();
@@ -255,7 +259,7 @@ static void apply_policy(struct wf_scope *s, int result)
         wf_cancel_scope(s, -ECANCELED);
 }
 
-// child_done counts a child out, after which the scope may be gone.
+// child_done gives up a child's count; after that the scope may be gone.
 static void child_done(struct wf_scope *s)
 {
     struct weft_task *opener = s->level.task;
@@ -281,7 +285,7 @@ void wf_scope_leave(struct wf_scope *s, struct wf_child *child, int result)
 
 // --- Opening and closing -------------------------------------------------------------
 
-// begin_scope makes the scope empty, for its opener to fill in where it stands.
+// begin_scope makes the scope empty; the opener then fills in its level.
 static inline void begin_scope(struct wf_scope *s, int policy, const char *call)
 {
     if (policy < WEFT_SCOPE_FAIL_FAST || policy > WEFT_SCOPE_RACE)
@@ -344,7 +348,7 @@ static void leave_scope(struct wf_scope *s, struct weft_task *self)
 }
 
 // close_result is the result of close. Called while the task is still inside the scope.
-// A thread has no task, and is cancelled by nothing around.
+// A thread has no task, and no level around it that could cancel it.
 static int close_result(struct wf_scope *s, struct weft_task *self)
 {
     uint64_t outcome = wf_load_acquire(&s->outcome); // [K4]

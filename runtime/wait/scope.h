@@ -14,11 +14,12 @@
 enum { WF_SCOPE_SHARDS = 4 };
 
 // A part of the running children: those that began on every fourth worker. A cancel
-// moves the children that it has marked to `told`.
+// moves each child that it marks to `told`.
 //
-// One part for all: 375 instructions to open and close an empty scope, not 394, and 807
-// a child of many, not 831. But 100 000 children take 6 % more CPU time with two workers
-// (medians of nine interleaved runs), and 27 % with eight on two CPUs (of five).
+// With one part for all children, an empty scope costs 375 instructions to open and
+// close, not 394, and each of many children 807, not 831. But 100 000 children take 6 %
+// more CPU time with two workers (medians of nine interleaved runs), and 27 % with
+// eight workers on two CPUs (of five runs).
 struct wf_shard {
     struct wf_lock lock;
     struct wf_list fresh, told; // L: of struct wf_child
@@ -28,13 +29,13 @@ struct wf_shard {
 // I: fixed by weft_scope_open; T: the task that opened it; A: atomic; D: under `moving`
 // until it is closed
 struct wf_scope {
-    struct wf_cancel_node level;     // I: first: where the task was when it opened the scope; a thread's: no task
+    struct wf_cancel_node level;     // I: first: its `outer` is the task's level before; a thread's scope: no task
     int policy;                      // I
     uint8_t shields_before;          // I: the task's, when it opened the scope,
     int64_t shielded_until;          // I: and until when they defer cancels from around the scope
-    bool propagated;                 // T: something around it is cancelled, and the children were told
+    bool propagated;                 // T: a scope around it is cancelled, and the children were marked
     uint8_t timing;                  // D: of scope.c: whether the timer is armed, or has fired
-    struct wf_lock moving;           // of those that move the deadline
+    struct wf_lock moving;           // guards moves of the deadline
     _Atomic bool expired;            // A: [K3] the timer has fired, and expire_scope() is done with the scope
     _Atomic int cut;                 // A: [K1] 0, or the error with which calls inside fail
     _Atomic int first_error;         // A: of a child, for a race
@@ -66,13 +67,13 @@ struct wf_child {
     struct wf_shard *shard;
 };
 
-// wf_scope_check asserts that a scope is open, that what decided it is something that
-// can, and that its shards are linked, each of them under its lock.
+// wf_scope_check asserts that a scope is open, that its outcome is possible, and that
+// its shards are linked, each under its lock.
 // Context: the task that opened it, before it closes it, or a child in it.
 void wf_scope_check(struct wf_scope *s);
 
-// wf_scope_enter makes the running task, which was spawned into `s`, one of its
-// children; wf_scope_leave ends that, after which the scope may be gone.
+// wf_scope_enter adds the running task, which was spawned into `s`, to its children.
+// wf_scope_leave removes it; after that the scope may be gone.
 void wf_scope_enter(struct wf_scope *s, struct wf_child *child, struct weft_task *task);
 void wf_scope_leave(struct wf_scope *s, struct wf_child *child, int result);
 
@@ -84,15 +85,15 @@ static inline struct weft_rt *wf_scope_host(const struct wf_scope *s)
 }
 
 // The parts of runtime/task/host.c's calls. wf_scope_open_host opens a scope for a
-// thread, which weft_scope_close closes by `close`. wf_scope_leave_host counts the
-// thread out; true: children are left, await `ended`. wf_scope_close_host is the rest
-// of closing it.
+// thread, which weft_scope_close closes by `close`. wf_scope_leave_host gives up the
+// thread's count; true: children are left, so wait for `ended`. wf_scope_close_host
+// does the rest of the close.
 void wf_scope_open_host(struct wf_scope *s, struct weft_rt *rt, int policy, int (*close)(struct wf_scope *));
 bool wf_scope_leave_host(struct wf_scope *s);
 int wf_scope_close_host(struct wf_scope *s);
 
-// wf_scope_children is how many children a scope has that is being closed; wf_scope_when
-// is the deadline of an open one, WEFT_NEVER without: for dumps.
+// For dumps: wf_scope_children is the number of children of a scope that is being
+// closed; wf_scope_when is the deadline of an open scope, WEFT_NEVER without one.
 // Context: any thread, while the task that opened it is held (wf_task_hold).
 uint32_t wf_scope_children(const struct wf_scope *s);
 int64_t wf_scope_when(const struct wf_scope *s);

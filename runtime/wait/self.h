@@ -10,15 +10,15 @@
 
 _Noreturn void wf_refuse_no_task(const char *call);
 
-// wf_rt_not_inherited stops a child of fork that would use the threads of `rt`, which
-// it does not have (misuse: `call` names the function). wf_rt_note_fork is called in
-// each child; wf_rt_forks is how many lie between the first process and this one.
+// wf_rt_not_inherited stops a child of fork that uses `rt`, whose threads it does not
+// have (misuse: `call` names the function). Each child calls wf_rt_note_fork;
+// wf_rt_forks is the number of forks between the first process and this one.
 void wf_rt_not_inherited(const struct weft_rt *rt, const char *call);
 void wf_rt_note_fork(void);
 unsigned wf_rt_forks(void);
 
-// wf_require_task is the calling task. It stops a caller that is none (misuse: `call`
-// names it).
+// wf_require_task is the calling task. It stops a caller outside a task (misuse: `call`
+// names the function).
 static inline struct wf_task *wf_require_task(const char *call)
 {
     struct wf_task *self = wf_self();

@@ -1,6 +1,6 @@
-// The wait set: the cells that a task waits for at a time. Whoever waits in cells (a
-// future, a join, a descriptor, a relay, the descriptors and futures of a select) waits
-// by these verbs:
+// The wait set: the cells that a task waits for at a time. All waits in cells (for a
+// future, a join, a descriptor, a relay, the descriptors and futures of a select) use
+// these verbs:
 //
 //        _push --> (confirm that the cells are the right ones) --> _park --> _pull
 //          |                                                                  ^
@@ -11,26 +11,27 @@
 // case of its select. The set itself is only a view of them: it may be made anew in
 // between (runtime/select/fd.c).
 //
-// No wake is lost. A setter that comes before the push makes it return false. One that
-// comes after it takes the node, marks it CHOSEN, and then wakes the task; the wake of
-// a task that has not parked yet is noted in its word, and ends the next park at once
-// (sched/task.h). As the task looks at all nodes between two parks, it finds the one
-// that is CHOSEN. The timer fires, and a cancel marks the task, before they wake it,
-// too, and the same loop looks at both.
+// No wake is lost. If a setter comes before the push, the push returns false. A setter
+// that comes after the push takes the node, marks it CHOSEN, and then wakes the task.
+// If the task has not parked yet, the wake is noted in its task word, and ends the next
+// park at once (sched/task.h). The task checks all nodes between two parks, so it finds
+// the CHOSEN one. A timer, too, is marked as fired, and a cancel marks the task, before
+// the wake; the same loop checks both.
 //
-// Nothing is left behind, also by a cancel. For each node that was pushed the pull
-// either takes it out of its cell, and no setter has seen it or will; or a setter has
-// taken it: then the pull waits for CHOSEN and for SIGNALLED, the setter's last access
-// to the node [C4], even in a cancelled task. After the pull nodes and cells may go.
+// Nothing is left behind, even by a cancel. For each node that was pushed, one of two
+// things happens. The pull takes it out of its cell, and no setter sees it. Or a setter
+// has taken it: then the pull waits for CHOSEN and for SIGNALLED, the setter's last
+// access to the node [C4], even in a cancelled task. After the pull the nodes and cells
+// may be freed.
 //
-// Completion wins: a pull that returns true says that a cell was set while its node was
-// in, whatever ended the park. A false of the push, a true of _chosen and a true of the
-// pull make visible what the setter wrote before, by [C1].
+// Completion wins: a pull returns true if a cell was set while its node was in it,
+// whatever ended the park. When a push returns false, or _chosen or a pull returns
+// true, the task sees what the setter wrote before, by [C1].
 //
-// A wait for one cell without a deadline is wf_wait_pushed (wait.h), the same four steps
-// inline: every message of a server is one. A select's cases do not form one set: their
-// nodes lie in their own rooms, and a choice decides between them and channels. So each
-// case pushes and pulls by these verbs, and the select parks by its own loop.
+// A wait for one cell without a deadline is wf_wait_pushed, the same four steps inline,
+// because every message of a server makes such a wait. A select's cases do not form one
+// set: each case has its own node, and a choice decides between them and channels. So
+// each case pushes and pulls by these verbs, and the select parks by its own loop.
 #ifndef WF_RUNTIME_SET_H
 #define WF_RUNTIME_SET_H
 
@@ -42,7 +43,7 @@
 #include "reactor/reactor.h"
 #include "runtime/wait/wait.h"
 
-// T: the task that waits
+// T: the waiting task
 struct wf_wait_set {
     struct wf_task *task;         // the calling task
     struct wf_cell *const *cells; // `n` of them,
@@ -85,13 +86,13 @@ static inline bool wf_wait_push(struct wf_task *task, struct wf_cell *c, struct 
 }
 
 // wf_wait_pull takes `node`, which the calling task has pushed, out of its cell; if a
-// setter has taken it, it waits until that one is done with it.
+// setter has taken the node, it waits until the setter is done with it.
 // Returns: true if the cell was set.
 bool wf_wait_pull(struct wf_task *self, struct wf_cell *c, struct wf_cell_node *node, const char *what, intptr_t on);
 
 // wf_wait_released waits until the setter that has chosen `node` is done with it: a few
-// instructions, unless its wake has made this worker's thread preempt it on the same
-// CPU. Then it needs the CPU, so this thread offers it before anything else.
+// instructions, unless this worker's thread has preempted the setter on the same CPU.
+// Then the setter needs the CPU, so this thread yields it first.
 void wf_wait_insist(const struct wf_cell_node *node);
 static inline void wf_wait_released(const struct wf_cell_node *node)
 {
@@ -99,8 +100,8 @@ static inline void wf_wait_released(const struct wf_cell_node *node)
         wf_wait_insist(node);
 }
 
-// wf_wait_taken parks, come what may, until the setter that takes `node` is done with
-// it.
+// wf_wait_taken parks, even in a cancelled task, until the setter that takes `node` is
+// done with it.
 void wf_wait_taken(struct wf_task *self, const struct wf_cell_node *node, const char *what, intptr_t on);
 
 // wf_wait_set_push enters the cells. Returns: false if one of them is set. Pull in both
@@ -126,7 +127,7 @@ static inline bool wf_wait_set_chosen(const struct wf_wait_set *s)
 
 // wf_wait_set_park parks the task until a cell is set, the timer (NULL: none) fires, or
 // the task is cancelled.
-// Returns: 0; WF_WAIT_DUE: the timer; as wf_check_cancel.
+// Returns: 0; WF_WAIT_DUE: the timer has fired; errors as wf_check_cancel.
 enum { WF_WAIT_DUE = 1 };
 static inline int wf_wait_set_park(const struct wf_wait_set *s, const struct wf_wait_timer *timer)
 {
@@ -152,10 +153,9 @@ static inline bool wf_wait_set_pull(struct wf_wait_set *s)
 }
 
 // wf_wait_pushed parks the calling task until `node`, which it has pushed, is chosen;
-// it takes the node out again if the wait is cut short.
-// Returns: as wf_wait_cell, without a deadline. Inline, because every message of a
-// server comes through here, and what it returns to is predicted wrong
-// (base/sys.h).
+// it takes the node out again if the wait is cancelled. Returns: as wf_wait_cell,
+// without a deadline. It is inline, because every message of a server passes through
+// it, and a return after a switch is mispredicted (base/sys.h).
 static inline int wf_wait_pushed(struct wf_task *task, struct wf_cell *c, struct wf_cell_node *node, const char *what,
                                  intptr_t on)
 {
@@ -171,8 +171,8 @@ static inline int wf_wait_pushed(struct wf_task *task, struct wf_cell *c, struct
 }
 
 // wf_wait_as is wf_wait_cell without a deadline, for a caller that knows the calling
-// task already. By wf_wait_cells a spawn with a join would take
-// 815 instructions, not 683, a future that is awaited 935, not 655.
+// task already. With wf_wait_cells instead, a spawn with a join takes 815 instructions,
+// not 683, and an awaited future 935, not 655.
 static inline int wf_wait_as(struct wf_task *task, struct wf_cell *c, const char *what, intptr_t on)
 {
     struct wf_cell_node node;

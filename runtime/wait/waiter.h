@@ -5,24 +5,25 @@
 //                  wf_waiter_join           wf_waiter_take             wf_waiter_grant
 //        (made) ------------------> QUEUED ---------------> TAKEN -----------------------> CHOSEN --> SIGNALLED
 //                                     |
-//                                     +--- wf_waiter_await: cancelled --> (out: as if it had never been there)
+//                                     +--- wf_waiter_await: cancelled --> (out: as if
+//                                     it had never joined)
 //
 // Joining, taking and leaving happen under the object's lock, so a cancelled waiter
-// knows whether it was taken: if so, it has what it waited for, and completion wins.
-// Granting comes after the lock is released.
+// knows whether it was taken. If it was, it gets what it waited for: completion wins.
+// The grant comes after the lock is released.
 //
 // A select has waiters in many queues at a time. Its choice (runtime/wait/choice.h) decides
 // between them: wf_waiter_take returns only a waiter whose choice it has won, and drops
 // a waiter whose choice another queue has won.
 //
 // A granter marks the waiter CHOSEN, wakes its task, and marks it SIGNALLED, its last
-// access. base/cell.h explains why that comes after the wake.
+// access. base/cell.h explains why SIGNALLED comes after the wake.
 //
 // Edges.
-//   Q1  wf_waiter_grant's CHOSEN (release) -> wf_waiter_chosen (acquire): what was
-//       given, and what the giver did before
-//   Q2  wf_waiter_grant's SIGNALLED (release) -> let_go (acquire): the granter is done
-//       with the waiter
+//   Q1  wf_waiter_grant's CHOSEN (release) -> wf_waiter_chosen (acquire): the thing
+//       that was given, and what the giver did before
+//   Q2  wf_waiter_grant's SIGNALLED (release) -> let_go (acquire): the granter does not
+//       access the waiter any more
 #ifndef WF_RUNTIME_WAITER_H
 #define WF_RUNTIME_WAITER_H
 
@@ -68,8 +69,8 @@ static inline struct wf_waiter *wf_waiter_of(struct wf_list *link)
     return wf_container_of(link, struct wf_waiter, link);
 }
 
-// wf_waiters_check asserts that a queue is linked both ways, and that each waiter in it,
-// of the first ones if there are many, knows that it is, and has not been granted.
+// wf_waiters_check asserts that a queue is linked both ways, and that its waiters (the
+// first ones, if there are many) are marked as queued and have not been granted.
 // Context: under the object's lock.
 void wf_waiters_check(const struct wf_list *queue);
 
@@ -81,9 +82,9 @@ static inline void wf_waiter_drop(struct wf_waiter *w)
     w->queued = false;
 }
 
-// wf_waiter_claim tells whether `w` may be granted: a select takes one thing only.
-// Context: under the object's lock. True at most once: the caller must take it and
-// grant it.
+// wf_waiter_claim tells whether `w` may be granted: a select takes one thing only. It
+// returns true at most once; then the caller must take and grant the waiter. Context:
+// under the object's lock.
 static inline bool wf_waiter_claim(struct wf_waiter *w)
 {
     return !w->choice || wf_choice_win(w->choice, w->number);
@@ -107,7 +108,7 @@ static inline struct wf_waiter *wf_waiter_take(struct wf_list *queue)
 // Context: any thread, without the lock.
 void wf_waiter_grant(struct wf_waiter *w, int result);
 
-// wf_waiter_chosen tells whether it was granted.
+// wf_waiter_chosen tells whether `w` was granted.
 static inline bool wf_waiter_chosen(const struct wf_waiter *w)
 {
     return wf_load_acquire(&w->state) != WF_WAITER_WAITING; // [Q1]
@@ -116,15 +117,15 @@ static inline bool wf_waiter_chosen(const struct wf_waiter *w)
 // wf_waiter_wait parks the calling task until `w`, which is queued under `lock`, is
 // granted.
 //
-// Returns: the result that it was granted with; -ECANCELED, -ETIMEDOUT: it has left the
-// queue, and was given nothing.
+// Returns: the result that it was granted with; -ECANCELED, -ETIMEDOUT: `w` has left
+// the queue, and was given nothing.
 // Context: its task, without the lock. Not for a select.
 int wf_waiter_wait(struct wf_waiter *w, struct wf_lock *lock, const char *what, intptr_t on);
 
 // wf_waiter_await is the same for callers that must update the object if the waiter
 // leaves.
-// Returns: 0: granted, with w->result; -ECANCELED, -ETIMEDOUT: it has left, and `lock`
-// is held: release it.
+// Returns: 0: granted, with w->result; -ECANCELED, -ETIMEDOUT: `w` has left, and `lock`
+// is held: the caller releases it.
 int wf_waiter_await(struct wf_waiter *w, struct wf_lock *lock, const char *what, intptr_t on);
 
 // wf_waiter_wait_shielded waits for the grant, even if the task is cancelled.
