@@ -1,5 +1,5 @@
-// Asking what is ready, and waiting for the next edge: what weft_poll and a select do
-// alike. The head of poll.c explains it.
+// The part that weft_poll and a select share: ask poll(2) what is ready, and wait for
+// the next edge. The head of poll.c explains it.
 #ifndef WF_RUNTIME_ASK_H
 #define WF_RUNTIME_ASK_H
 
@@ -8,14 +8,14 @@
 #include "runtime/io/ready.h"
 
 enum {
-    WF_ASK_IN = POLLIN | POLLRDNORM | POLLRDBAND | POLLPRI | POLLRDHUP, // what makes a source ready to read
+    WF_ASK_IN = POLLIN | POLLRDNORM | POLLRDBAND | POLLPRI | POLLRDHUP, // events that make a source ready to read
     WF_ASK_OUT = POLLOUT | POLLWRNORM | POLLWRBAND,                     // and to write
-    WF_ASK_ALWAYS = POLLERR | POLLHUP | POLLNVAL,                       // what poll(2) reports unasked, of both
+    WF_ASK_ALWAYS = POLLERR | POLLHUP | POLLNVAL,                       // what poll(2) always reports, for both
 };
 
 // The directions that one weft_poll waits for.
 struct wf_ask {
-    struct wf_ready r; // whatever its direction
+    struct wf_ready r; // its `direction` is not used
     short events;
     short all; // the events, and everything else that makes the same directions ready
     int n;
@@ -23,15 +23,15 @@ struct wf_ask {
     uintptr_t seen[2];
 };
 
-// wf_ask_now is wf_poll_now, where no descriptor is an error.
+// wf_ask_now is wf_poll_now, but a closed number is an error.
 static inline int wf_ask_now(int fd, short events)
 {
     int ready = wf_poll_now(fd, events);
     return ready > 0 && ready & POLLNVAL ? -EBADF : ready;
 }
 
-// wf_ask_look asks poll(2), having noted what the cells say.
-// Returns: what is ready of `all`.
+// wf_ask_look notes the words of the cells, and then asks poll(2). Returns: the ready
+// events of `all`.
 static inline int wf_ask_look(struct wf_ask *a)
 {
     for (int i = 0; i < a->n; i++)
@@ -39,9 +39,9 @@ static inline int wf_ask_look(struct wf_ask *a)
     return wf_ask_now(a->r.fd, a->all);
 }
 
-// wf_ask_clear empties the cells that were set when they were looked at.
-// Returns: false if one has changed since, or the descriptor was closed: what
-// poll(2) said may be of another one then.
+// wf_ask_clear empties the cells that were set at wf_ask_look. Returns: false if one
+// has changed since, or the descriptor was closed: then poll(2) may have answered for
+// another one.
 static inline bool wf_ask_clear(const struct wf_ready *r, struct wf_cell *const *cells, const uintptr_t *seen, int n)
 {
     if (wf_ready_same(r) < 0)
@@ -53,8 +53,8 @@ static inline bool wf_ask_clear(const struct wf_ready *r, struct wf_cell *const 
 }
 
 // wf_ask_directions is everything that makes the same directions ready as the events
-// do. For events of none: an error or a hang-up makes either direction ready, so one
-// is enough.
+// do. If the events belong to no direction, one direction is enough, because an error
+// or a hang-up makes both ready.
 static inline short wf_ask_directions(short events)
 {
     return (short)((events & WF_ASK_IN || !(events & WF_ASK_OUT) ? WF_ASK_IN : 0) |
@@ -69,8 +69,8 @@ static inline struct wf_wait_set wf_ask_set(const struct wf_ready *r, struct wf_
 }
 
 // wf_ask_push enters the cells, all of them.
-// Returns: false if one of them is set, or the descriptor was closed
-// (reactor/source.c, G3): then none.
+// Returns: false if one of them is set, or the descriptor was closed (reactor/source.c,
+// G3); then no node is in a cell.
 static inline bool wf_ask_push(struct wf_wait_set *s, struct wf_ready *r)
 {
     if (wf_wait_set_push(s) && wf_ready_confirm(r) == 0)
@@ -79,21 +79,21 @@ static inline bool wf_ask_push(struct wf_wait_set *s, struct wf_ready *r)
     return false;
 }
 
-// wf_ask_look_alone asks poll(2) for the events alone, having noted what the cells
-// say: that of `set`, and that of the end of the descriptor.
+// wf_ask_look_alone notes the words of two cells (that of `set`, and that of the
+// descriptor's end), and then asks poll(2) for just the events.
 // Returns: what is ready; -EBADF.
 int wf_ask_look_alone(const struct wf_ask *a, const struct wf_ready *set, struct wf_cell *cells[2], uintptr_t seen[2]);
 
 // wf_ask_open_set makes an epoll set with just the events wanted.
-// Returns: it; -EMFILE and the like.
+// Returns: its descriptor; -EMFILE and the like.
 int wf_ask_open_set(const struct wf_ask *a);
 
 // wf_ask_attach registers the descriptor, in the mode in which it is.
 // Returns: 1 if it cannot be waited for.
 int wf_ask_attach(struct wf_ask *a);
 
-// wf_ask_file is for what cannot be waited for: it is always ready for what poll(2)
-// says, never for more.
+// wf_ask_file is for a file that cannot be waited for: its readiness never changes from
+// what poll(2) says.
 int wf_ask_file(const struct wf_ask *a);
 
 #endif

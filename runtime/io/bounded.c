@@ -13,13 +13,13 @@
 
 enum { BOUND_MS = 10, TURNS = 64 };
 
-// weft's own threads take turns, from poll(2) to the end of the call, lest they take
-// from each other what was announced to all. Numbers that are equal modulo TURNS share
-// a turn.
+// weft's own threads take turns, from poll(2) to the end of the call, so that one does
+// not take the data that poll(2) announced to another. Numbers that are equal modulo
+// TURNS share a turn.
 static pthread_mutex_t turns[TURNS];
 
-// make_turns: in a child of fork, anew: another thread of the parent's may have had
-// one.
+// make_turns makes the locks, and makes them anew in a child of fork, because a thread
+// of the parent may have held one.
 static void make_turns(void)
 {
     for (int i = 0; i < TURNS; i++)
@@ -41,7 +41,7 @@ static void on_signal(int sig, siginfo_t *info, void *context)
     bool ours = info->si_code == SI_TIMER && info->si_value.sival_ptr == &handler;
     (void)sig;
 
-    if (!ours && handler.previous.sa_handler != SIG_DFL) // the default is to do nothing, as this does
+    if (!ours && handler.previous.sa_handler != SIG_DFL) // the default action does nothing, like this handler
         wf_handler_pass_on(&handler, info, context);
 }
 
@@ -54,8 +54,7 @@ static int make_timer(timer_t *out)
     return timer_create(CLOCK_MONOTONIC, &event, out);
 }
 
-// let_interrupt lets the timer's signal come through. Returns: the mask before in
-// *before.
+// let_interrupt unblocks the timer's signal. Returns: the mask before in *before.
 static void let_interrupt(sigset_t *before)
 {
     sigset_t urgent;
@@ -65,16 +64,16 @@ static void let_interrupt(sigset_t *before)
     pthread_sigmask(SIG_UNBLOCK, &urgent, before);
 }
 
-// end_timer: what the timer has sent is handled when this returns, as the signal is not
-// blocked.
+// end_timer deletes the timer. When it returns, the signals that the timer has sent are
+// handled, because the signal is not blocked.
 static void end_timer(timer_t timer, const sigset_t *before)
 {
     timer_delete(timer);
     pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
-// call_timed: the timer fires again and again, for it may have fired before the call
-// had begun.
+// call_timed uses a timer that fires repeatedly, because it may fire before the call
+// has begun.
 static ssize_t call_timed(timer_t timer, int fd, wf_ready_try *call, void *args)
 {
     struct timespec bound = wf_timespec(WEFT_MS(BOUND_MS));
@@ -107,7 +106,7 @@ ssize_t wf_bounded(int fd, short events, wf_ready_try *call, void *args)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_mutex_t *turn = &turns[(unsigned)fd % TURNS];
 
-    wf_debug_assert(fd >= 0 && !wf_self()); // it would hold up the worker
+    wf_debug_assert(fd >= 0 && !wf_self()); // it would block the worker
     pthread_once(&once, begin_limits);
     pthread_mutex_lock(turn);
     ssize_t result = call_ready(fd, events, call, args);
@@ -117,8 +116,8 @@ ssize_t wf_bounded(int fd, short events, wf_ready_try *call, void *args)
 
 // --- calls that are cancelled --------------------------------------------------------
 
-// fire lets the timer of an armed call send its signal, again and again, for the call
-// may not have got to its system call yet.  Context: under the lock.
+// fire makes the timer of an armed call send its signal repeatedly, because the call
+// may not have reached its system call yet. Context: under the lock.
 static void fire(struct wf_interrupt *i)
 {
     struct timespec again = wf_timespec(WEFT_MS(1));

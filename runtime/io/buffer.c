@@ -23,7 +23,7 @@ struct pile {
 
 struct shelf {
     _Alignas(WF_CACHE_LINE) struct pile piles[wf_countof(sizes)];
-    char apart[WF_NO_SHARING]; // from the next worker's
+    char apart[WF_NO_SHARING]; // keeps the next worker's shelf out of these cache lines
 };
 
 struct wf_shelves {
@@ -44,14 +44,14 @@ static char *pop_pile(struct pile *p)
 static void push_pile(struct pile *p, char *buf)
 {
     wf_debug_assert(!p->first == (p->count == 0));
-    wf_debug_assert(buf != p->first); // else it has come back twice
+    wf_debug_assert(buf != p->first); // otherwise it was given back twice
     memcpy(buf, &p->first, sizeof(char *));
     p->first = buf;
     p->count++;
 }
 
-// pile_of is the calling worker's pile of this size; NULL on other threads, and of what
-// is not kept.
+// pile_of is the calling worker's pile of this size; NULL on other threads, and for
+// sizes that are not kept.
 static struct pile *pile_of(size_t room)
 {
     struct wf_task *self = wf_self();
@@ -86,7 +86,7 @@ void wf_buffer_give(char *buf, size_t room)
 {
     struct pile *pile = buf ? pile_of(room) : NULL;
 
-    wf_debug_assert(!buf || room == round_up(room)); // else it would be kept as one of another size
+    wf_debug_assert(!buf || room == round_up(room)); // otherwise it would be kept with a wrong size
     if (pile && (pile->count + 1) * room <= KEPT)
         push_pile(pile, buf);
     else

@@ -1,16 +1,16 @@
-// The buffers of readers, writers and copies. They belong to the runtime: a reader that has
-// nothing to keep has none, so that idle connections share a few.
+// The buffers of readers, writers and copies. They belong to the runtime: a reader
+// without unread bytes has none, so that idle connections share a few.
 //
 //      weft_reader, weft_writer <--- take --- the shelf of the worker  <--- if it is empty --- the allocator
 //                               --- give --->                          --- if it is full  --->
 //
-// Each worker has a shelf of the buffers that came back last, by size; only tasks that
-// run on it touch it, and none parks meanwhile, so that needs neither lock nor atomics.
-// A buffer may come back on another worker than it was taken on, or on a thread of the
-// blocking pool, which has no shelf.
+// Each worker has a shelf with the buffers that were given back last, by size. Only
+// tasks that run on the worker access it, and they do not park during the access, so it
+// needs neither a lock nor atomics. A task may give a buffer back on another worker
+// than it took it on, or on a thread of the blocking pool, which has no shelf.
 //
 // With the address sanitizer the shelves stay empty: a program that reads a line after
-// its time reads freed memory, and is told.
+// the next call reads freed memory, and the sanitizer reports it.
 #ifndef WF_RUNTIME_IO_BUFFER_H
 #define WF_RUNTIME_IO_BUFFER_H
 
@@ -24,13 +24,13 @@ struct wf_service;
 
 extern const struct wf_service wf_buffers_service; // the shelves
 
-// The sizes that are kept. A stream's first read gets a small one; a read that fills it
-// makes the next one larger. Copies take huge ones.
+// The sizes of the buffers on shelves. A stream's first read uses a small buffer; a
+// read that fills it makes the next buffer larger. Copies use huge ones.
 enum { WF_BUFFER_SMALL = 4 << 10, WF_BUFFER_LARGE = 16 << 10, WF_BUFFER_HUGE = 64 << 10 };
 
-// wf_buffer_take takes a buffer of at least `*room` bytes, and says in *room how many
-// it has: these numbers, or a multiple of 4 KiB. Behind them it has one byte
-// more, for the 0 at the end of a text.
+// wf_buffer_take takes a buffer of at least `*room` bytes, and stores its size in
+// *room: one of the sizes above, or a multiple of 4 KiB. The buffer has one more byte,
+// for the 0 at the end of a text.
 // Returns: NULL if there is no memory.
 // Context: any thread. Never parks.
 WF_MUST_CHECK char *wf_buffer_take(size_t *room);
@@ -45,9 +45,9 @@ static inline char *wf_buffer_take_huge(void)
     return wf_buffer_take(&room);
 }
 
-// What a read is to fill: a buffer that is the reader's already (`held`), or one of
-// `room` bytes (a size that is kept) that is taken for each system call anew, and given
-// back if that has brought nothing.
+// The memory for a read: a buffer that the reader already has (`held`); or one of
+// `room` bytes (a size with a shelf), taken for each system call and given back if the
+// call has read nothing.
 struct wf_lent {
     char *at;
     size_t room;
@@ -62,7 +62,8 @@ static inline bool wf_lend(struct wf_lent *l)
     return l->at != NULL;
 }
 
-// wf_lent_back settles what a read has returned.  Returns: that.
+// wf_lent_back gives the buffer back after a read without bytes. Returns: `got`, the
+// read's result.
 static inline ssize_t wf_lent_back(struct wf_lent *l, ssize_t got)
 {
     if (got <= 0 && !l->held) {
@@ -72,8 +73,8 @@ static inline ssize_t wf_lent_back(struct wf_lent *l, ssize_t got)
     return got;
 }
 
-// wf_read_lent is weft_read into such a buffer (runtime/io/stream.c): while the task
-// waits, it has none.
+// wf_read_lent is weft_read into such a buffer (runtime/io/stream.c): a waiting task
+// has none.
 ssize_t wf_read_lent(int fd, struct wf_lent *l);
 
 #endif

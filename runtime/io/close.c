@@ -6,7 +6,7 @@
 #include "base/sys.h"
 #include "runtime/io/ready.h"
 
-// close_number is close(2), and what comes after it.
+// close_number is close(2), and the end of the number's mark.
 static int close_number(int fd)
 {
     int err = wf_sys_close(fd);
@@ -18,11 +18,11 @@ static int close_number(int fd)
     return err == -EINTR ? 0 : err; // an interrupted close(2) has closed, on Linux
 }
 
-// A number that is held is covered by a descriptor that means no file: that closes the
-// file, and system calls that others are in end on it, but one that has yet to begin
-// says EBADF; and the number is not handed out.
+// If a number is held, dup3(2) puts an O_PATH descriptor in its place. That closes the
+// file, but the kernel does not reuse the number. System calls in progress end on the
+// old file; a call that begins later returns EBADF.
 //
-// sys_cover returns false if there is no descriptor to be had for it.
+// sys_cover does this. Returns: false if the system has no descriptor for it.
 static bool sys_cover(int fd)
 {
     int cover = wf_sys_openat(AT_FDCWD, "/", O_PATH | O_CLOEXEC, 0);
@@ -34,8 +34,8 @@ static bool sys_cover(int fd)
     return covered;
 }
 
-// sys_is_cover: a program that wants just this number may have put a file there by dup2
-// already.
+// sys_is_cover tells whether the number still has that descriptor: a program that wants
+// this very number may have put a file there by dup2.
 static bool sys_is_cover(int fd)
 {
     int flags = wf_sys_fcntl(fd, F_GETFL, 0);
@@ -45,12 +45,13 @@ static bool sys_is_cover(int fd)
 void wf_close_held(const struct wf_hold *hold)
 {
     if (!hold->covered || sys_is_cover(hold->fd))
-        (void)close_number(hold->fd); // the caller of weft_close has gone
+        (void)close_number(hold->fd); // the caller of weft_close has returned
     else
         wf_closing_end(hold->fd, true);
 }
 
-// close_later is for a number that others hold, or have closed already.
+// close_later is for a number that other calls hold, or that another thread has closed
+// already.
 __attribute__((cold, noinline)) static int close_later(struct wf_hold *hold, int fd, int held)
 {
     if (held < 0) {
@@ -64,9 +65,9 @@ __attribute__((cold, noinline)) static int close_later(struct wf_hold *hold, int
     return 0;
 }
 
-// In every runtime: the host program may have more than one. close(2) may take its
-// time, so nothing is held meanwhile; reactor/source.c says why no waiter is lost all
-// the same.
+// weft_close tells every runtime, because the program may have several. close(2) may
+// take long, so the caller holds no lock; reactor/source.c explains why no waiter is
+// lost.
 int weft_close(int fd)
 {
     struct wf_hold hold;

@@ -3,8 +3,8 @@
 
 struct wf_hold;
 
-// wf_close_held frees a number that was closed while it was held, for the caller that
-// was told so by wf_hold_end of `hold`.
+// wf_close_held frees a number that was closed while `hold` held it. Its caller is the
+// one for which wf_hold_end has returned true.
 // Context: any thread.
 void wf_close_held(const struct wf_hold *hold);
 

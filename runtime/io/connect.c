@@ -1,17 +1,18 @@
-// How connections begin: accept and connect. Neither has a MSG_DONTWAIT; O_NONBLOCK is
-// of the open file description, which for a listener is often shared with other
-// processes. What weft has made has the flag. The rest stays as it is:
+// How connections begin: accept and connect. Neither has a flag like MSG_DONTWAIT, and
+// O_NONBLOCK belongs to the open file description, which other processes often share
+// for a listener. Sockets that weft has made have O_NONBLOCK. weft does not change
+// others:
 //   - A listener in blocking mode is asked by poll(2), and then accepted from on the blocking pool, for a bounded time
 //     (bounded.h), since another process may take the connection first. One that has the flag is accepted from at once;
 //     each accept looks first whether it still has it: one cheap call beside one that makes a socket. One that was ever
 //     found without is not believed again. (So a call blocks the worker only if the flag is taken away for the first
 //     time between the two, and in the same moment the connection, too.)
-//   - A socket in blocking mode that is to be connected gets the flag for the time of
-//     connect(2), which starts an attempt and returns. On the pool it would hold a
-//     thread for minutes, out of reach of a cancel. Other code can notice the flag only
-//     by asking for it: a socket that is not connected has nothing else to wait for,
-//     and a second weft_connect at the same time waits for the first to put the flag
-//     back. (It blocks only if other code takes the flag away in that moment.)
+//   - A socket in blocking mode gets the flag during connect(2), which then starts an
+//     attempt and returns. On the pool connect(2) would occupy a thread for minutes,
+//     and could not be cancelled. Other code can notice the flag only if it reads it,
+//     because no other call waits on an unconnected socket, and a second weft_connect
+//     at the same time waits until the first has restored the flag. (connect(2) blocks
+//     only if other code removes the flag in that moment.)
 #include "runtime/io/connect.h"
 
 #include <fcntl.h>
@@ -33,7 +34,7 @@ struct peer {
 };
 
 // Errors of a connection that failed while it waited, which accept(2) passes on. The
-// next one may be well.
+// next connection may be good.
 static bool is_peers_fault(ssize_t err)
 {
     return err == -ECONNABORTED || err == -EPROTO || err == -ENETDOWN || err == -ENOPROTOOPT || err == -EHOSTDOWN ||
@@ -46,7 +47,7 @@ static ssize_t sys_accept(int fd, void *args)
     return wf_sys_accept4(fd, peer->sa, peer->len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
-// sys_listens tells whether accept(2) may block: not if what it is called for is not a
+// sys_listens tells whether accept(2) may block: it does not if the socket is not a
 // listener.
 static bool sys_listens(int fd)
 {
@@ -81,7 +82,7 @@ static ssize_t accept_bounded(int fd, void *args)
     return is_peers_fault(got) ? WF_TRY_LATER : got;
 }
 
-// listener registers the descriptor at once, as one that accepts is going to wait.
+// listener registers the descriptor at once, because an accept usually waits.
 static int listener(struct wf_ready *r)
 {
     int err = wf_ready_attach_as(r, WF_KIND_LISTENER);
@@ -90,7 +91,7 @@ static int listener(struct wf_ready *r)
 
 static const struct wf_file_calls accepting = { accept_now, accept_bounded, NULL };
 
-// accept_one is weft_accept, with what the number means now.
+// accept_one is weft_accept on the number's present file.
 // Returns: also WF_READY_OTHER.
 static ssize_t accept_one(struct wf_ready *r, struct peer *peer)
 {
@@ -133,8 +134,8 @@ static void set_nonblock(int fd, bool on)
         (void)wf_sys_fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
 }
 
-// A flag that is lent is not taken for the socket's own by a second call, which would
-// take its time. Numbers that are equal modulo LENDERS share a lock.
+// Under this lock a second call does not mistake a temporary flag for the socket's own.
+// Numbers that are equal modulo LENDERS share a lock.
 enum { LENDERS = 64 };
 
 static struct wf_lock lending[LENDERS];
@@ -149,8 +150,8 @@ static void watch_forks(void)
     pthread_atfork(NULL, NULL, forget_lender);
 }
 
-// connect_by is connect(2) of a socket in blocking mode. By a duplicate: the number may
-// be closed meanwhile, and mean another socket, when the flag is taken back.
+// connect_by is connect(2) of a socket in blocking mode, through a duplicate: before
+// the flag is restored, the number may be closed and mean another socket.
 static int connect_by(int same, const struct sockaddr *sa, socklen_t len)
 {
     if (same < 0)
@@ -162,7 +163,7 @@ static int connect_by(int same, const struct sockaddr *sa, socklen_t len)
     return err;
 }
 
-// connect_any is connect(2) of a socket in whatever mode, which it keeps.
+// connect_any is connect(2) of a socket in either mode, and keeps the mode.
 static int connect_any(int fd, const struct sockaddr *sa, socklen_t len)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -179,8 +180,8 @@ static int connect_any(int fd, const struct sockaddr *sa, socklen_t len)
     return err;
 }
 
-// sys_connected asks how an attempt went. Readiness alone does not tell: a socket is
-// registered as ready.
+// sys_connected asks for the result of an attempt. Readiness does not tell it, because
+// a socket is registered as ready.
 static ssize_t sys_connected(int fd, void *args)
 {
     struct pollfd p = { .fd = fd, .events = POLLOUT };
@@ -209,9 +210,9 @@ static ssize_t knock_once(int fd, void *args)
     return to->call(fd, to->sa, to->len);
 }
 
-// knock is connect(2) of a Unix socket whose listener has no room: it says EAGAIN, and
-// nothing tells when there is some again. Meanwhile the socket is registered, so that
-// weft_close reaches this call.
+// knock repeats connect(2) of a Unix socket whose listener has no room: connect(2)
+// returns EAGAIN, and no event tells when there is room. The socket is registered
+// during that time, so that weft_close ends this call.
 static int knock(struct wf_ready *r, connect_fn *call, const struct sockaddr *sa, socklen_t len)
 {
     struct target to = { call, sa, len };
@@ -237,8 +238,8 @@ static int begin_attempt(struct wf_ready *r, connect_fn *call, const struct sock
     return err == -EALREADY || err == -EINTR ? -EINPROGRESS : err;
 }
 
-// connect_ready makes a connection with what was opened as `r`, after which it goes on
-// with that only.
+// connect_ready makes a connection with the descriptor that was opened as `r`, and
+// stays with that descriptor.
 static int connect_ready(struct wf_ready *r, connect_fn *how, const struct sockaddr *sa, socklen_t len)
 {
     r->asks = 0; // sys_connected does

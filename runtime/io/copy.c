@@ -1,5 +1,5 @@
-// weft_copy and weft_sendfile: bytes from one descriptor to another, in the kernel where
-// it can.
+// weft_copy and weft_sendfile: bytes from one descriptor to another, inside the kernel
+// where possible.
 //
 //      from        to          by                                          if that is refused
 //      file        file        copy_file_range, on the blocking pool       sendfile, on the pool, unless the two
@@ -14,19 +14,22 @@
 //      socket      file        splice, through a pipe of weft's            a buffer
 //      else                    a buffer: what weft_read and weft_write do
 //
-// "Socket": one that streams. One in blocking mode gets a buffer: see splice.h.
+// "Socket" means a stream socket. A socket in blocking mode gets a buffer: see
+// splice.h.
 //
-// copy_file_range says 0, or some error, where it cannot: of files whose size is not
-// known (/proc), on network file systems, of O_APPEND. So whatever it says but a count
-// is left to the next way, which either goes on, or says the same.
+// Where copy_file_range cannot copy, it returns 0 or an error: for files whose size is
+// not known (/proc), on network file systems, with O_APPEND. So after any result that
+// is not a count the copy tries the next way, which either continues or returns the
+// same.
 //
-// Within one file sendfile reads what it has just written. If that is at the end, each of
-// its inner steps moves as many bytes as the two positions are apart, and no cancel gets
-// in between: 4 MiB take seconds. So such a copy goes through a buffer, piece by piece.
+// Within one file sendfile reads what it has just written. At the end of the file each
+// of its inner steps moves only as many bytes as the two positions are apart, and a
+// cancel cannot interrupt them: 4 MiB take seconds. So such a copy goes through a
+// buffer, piece by piece.
 //
-// What is taken from a socket or a FIFO, and cannot be written any more, is lost: at
-// most WF_BUFFER_HUGE bytes, or what a pipe holds. A file's position is set back by it.
-// Between a FIFO and a socket nothing is ever held.
+// Bytes taken from a socket or a FIFO that cannot be written any more are lost: at most
+// WF_BUFFER_HUGE bytes, or a full pipe. A source file's position is set back by their
+// number. A splice between a FIFO and a socket never holds bytes.
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -42,9 +45,9 @@
 #include "runtime/wait/wait.h"
 
 enum {
-    JOB = 1 << 20,      // bytes of a job of the pool, which a cancel waits for
+    JOB = 1 << 20,      // bytes of a job of the pool, for whose end a cancel waits
     FILE_JOB = 1 << 22, // the same, from file to file
-    SPARE = 512,        // bytes of a buffer for want of another
+    SPARE = 512,        // bytes of the buffer if no other can be allocated
 };
 
 enum what { OTHER, PACKETS, FILES, FIFO, SOCKET }; // PACKETS: a socket that does not stream
@@ -53,7 +56,7 @@ struct copy {
     struct weft_rt *rt;
     struct wf_ready in, out;
     enum what from, to;
-    uint64_t left;    // bytes to be taken yet
+    uint64_t left;    // bytes that are not taken yet
     uint64_t done;    // bytes written
     size_t held;      // bytes taken and not written, in a buffer or a pipe
     bool splices;     // as far as is known
@@ -82,7 +85,7 @@ WF_NOINLINE static int sys_what(int fd, enum what *what)
     return 0;
 }
 
-// open_copy_end begins the call on one of its descriptors, which it then goes on with.
+// open_copy_end begins the call on one of its descriptors, and stays with that file.
 static int open_copy_end(struct wf_ready *r, int fd, enum wf_direction direction, const char *call, enum what *what)
 {
     int err = wf_ready_open_all(r, fd, direction, call);
@@ -104,7 +107,7 @@ static int open_copy(struct copy *c, int dst, int src, const char *call)
     return err;
 }
 
-// begin_step is for each step.
+// begin_step begins each step.
 static void begin_step(struct wf_ready *r)
 {
     r->edge = 0;
@@ -126,7 +129,7 @@ static ssize_t sys_sendfile(int fd, void *args)
     return WF_RETRY(wf_sys_sendfile(c->out.fd, fd, c->at, c->n));
 }
 
-// sys_sendfile_now is that to a socket, unless it could wait.
+// sys_sendfile_now is sendfile to a socket, unless that could block.
 static ssize_t sys_sendfile_now(int fd, void *args)
 {
     struct copy *c = args;
@@ -166,7 +169,7 @@ static ssize_t call_on_out(int fd, void *args)
     return c->fn(c->in.fd, c);
 }
 
-// call_on_both makes one here, while the caller holds `in`.
+// call_on_both makes a call on this thread, while the caller holds `in`.
 static ssize_t call_on_both(int fd, void *args)
 {
     struct copy *c = args;
@@ -174,8 +177,8 @@ static ssize_t call_on_both(int fd, void *args)
     return wf_ready_hold(&c->out, call_on_out, c);
 }
 
-// call_in_pool makes one on the blocking pool, or, if there is no thread to be had,
-// here: better late for the others than never.
+// call_in_pool makes a call on the blocking pool, or on this thread if the system
+// refuses one: then the call delays other tasks, but does not fail.
 static ssize_t call_in_pool(struct copy *c, wf_ready_try *fn)
 {
     ssize_t result = wf_ready_pool(&c->in, &c->out, fn, c);
@@ -184,7 +187,7 @@ static ssize_t call_in_pool(struct copy *c, wf_ready_try *fn)
     return result == WF_TRY_POOL ? wf_ready_hold(&c->in, call_on_both, c) : result;
 }
 
-// run_copy waits for one end's readiness. What is not a socket here is a FIFO.
+// run_copy waits for one end's readiness. An end that is not a socket is a FIFO here.
 static ssize_t run_copy(struct wf_ready *r, enum what what, wf_ready_try *fn, void *args)
 {
     const struct wf_file_calls calls = { fn, fn, fn };
@@ -230,19 +233,20 @@ static off_t find_position(struct wf_ready *r)
     return wf_ready_hold(r, sys_seek, &by);
 }
 
-// overlaps tells whether both are one file, at different positions, of which one copy may
-// read what it has written. (At the same position sendfile keeps the two together.)
+// overlaps tells whether both ends are one file at different positions, so that the
+// copy may read what it has written. (From the same position, reading and writing
+// advance together.)
 static bool overlaps(struct copy *c)
 {
     struct stat in, out;
 
     if (wf_ready_hold(&c->in, sys_stat, &in) < 0 || wf_ready_hold(&c->out, sys_stat, &out) < 0)
-        return false; // closed: the next call says so
+        return false; // closed: the next call returns the error
     return in.st_dev == out.st_dev && in.st_ino == out.st_ino && find_position(&c->in) != find_position(&c->out);
 }
 
-// move_by_job moves all by one kind of call.  Returns: what the last one said that
-// moved nothing.
+// move_by_job moves all bytes by one kind of call. Returns: the result of the last
+// call, which moved nothing.
 static ssize_t move_by_job(struct copy *c, wf_ready_try *fn)
 {
     ssize_t n = 1;
@@ -297,8 +301,8 @@ static bool fits_buffer(const struct copy *c)
     return c->n <= WF_BUFFER_HUGE || !c->splices;
 }
 
-// send_page sends some bytes by way of a buffer, if they are in the page cache, or the
-// socket is in blocking mode.  Returns: -EAGAIN: neither.
+// send_page sends some bytes through a buffer, if they are in the page cache, or the
+// socket is in blocking mode. Returns: -EAGAIN: neither.
 static ssize_t send_page(struct page *p)
 {
     struct copy *c = p->c;
@@ -306,7 +310,7 @@ static ssize_t send_page(struct page *p)
 
     if (got == -EAGAIN && c->splices && !wf_splice_waits(c->out.fd))
         return got;
-    if (got == -EAGAIN || wf_is_unsupported(got)) // the file system has no RWF_NOWAIT; an error comes again
+    if (got == -EAGAIN || wf_is_unsupported(got)) // the file system has no RWF_NOWAIT; other errors come again
         got = read_stored(p);
     if (got <= 0)
         return got;
@@ -326,8 +330,8 @@ static ssize_t send_buffered(struct copy *c)
     return put;
 }
 
-// send_file_part sends some bytes of the file, from *c->at on: on the pool, when there
-// is room for some.
+// send_file_part sends some bytes of the file, from *c->at on: on the pool, once the
+// socket has room.
 static ssize_t send_file_part(struct copy *c)
 {
     wf_debug_assert(c->at && c->from == FILES && c->to == SOCKET);
@@ -352,7 +356,7 @@ static ssize_t move_position(struct copy *c, off_t by)
     return wf_ready_hold(&c->in, sys_seek, &by);
 }
 
-// send_whole_file goes on from the file's position, and moves it along.
+// send_whole_file sends from the file's position on, and advances it.
 static ssize_t send_whole_file(struct copy *c)
 {
     off_t at = move_position(c, 0), start = at;
@@ -374,7 +378,7 @@ static ssize_t send_whole_file(struct copy *c)
 
 // --- streams -------------------------------------------------------------------------
 
-// What a system call says that has found the other end not ready.
+// The result of a system call that has found the other end not ready.
 enum { OTHER_END = WF_TRY_LATER + 1 };
 
 static ssize_t try_in(int fd, void *args)
@@ -403,7 +407,7 @@ static ssize_t try_out(int fd, void *args)
         return n;
     if (wf_poll_now(c->in.fd, POLLIN) == 0)
         return OTHER_END;
-    return c->to == FIFO && wf_poll_now(fd, POLLOUT) > 0 ? WF_TRY_LATER : n; // other writers were at it just then
+    return c->to == FIFO && wf_poll_now(fd, POLLOUT) > 0 ? WF_TRY_LATER : n; // another writer was faster
 }
 
 // splice_straight splices between a FIFO and a socket, or two FIFOs.
@@ -430,7 +434,7 @@ static ssize_t try_readable(int fd, void *args)
     return ready == 0 ? -EAGAIN : ready;
 }
 
-// splice_to_file: only what is there makes a job.
+// splice_to_file makes a job only when the FIFO has bytes.
 static ssize_t splice_to_file(struct copy *c)
 {
     ssize_t n = -EAGAIN;
@@ -452,13 +456,13 @@ static ssize_t drain_job(int fd, void *args)
     return sys_splice_out(((struct copy *)args)->out.fd, args);
 }
 
-// empty_pipe writes some of what is in the pipe.
+// empty_pipe writes some of the bytes in the pipe.
 static ssize_t empty_pipe(struct copy *c)
 {
     return c->to == SOCKET ? wf_ready_run(&c->out, sys_splice_out, c, NULL, 0) : call_in_pool(c, drain_job);
 }
 
-// put_last is for a call that is cut short: what there is room for at once.
+// put_last is for a cancelled call: it writes what there is room for at once.
 static void put_last(struct copy *c, wf_ready_try *fn, void *args)
 {
     ssize_t put = c->to == SOCKET ? wf_ready_hold(&c->out, fn, args) : 0;
@@ -469,7 +473,7 @@ static void put_last(struct copy *c, wf_ready_try *fn, void *args)
     }
 }
 
-// put_held writes all that is held, from `buf`, or from the pipe if that is NULL. A
+// put_held writes all held bytes, from `buf`, or from the pipe if `buf` is NULL. A
 // cancel ends it only where it has to wait.
 static ssize_t put_held(struct copy *c, const char *buf)
 {
@@ -490,8 +494,8 @@ static ssize_t put_held(struct copy *c, const char *buf)
     return put == 0 && c->held > 0 ? -EIO : put;
 }
 
-// put_taken notes what was taken, and writes it.  Returns: how many bytes that were,
-// and now lie in the target; an error.
+// put_taken counts the taken bytes, and writes them. Returns: how many bytes were
+// written; an error.
 static ssize_t put_taken(struct copy *c, ssize_t got, const char *buf)
 {
     if (got <= 0)
@@ -505,15 +509,15 @@ static ssize_t put_taken(struct copy *c, ssize_t got, const char *buf)
     return put < 0 ? put : got;
 }
 
-// take_some reads some bytes. From a socket it does not wait, so that no buffer is held
-// meanwhile.
+// take_some reads some bytes. It does not wait for a socket, so that a waiting task
+// holds no buffer.
 static ssize_t take_some(struct copy *c, char *buf, size_t n)
 {
     struct wf_span span = { buf, n };
     return c->from == SOCKET ? wf_ready_attempt(&c->in, wf_step_recv, &span, NULL, n) : wf_step_read(&c->in, buf, n);
 }
 
-// copy_piece moves one piece by way of a buffer.
+// copy_piece moves one piece through a buffer.
 static ssize_t copy_piece(struct copy *c)
 {
     char spare[SPARE], *buf = wf_buffer_take_huge(), *to = buf ? buf : spare;
@@ -525,8 +529,8 @@ static ssize_t copy_piece(struct copy *c)
     return n;
 }
 
-// unload_copy_pipe takes what is in the pipe out again, for a target that cannot be
-// spliced to.
+// unload_copy_pipe writes the pipe's bytes through a buffer, for a target that cannot
+// be spliced to.
 static ssize_t unload_copy_pipe(struct copy *c)
 {
     char spare[SPARE], *buf = wf_buffer_take_huge(), *to = buf ? buf : spare;
@@ -535,7 +539,7 @@ static ssize_t unload_copy_pipe(struct copy *c)
 
     while (rest > 0 && put > 0) {
         long got = WF_RETRY(wf_sys_read(c->pipe.out, to, lesser(rest, room)));
-        c->held = got > 0 ? (size_t)got : 0; // the pipe is ours: it is more
+        c->held = got > 0 ? (size_t)got : 0; // the pipe is ours, so it has bytes
         rest -= c->held;
         put = got > 0 ? put_held(c, to) : -EIO;
     }
@@ -544,7 +548,7 @@ static ssize_t unload_copy_pipe(struct copy *c)
     return put;
 }
 
-// splice_through moves one piece by way of a pipe.
+// splice_through moves one piece through a pipe.
 static ssize_t splice_through(struct copy *c)
 {
     wf_debug_assert(wf_pipe_held(&c->pipe) && c->pipe.n == 0);
@@ -558,8 +562,8 @@ static ssize_t splice_through(struct copy *c)
     return unload_copy_pipe(c);
 }
 
-// move_by_splice moves one piece in the kernel, the way that the two allow. Returns:
-// also what tells that they do not.
+// move_by_splice moves one piece inside the kernel, as the two ends allow. Returns:
+// also an error that says that they do not.
 static ssize_t move_by_splice(struct copy *c)
 {
     if (c->from == FIFO && c->to == FILES)
@@ -571,7 +575,8 @@ static ssize_t move_by_splice(struct copy *c)
     return n;
 }
 
-// may_be_spliced: what needs a pipe must be worth it, and get one.
+// may_be_spliced tells whether to splice: a piece that needs a pipe must be large
+// enough, and a pipe available.
 static bool may_be_spliced(struct copy *c)
 {
     if (!c->splices || c->from < FIFO || c->to < FILES)
@@ -593,7 +598,7 @@ static ssize_t move_piece(struct copy *c)
     return copy_piece(c);
 }
 
-// move_pieces moves all that is left, and finds out where the end is.
+// move_pieces moves all that is left, up to the end.
 static ssize_t move_pieces(struct copy *c)
 {
     ssize_t n = 1;

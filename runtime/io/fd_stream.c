@@ -10,7 +10,7 @@
 
 static int fd_of(void *self)
 {
-    wf_debug_assert((int)(intptr_t)self == (intptr_t)self); // else it is a pointer: these operations are not its own
+    wf_debug_assert((int)(intptr_t)self == (intptr_t)self); // otherwise it is a pointer of another kind of stream
     return (int)(intptr_t)self;
 }
 
@@ -19,7 +19,7 @@ static ssize_t read_fd(void *self, void *buf, size_t n)
     return weft_read(fd_of(self), buf, n);
 }
 
-// writev_fd: what a flush writes is one piece.
+// writev_fd makes a plain write for one piece, as a flush has.
 static ssize_t writev_fd(void *self, const struct iovec *v, int n)
 {
     return n == 1 ? weft_write(fd_of(self), v->iov_base, v->iov_len) : weft_writev(fd_of(self), v, n);

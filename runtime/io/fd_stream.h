@@ -1,4 +1,4 @@
-// What readers and writers know of streams.
+// The parts of streams that readers and writers use.
 #ifndef WF_RUNTIME_IO_FD_STREAM_H
 #define WF_RUNTIME_IO_FD_STREAM_H
 
@@ -8,7 +8,8 @@
 
 extern const weft_stream_ops wf_fd_stream_ops;
 
-// wf_stream_is_fd tells whether a stream is a descriptor, which wf_stream_fd is then.
+// wf_stream_is_fd tells whether a stream is a descriptor's; then wf_stream_fd is the
+// descriptor.
 static inline bool wf_stream_is_fd(weft_stream s)
 {
     return s.ops == &wf_fd_stream_ops;
@@ -20,7 +21,7 @@ static inline int wf_stream_fd(weft_stream s)
 }
 
 // wf_stream_known tells whether the table of operations is as large as this library
-// needs it.
+// expects.
 static inline bool wf_stream_known(weft_stream s)
 {
     return s.ops && s.ops->size >= sizeof(weft_stream_ops);

@@ -12,7 +12,7 @@ static int get_varint(const uint8_t *p, size_t n, uint64_t *length)
 
     for (size_t i = 0; i < n && i < WF_FRAME_HEAD_MAX; i++) {
         value |= (uint64_t)(p[i] & 0x7f) << (7 * i);
-        if (i == WF_FRAME_HEAD_MAX - 1 && p[i] > 1) // the 64th bit, and no other
+        if (i == WF_FRAME_HEAD_MAX - 1 && p[i] > 1) // only the 64th bit may follow
             return -EMSGSIZE;
         if (p[i] < 0x80) {
             *length = value;
@@ -62,8 +62,8 @@ int wf_frame_put(const weft_frame *f, uint8_t p[WF_FRAME_HEAD_MAX], uint64_t len
 }
 
 // measure finds out where the next frame ends.
-// Returns: how many bytes its length has; 0: that is not known yet, and *want bytes are
-//          needed; -EMSGSIZE.
+// Returns: how many bytes its length has; 0: not known yet, *want bytes are needed;
+//          -EMSGSIZE.
 static int measure(const weft_reader *r, const weft_frame *f, size_t *want)
 {
     size_t limit = f->max > 0 && f->max < r->weft_max ? f->max : r->weft_max;
@@ -77,7 +77,7 @@ static int measure(const weft_reader *r, const weft_frame *f, size_t *want)
     return head;
 }
 
-// cut_off: the stream has ended before the frame.
+// cut_off is the result when the stream ends before the frame does.
 static int cut_off(const weft_reader *r)
 {
     return wf_reader_unread(r) == 0 ? -ENODATA : -EBADMSG;

@@ -1,4 +1,4 @@
-// The length that a frame begins with.
+// The length at the start of a frame.
 #ifndef WF_RUNTIME_IO_FRAME_H
 #define WF_RUNTIME_IO_FRAME_H
 
@@ -16,11 +16,12 @@ static inline bool wf_frame_known(const weft_frame *f)
 }
 
 // wf_frame_get reads the length from the first of `n` bytes.
-// Returns: how many bytes it has; 0: more than `n`; -EMSGSIZE: a varint that is too
-//          long.
+// Returns: how many bytes the length has; 0: more than `n`; -EMSGSIZE: a varint that is
+//          too long.
 int wf_frame_get(const weft_frame *f, const uint8_t *p, size_t n, uint64_t *length);
 
-// wf_frame_put writes it.  Returns: how many bytes it has; -EMSGSIZE: it does not fit.
+// wf_frame_put writes the length. Returns: how many bytes it has; -EMSGSIZE: it does
+// not fit.
 int wf_frame_put(const weft_frame *f, uint8_t p[WF_FRAME_HEAD_MAX], uint64_t length);
 
 #endif

@@ -8,9 +8,8 @@
 
 enum { SHORT = 256 }; // bytes of a line: memchr is faster at those that are much longer
 
-// text_limit: so many bytes a text may have, with its delimiter. line_limit is that of
-// a line, whose end does not count; where the end would be longer than the delimiter,
-// that is known once the byte before it is there.
+// text_limit is the longest text in bytes, with its delimiter. line_limit is the same
+// for a line, whose end ("\n" or "\r\n") does not count against max.
 static inline size_t text_limit(const weft_reader *r)
 {
     return r->weft_max;
@@ -22,10 +21,10 @@ static inline size_t line_limit(const weft_reader *r)
     return r->weft_max + (returns ? 2 : 1);
 }
 
-// search_delimiter looks for the delimiter in bytes that it was not looked for in before, and
-// notes where it has looked.
-// Returns: the length with it; 0 if it is not there; -EMSGSIZE if it is not among the
-//          first `limit`.
+// search_delimiter looks for the delimiter in the bytes that were not searched before,
+// and notes how far it has searched.
+// Returns: the length with the delimiter; 0 if it is not there yet; -EMSGSIZE if it is
+//          not among the first `limit` bytes.
 static inline ssize_t search_delimiter(weft_reader *r, size_t limit)
 {
     size_t until = wf_reader_unread(r) < limit ? wf_reader_unread(r) : limit, looked = r->weft_looked - r->weft_at;
@@ -40,8 +39,8 @@ static inline ssize_t search_delimiter(weft_reader *r, size_t limit)
     return until == limit ? -EMSGSIZE : 0;
 }
 
-// find has the reader filled until the delimiter is there.
-// Returns: the length with it; 0 if the stream ends first; -EMSGSIZE; an error.
+// find fills the reader until it has the delimiter. Returns: the length with the
+// delimiter; 0 if the stream ends first; -EMSGSIZE; an error.
 __attribute__((always_inline)) static inline ssize_t find(weft_reader *r, int delimiter,
                                                           size_t (*limit)(const weft_reader *))
 {
@@ -59,7 +58,7 @@ __attribute__((always_inline)) static inline ssize_t find(weft_reader *r, int de
     }
 }
 
-// show consumes `n` bytes.
+// show consumes `n` bytes, and returns where they are.
 static inline char *show(weft_reader *r, size_t n)
 {
     char *bytes = wf_reader_bytes(r);
@@ -88,7 +87,7 @@ static inline ssize_t show_line(weft_reader *r, const char **line, size_t n, siz
 {
     char *bytes = show(r, n);
 
-    wf_debug_assert(length <= n && bytes + length <= r->weft_buf + r->weft_room); // the byte behind that is ours
+    wf_debug_assert(length <= n && bytes + length <= r->weft_buf + r->weft_room); // the byte after the buffer is ours
     bytes[length] = 0;
     *line = bytes;
     return (ssize_t)length;
@@ -106,14 +105,15 @@ WF_NOINLINE static ssize_t read_line(weft_reader *r, const char **line)
     size_t unread = wf_reader_unread(r);
     if (n < 0 || unread == 0)
         return n < 0 ? n : -ENODATA;
-    if (unread > r->weft_max) // the byte that might have begun the end of the line did not
+    if (unread > r->weft_max) // the byte beyond the limit did not begin the end of the line
         return -EMSGSIZE;
     return show_line(r, line, unread, unread);
 }
 
 // weft_reader_line begins with the usual case, in few registers: a short line that is
-// there, and not among the last 64 bytes. Where it searches next does not hang on what it
-// has found: so the processor is ahead with that, where memchr would wait.
+// in the buffer, and not among the last 64 bytes. The start of the next search does not
+// depend on the result of this one, so the CPU can begin it early; memchr would have to
+// wait.
 ssize_t weft_reader_line(weft_reader *r, const char **line)
 {
     ssize_t err = wf_wait_begin("weft_reader_line");

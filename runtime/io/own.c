@@ -9,13 +9,13 @@
 #include "base/sys.h"
 #include "runtime/io/ready.h"
 
-// One call on `fd`, and what is known of it.
+// One call on `fd`, and the known facts about `fd`.
 struct move {
     const struct iovec *v;
     int n;
     short events;
     struct stat st;
-    unsigned terminal; // the device that it is in the end, also where it was opened as /dev/tty; 0: no terminal
+    unsigned terminal; // the terminal's device, even if it was opened as /dev/tty; 0: not a terminal
 };
 
 static ssize_t move_bytes(int fd, const struct move *m)
@@ -30,7 +30,7 @@ static unsigned terminal_of(int fd)
     return wf_sys_ioctl(fd, TIOCGDEV, &number) == 0 ? number : 0;
 }
 
-// learn finds out whether opening the file once more gives the same thing.
+// learn finds out whether opening the file once more gives the same file.
 static bool learn(int fd, struct move *m)
 {
     if (wf_sys_fstat(fd, &m->st) < 0)
@@ -59,7 +59,8 @@ static int open_own(int fd, short events)
     return wf_sys_openat(AT_FDCWD, path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
 }
 
-// has_hung_up: then a terminal is left for good, and no call on it blocks.
+// has_hung_up tells whether a terminal has hung up: it then stays so, and no call on it
+// blocks.
 static bool has_hung_up(int fd, const struct move *m)
 {
     return m->terminal && wf_poll_now(fd, m->events) & POLLHUP;

@@ -1,18 +1,16 @@
-// Two streams in memory: each end writes into a pipe of its own, and reads from the
-// other's.
+// Two streams in memory: each end writes into its own pipe, and reads from the other's.
 //
 //      end 0 --- writev ---> [ pipe 0 ] --- read ---> end 1
 //            <--- read ----- [ pipe 1 ] <-- writev ---
 //
-// A pipe is a ring under the pair's lock. A task that finds nothing (or no room) waits
-// for a cell. Under the lock, whoever finds that out empties the cell; a task that puts
-// bytes in (or takes some out, or ends the pipe) does so under the lock, and sets the
-// cell after releasing it. So while there is something to be found, the cell is set, or
-// a task is about to set it; a set that comes late wakes a waiter for nothing, which
-// looks again.
+// A pipe is a ring under the pair's lock. A task that finds no bytes (or no room)
+// empties the cell, under the lock, and waits for it. A task that puts bytes in (or
+// takes some out, or ends the pipe) does so under the lock, and sets the cell after
+// releasing it. So while there are bytes (or room), the cell is set, or a task is about
+// to set it. A late set wakes a waiter needlessly; the waiter checks again.
 //
-// The pair is freed by the last close. A task that is about to set a cell keeps its own
-// end from being closed: it is in a call on that end.
+// The pair is freed by the last close. A task that is about to set a cell is in a call
+// on its own end, so that end is not closed yet.
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -27,10 +25,10 @@
 // L: under the pair's lock; A: atomic
 struct pipe {
     struct wf_cell filled; // A: there are bytes, or it has ended
-    struct wf_cell roomy;  // A: there is room, or its reader is gone
+    struct wf_cell roomy;  // A: there is room, or its reader has closed
     size_t first, count;   // L: the bytes in the ring
-    bool ended;            // L: no more will come
-    bool unread;           // L: its reader is gone
+    bool ended;            // L: no more bytes will come
+    bool unread;           // L: its reader has closed
     char *bytes;           // L
 };
 
@@ -39,7 +37,7 @@ struct end {
     struct pipe *in, *out;
 };
 
-// I: fixed when it is made
+// I: fixed when the pair is made
 struct pair {
     struct wf_lock lock;
     unsigned open;   // L: ends
@@ -68,7 +66,8 @@ static void clear(struct wf_cell *c)
         wf_cell_clear(c, seen);
 }
 
-// check_pair asserts that both rings lie in the pair's memory, and who has closed what.
+// check_pair asserts that both rings are in the pair's memory, and that the marks of
+// closed ends agree.
 // Context: under the lock.
 static void check_pair(const struct pair *p)
 {
@@ -79,7 +78,7 @@ static void check_pair(const struct pair *p)
         const struct pipe *pipe = &p->pipes[i];
         wf_assert(pipe->first < p->capacity && pipe->count <= p->capacity);
         wf_assert(pipe->bytes == p->bytes + (size_t)i * p->capacity);
-        wf_assert(pipe->ended || !p->ends[i].in->unread); // an end that reads no more has ended what it wrote
+        wf_assert(pipe->ended || !p->ends[i].in->unread); // a closed end has also ended its own pipe
         open += !p->ends[i].in->unread;
     }
     wf_assert(p->open > 0 && p->open >= open);
@@ -87,7 +86,7 @@ static void check_pair(const struct pair *p)
 
 // --- Bytes ---------------------------------------------------------------------------
 
-// take_bytes copies bytes out of a ring, put into it; at most one round each.
+// take_bytes copies bytes out of a ring, put_bytes into it.
 static size_t take_bytes(const struct pair *p, struct pipe *pipe, char *to, size_t n)
 {
     n = smaller_of(n, pipe->count);
@@ -121,7 +120,7 @@ static size_t put_all(const struct pair *p, struct pipe *pipe, const struct iove
 
 // --- What an end can do --------------------------------------------------------------
 
-// read_now reads what is there. Returns: also 0, at the end; -EAGAIN.
+// read_now reads the bytes that are there. Returns: also 0, at the end; -EAGAIN.
 static ssize_t read_now(struct end *e, void *buf, size_t n)
 {
     struct pipe *in = e->in;
@@ -153,7 +152,8 @@ static ssize_t read_end(void *self, void *buf, size_t n)
     return got;
 }
 
-// write_now writes what there is room for. Returns: -EAGAIN if there is none; -EPIPE.
+// write_now writes what there is room for. Returns: also -EAGAIN if there is no room;
+// -EPIPE.
 static ssize_t write_now(struct end *e, const struct iovec *v, int n)
 {
     struct pipe *out = e->out;
@@ -188,7 +188,7 @@ static ssize_t writev_end(void *self, const struct iovec *v, int n)
     return written;
 }
 
-// ready_now tells what is ready, and empties the cells of what is not.
+// ready_now tells which events hold, and empties the cells of those that do not.
 static int ready_now(struct end *e, short events)
 {
     int ready = 0;
@@ -246,7 +246,7 @@ static int close_half(void *self)
     wf_lock_release(&p->lock);
     set(&e->in->roomy);
     wf_lock_acquire(&p->lock);
-    wf_assert(p->open > 0); // else an end was closed twice
+    wf_assert(p->open > 0); // otherwise an end was closed twice
     bool last = --p->open == 0;
     wf_lock_release(&p->lock);
     if (last)

@@ -1,5 +1,5 @@
-// The stock of pipes: a stack for each worker, that only its owner touches, without a
-// lock. What a task takes on one worker it may give back on another.
+// The stock of pipes: a stack for each worker, which only the worker accesses, without
+// a lock. A task may take a pipe on one worker and give it back on another.
 #include "runtime/io/pipe.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 enum {
     PIPES = 8,       // kept for each worker
     ROOM = 1 << 18,  // bytes of a pipe, if the system grants them
-    LEAST = 1 << 14, // a user that has too many pipes gets no more than that: then buffers are better
+    LEAST = 1 << 14, // a user with too many pipes gets less than this: then buffers are better
 };
 
 // O: the worker that owns it
@@ -62,7 +62,7 @@ static void free_stock(struct weft_rt *rt)
 
 const struct wf_service wf_pipes_service = { .make = make_stock, .free = free_stock, .abandon = free_stock };
 
-// own_shelf is the calling worker's.
+// own_shelf is the calling worker's shelf.
 static struct shelf *own_shelf(struct weft_rt *rt)
 {
     unsigned index = wf_sched_worker_index(rt->sched);
@@ -70,8 +70,8 @@ static struct shelf *own_shelf(struct weft_rt *rt)
     return &rt->pipes->shelf[index];
 }
 
-// enlarge asks for room: each piece of a packet takes a slot of the pipe, however small
-// it is. It may be refused, as the user may have so much in all.
+// enlarge asks for a larger pipe: each piece of a packet takes a slot of the pipe, even
+// a small one. The system may refuse, because it limits each user's total.
 static size_t enlarge(int fd)
 {
     int size = wf_sys_fcntl(fd, F_SETPIPE_SZ, ROOM);
@@ -99,12 +99,12 @@ WF_NOINLINE bool wf_pipe_take(struct weft_rt *rt, struct wf_pipe *p)
     struct shelf *s = own_shelf(rt);
     struct wf_pipe none = { .in = -1, .out = -1 };
 
-    wf_debug_assert(!wf_pipe_held(p) && s->pipes <= PIPES); // else the pipe that is held would never be closed
+    wf_debug_assert(!wf_pipe_held(p) && s->pipes <= PIPES); // otherwise the pipe that is held would never be closed
     if (s->pipes > 0)
         *p = s->pipe[--s->pipes];
     else if (!make_pipe(p))
         *p = none;
-    wf_debug_assert(p->n == 0); // else another copy's bytes are in it
+    wf_debug_assert(p->n == 0); // otherwise another copy's bytes are in it
     return wf_pipe_held(p);
 }
 

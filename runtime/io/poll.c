@@ -1,36 +1,36 @@
-// weft_poll: waiting for readiness itself. poll(2) says what is ready, the cells say
+// weft_poll: a wait for readiness itself. poll(2) says what is ready, the cells say
 // when to ask again.
 //
-// The cells belong to all calls on the descriptor: one that is cleared must really be
-// drained, or a reader would wait for bytes that are there. So weft_poll asks poll(2)
-// for everything that makes a direction ready, and
-//   - if nothing of it holds, clears the cell (if it still is as before poll(2)), and
+// All calls on the descriptor share the cells: a cell may be cleared only if its
+// direction is drained, or a reader would wait for bytes that are there. So weft_poll
+// asks poll(2) for every event that makes a direction ready, and
+//   - if none of them holds, clears the cell (if it is still as before poll(2)), and
 //     waits for it;
-//   - if something holds, but not what the caller wants (it waits for POLLRDHUP, say,
-//     while bytes lie unread), the cell stays, and there is no edge to wait for. Then
-//     it makes an epoll set of its own with just the events wanted, and waits for that.
-//     Rare, but libraries do it: POLLPRI alone is how files in /sys and /proc report
-//     changes.
+//   - if one holds, but not one that the caller wants (it waits for POLLRDHUP, say,
+//     while there are unread bytes), it does not clear the cell, and there is no edge
+//     to wait for. Then it makes a separate epoll set with just the wanted events, and
+//     waits for that. This is rare, but libraries do it: files in /sys and /proc report
+//     changes by POLLPRI alone.
 //
-// A task that waits for POLLIN alone, reads what is there and waits again, asks poll(2)
-// only the first time, if weft has made the descriptor: that the direction is drained
-// the cell knows, and what ends the wait the edge says.
+// A task that waits for POLLIN alone, reads the bytes and waits again asks poll(2) only
+// the first time, if weft has made the descriptor: afterwards the cell says that the
+// direction is drained, and the edge says why the wait ends.
 //
-// On others' descriptors each park is confirmed by an EPOLL_CTL_MOD (wf_ready_confirm),
-// which makes epoll say anew what is ready: as much as poll(2) would. So a task that
-// waits there for POLLIN alone, or POLLOUT alone, makes no other call: it clears the
-// cell, whatever that says, since no call trusts such a cell without confirming; and
-// the edge that ends the wait is the answer, if it is of an event that epoll has
-// reported since the confirm (wf_edge_is_since). That the cell is SET says little
-// there: the library has read meanwhile by calls of its own.
+// On other descriptors each park is confirmed by an EPOLL_CTL_MOD (wf_ready_confirm),
+// which makes epoll report the present readiness, as poll(2) would. So a task that
+// waits there for POLLIN alone, or POLLOUT alone, makes no other system call. It clears
+// the cell in any case, because no call trusts such a cell without a confirm. The edge
+// that ends the wait is the answer, if epoll has reported its event since the confirm
+// (wf_edge_is_since). A SET cell proves little there, because the library may have read
+// in the meantime by its own calls.
 //
-// A select waits in the same way, but with nodes of its own that wake it: it joins, and
-// looks again when it is woken (runtime/select/fd.c).
+// A select waits in the same way, but with its own nodes: it joins, and checks again
+// when it is woken (runtime/select/fd.c).
 #include <weft/io.h>
 
 #include "runtime/io/ask.h"
 
-// await parks until one of the cells is set.  Returns: 0: look again; -ECANCELED;
+// await parks until one of the cells is set. Returns: 0: check again; -ECANCELED;
 // -EBADF.
 static int await(struct wf_ready *r, struct wf_cell *const *cells, int n)
 {
@@ -48,13 +48,13 @@ static int await(struct wf_ready *r, struct wf_cell *const *cells, int n)
 }
 
 // wait_cells waits for the next edge of a descriptor of which nothing is ready.
-// Returns: 0: look again.
+// Returns: 0: check again.
 static int wait_cells(struct wf_ask *a)
 {
     return wf_ask_clear(&a->r, a->cells, a->seen, a->n) ? await(&a->r, a->cells, a->n) : wf_ready_same(&a->r);
 }
 
-// wait_set waits for the events alone, by an epoll set that no other task uses, or for
+// wait_set waits for just the events, by an epoll set that no other task uses, or for
 // the end of the descriptor.
 static int wait_set(struct wf_ask *a, struct wf_ready *set)
 {
@@ -82,16 +82,16 @@ static int wait_apart(struct wf_ask *a)
     return result;
 }
 
-// is_plain tells whether an edge says by itself what the call waits for: bytes, or room;
-// not if there is, or was, something about an end, an error or urgent data.
+// is_plain tells whether an edge alone answers the call: it waits for bytes, or for
+// room, and the source has had no end, error or urgent data.
 static bool is_plain(const struct wf_ask *a)
 {
     bool own = wf_source_is_own(a->r.source);
     return (a->events == POLLIN || (a->events == POLLOUT && !own)) && !wf_source_has_last(a->r.source);
 }
 
-// may_wait tells whether poll(2) need not be asked: the cells say that nothing is ready;
-// or epoll is asked.
+// may_wait tells whether the task may wait without poll(2): the cells say that nothing
+// is ready, or the confirm asks epoll.
 static bool may_wait(struct wf_ask *a)
 {
     bool asks = is_plain(a) && !wf_source_is_own(a->r.source);
@@ -102,8 +102,8 @@ static bool may_wait(struct wf_ask *a)
     return true;
 }
 
-// told is what the edge that ended a wait says by itself, if that is enough, and it is
-// not late news.
+// told is the answer of the edge that ended a wait, if that is enough and the edge is
+// not an old one.
 static int told(const struct wf_ask *a)
 {
     if (!a->r.parked || !is_plain(a))

@@ -12,14 +12,14 @@
 
 enum {
     MAX = 64 << 10, // the usual
-    BEYOND = 10,    // what the buffer may hold beyond max: what begins a frame, or ends a line
+    BEYOND = 10,    // what the buffer may hold beyond max: a frame's length, or a line's end
 };
 
 static const size_t rooms[] = { WF_BUFFER_SMALL, WF_BUFFER_LARGE, WF_BUFFER_HUGE };
 
 // --- Checking ------------------------------------------------------------------------
 
-// check_reader asserts what holds between two calls, and between two reads of one.
+// check_reader asserts what holds between two calls, and between two reads of one call.
 static void check_reader(const weft_reader *r)
 {
     wf_assert(r->weft_max > 0 && wf_stream_known(r->weft_from));
@@ -33,7 +33,7 @@ static void check_reader(const weft_reader *r)
 
 // --- The buffer ----------------------------------------------------------------------
 
-// drop_buffer gives the buffer back; no byte in it is unread, or all are lost.
+// drop_buffer gives the buffer back; it has no unread bytes, or they are lost.
 static void drop_buffer(weft_reader *r)
 {
     wf_buffer_give(r->weft_buf, r->weft_room);
@@ -58,7 +58,7 @@ static void move_to_front(weft_reader *r)
     r->weft_end = unread;
 }
 
-// move_to moves what is unread to another buffer.
+// move_to moves the unread bytes to another buffer.
 static void move_to(weft_reader *r, char *buf, size_t room)
 {
     size_t unread = wf_reader_unread(r);
@@ -73,7 +73,7 @@ static void move_to(weft_reader *r, char *buf, size_t room)
     r->weft_end = unread;
 }
 
-// larger is the size that the buffer is to have next; the same if that is all.
+// larger is the next size of the buffer; the same size if it cannot grow.
 static size_t larger(const weft_reader *r)
 {
     size_t most = r->weft_max + BEYOND, twice = 2 * r->weft_room;
@@ -85,8 +85,8 @@ static size_t larger(const weft_reader *r)
     return twice > r->weft_room ? twice : r->weft_room;
 }
 
-// choose_room is the size for a stream that has filled so many buffers in a row: a
-// system call for 64 KiB costs a busy one less than four for 16 KiB.
+// choose_room is the size of a buffer, by how many buffers the stream has filled in a
+// row: for a busy stream a system call for 64 KiB costs less than four for 16 KiB.
 static size_t choose_room(const weft_reader *r)
 {
     return rooms[r->weft_brisk];
@@ -101,7 +101,7 @@ static void note_read(weft_reader *r, bool filled)
         r->weft_brisk++;
 }
 
-// grow_buffer_to moves what is unread into a larger buffer.  Returns: 0; -ENOMEM.
+// grow_buffer_to moves the unread bytes into a larger buffer. Returns: 0; -ENOMEM.
 static int grow_buffer_to(weft_reader *r, size_t room)
 {
     char *buf = wf_buffer_take(&room);
@@ -112,8 +112,8 @@ static int grow_buffer_to(weft_reader *r, size_t room)
     return 0;
 }
 
-// make_reader_room makes room behind the unread bytes, of which the caller needs
-// `want`, for one more at least.
+// make_reader_room makes room for at least one more byte after the unread bytes, and
+// for `want` unread bytes in all.
 static int make_reader_room(weft_reader *r, size_t want)
 {
     size_t unread = wf_reader_unread(r), room = r->weft_room;
@@ -125,7 +125,7 @@ static int make_reader_room(weft_reader *r, size_t want)
     bool fits = r->weft_at + want <= room;
     if (fits && room - r->weft_end >= room / 2)
         return 0;
-    if (want <= room && unread <= r->weft_at) // cheap, and there is more to read into
+    if (want <= room && unread <= r->weft_at) // cheap, and it makes more room to read into
         move_to_front(r);
     else if (!fits && larger(r) > room && grow_buffer_to(r, larger(r)) == 0)
         return 0;
@@ -184,7 +184,7 @@ static ssize_t fill_new(weft_reader *r)
 {
     struct wf_lent l = { NULL, choose_room(r), false };
 
-    wf_debug_assert(!r->weft_buf); // the task holds none while it waits
+    wf_debug_assert(!r->weft_buf); // a waiting task holds no buffer
     ssize_t got = read_into_lent(r->weft_from, &l);
     if (got > 0) {
         r->weft_buf = l.at;
@@ -239,7 +239,8 @@ static size_t take_buffer(weft_reader *r, void *buf, size_t n)
     return n;
 }
 
-// read_more is for n > 0. What a buffer would not hold the stream puts in its place.
+// read_more is for n > 0. A read that is larger than a buffer goes directly to the
+// caller's memory.
 static ssize_t read_more(weft_reader *r, void *buf, size_t n)
 {
     wf_debug_check(check_reader(r));

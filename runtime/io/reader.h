@@ -4,22 +4,22 @@
 //         |..consumed..|unread, searched|unread, not searched|......|0|
 //                   weft_at        weft_looked            weft_end
 //
-// The searched bytes have no delimiter except the ends of lines that weft_ends marks: its
-// bit i is of the byte at weft_looked - 64 + i.
+// The searched bytes have no delimiter except the ends of lines that weft_ends marks:
+// its bit i is for the byte at weft_looked - 64 + i.
 //
-// A call looks for what it wants among the unread bytes, and has the reader filled
-// (wf_reader_fill) as long as that is not there. It consumes (wf_reader_consume) only
-// when it is complete; so a call that fails, or is cut short, has done nothing but make
-// the reader fuller. The byte behind the buffer is for the 0 at the end of a line.
+// A call searches the unread bytes for its line or frame, and fills the reader
+// (wf_reader_fill) until that is complete. Only then it consumes the bytes
+// (wf_reader_consume). So a call that fails or is cancelled has only added bytes to the
+// reader. The byte after the buffer is for the 0 at the end of a line.
 //
-// What a call shows lies in the buffer, and so the buffer stays until the next call,
-// even if no byte in it is unread. It goes back when the reader is filled the next
-// time, before the task waits.
+// A call shows bytes in the buffer, so the buffer stays until the next call, even
+// without unread bytes. The reader gives it back when it is filled the next time,
+// before the task waits.
 //
-// Linear. What was searched is not searched again (weft_looked). Bytes are moved only
-// if not more of them are moved than have been consumed since the last time, or into a
-// buffer of twice the size, or if the buffer can get no larger. (In that case a caller
-// that peeks at max bytes and skips a few, each time, moves all of them each time.)
+// Linear time. No byte is searched twice (weft_looked). Bytes are moved only if they
+// are not more than the bytes consumed since the last move; or into a buffer of twice
+// the size; or if the buffer cannot grow. (In that case a caller that peeks at max
+// bytes and skips a few, each time, moves all of them each time.)
 #ifndef WF_RUNTIME_IO_READER_H
 #define WF_RUNTIME_IO_READER_H
 
@@ -45,7 +45,7 @@ static inline void wf_reader_forget(weft_reader *r)
     r->weft_ends = 0;
 }
 
-// wf_reader_consume consumes `n` unread bytes. Their memory stays the reader's.
+// wf_reader_consume consumes `n` unread bytes. They stay in the buffer.
 static inline void wf_reader_consume(weft_reader *r, size_t n)
 {
     wf_debug_assert(n <= wf_reader_unread(r));
@@ -53,8 +53,8 @@ static inline void wf_reader_consume(weft_reader *r, size_t n)
     wf_reader_forget(r);
 }
 
-// wf_reader_fill reads from the stream, once: at least a byte more, in one piece with
-// those that are unread. `want`: how many unread bytes the caller needs, or 0.
+// wf_reader_fill reads from the stream once, at least one byte, and appends to the
+// unread bytes. `want`: how many unread bytes the caller needs, or 0.
 // Returns: how many bytes have come; 0 at the end; an error.
 // Context: at most max + 9 bytes are unread.
 WF_NOINLINE ssize_t wf_reader_fill(weft_reader *r, size_t want);

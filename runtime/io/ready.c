@@ -26,7 +26,7 @@ static struct wf_reactor *reactor_of(const struct wf_ready *r)
 }
 
 // park waits for the next edge. A task that pushes into the cell of a later generation
-// would wait for that one's edges: so it looks at the generation once it has pushed
+// would wait for that generation's edges, so it checks the generation after the push
 // (reactor/source.c, G3).
 static int park(struct wf_ready *r, struct wf_cell *cell)
 {
@@ -70,7 +70,7 @@ WF_NOINLINE int wf_poll_now(int fd, short events)
     return n < 0 ? n : p.revents;
 }
 
-// sys_has_no_port tells of an internet socket that has not got a local port.
+// sys_has_no_port tells whether an internet socket has no local port.
 WF_NOINLINE static bool sys_has_no_port(int fd)
 {
     struct sockaddr_in6 a = { 0 };
@@ -79,7 +79,7 @@ WF_NOINLINE static bool sys_has_no_port(int fd)
     if (wf_sys_getsockname(fd, (struct sockaddr *)&a, &len) < 0 ||
         (a.sin6_family != AF_INET && a.sin6_family != AF_INET6))
         return false;
-    return a.sin6_port == 0; // where an IPv4 address has it, too
+    return a.sin6_port == 0; // an IPv4 address has its port in the same place
 }
 
 int wf_ready_pause(struct wf_ready *r, weft_time deadline)
@@ -94,7 +94,7 @@ int wf_ready_pause(struct wf_ready *r, weft_time deadline)
     r->parked = true;
     err = wf_wait_cells(&cell, 1, deadline, r->call, r->fd);
     if (err == -ETIMEDOUT)
-        err = wf_check_cancel(r->self); // or a scope's deadline?
+        err = wf_check_cancel(r->self); // or a scope's deadline has passed
     return err < 0 ? err : wf_ready_confirm(r);
 }
 
@@ -106,9 +106,9 @@ int wf_ready_back_off(struct wf_ready *r)
     return pause ? wf_ready_pause(r, wf_after(wf_now(), WEFT_MS(pause))) : 0;
 }
 
-// refused tells whether a socket that said EAGAIN is ready all the same, and if so
-// sleeps.
-// Returns: 0: it is not, wait for it; 1: try again; -EADDRNOTAVAIL; as wf_ready_pause.
+// refused checks whether a socket that returned EAGAIN is ready nevertheless; if so, it
+// sleeps. Returns: 0: the socket is not ready, wait for it; 1: try again;
+// -EADDRNOTAVAIL; errors of wf_ready_pause.
 __attribute__((cold, noinline)) static int refused(struct wf_ready *r)
 {
     int ready = wf_poll_now(r->fd, r->asks);
@@ -122,8 +122,8 @@ __attribute__((cold, noinline)) static int refused(struct wf_ready *r)
 }
 
 // note_drained empties the cell of a direction that a system call has found drained,
-// unless it was set anew.
-// Returns: 0; 1: it is not drained, try again; errors.
+// unless the cell was set anew. Returns: 0; 1: the direction is not drained, try again;
+// errors.
 static int note_drained(struct wf_ready *r, struct wf_cell *cell)
 {
     int err = wf_ready_same(r);
@@ -135,7 +135,8 @@ static int note_drained(struct wf_ready *r, struct wf_cell *cell)
     return err;
 }
 
-// await_edge waits for the next edge of what is registered.  Returns: as wf_ready_wait.
+// await_edge waits for the next edge of a registered descriptor. Returns: as
+// wf_ready_wait.
 static int await_edge(struct wf_ready *r)
 {
     wf_debug_assert(r->self == wf_self() && r->source && r->kind != WF_KIND_UNKNOWN);
@@ -161,7 +162,7 @@ int wf_ready_settle(struct wf_ready *r)
 int wf_ready_wait(struct wf_ready *r)
 {
     if (!r->source || r->kind == WF_KIND_UNKNOWN)
-        return wf_ready_attach(r); // and look again: both directions begin as ready
+        return wf_ready_attach(r); // and check again: both directions begin as ready
 
     int err = await_edge(r);
     return wf_unlikely(err == -EBADF) && wf_ready_anew(r) ? 0 : err;
@@ -192,17 +193,17 @@ static int sys_is_tcp(int fd)
     int on;
     socklen_t len = sizeof(on);
 
-    // Only a TCP socket knows this option. What else speaks the protocol (raw sockets)
-    // does not.
+    // Only a TCP socket has this option; other sockets of the protocol (raw ones) do
+    // not.
     int err = wf_sys_getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &len);
     if (err == 0)
         return 1;
     return err == -ENOTSOCK || err == -EBADF ? err : 0;
 }
 
-// enroll registers the descriptor. While its number is being closed nothing is
-// remembered of it: each call registers, before it waits, and so finds out whether what
-// is registered is what the number means by then (reactor/source.c).
+// enroll registers the descriptor. While a thread closes the number, nothing about it
+// is remembered: each call registers the number before it waits, and so checks whether
+// the registration is of the number's present file (reactor/source.c).
 static int enroll(struct wf_ready *r)
 {
     struct wf_source *s;
@@ -222,7 +223,7 @@ int wf_ready_remember(struct wf_ready *r, enum wf_kind kind)
 
     if (err < 0)
         return err;
-    wf_debug_assert((unsigned)kind < 8 && kind != WF_KIND_UNKNOWN); // what the word has room for
+    wf_debug_assert((unsigned)kind < 8 && kind != WF_KIND_UNKNOWN); // the word has room for these
     r->kind = kind;
     if (r->sure)
         wf_store_relaxed(&r->source->kind, r->generation << 3 | kind); // relaxed: as in wf_kind_of
@@ -264,20 +265,20 @@ int wf_ready_claim(struct wf_ready *r)
         return -ENOMEM;
     if (r->source || !wf_closing_now(r->fd))
         return 0;
-    int err = wf_ready_attach(r); // the closer may have ended the generation already: it checks what is registered
+    int err = wf_ready_attach(r); // the closer may have ended the generation already: it checks the registration
     return err == -EPERM || err == -ENOTSOCK ? 0 : err;
 }
 
-// doubts tells whether the call does not know that what is registered is what the
-// number meant when it began: it was registered then, by others' leave, and the call
-// has neither parked nor registered it.
+// doubts tells whether the registered file may differ from the one that the number
+// meant when the call began: the number was registered then, weft has not made the
+// descriptor, and the call has neither parked nor registered it.
 static bool doubts(const struct wf_ready *r)
 {
     return r->source && !wf_source_is_own(r->source) && !r->parked && !r->claimed;
 }
 
-// claim_file notes what the call's file is: what is registered, or else what the number
-// means.
+// claim_file notes the call's file: the registered one, or else the number's present
+// file.
 static int claim_file(struct wf_ready *r)
 {
     if (r->claimed)
@@ -313,12 +314,12 @@ int wf_ready_again(struct wf_ready *r)
     r->parked = false;
     r->pause = 0;
     if (!r->source && sys_is_tcp(r->fd) >= 0)
-        err = wf_ready_attach(r); // it is going to wait, most likely; and now a foreign close can be found out
+        err = wf_ready_attach(r); // the call will most likely wait; and now it can notice a foreign close
     return err;
 }
 
-// still tells whether the number means what it did when the call began, as far as can
-// be told.  Context: it is held.
+// still tells whether the number means the same file as when the call began, as far as
+// weft can tell. Context: the number is held.
 static bool still(struct wf_ready *r)
 {
     return !r->source || wf_source_is_own(r->source) || wf_ready_confirm_foreign(r) == 0;
@@ -339,8 +340,8 @@ ssize_t wf_ready_hold(struct wf_ready *r, wf_ready_try *fn, void *args)
 
 // --- what is not a socket ---------------------------------------------------------------
 
-// sys_is_stored tells of what epoll does not poll, or calls ready when it is not: what
-// lies on a disk.
+// sys_is_stored tells whether a file is on a disk: epoll does not poll such a file, or
+// reports it as ready when it is not.
 WF_NOINLINE static int sys_is_stored(int fd)
 {
     struct stat st;
@@ -362,28 +363,28 @@ static int adopt(struct wf_ready *r)
     return err == -EPERM ? 1 : err;
 }
 
-// What a file is known by: also by its birth, where the file system tells that, for the
-// number of an inode is used again at once.
+// The identity of a file. It includes the time of birth, where the file system has it,
+// because inode numbers are reused at once.
 struct identity {
     uint64_t device, inode;
     int64_t born_s;
     uint32_t born_ns;
 };
 
-// A call that a thread of the pool makes. By then the number may mean another file: if
-// weft_close did it, the generation tells, and while the hold lasts it cannot. If
-// others did it, there is no more than the file's identity to go by: two that have the
-// same are the same file at least.
+// A call that a thread of the pool makes. By then the number may mean another file.
+// After weft_close the generation shows that, and during a hold weft_close cannot
+// change the number. After a close by other code only the file's identity shows it: two
+// descriptors of the same identity are of the same file, at least.
 struct job {
     struct wf_ready *r;
-    struct wf_ready *other; // a second descriptor of the call's; NULL: there is none
+    struct wf_ready *other; // the call's second descriptor; NULL: there is none
     wf_ready_try *fn;
     void *args;
     ssize_t result;
     struct identity id, other_id;
 };
 
-// sys_identify finds out what file the number means.
+// sys_identify finds the identity of the number's present file.
 WF_NOINLINE static int sys_identify(int fd, struct identity *id)
 {
     struct statx st = { 0 };
@@ -432,10 +433,9 @@ static int run_job(void *arg)
     return 0;
 }
 
-// await_job waits until the job is done, or the number is closed by weft_close. (If
-// another call clears the cell for itself in the same moment, the close is seen when
-// the job's turn comes.)
-// Returns: 0: it is done; -EBADF; -ECANCELED.
+// await_job waits until the job is done, or weft_close has closed the number. (If
+// another call clears the cell at the same moment, the job notices the close when it
+// begins.) Returns: 0: the job is done; -EBADF; -ECANCELED.
 static int await_job(struct wf_cell *done, void *arg)
 {
     struct job *job = arg;
@@ -454,8 +454,8 @@ static int await_job(struct wf_cell *done, void *arg)
 }
 
 // run_in_pool makes the job's call on a thread of the pool.
-// Returns: what it says; what job->result was if there is no thread, and none to be
-// had; -EBADF; -ECANCELED.
+// Returns: the call's result; the previous job->result if there is no thread and the
+// system refuses one; -EBADF; -ECANCELED.
 static ssize_t run_in_pool(struct job *job)
 {
     struct wf_ready *r = job->r;
@@ -489,7 +489,7 @@ static ssize_t run_bounded(struct wf_ready *r, const struct wf_file_calls *calls
     return run_in_pool(&job);
 }
 
-// attempt is one call, if the cell says that it may succeed.
+// attempt makes one call, if the cell says that it may succeed.
 static ssize_t attempt(struct wf_ready *r, const struct wf_file_calls *calls, void *args)
 {
     ssize_t result = WF_TRY_POOL;
@@ -499,7 +499,7 @@ static ssize_t attempt(struct wf_ready *r, const struct wf_file_calls *calls, vo
     if (!wf_kind_blocks(r->kind))
         result = wf_ready_call(r, calls->now, args);
     if (result == WF_TRY_POOL && doubts(r) && wf_ready_confirm_foreign(r) < 0)
-        return wf_ready_anew(r) ? WF_READY_OTHER : -EBADF; // what is known is of a file that others have closed
+        return wf_ready_anew(r) ? WF_READY_OTHER : -EBADF; // the known facts are of a file that other code has closed
     return result == WF_TRY_POOL ? run_bounded(r, calls, args) : result;
 }
 
@@ -517,18 +517,18 @@ ssize_t wf_ready_calls(struct wf_ready *r, const struct wf_file_calls *calls, vo
         if (err < 0)
             return err;
         if (other && !r->source)
-            return WF_READY_OTHER; // it begins anew (wf_ready_anew), and may be a socket by now
+            return WF_READY_OTHER; // the call begins anew (wf_ready_anew): the number may be a socket by now
     }
 }
 
-// run_unpolled: nothing tells when a device that cannot be polled, and was opened with
-// O_NONBLOCK, has something.
+// run_unpolled is for a device that cannot be polled, and was opened with O_NONBLOCK:
+// no event tells when it has data.
 static ssize_t run_unpolled(struct wf_ready *r, wf_ready_try *fn, void *args)
 {
     for (weft_time pause = WEFT_MS(1);; pause = pause < WEFT_MS(64) ? 2 * pause : pause) {
         ssize_t result = wf_ready_pool(r, NULL, fn, args);
         if (result == WF_TRY_POOL)
-            result = wf_ready_hold(r, fn, args); // no thread is to be had: better late for the others than never
+            result = wf_ready_hold(r, fn, args); // no thread: the call delays other tasks, but does not fail
         if (result != -EAGAIN)
             return result;
         int err = wf_wait_sleep(wf_after(wf_now(), pause));
@@ -537,9 +537,9 @@ static ssize_t run_unpolled(struct wf_ready *r, wf_ready_try *fn, void *args)
     }
 }
 
-// store makes the call one for the blocking pool. What cannot be polled cannot be
-// registered: if something is, others have closed it, and the tasks that wait on it are
-// woken.
+// store makes the call one for the blocking pool. A file that cannot be polled cannot
+// be registered. So if the number is registered, other code has closed that file, and
+// store wakes the tasks that wait on it.
 // Returns: 0; -EBADF.
 static int store(struct wf_ready *r)
 {
@@ -562,7 +562,7 @@ ssize_t wf_ready_file(struct wf_ready *r, const struct wf_file_calls *calls, voi
 
 ssize_t wf_ready_stored(struct wf_ready *r, wf_ready_try *fn, void *args)
 {
-    // What others have closed is not what the call is for.
+    // The call is not for a file that other code has closed.
     if (r->source && wf_ready_confirm(r) < 0 && !wf_ready_anew(r))
         return -EBADF;
     return run_unpolled(r, fn, args);

@@ -1,8 +1,8 @@
 // weft_relay: bytes between two sockets, both ways, by one task.
 //
-// Each way is a flow, which at any time waits for one thing: bytes to take, or room for
-// those that it has taken. So the task waits in two cells at most. (Two tasks would
-// take a stack and a scope more, and a clock that both of them move.)
+// Each direction is a flow, which waits for one thing at a time: bytes to take, or room
+// for the bytes that it has taken. So the task waits in two cells at most. (Two tasks
+// would cost one more stack, a scope, and a shared idle timer.)
 //
 //      fill: recv into a buffer, or splice into a pipe      put: send or splice, until all is out
 //
@@ -12,18 +12,20 @@
 //                 ENDED: only errors of the source are awaited             ENDED
 //
 // Small pieces go through a buffer, two system calls each: a short recv proves that the
-// socket is drained (runtime/io/ready.h). A short splice does not, as the pipe may have
-// been full of small pieces, and costs a third call. So a flow splices once a piece was
-// as large as WF_SPLICE_FROM, until one is smaller.
+// socket is drained (runtime/io/ready.h). A short splice does not, because the pipe may
+// be full of small pieces; it costs a third call. So a flow splices after a piece of at
+// least WF_SPLICE_FROM bytes, until a piece is smaller.
 //
 // When one socket is broken for writing, the other flow goes on to its end: a peer that
-// has answered and closed may not have read all that was sent to it, and what it has
-// said is still to be delivered. The half-close is then not passed on, as it would make
-// a broken connection look like an orderly end: the caller, who gets the error, closes.
+// has answered and closed may not have read all that was sent to it, but its answer
+// must still be delivered. That flow then does not pass on its end by shutdown(2),
+// because a broken connection would look like an orderly end. The caller gets the
+// error, and closes.
 //
-// An ended flow's source may still break, which the other flow may not come to know for
-// long: so its cell is awaited, too, and each edge is looked at once. (Not of a
-// descriptor that weft has not made: to park on such a one makes an edge by itself.)
+// The source of an ended flow may still break, and the other flow may not notice that
+// for a long time. So the task waits for its cell, too, and checks once at each edge.
+// (It does not for a descriptor that weft has not made, because parking on it causes an
+// edge.)
 #include <sys/socket.h>
 #include <weft/io.h>
 #include <weft/time.h>
@@ -40,9 +42,9 @@
 
 static const char CALL[] = "weft_relay";
 
-enum { SPARE = 256 }; // bytes of a buffer for want of another
+enum { SPARE = 256 }; // bytes of the buffer if no other can be allocated
 
-// What a flow does next; less than 0 is an error that ends the relay.
+// The result of a step of a flow; a negative one is an error that ends the relay.
 enum { MOVED, WAITS };
 
 struct flow {
@@ -64,8 +66,8 @@ struct relay {
     struct wf_task *self;
     struct flow flow[2];
     weft_time idle;             // 0: without limit
-    weft_time last;             // when a byte was written, as far as is noted
-    uint64_t total;             // how many had been by then
+    weft_time last;             // when bytes were last seen to have been written
+    uint64_t total;             // how many had been written by then
     struct wf_wait_timer timer; // at last + idle, or before
 };
 
@@ -104,13 +106,13 @@ static void check_flow(const struct flow *f)
     wf_assert(!f->buf == (f->n == 0));
     wf_assert(f->n == 0 ? f->at == 0 : f->at < f->n && f->n <= size_buffer(f));
     wf_assert(f->pipe.n == 0 || (wf_pipe_held(&f->pipe) && f->pipe.n <= f->pipe.size));
-    wf_assert(f->n == 0 || f->pipe.n == 0 || !f->splices); // both: the pipe is being unloaded
+    wf_assert(f->n == 0 || f->pipe.n == 0 || !f->splices); // both hold bytes: the pipe is being unloaded
     wf_assert(f->err == 0 || (f->err < 0 && f->ended && !f->buf && !wf_pipe_held(&f->pipe)));
 }
 
 // --- steps ---------------------------------------------------------------------------
 
-// settle: the flow has to wait for one of its ends.
+// settle prepares the flow's wait for one of its ends.
 static int settle(struct flow *f, struct wf_ready *r)
 {
     int err = wf_ready_settle(r);
@@ -124,10 +126,10 @@ static int settle(struct flow *f, struct wf_ready *r)
 static ssize_t sys_end(int fd, void *args)
 {
     (void)args;
-    return wf_sys_shutdown(fd, SHUT_WR); // of an error the other flow, or nobody, has to know
+    return wf_sys_shutdown(fd, SHUT_WR); // an error does not matter here: the other flow finds it
 }
 
-// end_source is for the end of the source.
+// end_source handles the end of the source.
 static int end_source(struct flow *f, const struct flow *other)
 {
     f->ended = true;
@@ -136,7 +138,8 @@ static int end_source(struct flow *f, const struct flow *other)
     return MOVED;
 }
 
-// give_up_target: what is held, and what follows, cannot be written any more.
+// give_up_target handles a target that cannot be written any more: it drops the held
+// bytes, and ends the flow.
 static int give_up_target(struct flow *f, ssize_t err)
 {
     f->err = (int)err;
@@ -158,7 +161,7 @@ static ssize_t sys_drain(int fd, void *args)
     return wf_splice_waits(fd) ? -EOPNOTSUPP : wf_splice(p->out, fd, p->n);
 }
 
-// note_taken notes what was taken from the source.
+// note_taken counts the bytes taken from the source.
 static int note_taken(struct flow *f, const struct flow *other, ssize_t got)
 {
     f->in.pause = 0;
@@ -196,7 +199,8 @@ static int fill_pipe(struct flow *f, const struct flow *other)
     return note_taken(f, other, got);
 }
 
-// note_written notes what the target has taken.  Returns: whether it was something.
+// note_written counts the bytes written to the target. Returns: false if there were
+// none.
 static bool note_written(struct flow *f, ssize_t put)
 {
     if (put <= 0)
@@ -235,8 +239,8 @@ static int put_pipe(struct flow *f)
     return MOVED;
 }
 
-// unload_pipe takes bytes out of the pipe again, for a target that cannot be spliced
-// to.
+// unload_pipe moves bytes from the pipe to a buffer, for a target that cannot be
+// spliced to.
 static int unload_pipe(struct flow *f)
 {
     take_buffer(f);
@@ -244,7 +248,7 @@ static int unload_pipe(struct flow *f)
 
     if (got <= 0) {
         give_buffer(f);
-        return got < 0 ? (int)got : -EIO; // the pipe is ours: neither happens
+        return got < 0 ? (int)got : -EIO; // cannot happen: the pipe is ours
     }
     f->n = (size_t)got;
     f->pipe.n -= (size_t)got;
@@ -259,7 +263,7 @@ static int sys_error(int fd)
     return failed < 0 ? failed : -err;
 }
 
-// look_after waits for an error of an ended flow's source.
+// look_after checks for an error of an ended flow's source.
 static int look_after(struct flow *f)
 {
     struct wf_cell *cell = &f->in.source->ready[WF_READ];
@@ -276,7 +280,7 @@ static int look_after(struct flow *f)
     return WAITS;
 }
 
-// put_some writes some of what is held.
+// put_some writes some of the held bytes.
 static int put_some(struct flow *f)
 {
     if (f->n > 0)
@@ -289,7 +293,7 @@ static bool holds_bytes(const struct flow *f)
     return f->n > 0 || f->pipe.n > 0;
 }
 
-// fill_some takes something, if the source is not known to be drained.
+// fill_some takes bytes, unless the source is known to be drained.
 static int fill_some(struct flow *f, const struct flow *other)
 {
     if (!wf_ready_look(&f->in))
@@ -315,14 +319,14 @@ static int step_flow(struct flow *f, const struct flow *other)
     if (did == MOVED && holds_bytes(f))
         did = put_some(f);
     if (did == MOVED && !holds_bytes(f) && !f->ended && !wf_ready_look(&f->in))
-        did = settle(f, &f->in); // a small piece was all there was
+        did = settle(f, &f->in); // after a small piece the source is drained
     return did;
 }
 
 // --- waiting -------------------------------------------------------------------------
 
-// check_idle keeps the timer armed. Busy or not, it fires once in a while, and is then
-// set to when it should.  Returns: 0; -ETIMEDOUT.
+// check_idle keeps the timer armed. The timer fires now and then even on a busy relay;
+// then it is armed again for the right time. Returns: 0; -ETIMEDOUT.
 static int check_idle(struct relay *x)
 {
     if (x->idle == 0 || (x->timer.armed && !wf_wait_timer_due(&x->timer)))
@@ -337,13 +341,13 @@ static int check_idle(struct relay *x)
 
 enum { CELLS = 3 };
 
-// What the task waits for: an edge for each flow, and the end of a socket that neither
-// flow waits for.
+// The cells that the task waits for: an edge for each flow, and the end of a socket for
+// which neither flow waits.
 struct wait {
     struct wf_ready *on[CELLS];
     struct wf_cell *cells[CELLS];
     struct wf_cell_node nodes[CELLS];
-    struct wf_wait_set set; // of those
+    struct wf_wait_set set; // of those cells
 };
 
 static void add_cell(struct wait *w, struct wf_ready *r, struct wf_cell *cell)
@@ -362,7 +366,8 @@ static bool covers_fd(const struct wait *w, int fd)
     return false;
 }
 
-// add_end adds the end of a socket, if it is not covered.  Returns: false: look again.
+// add_end adds the end of a socket, unless a flow's cell covers it. Returns: false:
+// check again.
 static bool add_end(struct wait *w, struct wf_ready *r)
 {
     struct wf_cell *cell = &r->source->changed;
@@ -375,7 +380,8 @@ static bool add_end(struct wait *w, struct wf_ready *r)
     return clear;
 }
 
-// gather_cells says what the task waits for.  Returns: false: nothing, look again.
+// gather_cells collects the cells that the task waits for. Returns: false: do not wait,
+// check again.
 static bool gather_cells(struct relay *x, struct wait *w)
 {
     w->set = (struct wf_wait_set){ .task = x->self, .cells = w->cells, .nodes = w->nodes, .what = CALL };
@@ -387,7 +393,7 @@ static bool gather_cells(struct relay *x, struct wait *w)
     return add_end(w, &x->flow[0].in) && add_end(w, &x->flow[1].in);
 }
 
-// confirm_all tells whether all that the task has pushed into is still what it waits for.
+// confirm_all confirms each cell that the task has pushed into.
 static bool confirm_all(const struct wait *w)
 {
     for (int i = 0; i < w->set.n; i++)
@@ -406,7 +412,7 @@ static int park_on(struct relay *x, const struct wait *w)
     return err;
 }
 
-// check_same tells whether what was waited for is still what the relay began with.
+// check_same tells whether the descriptors are still those that the relay began with.
 static int check_same(const struct wait *w)
 {
     int err = 0;
@@ -421,7 +427,7 @@ static int check_same(const struct wait *w)
     return err;
 }
 
-// go_on_relaying is for a task that has not parked: others have their turn.  Returns: 0;
+// go_on_relaying lets other tasks run, in a task that has not parked. Returns: 0;
 // -ECANCELED.
 static int go_on_relaying(struct relay *x)
 {
@@ -439,7 +445,7 @@ static void note_time(struct relay *x)
     x->total = total;
 }
 
-// await_edges waits until one of the flows may go on.
+// await_edges waits until one of the flows may continue.
 static int await_edges(struct relay *x)
 {
     struct wait w; // not cleared
@@ -477,8 +483,8 @@ static int move_both(struct relay *x)
     return a == WAITS && b == WAITS ? await_edges(x) : go_on_relaying(x);
 }
 
-// drain_flow writes what is held and can be written at once, of a relay that is cut
-// short.
+// drain_flow writes the held bytes for which there is room, when the relay is
+// cancelled.
 static void drain_flow(struct flow *f)
 {
     int did = MOVED;
@@ -548,7 +554,7 @@ static int open_relay(struct relay *x, int a, int b, weft_relay_stats *st)
 int weft_relay(int a, int b, const weft_relay_opts *o, weft_relay_stats *st)
 {
     weft_relay_stats none;
-    struct relay x; // not cleared: most of it is used seldom
+    struct relay x; // not cleared: most of it is rarely used
 
     if (!st)
         st = &none;

@@ -1,4 +1,4 @@
-// Messages and flags: the calls that only sockets have.
+// The calls that only sockets have, with messages and flags.
 #include <sys/socket.h>
 #include <weft/io.h>
 
@@ -11,8 +11,8 @@ struct packet {
     size_t n;
     int flags;
     struct sockaddr *sa;
-    socklen_t *len; // of the sender's address; NULL: not asked for
-    socklen_t to;   // length of the receiver's
+    socklen_t *len; // of the sender's address; NULL: not wanted
+    socklen_t to;   // length of the receiver's address
 };
 
 struct message {
@@ -45,14 +45,14 @@ static ssize_t sys_sendmsg(int fd, void *args)
     return WF_RETRY(wf_sys_sendmsg(fd, m->msg, m->flags | MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
-// Does recv return at once with these flags? The error queue and urgent data are never
-// waited for.
+// recv_at_once tells whether recv returns at once with these flags. It never waits for
+// the error queue and urgent data.
 static bool recv_at_once(int flags)
 {
     return flags & (MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB);
 }
 
-// Which flags leave it true that less than asked for means drained?
+// tells_drained tells whether, with these flags, a short read still means drained.
 static bool tells_drained(int flags)
 {
     return !(flags & ~(MSG_NOSIGNAL | MSG_MORE));
@@ -77,8 +77,7 @@ static ssize_t recv_some(int fd, struct packet *p, const char *call)
     return recv_step(&r, p);
 }
 
-// recv_all does what MSG_WAITALL asks for, which MSG_DONTWAIT takes away from the
-// kernel.
+// recv_all implements MSG_WAITALL, because the kernel ignores it with MSG_DONTWAIT.
 static ssize_t recv_all(int fd, void *buf, size_t n, int flags)
 {
     struct wf_ready r;
@@ -95,7 +94,7 @@ static ssize_t recv_all(int fd, void *buf, size_t n, int flags)
             break;
         got = wf_ready_again(&r);
     }
-    return at ? (ssize_t)at : got; // what has been read is not lost
+    return at ? (ssize_t)at : got; // bytes that were read are not lost
 }
 
 ssize_t weft_recv(int fd, void *buf, size_t n, int flags)
@@ -114,9 +113,9 @@ ssize_t weft_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *s
     return recv_some(fd, &p, "weft_recvfrom");
 }
 
-// The first bytes on a socket that opens fast (MSG_FASTOPEN, TCP_FASTOPEN_CONNECT) are
-// not taken if it has no cookie of its peer: a connection is being made, and then they
-// are sent as any others.
+// A socket with MSG_FASTOPEN or TCP_FASTOPEN_CONNECT does not take the first bytes if
+// it has no cookie of its peer. It makes a connection first, and the bytes are then
+// sent like any others.
 static ssize_t send_unopened(struct wf_ready *r, struct packet *p)
 {
     p->flags &= ~MSG_FASTOPEN;
@@ -144,7 +143,7 @@ static ssize_t send_some(int fd, struct packet *p, const char *call)
         return err;
     if (p->flags & MSG_DONTWAIT)
         return wf_ready_once(fd, sys_send_packet, p);
-    if (wf_unlikely(p->n == 0)) { // succeeds even where there is no room, except of a datagram
+    if (wf_unlikely(p->n == 0)) { // an empty send succeeds even without room, except a datagram
         ssize_t put = wf_ready_once(fd, sys_send_packet, p);
         if (put != -EAGAIN)
             return put;

@@ -1,4 +1,4 @@
-// One step of reading or writing, for the calls that make many.
+// One step of reading or writing, for calls of several steps.
 #ifndef WF_RUNTIME_IO_STEP_H
 #define WF_RUNTIME_IO_STEP_H
 
@@ -13,16 +13,16 @@ struct wf_span {
     size_t n;
 };
 
-// wf_step_recv and wf_step_send are what every message comes through.
+// wf_step_recv and wf_step_send are the system calls of most messages.
 static inline ssize_t wf_step_recv(int fd, void *args)
 {
     struct wf_span *s = args;
     return WF_RETRY(wf_sys_recv(fd, s->base, s->n, MSG_DONTWAIT));
 }
 
-// wf_step_send: EINPROGRESS is the answer to the first bytes on a socket that opens fast
-// (TCP_FASTOPEN_CONNECT) but has no cookie of its peer. None was taken: a connection is
-// being made first, and to be waited for.
+// wf_step_send gets EINPROGRESS for the first bytes on a socket with
+// TCP_FASTOPEN_CONNECT that has no cookie of its peer. The socket has taken none of
+// them: it makes a connection first, for which the call waits.
 static inline ssize_t wf_step_send(int fd, void *args)
 {
     struct wf_span *s = args;
@@ -36,8 +36,8 @@ static inline ssize_t wf_step_send(int fd, void *args)
     return put == -EINPROGRESS ? -EAGAIN : put;
 }
 
-// wf_step_read and wf_step_write are one step of weft_read and weft_write, on whatever
-// the descriptor is: of the first call, or behind wf_ready_again.
+// wf_step_read and wf_step_write are one step of weft_read and weft_write, on any kind
+// of descriptor: the first step, or one after wf_ready_again.
 ssize_t wf_step_read(struct wf_ready *r, void *buf, size_t n);
 ssize_t wf_step_write(struct wf_ready *r, const void *buf, size_t n);
 

@@ -1,22 +1,22 @@
-// Reading and writing bytes, on whatever a descriptor may be.
+// Reading and writing bytes, on any kind of descriptor.
 //
-// A descriptor is taken for a socket until recv or send says ENOTSOCK: then the socket
-// calls with MSG_DONTWAIT and MSG_NOSIGNAL, which need no O_NONBLOCK and raise no
-// SIGPIPE, give way to read and write (wf_ready_file). A descriptor that is registered
-// remembers what it is.
+// A call first treats a descriptor as a socket: recv and send with MSG_DONTWAIT and
+// MSG_NOSIGNAL need no O_NONBLOCK and raise no SIGPIPE. If they return ENOTSOCK, it
+// uses read and write instead (wf_ready_file). The source of a registered descriptor
+// remembers the kind.
 //
-// O_NONBLOCK is of the open file description, which others may share: other processes,
-// the rest of the program. Neither is it set here, nor is it relied on where that can
-// be helped, for other code may take it away. Instead,
-//   - RWF_NOWAIT is of the call, but not all files take it (pipes do since Linux 6.5,
-//     terminals and FIFOs do not);
-//   - for those poll(2) must say that there is something; then a terminal, a FIFO or a pipe is used through a
-//     description of one's own (own.h);
-//   - what is left (the master of a pseudo-terminal, inotify, an eventfd that is
-//     written to) is used as it is while it has the flag, and from the first time on
-//     that it has not, on the blocking pool, for a bounded time (bounded.h). A call
-//     blocks the worker only if the flag is taken away for the first time between two
-//     system calls, and in the same moment other code takes what was there.
+// O_NONBLOCK belongs to the open file description, which other processes and the rest
+// of the program may share. So weft does not set it here, and avoids relying on it,
+// because other code may remove it. Instead,
+//   - RWF_NOWAIT belongs to the call, but not all files support it (pipes do since
+//     Linux 6.5, terminals and FIFOs do not);
+//   - for the other files poll(2) must first report readiness; then a terminal, a FIFO
+//     or a pipe is used through a private description (own.h);
+//   - the remaining kinds (the master of a pseudo-terminal, inotify, writes to an
+//     eventfd) are used directly while they have the flag. Once one was found without
+//     it, its calls go to the blocking pool, for a bounded time (bounded.h). A call
+//     blocks the worker only if the flag is removed for the first time between two
+//     system calls, and other code takes the data at the same moment.
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
@@ -32,7 +32,7 @@
 #include "runtime/io/ready.h"
 #include "runtime/io/step.h"
 
-// What else than a span the system calls of this file work on.
+// The argument of system calls with vectors.
 struct vec {
     const struct iovec *v;
     int n;
@@ -67,9 +67,9 @@ static ssize_t sys_writev(int fd, void *args)
 
 typedef ssize_t move_fn(int fd, const struct iovec *v, int n, off_t at, int flags);
 
-// move_now is preadv2 or pwritev2 where the file is, without waiting.  Returns: 1 in
-// *refused if that is not to be had: an error that may have another cause as well comes
-// again from the call that is made instead.
+// move_now is preadv2 or pwritev2 at the file's position, without waiting. It sets
+// *refused if the file does not support that. (An error that may have another cause
+// comes again from the call that is made instead.)
 static ssize_t move_now(move_fn *move, int fd, const struct vec *v, bool *refused)
 {
     ssize_t result = WF_RETRY(move(fd, v->v, v->n, -1, RWF_NOWAIT));
@@ -78,9 +78,10 @@ static ssize_t move_now(move_fn *move, int fd, const struct vec *v, bool *refuse
     return result;
 }
 
-// move_some is for a file that does not take RWF_NOWAIT: it has `said` so. Where there
-// is nothing, -EINVAL is meant: the buffer is too small (fewer than 8 bytes for a
-// counter), or the file has no such call. read(2) does not wait to say that either.
+// move_some is for a file that does not support RWF_NOWAIT; `said` is its error. If the
+// file is not ready, an -EINVAL is a real error: the buffer is too small (fewer than 8
+// bytes for a counter), or the file has no such call. read(2), too, returns that
+// without a wait.
 WF_NOINLINE static ssize_t move_some(int fd, short events, const struct vec *v, wf_ready_try *as_it_is, ssize_t said)
 {
     int ready = wf_poll_now(fd, events);
@@ -90,8 +91,8 @@ WF_NOINLINE static ssize_t move_some(int fd, short events, const struct vec *v, 
     ssize_t result = wf_own_move(fd, events, v->v, v->n);
     if (result == WF_TRY_POOL && wf_sys_fcntl(fd, F_GETFL, 0) & O_NONBLOCK)
         result = as_it_is(fd, (void *)v);
-    // No edge will come if another reader or writer was at it just then, or what there
-    // is room for is too little.
+    // No edge will come if another reader or writer was faster, or if there is too
+    // little room.
     return result == -EAGAIN && wf_poll_now(fd, events) > 0 ? WF_TRY_LATER : result;
 }
 
@@ -134,8 +135,8 @@ static ssize_t sys_writev_bounded(int fd, void *args)
 static const struct wf_file_calls reading = { sys_readv_now, sys_readv_bounded, sys_readv };
 static const struct wf_file_calls writing = { sys_writev_now, sys_writev_bounded, sys_writev };
 
-// run_call is one call: on a socket, or else on a file, where `v` says the same as
-// `args`. The arguments are known where it is inlined.
+// run_call makes one call, on a socket or else on a file, for which `v` describes the
+// same bytes as `args`. It is inlined, so its arguments are constants.
 __attribute__((always_inline)) static inline ssize_t run_call(struct wf_ready *r, wf_ready_try *socket, void *args,
                                                               const struct wf_file_calls *file, struct vec v,
                                                               const void *into, size_t full)
@@ -153,8 +154,8 @@ __attribute__((always_inline)) static inline ssize_t run_call(struct wf_ready *r
     return result;
 }
 
-// read_some is one step of reading, write_some one of writing: inline, so that fewer
-// calls return (base/sys.h).
+// read_some is one step of reading, write_some one of writing. They are inline, so that
+// fewer calls return (base/sys.h).
 __attribute__((always_inline)) static inline ssize_t read_some(struct wf_ready *r, void *buf, size_t n)
 {
     struct wf_span span = { buf, n };
@@ -189,7 +190,7 @@ ssize_t weft_read(int fd, void *buf, size_t n)
     int err = wf_ready_open(&r, fd, WF_READ, "weft_read");
     if (err < 0)
         return err;
-    if (wf_unlikely(n == 0)) // readv of nothing never waits, and takes no datagram: what read(2) does with a socket
+    if (wf_unlikely(n == 0)) // readv of nothing never waits, and takes no datagram, as read(2) does with a socket
         return wf_ready_once(fd, sys_readv, &(struct vec){ &one, 1 });
     return read_some(&r, buf, n);
 }
@@ -229,8 +230,8 @@ static ssize_t sys_readv_lent(int fd, void *args)
 
 static const struct wf_file_calls reading_lent = { sys_readv_lent_now, sys_readv_lent_bounded, sys_readv_lent };
 
-// wf_read_lent: the runtime's buffers are sure to be memory, so what is short of `room`
-// bytes need not be asked about.
+// wf_read_lent need not check that the buffer is memory, because the runtime's buffers
+// are.
 ssize_t wf_read_lent(int fd, struct wf_lent *l)
 {
     struct wf_ready r;
@@ -253,7 +254,7 @@ ssize_t wf_read_lent(int fd, struct wf_lent *l)
 // --- writing -------------------------------------------------------------------------
 
 // write_nothing: an empty write succeeds even where there is no room, except of a
-// datagram. writev of nothing to a file comes not so far as to wait.
+// datagram. writev of nothing to a file never waits.
 static ssize_t write_nothing(int fd, const void *buf)
 {
     struct iovec one = { (void *)buf, 0 };
@@ -276,7 +277,8 @@ ssize_t weft_write(int fd, const void *buf, size_t n)
     return write_some(&r, buf, n);
 }
 
-// total adds up a vector. Returns: -EINVAL if it is too long, as the system says.
+// total is the number of bytes of a vector. Returns: -EINVAL if it is too long, as the
+// system does.
 static ssize_t total(const struct iovec *v, int n)
 {
     size_t sum = 0;
@@ -335,8 +337,7 @@ __attribute__((always_inline)) static inline ssize_t do_step(struct wf_ready *r,
     return direction == WF_READ ? read_some(r, buf, n) : write_some(r, buf, n);
 }
 
-// move_rest makes the further steps, of a call that one step was not enough for;
-// `moved`: by the first.
+// move_rest makes the further steps of a call, after the first has moved `moved` bytes.
 __attribute__((cold, noinline)) static ssize_t move_rest(struct wf_ready *r, char *buf, size_t n, ssize_t moved,
                                                          size_t *at)
 {
@@ -355,7 +356,7 @@ static inline int report_done(size_t at, size_t *done, int result)
     return result;
 }
 
-// move_all moves all `n` bytes. Returns: 0; an error; `dry` if a step moves nothing.
+// move_all moves all `n` bytes. Returns: 0; an error; `dry` if a step moves no bytes.
 __attribute__((always_inline)) static inline int move_all(int fd, enum wf_direction direction, const char *call,
                                                           void *buf, size_t n, size_t *done, int dry)
 {
@@ -381,6 +382,6 @@ int weft_read_full(int fd, void *buf, size_t n, size_t *done)
 
 int weft_write_all(int fd, const void *buf, size_t n, size_t *done)
 {
-    // -EIO: of a device that takes nothing, and gives no reason
+    // -EIO: the device takes no bytes, and gives no reason
     return move_all(fd, WF_WRITE, "weft_write", (void *)buf, n, done, -EIO);
 }

@@ -1,12 +1,11 @@
-// The writer: bytes that are collected until there are enough of them, or until the
-// caller wants them to go.
+// The writer: it collects bytes until the buffer is full, or the caller flushes.
 //
-// Either all of what a call is given is taken, or nothing. What does not fit goes out
-// in one writev with what was collected before. When such a call is cut short after the
-// stream has taken a part of the caller's bytes, the rest is kept in a buffer, larger
-// than the writer's own perhaps: the call has been completed, and the error comes again
-// with the next call that writes. Only if there is no memory for that the rest is lost;
-// then the stream must get nothing more, and each later call fails.
+// A call takes all of its bytes or none. Bytes that do not fit are written in one
+// writev, after those collected before. If such a call fails after the stream has taken
+// a part of the caller's bytes, the writer keeps the rest in a buffer, which may be
+// larger than usual: the call succeeds, and the next call that writes gets the error.
+// Only without memory for that buffer is the rest lost; then the stream must get no
+// more bytes, and each later call fails.
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -19,10 +18,9 @@
 #include "runtime/io/frame.h"
 #include "runtime/wait/wait.h"
 
-enum { SIZE = WF_BUFFER_SMALL }; // the usual
+enum { SIZE = WF_BUFFER_SMALL }; // the default
 
-// What a call is given: a frame's length, perhaps, and data. Before them comes what the
-// writer has collected.
+// The pieces of a write: the collected bytes, perhaps a frame's length, and the data.
 enum { HELD, HEAD, DATA, PIECES };
 
 static size_t held(const weft_writer *w)
@@ -30,7 +28,7 @@ static size_t held(const weft_writer *w)
     return w->weft_end - w->weft_at;
 }
 
-// check_writer asserts what holds between two calls. After an error that loses bytes the
+// check_writer asserts what holds between two calls. After an error that lost bytes the
 // writer has none.
 static void check_writer(const weft_writer *w)
 {
@@ -77,12 +75,12 @@ static int make_writer_room(weft_writer *w, size_t n)
         w->weft_room = w->weft_buf ? room : 0;
         return w->weft_buf ? 0 : -ENOMEM;
     }
-    if (w->weft_room - w->weft_end < n) { // what fits is behind what was written
+    if (w->weft_room - w->weft_end < n) { // the room at the end is not enough
         memmove(w->weft_buf, w->weft_buf + w->weft_at, held(w));
         w->weft_end -= w->weft_at;
         w->weft_at = 0;
     }
-    wf_debug_assert(n <= w->weft_room - w->weft_end); // else the caller has not seen that it does not fit
+    wf_debug_assert(n <= w->weft_room - w->weft_end); // the caller has checked that it fits
     return 0;
 }
 
@@ -93,7 +91,7 @@ static void append_bytes(weft_writer *w, const struct iovec *piece)
     w->weft_end += piece->iov_len;
 }
 
-// keep copies what was given. Returns: 0; -ENOMEM.
+// keep copies the pieces of the caller. Returns: 0; -ENOMEM.
 static int keep(weft_writer *w, const struct iovec v[PIECES])
 {
     int err = make_writer_room(w, v[HEAD].iov_len + v[DATA].iov_len);
@@ -107,7 +105,8 @@ static int keep(weft_writer *w, const struct iovec v[PIECES])
 
 // --- Writing -------------------------------------------------------------------------
 
-// advance takes `n` bytes off the pieces.  Returns: how many they did not have.
+// advance removes `n` bytes from the front of the pieces. Returns: how many of `n` were
+// left when the pieces ended.
 static size_t advance(struct iovec v[PIECES], size_t n)
 {
     for (int i = 0; i < PIECES; i++) {
@@ -139,8 +138,8 @@ static int write_pieces(weft_stream s, struct iovec v[PIECES])
     }
 }
 
-// write_out writes what was collected, and what was given, and forgets of the former
-// what has been written.
+// write_out writes the collected bytes and the caller's, and drops the collected bytes
+// that were written.
 static int write_out(weft_writer *w, struct iovec v[PIECES])
 {
     v[HELD] = (struct iovec){ w->weft_buf ? w->weft_buf + w->weft_at : NULL, held(w) };
@@ -150,7 +149,8 @@ static int write_out(weft_writer *w, struct iovec v[PIECES])
     return err;
 }
 
-// write_through is for what does not fit. Returns: 0: it is taken; an error: it is not.
+// write_through writes bytes that do not fit. Returns: 0: they are taken; an error:
+// they are not.
 static int write_through(weft_writer *w, struct iovec v[PIECES], size_t given)
 {
     int err = write_out(w, v);
@@ -169,7 +169,7 @@ static int begin_write(const weft_writer *w, const char *call)
     return wf_likely(err == 0) ? w->weft_error : err;
 }
 
-// take_write_buffer takes what was given.
+// take_write_buffer takes the caller's bytes into the buffer.
 static int take_write_buffer(weft_writer *w, struct iovec v[PIECES])
 {
     size_t given = v[HEAD].iov_len + v[DATA].iov_len;
@@ -212,14 +212,15 @@ int weft_writer_flush(weft_writer *w)
 
 // --- Printing ------------------------------------------------------------------------
 
-// format is vsnprintf, with its error as a result: a leaf, as errno is of the thread.
+// format is vsnprintf with its error as a result. It calls nothing that parks, because
+// errno belongs to the thread.
 WF_PRINTF(3, 0) WF_NOINLINE static int format(char *buf, size_t n, const char *fmt, va_list args)
 {
     int length = vsnprintf(buf, n, fmt, args);
     return length < 0 ? -errno : length;
 }
 
-// print_apart is for what does not fit: it is printed in another buffer.
+// print_apart prints a text that does not fit into another buffer.
 WF_PRINTF(3, 0) static int print_apart(weft_writer *w, size_t length, const char *fmt, va_list args)
 {
     size_t room = length;
@@ -234,8 +235,8 @@ WF_PRINTF(3, 0) static int print_apart(weft_writer *w, size_t length, const char
     return err;
 }
 
-// print_here prints at the end of what was collected. Returns: the length; the writer
-// has taken it if it is not above *room, for which there was room.
+// print_here prints after the collected bytes. Returns: the length; if it is not above
+// *room, the writer has taken the text.
 WF_PRINTF(3, 0) static int print_here(weft_writer *w, size_t *room, const char *fmt, va_list args)
 {
     *room = held(w) < w->weft_size ? w->weft_size - held(w) : 0;
