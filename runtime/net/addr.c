@@ -11,8 +11,8 @@
 
 // --- from text -----------------------------------------------------------------------
 
-// parse_number reads a whole string of decimal digits. Returns: -1 if it is none, or
-// above `max`.
+// parse_number reads a whole string of decimal digits. Returns: -1 if it is not one, or
+// is above `max`.
 static long parse_number(const char *text, long max)
 {
     long value = 0;
@@ -66,7 +66,7 @@ static int parse_scope(const char *scope, uint32_t *out)
     return *out ? 0 : -ENODEV;
 }
 
-// parse_in6 reads what stands between the brackets, and writes to it.
+// parse_in6 reads the text between the brackets, and writes to it.
 static int parse_in6(struct wf_addr *out, char *host, in_port_t port)
 {
     struct in6_addr addr;
@@ -85,8 +85,8 @@ static int parse_in6(struct wf_addr *out, char *host, in_port_t port)
     return err;
 }
 
-// is_name tells whether a host that is not an IPv4 address could be a name: one that
-// ends in a number could not (RFC 3696). A dot at its end says that it is whole.
+// is_name tells whether a host that is not an IPv4 address could be a name. A name does
+// not end in a number (RFC 3696); a dot at its end marks a complete name.
 __attribute__((cold, noinline)) static bool is_name(const char *host, size_t len)
 {
     size_t at = len -= len > 0 && host[len - 1] == '.';
@@ -133,8 +133,8 @@ bool wf_addr_has_letter(const char *text)
     return *text;
 }
 
-// is_service tells whether a port could be the name of one (RFC 6335, and what
-// /etc/services has besides): "http", "iscsi-target".
+// is_service tells whether a port could be the name of a service (as in RFC 6335, or
+// other characters found in /etc/services): "http", "iscsi-target".
 static bool is_service(const char *text)
 {
     const char *at = text;
@@ -144,7 +144,7 @@ static bool is_service(const char *text)
     return at > text && !*at;
 }
 
-// parse_host reads one of `len` > 0 characters, and may write to it.
+// parse_host reads a host of `len` > 0 characters, and may write to it.
 static inline int parse_host(struct wf_addr *out, char *host, size_t len, in_port_t port)
 {
     if (host[0] != '[')
@@ -155,7 +155,7 @@ static inline int parse_host(struct wf_addr *out, char *host, size_t len, in_por
     return parse_in6(out, host + 1, port);
 }
 
-// parse_before reads what stands before the colon.
+// parse_before reads the text before the colon.
 static inline int parse_before(struct wf_addrs *out, const char *text, size_t len)
 {
     if (len >= sizeof(out->host))
@@ -183,7 +183,7 @@ long wf_addr_parse_port(const char *text)
     return parse_number(text, UINT16_MAX);
 }
 
-// service_first: what is before a port that is a name is well formed.
+// service_first checks the text before a port that is a name.
 __attribute__((cold)) static int service_first(struct wf_addrs *out, const char *text, const char *colon)
 {
     if (!is_service(colon + 1))
@@ -244,7 +244,7 @@ int wf_addr_parse_unix(struct wf_addr *out, const char *path)
     memcpy(out->un.sun_path, path, len);
     if (abstract)
         out->un.sun_path[0] = 0;
-    out->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + !abstract); // a path has its 0 with it
+    out->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + !abstract); // a path includes its 0
     wf_debug_assert(out->len <= sizeof(out->un));
     return 0;
 }
@@ -275,15 +275,15 @@ static int format_in6(const struct sockaddr_in6 *a, char *buf, size_t n)
     return snprintf(buf, n, "[%s%%%u]:%u", text, a->sin6_scope_id, ntohs(a->sin6_port));
 }
 
-// format_unix: an abstract name may contain any byte, 0 too, which shows as @ like the
-// 0 that it begins with.
+// format_unix shows each 0 of an abstract name as @, the first one included. Such a
+// name may contain any byte.
 static int format_unix(const struct wf_addr *a, char *buf, size_t n)
 {
     const char *path = a->un.sun_path;
     size_t len = a->len - offsetof(struct sockaddr_un, sun_path); // 0: unnamed
 
     if (len > sizeof(a->un.sun_path))
-        len = sizeof(a->un.sun_path); // the kernel counts the 0 that a longest path has no room for
+        len = sizeof(a->un.sun_path); // the kernel counts a final 0 for which the longest path has no room
     if (len > 0 && path[0])
         len = strnlen(path, len);
     for (size_t i = 0; i < len && i < n; i++)

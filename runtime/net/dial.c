@@ -1,27 +1,27 @@
-// Dialling a name, as RFC 8305 has it ("happy eyeballs"): all addresses race, but not
-// all at once.
+// Dialling a name as in RFC 8305 ("happy eyeballs"): attempts to all addresses race,
+// but start one after the other.
 //
 //   One child of the scope looks up the IPv6 addresses, one the IPv4 addresses. The
-//   task that dials waits for whichever comes next: an answer, the failure of the latest
-//   attempt, or the time; and then starts one attempt, a child, too. IPv6 and IPv4 take
-//   turns, IPv6 first. The next attempt is due
+//   dialling task waits for the next event: an answer, the failure of the latest
+//   attempt, or the time. Then it starts one attempt, as another child. IPv6 and IPv4
+//   take turns, IPv6 first. The next attempt is due
 //     - at once, if the latest one has failed;
 //     - 250 ms after the latest one began;
-//     - the first one: as soon as there are IPv6 addresses, or it is known that there
-//       are none, but not later than 25 ms after the IPv4 addresses.
+//     - the first attempt: as soon as the IPv6 look-up has ended, but not later than 25
+//       ms after there are IPv4 addresses.
 //
-//   "localhost" and names below it (RFC 6761) are of this machine. Both children then ask
-//   for both families, which is one look-up if they ask at the same time, and each takes
-//   its own: a hosts file that has 127.0.0.1 only is a whole answer to that, while the C
-//   library asks name servers if it is asked for IPv6 alone.
+//   "localhost" and names below it (RFC 6761) mean this machine. Both children then ask
+//   for both families, which share one look-up if they ask at the same time, and each
+//   takes its own family. A hosts file with only 127.0.0.1 answers that question
+//   completely; if asked for IPv6 alone, the C library would ask name servers.
 //
-//   If all addresses of one family have failed, the dial waits for the other's, for as
-//   long as the look-up takes: that may be the family that works. A deadline that ends
-//   only this wait does not hide why the addresses have failed.
+//   If all addresses of one family have failed, the dial waits for the other family's
+//   look-up, however long it takes, because the other family may work. If a deadline
+//   ends this wait, the dial still returns the error of the failed addresses.
 //
-//   The first child that returns a descriptor wins the race: that cancels all others,
-//   and the one that waits for its turn to start more. Each closes what it has opened.
-//   If two connect at the same time, `connected` decides.
+//   The first child that returns a descriptor wins the race: the scope then cancels all
+//   other children, and the wait of the dialling task. Each child closes its own
+//   socket. If two connect at the same time, the future `connected` decides.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
@@ -42,17 +42,17 @@
 
 static const weft_time for_ipv6 = WEFT_MS(25), between = WEFT_MS(250);
 
-enum { ATTEMPTS_MAX = 32 }; // the addresses after that are not tried
+enum { ATTEMPTS_MAX = 32 }; // further addresses are not tried
 
 struct family {
     const char *host, *port;
     int number;        // AF_INET6, AF_INET
     int asked_for;     // that, or AF_UNSPEC
-    weft_addrs *found; // if it has answered well
+    weft_addrs *found; // if the look-up has succeeded
     int taken;         // of those
     weft_time answered_at;
-    int count;            // how many, or an error
-    weft_future answered; // all of this is there
+    int count;            // the number of addresses, or an error
+    weft_future answered; // all fields above are valid
 };
 
 struct attempt {
@@ -66,7 +66,7 @@ struct attempt {
 struct dial {
     weft_scope race;
     struct family v6, v4;
-    const struct family *last; // whose turn it was
+    const struct family *last; // whose turn was last
     weft_future connected;
     struct attempt attempts[ATTEMPTS_MAX];
     int begun; // of those
@@ -87,8 +87,8 @@ static int keep_own(const struct family *f)
     return kept > 0 ? kept : WEFT_EAI_NODATA;
 }
 
-// ask_family looks up the addresses of a family.  Returns: an error, in any case: it
-// does not win.
+// ask_family looks up the addresses of a family. Returns: always an error, so that this
+// child does not win the race.
 static int ask_family(void *arg)
 {
     struct family *f = arg;
@@ -133,7 +133,7 @@ static bool has_more_of(const struct family *f)
     return weft_future_done(&f->answered) && f->taken < f->count;
 }
 
-// next_family is the one of which to try an address next; NULL: there is none left yet.
+// next_family is the family whose address is next; NULL: no address is left so far.
 static struct family *next_family(struct dial *d)
 {
     struct family *turn = d->last == &d->v6 ? &d->v4 : &d->v6;
@@ -166,7 +166,7 @@ static int await_turn(struct dial *d, struct family **next)
             cases[n++] = weft_on_future(&d->v6.answered);
         if (!weft_future_done(&d->v4.answered))
             cases[n++] = weft_on_future(&d->v4.answered);
-        *next = next_family(d); // after that: an answer that comes in between is used here, or selected
+        *next = next_family(d); // after that, so that an answer in between is found here or by the select
         if (n == 0 && !*next)
             return 0;
         weft_time when = *next ? due_at(d, *next) : WEFT_NEVER;
@@ -227,9 +227,8 @@ static bool is_unreachable(int err)
     return err == -ENETUNREACH || err == -EHOSTUNREACH || err == -EADDRNOTAVAIL || err == -EAFNOSUPPORT;
 }
 
-// tell_why is the error of the first address; or of the first one to which there is a
-// way: a machine without IPv6 cannot reach an IPv6 address, which tells nothing about
-// the host.
+// tell_why is the error of the first address with a route, else of the first address: a
+// machine without IPv6 cannot reach an IPv6 address, which says nothing about the host.
 static int tell_why(const struct dial *d)
 {
     wf_assert(d->begun > 0 || (d->v6.count <= 0 && d->v4.count <= 0)); // each address had its turn
@@ -239,8 +238,8 @@ static int tell_why(const struct dial *d)
     return d->begun > 0 ? d->attempts[0].error : wf_resolve_worst(d->v6.count, d->v4.count);
 }
 
-// was_cut tells whether a cancel has ended an attempt. (A race that one attempt has won
-// is not asked.)
+// was_cut tells whether a cancel has ended an attempt. (It is not called after a
+// success.)
 static bool was_cut(const struct dial *d)
 {
     for (int i = 0; i < d->begun; i++)
@@ -249,8 +248,8 @@ static bool was_cut(const struct dial *d)
     return false;
 }
 
-// have_all_failed tells whether each address that is known has been tried, and failed
-// by itself: not because of a deadline. (The kernel's time-out looks the same.)
+// have_all_failed tells whether each known address was tried and failed by itself, not
+// by a deadline. (The kernel's time-out looks the same.)
 static bool have_all_failed(struct dial *d)
 {
     for (int i = 0; i < d->begun; i++)
@@ -259,16 +258,17 @@ static bool have_all_failed(struct dial *d)
     return d->begun > 0 && !next_family(d);
 }
 
-// tell_of_deadline: a deadline has ended the race.  That an address cannot be reached
-// from here would say nothing of the one that is still looked up.
+// tell_of_deadline is the error after a deadline has ended the race. The error of an
+// address without a route would say nothing about the addresses that are still looked
+// up.
 static int tell_of_deadline(struct dial *d)
 {
     int err = have_all_failed(d) ? tell_why(d) : -ETIMEDOUT;
     return is_unreachable(err) ? -ETIMEDOUT : err;
 }
 
-// is_local tells whether a name is "localhost" or ends in ".localhost". (With a dot at the
-// end no hosts file has it.)
+// is_local tells whether a name is "localhost" or ends in ".localhost". (The hosts file
+// has no names with a dot at the end.)
 static bool is_local(const char *host)
 {
     static const char local[] = "localhost";

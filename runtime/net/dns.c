@@ -1,6 +1,6 @@
-// A look-up is an object of its own, because getaddrinfo cannot be interrupted: it may
-// take the C library half a minute to give up on name servers that do not answer. So a
-// task that is cancelled leaves it, and the end of a runtime does not wait for it
+// A look-up is a separate object, because getaddrinfo cannot be interrupted: the C
+// library may take half a minute to give up on name servers that do not answer. So a
+// cancelled task leaves the look-up, and the end of a runtime does not wait for it
 // (wf_pool_submit_loose).
 //
 //                    the lane takes it            getaddrinfo returns
@@ -10,20 +10,20 @@
 //          |    withdrawn and freed         (begin, wf_dns_leave)
 //          +--- waiters join
 //
-//   From QUEUED to ENDED it is in the table, where wf_dns_begin finds it: also with no
-//   waiter left, so that a program that gives up early and tries again occupies one
+//   From QUEUED to ENDED the look-up is in the table, where wf_dns_begin finds it, even
+//   without a waiter. So a program that gives up early and tries again occupies one
 //   thread of the lane, and not one more with each try.
 //
-//   One lock guards the table and the counts of all look-ups. It is of the process, and
-//   not of a runtime, so a look-up that outlives its runtime takes it as any. Tasks join
-//   only look-ups of their own runtime, which the pool tells: a pool is not freed, and so
-//   no other one has its address, before its look-ups have ended.
+//   One lock guards the table and the counts of all look-ups. It belongs to the
+//   process, not to a runtime, so a look-up that outlives its runtime can still take
+//   it. Tasks join only look-ups of their own runtime, identified by its pool: a pool
+//   is freed only after its look-ups have ended, so no other pool has its address.
 //
-//   The answer is written before `done` of the job is set, and read only.
+//   The answer is written before the job's `done` is set, and never changed after that.
 //
-//   A look-up is made by the calling thread, or for the calling task alone, in two
-//   cases, `alone`: the caller is not a task; or it is one of a test run (weft/test.h),
-//   which begins blocking calls one at a time, and waits for each.
+//   In two cases a look-up is not shared (`alone`), and made by the calling thread, or
+//   for the calling task only: the caller is not a task; or it is a task of a test run
+//   (weft/test.h), which begins blocking calls one at a time, and waits for each.
 #include "runtime/net/dns.h"
 
 #include <errno.h>
@@ -41,12 +41,12 @@
 
 enum { BUCKETS = 256 };
 
-// I: fixed when it begins; L: under `lock`; J: of the job until `done` is set
+// I: fixed when it begins; L: under `lock`; J: the job's until `done` is set
 struct wf_lookup {
     struct wf_list link;    // L: in the table
     struct wf_job job;      // the lane's
     struct wf_pool *pool;   // I
-    bool alone;             // I: not in the table, and of no lane
+    bool alone;             // I: not in the table, and not in a lane
     bool under_way;         // L: it has not ENDED
     unsigned waiters;       // L
     struct addrinfo *found; // J
@@ -63,8 +63,8 @@ static void clear_table(void)
         wf_list_init(&table[i]);
 }
 
-// reset_table: the threads that look up are the parent's, one of which may hold the
-// lock.
+// reset_table empties the table in a child of fork: the threads that look up exist only
+// in the parent, and one of them may have held the lock.
 static void reset_table(void)
 {
     pthread_mutex_init(&lock, NULL);
@@ -77,8 +77,9 @@ static void prepare_table(void)
     pthread_atfork(NULL, NULL, reset_table);
 }
 
-// check_bucket asserts that what is in the table is there to be found.  Context: under
-// the lock.
+// check_bucket asserts that each look-up in the table may be joined: it has not ended,
+// and is not `alone`.
+// Context: under the lock.
 static void check_bucket(const struct wf_list *bucket)
 {
     enum { WALK_MAX = 32 };
@@ -118,8 +119,8 @@ static int error_of(int err, int system)
     }
 }
 
-// is_shortage tells whether it was descriptors or memory that the C library had not, to ask
-// the hosts file or a name server. It may then say that there is no such name.
+// is_shortage tells whether the C library lacked descriptors or memory to read the
+// hosts file or ask a name server. It may then report that the name does not exist.
 static bool is_shortage(int system)
 {
     return system == EMFILE || system == ENFILE || system == ENOMEM;
@@ -138,15 +139,16 @@ WF_NOINLINE static int sys_getaddrinfo(struct wf_lookup *l)
     return err != 0 && is_shortage(system) ? -system : error_of(err, system);
 }
 
-// spare_sigpipe: a resolver may write to a connection that its server has closed, also
-// when the last runtime has ended, and SIGPIPE is the program's again.
+// spare_sigpipe blocks SIGPIPE: a resolver may write to a connection that its server
+// has closed, even after the last runtime has ended, when SIGPIPE is the program's
+// again.
 static void spare_sigpipe(void)
 {
     sigset_t set;
 
     sigemptyset(&set);
     sigaddset(&set, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &set, NULL); // for good: the lane has no other jobs
+    pthread_sigmask(SIG_BLOCK, &set, NULL); // permanently: the lane has no other jobs
 }
 
 static int look_up(void *arg)
@@ -182,7 +184,7 @@ static void end_lookup(struct wf_job *job)
     struct wf_lookup *l = wf_container_of(job, struct wf_lookup, job);
 
     pthread_mutex_lock(&lock);
-    wf_assert(l->under_way && wf_list_empty(&l->link)); // no task finds it any more
+    wf_assert(l->under_way && wf_list_empty(&l->link)); // no task can find it any more
     l->under_way = false;
     bool last = l->waiters == 0;
     pthread_mutex_unlock(&lock);
@@ -190,8 +192,8 @@ static void end_lookup(struct wf_job *job)
         free_lookup(l);
 }
 
-// leave_lookup takes a waiter's part away.  Context: under the lock.
-// Returns: whether no other party has one.
+// leave_lookup removes a waiter. Context: under the lock. Returns: true if the look-up
+// has no user left.
 static bool leave_lookup(struct wf_lookup *l)
 {
     wf_assert(l->waiters > 0);

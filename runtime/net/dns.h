@@ -1,5 +1,5 @@
-// Look-ups of names: getaddrinfo(3) on a lane of the blocking pool. Equal look-ups that
-// are under way at the same time are one, and each task may leave at any time.
+// Look-ups of names: getaddrinfo(3) on a lane of the blocking pool. Equal look-ups at
+// the same time share one object, and each task may leave it at any time.
 #ifndef WF_RUNTIME_NET_DNS_H
 #define WF_RUNTIME_NET_DNS_H
 
@@ -9,7 +9,7 @@
 
 struct wf_lookup;
 
-// What is asked: the addresses of a host, or, if `socktype` is not negative, the port of
+// The question: the addresses of a host, or, if `socktype` is not negative, the port of
 // a service.
 struct wf_question {
     const char *text;
@@ -25,16 +25,16 @@ enum { WF_DNS_HOST = -1 };
 WF_MUST_CHECK int wf_dns_begin(struct wf_lookup **out, const struct wf_question *q);
 
 // wf_dns_await waits for the answer; `call` names the wait in dumps.
-// Returns: 0: wf_dns_found has it; WEFT_EAI_..., -ENOMEM or what the system said;
-//          -ECANCELED, -ETIMEDOUT: the caller's wait was cut short.
+// Returns: 0: wf_dns_found is the answer; WEFT_EAI_..., -ENOMEM or another error of the
+//          system; -ECANCELED, -ETIMEDOUT: the caller was cancelled.
 // Context: as of wf_dns_begin.
 WF_MUST_CHECK int wf_dns_await(struct wf_lookup *l, const char *call);
 
 // wf_dns_found is the answer, valid until wf_dns_leave.
 const struct addrinfo *wf_dns_found(const struct wf_lookup *l);
 
-// wf_dns_leave gives the look-up up, answered or not. It does not wait: if the look-up
-// has begun and no other task wants it, it goes on, and frees itself.
+// wf_dns_leave gives up the look-up, answered or not. It does not wait: a look-up that
+// has begun goes on without waiters, and frees itself.
 void wf_dns_leave(struct wf_lookup *l);
 
 #endif

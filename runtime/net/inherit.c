@@ -1,6 +1,6 @@
-// Sockets that were opened for this program, by systemd's protocol: LISTEN_FDS
-// descriptors, from 3 on, for the process LISTEN_PID, with the names of LISTEN_FDNAMES.
-// See sd_listen_fds(3).
+// Sockets that this program inherits, by systemd's protocol: LISTEN_FDS descriptors,
+// from 3 on, for the process LISTEN_PID, with the names of LISTEN_FDNAMES. See
+// sd_listen_fds(3).
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,14 +13,14 @@
 
 enum { FIRST = 3, MOST = 1024 };
 
-// Under the lock, which is held for moments, and by no call that parks.
+// Under the lock, which no caller holds across a call that parks.
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int count = -1; // -1: the environment was not read yet
-static char *names;    // "web\0admin\0", what is missing at its end is unnamed; NULL: all are
+static char *names;    // "web\0admin\0"; sockets without an entry are unnamed; NULL: all are
 static size_t names_size;
 static bool taken[MOST];
 
-// read_number reads a whole text.  Returns: -1 if it is something else.
+// read_number reads a whole text.  Returns: -1 if the text is not a number.
 static int read_number(const char *text)
 {
     char *end;
@@ -29,8 +29,8 @@ static int read_number(const char *text)
     return n < 0 || *end || n > INT_MAX ? -1 : (int)n;
 }
 
-// is_for_us tells whether LISTEN_PID names this process. It may be left out: a program
-// that hands its sockets to the next one by exec cannot always know it.
+// is_for_us tells whether LISTEN_PID names this process. It may be absent, because a
+// program that passes its sockets on by exec cannot always know the process's number.
 static bool is_for_us(void)
 {
     const char *pid = getenv("LISTEN_PID");
@@ -52,8 +52,8 @@ static int keep_names(void)
     return 0;
 }
 
-// learn reads the environment, and takes away what it has read: programs that this one
-// starts shall not take the descriptors for theirs.
+// learn reads the variables, and removes them from the environment, so that programs
+// that this one starts do not use the descriptors.
 static int learn(void)
 {
     int n = getenv("LISTEN_FDS") && is_for_us() ? read_number(getenv("LISTEN_FDS")) : 0;

@@ -9,8 +9,8 @@
 
 enum { FDS_MAX = 253 }; // the kernel's SCM_MAX_FD
 
-// Room for the descriptors, and for what else a socket may add to a message
-// (SO_PASSCRED, SO_PASSSEC): what does not fit would push descriptors out.
+// Room for the descriptors, and for other data that a socket may add to a message
+// (SO_PASSCRED, SO_PASSSEC). With too little room the kernel would drop descriptors.
 union control {
     struct cmsghdr header; // aligns the bytes
     char bytes[CMSG_SPACE(FDS_MAX * sizeof(int)) + 512];
@@ -44,8 +44,8 @@ int weft_fd_send(int sock, const int *fds, int n, const void *data, size_t len)
     return weft_write_all(sock, (const char *)data + put, len - (size_t)put, NULL); // they went with the first bytes
 }
 
-// take_fds takes the descriptors of a message, up to `room`, and closes those beyond.
-// Returns: how many there were.
+// take_fds takes up to `room` descriptors of a message, and closes the others. Returns:
+// how many the message had.
 static int take_fds(struct msghdr *msg, int *fds, int room)
 {
     int n = 0;
@@ -85,5 +85,5 @@ ssize_t weft_fd_recv(int sock, int *fds, int *n, void *data, size_t len)
     }
     for (int i = 0; i < came && i < room; i++)
         wf_sys_close(fds[i]);
-    return came > room ? -EMSGSIZE : -EMFILE; // the kernel leaves out those for which there is no number
+    return came > room ? -EMSGSIZE : -EMFILE; // the kernel leaves out descriptors for which there is no number
 }

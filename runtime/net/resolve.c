@@ -1,7 +1,7 @@
-// Both families of a host are one look-up, AF_UNSPEC: the C library asks name servers for
-// both at the same time, asks none for what the hosts file has, be that of one family
-// only, and orders what it has found (RFC 6724, gai.conf). weft_tcp_dial, which need not
-// wait for both, asks for each apart.
+// Both families of a host are one look-up, AF_UNSPEC: the C library asks name servers
+// for both at the same time, asks none for a name in the hosts file, even if the file
+// has only one family, and sorts the addresses (RFC 6724, gai.conf). weft_tcp_dial need
+// not wait for both families, so it asks for each separately.
 #include "runtime/net/resolve.h"
 
 #include <errno.h>
@@ -63,14 +63,14 @@ static int ask_service(const struct wf_question *q, const char *call)
     return err;
 }
 
-// find_port is the port of a service: a number, or a name.  Returns: that; an error.
+// find_port returns the port of a service, which is a number or a name; or an error.
 static int find_port(const char *service, int socktype, const char *call)
 {
     long number = wf_addr_parse_port(service);
 
     if (number >= 0)
         return (int)number;
-    if (!wf_addr_has_letter(service)) // the C library would cut a number that is too large
+    if (!wf_addr_has_letter(service)) // the C library would truncate a number that is too large
         return WEFT_EAI_SERVICE;
     int port = ask_service(&(struct wf_question){ service, AF_INET, socktype }, call);
     return port == WEFT_EAI_NONAME || port == WEFT_EAI_NODATA ? WEFT_EAI_SERVICE : port;
@@ -95,7 +95,7 @@ static int collect_found(weft_addrs **out, const struct addrinfo *at, in_port_t 
         return -ENOMEM;
     for (; at; at = at->ai_next) {
         add_addr(*out, at->ai_addr, at->ai_addrlen);
-        ((struct sockaddr_in *)(void *)&(*out)->addr[(*out)->n - 1].storage)->sin_port = port; // of both alike
+        ((struct sockaddr_in *)(void *)&(*out)->addr[(*out)->n - 1].storage)->sin_port = port; // same place in both
     }
     return (*out)->n;
 }
@@ -114,8 +114,8 @@ static int ask_host(weft_addrs **out, const char *host, in_port_t port, int fami
     return err;
 }
 
-// rank_error orders errors by how much is still open: a server that could not answer, what
-// failed here, a name without an address, no name.
+// rank_error orders errors by how much they leave open: a server that could not answer,
+// a failure on this machine, a name without an address, a name that does not exist.
 static int rank_error(int err)
 {
     switch (err) {
@@ -137,7 +137,7 @@ int wf_resolve_worst(int a, int b)
 
 // --- the calls -----------------------------------------------------------------------
 
-// give_loopback is for no host, as getaddrinfo has it.
+// give_loopback is the answer without a host, as in getaddrinfo.
 static int give_loopback(weft_addrs **out, in_port_t port, int family)
 {
     struct wf_addr both[2];
@@ -192,7 +192,7 @@ static int make_one(const weft_addr *a, bool to_dial, wf_socket_make *make)
     return make(&one, &one.at[0]);
 }
 
-// make_any makes one for the first address of that family that serves.
+// make_any makes a socket for the first address of that family for which it can.
 static int make_any(const struct wf_addrs *all, int family, wf_socket_make *make, const char *call)
 {
     weft_addrs *found;

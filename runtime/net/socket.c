@@ -36,7 +36,7 @@ int wf_socket_bind(int fd, const struct wf_addr *a)
 
 int wf_socket_listen(int fd)
 {
-    return wf_sys_listen(fd, 4096); // the kernel takes it down to net.core.somaxconn
+    return wf_sys_listen(fd, 4096); // the kernel reduces it to net.core.somaxconn
 }
 
 int wf_socket_dual(int fd, const struct wf_addrs *all, const struct wf_addr *a)
@@ -71,7 +71,7 @@ int wf_socket_give_up(int fd, int err)
 
 static int sys_local(int fd, struct wf_addr *a)
 {
-    a->len = sizeof(a->un); // the largest of them; a longer address of a family that we do not know is cut
+    a->len = sizeof(a->un); // the largest of them; a longer address of an unknown family is truncated
     return wf_sys_getsockname(fd, &a->sa, &a->len);
 }
 
@@ -81,7 +81,7 @@ static int sys_peer(int fd, struct wf_addr *a)
     return wf_sys_getpeername(fd, &a->sa, &a->len);
 }
 
-// Of IPv4 and IPv6 addresses alike the port comes second.
+// The port is at the same place in IPv4 and IPv6 addresses.
 _Static_assert(offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockaddr_in6, sin6_port), "one for both");
 
 bool wf_socket_is_its_peer(int fd, const struct wf_addr *a)

@@ -1,4 +1,4 @@
-// What all kinds of sockets have in common: they are made, bound and named.
+// The common part of all kinds of sockets: to make, bind and name them.
 #ifndef WF_RUNTIME_NET_SOCKET_H
 #define WF_RUNTIME_NET_SOCKET_H
 
@@ -19,8 +19,9 @@ WF_MUST_CHECK int wf_socket_listen(int fd);
 WF_MUST_CHECK int wf_socket_dual(int fd, const struct wf_addrs *all, const struct wf_addr *a);
 
 // wf_socket_each tries `make` for one address after the other: to dial until one
-// answers, to bind until the system has that kind of address (one that is in use is an
-// error, and no reason to serve half of what was asked for).
+// answers, to bind until the system supports that kind of address. (An address in use
+// is an error; the call does not try the next one, which would serve only a part of the
+// request.)
 // Returns: a descriptor; else the last error.
 // wf_socket_may_go_on tells whether another address may be tried after that error.
 typedef int wf_socket_make(const struct wf_addrs *all, const struct wf_addr *a);

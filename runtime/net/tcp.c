@@ -19,7 +19,7 @@ static int listen_on(const struct wf_addrs *all, const struct wf_addr *a)
     if (err == 0)
         err = wf_socket_bind(fd, a);
     if (err == 0)
-        err = wf_socket_set(fd, IPPROTO_TCP, TCP_NODELAY, 1); // what is accepted from it inherits it
+        err = wf_socket_set(fd, IPPROTO_TCP, TCP_NODELAY, 1); // accepted connections inherit it
     if (err == 0)
         err = wf_socket_listen(fd);
     return wf_socket_give_up(fd, err);
@@ -45,10 +45,10 @@ static int dial_once(const struct wf_addr *a)
     return wf_socket_give_up(fd, err);
 }
 
-// dial_again: where there is no listener on a port that the system hands out, it may
-// hand out that one for the dial itself, and TCP then connects the socket to itself
-// ("simultaneous open"). That is not a connection to a server, and keeps the server
-// from its port.
+// dial_again repeats a dial that has connected the socket to itself ("simultaneous
+// open"). That happens if a port of the ephemeral range has no listener, and the system
+// picks that port for the dialling socket. Such a connection reaches no server, and
+// blocks the server's port.
 __attribute__((cold, noinline)) static int dial_again(int fd, const struct wf_addr *a)
 {
     enum { ATTEMPTS = 2 }; // as Go's

@@ -4,8 +4,8 @@
 
 #include "runtime/net/socket.h"
 
-// wf_tcp_connect connects to an address; `all` is not looked at (wf_socket_make).
-// Returns: a descriptor; what weft_tcp_dial does.
+// wf_tcp_connect connects to an address; it does not use `all` (wf_socket_make).
+// Returns: a descriptor; errors of weft_tcp_dial.
 // Context: task, after wf_wait_begin.
 WF_MUST_CHECK int wf_tcp_connect(const struct wf_addrs *all, const struct wf_addr *a);
 

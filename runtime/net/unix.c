@@ -15,7 +15,7 @@ int weft_unix_listen(const char *path)
         return fd;
     err = wf_socket_bind(fd, &a);
     if (err == 0)
-        err = wf_socket_listen(fd); // cannot fail for a Unix socket that is bound: the path need not be taken back
+        err = wf_socket_listen(fd); // cannot fail for a bound Unix socket, so the path need not be removed
     return wf_socket_give_up(fd, err);
 }
 

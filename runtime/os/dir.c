@@ -1,5 +1,5 @@
-// Folders: getdents64 on a thread, as many entries at a time as fit into a page or
-// eight, handed out from memory.
+// Folders: getdents64 on a thread reads as many entries as fit into one page, or eight;
+// weft_dir_next returns them from memory.
 #include <weft/file.h>
 
 #include <dirent.h>
@@ -19,7 +19,7 @@ enum { BATCH = 32 << 10 };
 
 struct weft_dir {
     int fd;
-    int err;        // that the last batch ended with; the next call returns it
+    int err;        // the error at the end of the last batch; the next call returns it
     size_t at, end; // in `batch`
     _Alignas(struct dirent64) char batch[BATCH];
 };
@@ -35,8 +35,8 @@ static struct dirent64 *entry_at(weft_dir *d, size_t at)
     return (struct dirent64 *)(d->batch + at);
 }
 
-// sys_find_types finds out what the entries are, on a file system whose folders do not
-// tell.
+// sys_find_types finds the types of the entries, on a file system whose folders do not
+// have them.
 WF_NOINLINE static void sys_find_types(weft_dir *d)
 {
     struct stat st;
@@ -56,7 +56,7 @@ static ssize_t sys_getdents(weft_dir *d)
     d->at = 0;
     d->end = got > 0 ? (size_t)got : 0;
     sys_find_types(d);
-    return got == -ENOENT ? 0 : got; // it was removed meanwhile: then nothing is in it
+    return got == -ENOENT ? 0 : got; // the folder was removed: then it is empty
 }
 
 static ssize_t run_fill(struct wf_os_job *job)
@@ -64,8 +64,8 @@ static ssize_t run_fill(struct wf_os_job *job)
     return sys_getdents(wf_container_of(job, struct dir_call, job)->dir);
 }
 
-// run_open_dir reads the first batch, too: that spares the first call of weft_dir_next
-// a thread.
+// run_open_dir also reads the first batch, so that the first weft_dir_next needs no
+// thread.
 static ssize_t run_open_dir(struct wf_os_job *job)
 {
     struct dir_call *c = wf_container_of(job, struct dir_call, job);
@@ -98,13 +98,13 @@ int weft_dir_open(weft_dir **out, const char *path)
     return err;
 }
 
-// is_self_or_parent tells of the two entries that every folder has.
+// is_self_or_parent recognises the two entries that every folder has.
 static bool is_self_or_parent(const char *name)
 {
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-// take_entry takes the next entry out of the batch.  Returns: 1; 0: it is used up;
+// take_entry takes the next entry out of the batch. Returns: 1; 0: the batch is empty;
 // -ENAMETOOLONG.
 static int take_entry(weft_dir *d, weft_dirent *e)
 {
@@ -130,7 +130,7 @@ static int fill_batch(weft_dir *d)
     struct dir_call c = { .job = { .fn = run_fill, .call = "weft_dir_next" }, .dir = d };
     int err = d->err;
 
-    wf_assert(d->at == d->end && err <= 0); // else entries would be skipped
+    wf_assert(d->at == d->end && err <= 0); // otherwise entries would be skipped
     d->err = 0;
     if (err < 0)
         return err;

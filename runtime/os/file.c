@@ -1,16 +1,16 @@
 // Calls on files: by descriptor, and by path.
 //
-// A call on a descriptor is a job of runtime/io/ready.c, which keeps to the file that the
-// number meant when the call began. Only weft_pread may do without: RWF_NOWAIT reads what
-// the page cache has, and never waits for the disk.
-//   - Before Linux 5.11 it may say that the file has ended where it has not.
-//   - It stops where the cache does, as at the end of the file: so after fewer bytes
-//     than asked for it is asked again, and only "no more" is the end.
-//   - Files in memory (tmpfs) do not take it: but they need no disk.
-//   - Copying is work, too: more than CACHED_MAX goes to a thread, lest the other tasks
-//     wait for it.
-// Not for weft_read: the kernel takes a lock for the file's position, which another
-// thread may hold while it waits for the disk.
+// A call on a descriptor is a job of runtime/io/ready.c, which stays with the file that
+// the number meant when the call began. Only weft_pread may avoid the job: RWF_NOWAIT
+// reads from the page cache, and never waits for the disk.
+//   - Before Linux 5.11 it may report the end of the file too early.
+//   - It stops at the end of the cached part as at the end of the file. So after fewer
+//     bytes than asked for the call reads again, and only a result of 0 is the end.
+//   - Files in memory (tmpfs) do not support the flag, but they need no disk.
+//   - Copying takes time, too: a read of more than CACHED_MAX goes to a thread, so that
+//     other tasks do not wait for it.
+// weft_read does not use the flag: the kernel takes a lock for the file's position,
+// which another thread may hold while it waits for the disk.
 #include <weft/file.h>
 
 #include <errno.h>
@@ -68,7 +68,8 @@ static ssize_t sys_pread_now(int fd, const struct piece *p)
     return WF_RETRY(wf_sys_preadv2(fd, &v, 1, p->offset, RWF_NOWAIT));
 }
 
-// sys_tells_the_end: does RWF_NOWAIT take the end of the cache for that of the file?
+// sys_tells_the_end checks that RWF_NOWAIT distinguishes the end of the cache from the
+// end of the file.
 WF_NOINLINE static bool sys_tells_the_end(void)
 {
     struct utsname u;
@@ -83,7 +84,7 @@ static bool cache_is_usable(void)
     enum { UNKNOWN, NO, YES };
     static _Atomic int known;
 
-    int is = wf_load_relaxed(&known); // relaxed, both: all that ask find out the same
+    int is = wf_load_relaxed(&known); // relaxed, both: all callers find the same answer
     if (wf_unlikely(is == UNKNOWN)) {
         is = sys_tells_the_end() ? YES : NO;
         wf_store_relaxed(&known, is);
@@ -91,7 +92,7 @@ static bool cache_is_usable(void)
     return is == YES;
 }
 
-// sys_is_memory tells of a file system that has no disk.
+// sys_is_memory tells whether the file is on a file system without a disk.
 WF_NOINLINE static bool sys_is_memory(int fd)
 {
     struct statfs fs;
@@ -99,16 +100,17 @@ WF_NOINLINE static bool sys_is_memory(int fd)
            (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC || fs.f_type == HUGETLBFS_MAGIC);
 }
 
-// is_for_a_thread: the cache does not have it, or the file does not take the flag. An
-// error that may have another cause as well comes again from the thread's call.
+// is_for_a_thread tells whether a thread must read: the cache does not have the bytes,
+// or the file does not support the flag. An error that may have another cause comes
+// again from the thread's call.
 static bool is_for_a_thread(ssize_t got)
 {
     return got == -EAGAIN || got == -EOPNOTSUPP || got == -ENOSYS || got == -EINVAL || got == -EPERM;
 }
 
-// read_cached reads on until the piece is full, the file ends, or the cache does; `p`
-// is what is left.
-// Returns: false in the last case; else true, and a result if there is an error.
+// read_cached reads until the piece is full, the file ends, or the cache ends; `p` is
+// the rest. Returns: false if the cache ends; else true, and in *result an error, if
+// any.
 static bool read_cached(int fd, struct piece *p, ssize_t *result)
 {
     while (p->n > 0) {
@@ -137,7 +139,7 @@ ssize_t weft_pread(int fd, void *buf, size_t n, off_t offset)
     int err = wf_ready_open(&r, fd, WF_READ, "weft_pread");
     if (err < 0)
         return err;
-    if (offset < 0) // -1 means another thing to preadv2
+    if (offset < 0) // -1 means the file's position to preadv2
         return -EINVAL;
     if (n == 0)
         return wf_ready_once(fd, sys_pread, &rest);
@@ -150,7 +152,7 @@ ssize_t weft_pread(int fd, void *buf, size_t n, off_t offset)
     return cached == 0 || result > 0 ? cached + result : cached;
 }
 
-// call_stored is a call on a descriptor that is made on a thread.
+// call_stored makes a call on a descriptor, on a thread.
 static ssize_t call_stored(int fd, wf_ready_try *fn, void *args, const char *call)
 {
     struct wf_ready r;
@@ -175,7 +177,7 @@ int weft_ftruncate(int fd, off_t length)
 
 // --- by path -------------------------------------------------------------------------
 
-// The arguments of a call, whichever it is.
+// The arguments of all calls by path.
 struct path_call {
     struct wf_os_job job;
     const char *path, *to;

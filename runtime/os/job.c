@@ -10,7 +10,7 @@
 #include "runtime/task/blocking.h"
 #include "runtime/wait/wait.h"
 
-// call_fn begins anew after a signal of the program's, which interrupts calls on some
+// call_fn calls again after EINTR: a signal of the program interrupts calls on some
 // file systems.
 static ssize_t call_fn(void *arg)
 {
@@ -30,7 +30,8 @@ static int run_os_job(void *arg)
     return 0;
 }
 
-// await_os_job: a cancel cuts short a job that has begun, if it can be.
+// await_os_job waits for the job. A cancel interrupts a job that has begun, if the job
+// allows it.
 static int await_os_job(struct wf_cell *done, void *arg)
 {
     struct wf_os_job *job = arg;
@@ -41,11 +42,11 @@ static int await_os_job(struct wf_cell *done, void *arg)
     return err;
 }
 
-// run_in makes the call in a lane. Returns: also -EAGAIN: there is no thread, which a
-// call may say for itself.
+// run_in makes the call in a lane. *refused: the system has no thread (the call itself
+// may return -EAGAIN, too).
 static ssize_t run_in(struct wf_os_job *job, enum wf_lane lane, bool *refused)
 {
-    wf_debug_assert(job->may_block == (lane == WF_LANE_USER)); // no job keeps others from their files
+    wf_debug_assert(job->may_block == (lane == WF_LANE_USER)); // so that it does not delay calls on other files
     int err = wf_pool_run_while(wf_rt_current()->blocking, lane, run_os_job, job, job->call, await_os_job);
 
     *refused = err == -EAGAIN;
@@ -74,7 +75,7 @@ ssize_t wf_os_run(struct wf_os_job *job)
     return result;
 }
 
-// may_block tells whether to open it may take until another party comes.
+// may_block tells whether the open may wait for another party.
 static bool may_block(const char *path)
 {
     struct stat st;

@@ -1,5 +1,5 @@
-// What test runs (runtime/test) need of signals: their own thread sends them, and waits for
-// them.
+// The parts of signals for test runs (runtime/sim): the run's own thread sends the
+// messages, and waits for signals.
 #ifndef WF_RUNTIME_OS_OS_H
 #define WF_RUNTIME_OS_OS_H
 
@@ -9,15 +9,15 @@
 #include "base/list.h"
 #include "base/waker.h"
 
-// wf_signal_deliver sends what has arrived for channels that tasks under the manual
-// clock `of` have asked for.  Returns: how many messages.
+// wf_signal_deliver sends the signals that have arrived to the channels of tasks under
+// the manual clock `of`. Returns: how many messages.
 unsigned wf_signal_deliver(const struct wf_clock *of);
 
 // wf_signal_awaited tells whether a task waits to receive from such a channel.
 bool wf_signal_awaited(const struct wf_clock *of);
 
-// wf_signal_watch has `waker` fired, under a lock, when a signal arrives, until
-// wf_signal_unwatch. One that arrived before has been counted: deliver after this call.
+// From wf_signal_watch until wf_signal_unwatch `waker` is fired, under a lock, when a
+// signal arrives. For signals that arrived earlier, call wf_signal_deliver after it.
 struct wf_signal_watch {
     struct wf_list link;
     struct wf_waker waker;

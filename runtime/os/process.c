@@ -1,11 +1,11 @@
 // A process until its end.
 //
-// The kernel frees the number of a process when somebody has waited for it (and at its
-// end, if SIGCHLD is ignored). So everything that uses the number, and the wait that
-// frees it, is done under the process's lock; `gone` says that it is free. That others
-// have waited for it is seen by waitid(2), which says ECHILD. The pidfd needs no such
-// care: it means this process for good, and becomes readable when it has ended, also if
-// others have waited for it.
+// The kernel frees the number of a process when a wait has returned its status (or at
+// its end, if SIGCHLD is ignored). So every use of the number, and the wait that frees
+// it, happens under the process's lock; `gone` says that the number is free. If other
+// code has waited for the process, waitid(2) returns ECHILD. The pidfd needs no such
+// care: it always means this process, and becomes readable when the process has ended,
+// even if other code has waited for it.
 #include "runtime/os/process.h"
 
 #include <errno.h>
@@ -29,7 +29,7 @@
 #define P_PIDFD 3
 #endif
 
-#define PAUSE_MIN WEFT_MS(1) // between two looks at a process without a pidfd
+#define PAUSE_MIN WEFT_MS(1) // between two checks of a process without a pidfd
 #define PAUSE_MAX WEFT_MS(32)
 
 // --- System calls --------------------------------------------------------------------
@@ -41,7 +41,8 @@ static int sys_pidfd_open(pid_t pid)
     return wf_above_standard(wf_sys_pidfd_open(pid));
 }
 
-// sys_wait returns 1 if it has ended, and what it has left in `info`; 0 if not; -errno.
+// sys_wait returns 1, and the status in `info`, if the process has ended; 0 if not;
+// -errno.
 static int sys_wait(const weft_process *p, siginfo_t *info, int options)
 {
     bool by_fd = p->pidfd >= 0;
@@ -54,12 +55,12 @@ static int sys_wait(const weft_process *p, siginfo_t *info, int options)
 
 static int sys_kill(pid_t pid, int signo)
 {
-    wf_assert(pid != 0 && pid != -1); // these are the program itself, and all processes
+    wf_assert(pid != 0 && pid != -1); // 0 means the program's own group, -1 all processes
     return wf_sys_kill(pid, signo);
 }
 
-// sys_signal sends by the number only if the call that needs none is filtered, which
-// may say EPERM, too.
+// sys_signal sends by the pidfd. It uses the number only if a filter forbids that call,
+// which may return EPERM, too.
 static int sys_signal(const weft_process *p, int signo)
 {
     if (p->pidfd < 0 || wf_fault())
@@ -83,7 +84,7 @@ static int status_of(const siginfo_t *info)
     return (info->si_status & 0x7f) | (info->si_code == CLD_DUMPED ? 0x80 : 0);
 }
 
-// check_process asserts what is known of it.  Context: under the lock.
+// check_process asserts that the fields agree. Context: under the lock.
 static void check_process(const weft_process *p)
 {
     wf_assert(p->pid > 0);
@@ -91,7 +92,7 @@ static void check_process(const weft_process *p)
     wf_assert(p->err == 0 || (p->err < 0 && p->status == 0));
 }
 
-// reap_locked waits for it if it has ended. Returns: whether it has.
+// reap_locked takes the status if the process has ended. Returns: true if it has ended.
 // Context: under the lock.
 static bool reap_locked(weft_process *p, int options)
 {
@@ -117,7 +118,8 @@ static bool reap_now(weft_process *p)
     return ended;
 }
 
-// has_ended is reap_now that leaves it its number, and that of its group.
+// has_ended tells whether the process has ended, but does not free its number, nor its
+// group's.
 static bool has_ended(weft_process *p)
 {
     siginfo_t info;
@@ -128,8 +130,8 @@ static bool has_ended(weft_process *p)
     return ended;
 }
 
-// A pidfd of a process that is not a child: others have waited for it already, and its
-// number was another's when the pidfd was made.
+// If the pidfd is not of a child, other code has already waited for the process, and
+// another one had its number when the pidfd was made.
 void wf_process_attach(weft_process *p)
 {
     siginfo_t info;
@@ -140,13 +142,14 @@ void wf_process_attach(weft_process *p)
         return;
     (void)wf_sys_close(p->pidfd);
     p->pidfd = -1;
-    p->gone = result == -ECHILD; // else the kernel has P_PIDFD not yet: look by the number
+    p->gone = result == -ECHILD; // otherwise the kernel has no P_PIDFD: wait by the number
     p->err = p->gone ? -ECHILD : 0;
 }
 
 // --- Waiting -------------------------------------------------------------------------
 
-// park_until_end parks until it may have ended. Returns: 0; -ECANCELED and the like.
+// park_until_end parks until the process may have ended. Returns: 0; -ECANCELED and the
+// like.
 static int park_until_end(const weft_process *p, weft_time *pause)
 {
     int ready = p->pidfd >= 0 ? weft_poll(p->pidfd, POLLIN) : -ENOSYS;
@@ -216,8 +219,8 @@ static void close_pipes(const weft_process *p)
 
 // --- The end -------------------------------------------------------------------------
 
-// await_exit waits until the deadline, or until it has ended, whatever the task's own
-// deadlines are.  Returns: whether it has ended.
+// await_exit waits until the deadline, or until the process has ended, without regard
+// to the task's cancel and deadlines. Returns: true if the process has ended.
 static bool await_exit(weft_process *p, weft_time deadline)
 {
     weft_time pause = 0;
@@ -235,27 +238,27 @@ static bool await_exit(weft_process *p, weft_time deadline)
     return ended;
 }
 
-// end_process ends it. Returns: 0: it has ended, or is about to; -EPERM.
+// end_process ends the process. Returns: 0: it has ended, or will soon; -EPERM.
 static int end_process(weft_process *p)
 {
     int err = send_to(p, p->kill_signal, p->new_group);
 
     if (err != -EPERM && await_exit(p, weft_after(p->kill_grace)) && !p->new_group)
         return 0;
-    err = send_to(p, SIGKILL, p->new_group); // with a group, to those that are left of it
+    err = send_to(p, SIGKILL, p->new_group); // with a group, to its remaining processes
     if (err == -EPERM && !has_ended(p))
         return err;
     await_exit(p, WEFT_NEVER);
     return 0;
 }
 
-// reap_finally waits for what has ended, or has got SIGKILL and was not awaited,
-// because the task cannot park.
+// reap_finally takes the status of a process that has ended; or that got SIGKILL and
+// whose end the task could not await, because it cannot park.
 static int reap_finally(weft_process *p)
 {
     pthread_mutex_lock(&p->lock);
     reap_locked(p, 0);
-    wf_assert(p->gone); // else its number would stay taken for as long as the program runs
+    wf_assert(p->gone); // otherwise its number would stay taken as long as the program runs
     int err = p->err;
     pthread_mutex_unlock(&p->lock);
     return err;
@@ -277,7 +280,7 @@ int weft_process_close(weft_process *p)
     if (!p)
         return 0;
     wf_require_task("weft_process_close");
-    if (!has_ended(p) || p->new_group) // of a group, what its leader has left behind
+    if (!has_ended(p) || p->new_group) // with a group, end the processes that its leader has left
         err = end_process(p);
     if (err == 0)
         err = reap_finally(p);

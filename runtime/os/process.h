@@ -8,14 +8,14 @@
 
 #include "base/compiler.h"
 
-// The program's end of a pipe. The program may have closed it, and opened something else
-// under its number: so it is known by the file that it is.
+// The program's end of a pipe. The program may have closed it, and its number may mean
+// another file: so it is identified by its inode.
 struct wf_process_pipe {
     int fd; // -1: there is none
     ino_t ino;
 };
 
-// I: fixed when it has been started; L: under the lock
+// I: fixed at the start; L: under the lock
 struct weft_process {
     pid_t pid;                      // I
     int pidfd;                      // I: -1: the system has none
@@ -24,16 +24,16 @@ struct weft_process {
     int kill_signal;                // I
     weft_time kill_grace;           // I
     pthread_mutex_t lock;
-    bool gone;  // L: it has been waited for, by this program, so its number may be another's
+    bool gone;  // L: a wait has returned its status, so its number may be another's
     int err;    // L: -ECHILD if its status is not known
     int status; // L
 };
 
-// wf_process_read_opts copies the caller's options. Those of a newer program are not
-// understood.  Returns: 0; -EINVAL.
+// wf_process_read_opts copies the caller's options. It refuses the larger struct of a
+// newer program. Returns: 0; -EINVAL.
 WF_MUST_CHECK int wf_process_read_opts(weft_process_opts *o, const weft_process_opts *given);
 
-// wf_process_attach finds out how to wait for a process that has just been started.
+// wf_process_attach opens the pidfd of a process that has just been started.
 // Context: any thread.
 void wf_process_attach(weft_process *p);
 

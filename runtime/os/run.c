@@ -1,6 +1,6 @@
-// A process from its start to its end, fed and read by one task: it waits for whichever
-// of the three pipes is ready, so none of them can fill up while another is attended
-// to.
+// A process from its start to its end. One task writes its input and reads its outputs:
+// it waits for all three pipes at once, so none of them fills up while the task serves
+// another.
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -13,23 +13,23 @@
 
 enum { ROOM_MIN = 4096 };
 
-// One output, as far as it has come. The memory is malloc's: the caller frees it.
+// One output so far. The memory is malloc's; the caller frees it.
 struct capture {
     int fd; // -1: not captured, or at its end
     char *text;
-    size_t len, room; // `room` leaves place for a 0
+    size_t len, room; // `room` includes one byte for a 0
 };
 
 struct run {
     weft_process *p;
-    int in; // -1: all was fed
+    int in; // -1: all input was written
     const char *rest;
     size_t left;
     size_t max;
     struct capture from[2];
 };
 
-// check_capture asserts what holds until the capture has failed.
+// check_capture asserts what holds as long as the capture has not failed.
 static void check_capture(const struct capture *c, size_t max)
 {
     wf_assert(c->len <= c->room && c->room <= max);
@@ -43,11 +43,11 @@ static void close_pipe_end(int *fd)
     *fd = -1;
 }
 
-// feed_input writes what the pipe has room for. A process that has closed its input
-// wants no more.
+// feed_input writes as much as the pipe has room for. It stops if the process has
+// closed its input.
 static int feed_input(struct run *r)
 {
-    wf_assert(r->left > 0); // else its end would have been closed
+    wf_assert(r->left > 0); // otherwise its end would have been closed
     ssize_t n = weft_write(r->in, r->rest, r->left);
 
     if (n < 0 && n != -EPIPE)
@@ -74,8 +74,8 @@ static int grow_capture(struct capture *c, size_t max)
     return 0;
 }
 
-// take_output reads what there is. One byte more than `max` is asked for at the end of
-// the room, to see whether there is one.
+// take_output reads the bytes that are there. At the end of the room it asks for one
+// byte more than `max`, to detect a longer output.
 static int take_output(struct capture *c, size_t max)
 {
     char more;
@@ -104,7 +104,7 @@ static int attend_pipe(struct run *r)
     for (int i = 0; i < 2; i++)
         if (r->from[i].fd >= 0)
             of[n] = i + 1, cases[n++] = weft_on_fd(r->from[i].fd, POLLIN);
-    wf_assert(n > 0); // else all has been said
+    wf_assert(n > 0); // otherwise there is nothing to wait for
     int i = weft_select(cases, n);
     if (i < 0 || cases[i].result < 0)
         return i < 0 ? i : cases[i].result;
@@ -128,7 +128,8 @@ static int end_of(const weft_process *p, int which)
     return fd < 0 ? -1 : fd;
 }
 
-// hand_outputs_over hands over what was captured. Context: there was no error.
+// hand_outputs_over gives the captured bytes to the caller. Context: there was no
+// error.
 static void hand_outputs_over(struct capture *c, void **text, size_t *len)
 {
     if (c->text)
@@ -138,7 +139,7 @@ static void hand_outputs_over(struct capture *c, void **text, size_t *len)
     c->text = NULL;
 }
 
-// make_room_for_none has even an empty output end with a 0.
+// make_room_for_none ends an empty output with a 0, too.
 static int make_room_for_none(struct capture *c, bool captured)
 {
     return captured && !c->text ? grow_capture(c, 0) : 0;

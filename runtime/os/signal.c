@@ -9,30 +9,29 @@
 //                                         sleep while `arrivals` is the same
 //
 // The handler may interrupt any instruction of the program, so it takes no lock and only
-// counts. A thread of weft's own turns the counts into messages: it serves all runtimes
-// and programs that have none, ends with the last channel, and no load on the workers
-// delays it. (By the reactor's eventfd, each runtime would have to know its channels, and
-// a channel that a foreign thread reads would have none.) Each receiver (a channel and a
-// signal) remembers up to which count it has been served, so no arrival is sent twice or
-// merged with another.
+// counts. A separate thread of weft turns the counts into messages. It serves all
+// runtimes, and programs without one; it ends with the last channel, and load on the
+// workers does not delay it. (With the reactor's eventfd instead, each runtime would
+// have to know its channels, and a channel that a foreign thread reads would have no
+// runtime.) Each receiver (a channel and a signal) remembers up to which count it has
+// been served, so no arrival is sent twice or merged with another.
 //
 //   Y1  count_signal adds to the signal's count, then to `arrivals`; the thread reads
 //       `arrivals`, then the counts. If it reads an older count, then `arrivals` has
 //       changed since, and it does not sleep.
 //
 // Receivers that a task of a test run has made belong to that run's manual clock. The
-// thread leaves them to the run: otherwise the seed would not fix when their messages
-// come.
+// thread leaves them to the run: otherwise the seed would not fix the moment of their
+// messages.
 //
-// The end. weft_signal_stop gives the disposition back, says that the signal has no
-// receiver, sends what has been counted, and forgets the receivers. A handler that the
-// kernel has called before that, on another thread, may run late:
+// The end. weft_signal_stop restores the disposition, takes the receiver off the count
+// in `listening`, sends the counted signals, and drops the receivers. A handler that
+// the kernel called before that, on another thread, may still be running:
 //
-//   Y2  count_signal adds to the count, then looks whether there are receivers;
-//       weft_signal_stop takes the last one away, then reads the count. All four are
-//       seq_cst, so at least one of the two sees the other: the arrival is sent, or the
-//       handler finds no receiver, and the signal comes once more and does what it did
-//       before.
+//   Y2  count_signal adds to the count, then checks for receivers; weft_signal_stop
+//       removes the last one, then reads the count. All four are seq_cst, so at least
+//       one of the two sees the other: the arrival is sent, or the handler finds no
+//       receiver, and the signal is raised again and has its old effect.
 #include "runtime/os/os.h"
 
 #include <errno.h>
@@ -79,8 +78,7 @@ static struct receiver *receiver_of(struct wf_list *link)
 
 // --- Checking ------------------------------------------------------------------------
 
-// check_receivers asserts that the counts are those of the list.  Context: under the
-// lock.
+// check_receivers asserts that the counts agree with the list. Context: under the lock.
 static void check_receivers(void)
 {
     enum { WALK_MAX = 64 };
@@ -103,18 +101,19 @@ static void check_receivers(void)
 static void wake_sender(void)
 {
     wf_fetch_add_acq_rel(&arrivals, 1u); // release: [Y1]
-    wf_futex_wake(&arrivals, INT_MAX);   // a thread that is about to end may sleep beside its successor
+    wf_futex_wake(&arrivals, INT_MAX);   // an ending thread may sleep beside its successor
 }
 
-// is_timer: runtime/io/bounded.c interrupts calls by it, and waits for no more than
-// that.
+// is_timer recognises the SIGURG by which runtime/io/bounded.c interrupts a call, and
+// which has no receiver.
 static bool is_timer(int sig, const siginfo_t *info)
 {
     return sig == SIGURG && info->si_code == SI_TIMER;
 }
 
-// find_no_receiver: weft_signal_stop has given the disposition back, so if the handler
-// is installed, either there is a receiver again, or the program has put it back.
+// find_no_receiver handles a signal without a receiver. weft_signal_stop has restored
+// the disposition; so if weft's handler is installed, there is a receiver again, or the
+// program has reinstalled it.
 static void find_no_receiver(struct wf_handler *h, siginfo_t *info, void *context)
 {
     if (!wf_handler_installed(h))
@@ -152,7 +151,7 @@ static unsigned send_one(struct receiver *r)
     return n;
 }
 
-// send_counted sends what has arrived to the receivers of one clock.
+// send_counted sends the counted signals to the receivers of one clock.
 // Context: under the lock.
 static unsigned send_counted(const struct wf_clock *of)
 {
@@ -189,8 +188,8 @@ static void *send_messages(void *arg)
     }
 }
 
-// start_thread makes the thread, which takes no signal: the program's handlers run on
-// the program's threads, and on those that run its tasks.
+// start_thread makes the thread, with all signals blocked: the program's handlers run
+// on the program's own threads and on the workers.
 static int start_thread(void)
 {
     struct wf_thread_spec spec = { .name = "weft-signals", .fn = send_messages, .deaf = true };
@@ -201,8 +200,8 @@ static int start_thread(void)
 
 // --- Receivers -----------------------------------------------------------------------
 
-// clear_in_child: the thread does not exist there, and the lock may be another
-// thread's.
+// clear_in_child resets the state in a child of fork: the thread does not exist there,
+// and another thread may have held the lock.
 static void clear_in_child(void)
 {
     pthread_mutex_init(&lock, NULL);
@@ -231,7 +230,7 @@ static bool may_be_had(int sig)
     for (size_t i = 0; i < wf_countof(not_these); i++)
         if (sig == not_these[i])
             return false;
-    // Below SIGRTMIN there are some that the C library has taken for itself.
+    // The C library uses some signals below SIGRTMIN itself.
     return (sig > 0 && sig <= SIGSYS) || (sig >= SIGRTMIN && sig <= SIGRTMAX);
 }
 
@@ -249,7 +248,7 @@ static int add_receiver(struct receiver *r)
     int err = wf_list_empty(&receivers) ? start_thread() : 0;
     if (err)
         return err;
-    r->sent = wf_load_relaxed(&counts[r->signo]); // relaxed: what other receivers still wait for is not for this one
+    r->sent = wf_load_relaxed(&counts[r->signo]); // relaxed: earlier arrivals are not for this receiver
     wf_list_append(&receivers, &r->link);
     wf_fetch_add_relaxed(&of_test_runs, r->of ? 1u : 0u); // relaxed: see has_receivers
     wf_fetch_add_relaxed(&listening[r->signo], 1u);       // relaxed: before the handler is installed
@@ -282,7 +281,7 @@ int weft_signal_notify(weft_chan *c, int signo)
     return err;
 }
 
-// restore_dispositions gives dispositions back, for a channel that is about to leave.
+// restore_dispositions restores dispositions, for a channel that is about to leave.
 static void restore_dispositions(const weft_chan *c)
 {
     for (struct wf_list *at = receivers.next; at != &receivers; at = at->next) {
@@ -344,10 +343,10 @@ int weft_signal_stop(weft_chan *c)
 
 // --- Test runs -----------------------------------------------------------------------
 
-// has_receivers: a run looks often, and seldom has receivers.
+// has_receivers is a quick check: a run asks often, and rarely has receivers.
 static bool has_receivers(void)
 {
-    return wf_load_relaxed(&of_test_runs) > 0; // relaxed: a run's own are made by its thread, or in its jobs
+    return wf_load_relaxed(&of_test_runs) > 0; // relaxed: only the run's thread, or its jobs, make its receivers
 }
 
 unsigned wf_signal_deliver(const struct wf_clock *of)

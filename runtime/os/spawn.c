@@ -1,15 +1,15 @@
 // The start of a process: pipes on the worker, posix_spawn(3) on the blocking pool.
 //
-// On the pool, because the caller of posix_spawn stands still until the child's
+// It runs on the pool, because posix_spawn blocks its caller until the child's
 // execve(2) has read the program: half a millisecond from a warm page cache, without
-// bound from a file server. (/bin/true, 32 tasks, two workers: 3000 a second by the
-// pool, 1300 if the workers do it themselves.) And a thread of the pool has the CPUs
-// and the timer slack that the program had, which a worker may not have, and the child
-// would inherit.
+// bound from a file server. (/bin/true, 32 tasks, two workers: 3000 a second with the
+// pool, 1300 on the workers.) Also, the child inherits the thread's CPUs and timer
+// slack: a thread of the pool has those of the program, a worker may not.
 //
-// The child's descriptors are set in three steps. Whatever is to become one of 0, 1, 2
-// has a number above 2 by then, or the very number: so no step covers what a later one
-// needs. Then all above 2 are closed.
+// The child's descriptors are set in three steps. Before them, each descriptor that
+// will become 0, 1 or 2 has a number above 2, or the right number already: so no step
+// overwrites a descriptor that a later step needs. Then all descriptors above 2 are
+// closed.
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -33,13 +33,13 @@
 
 extern char **environ;
 
-// One call of weft_process_spawn. Lies on the task's stack, which waits for the job.
+// One call of weft_process_spawn, on the stack of its task, which waits for the job.
 struct start {
     weft_process_opts o;
     weft_process *p;
-    int given[3];   // what becomes the child's descriptors: WEFT_NULL, or a number; KEEP
-    int made[3];    // those of them that are closed afterwards, or -1
-    char *alone[2]; // argv, if there is none
+    int given[3];   // the sources of the child's descriptors: WEFT_NULL, or a number; KEEP
+    int made[3];    // those of them to close afterwards, or -1
+    char *alone[2]; // argv, if the caller gives none
 };
 
 enum { KEEP = -3 };
@@ -87,7 +87,7 @@ static int sys_pipe(int fd[2])
     return wf_fault() ? -EMFILE : wf_pipe_above_standard(fd, O_CLOEXEC);
 }
 
-// sys_ours makes the program's end what weft expects of a descriptor of its own.
+// sys_ours gives the program's end O_NONBLOCK, as weft's own descriptors have.
 WF_NOINLINE static ino_t sys_ours(int fd)
 {
     struct stat now = { .st_ino = 0 };
@@ -97,7 +97,8 @@ WF_NOINLINE static ino_t sys_ours(int fd)
     return now.st_ino;
 }
 
-// sys_copy gives what has a standard number another one. Returns: that; -errno.
+// sys_copy duplicates a descriptor with a standard number to a higher one. Returns: the
+// copy; -errno.
 static int sys_copy(int fd)
 {
     if (wf_fault())
@@ -150,7 +151,7 @@ static int add_descriptor(posix_spawn_file_actions_t *a, int i, int given)
         return 0;
     if (given == WEFT_NULL)
         return posix_spawn_file_actions_addopen(a, i, "/dev/null", i == 0 ? O_RDONLY : O_WRONLY, 0);
-    wf_assert(given == i || given > STDERR_FILENO); // else an earlier step has covered it
+    wf_assert(given == i || given > STDERR_FILENO); // otherwise an earlier step has overwritten it
     return posix_spawn_file_actions_adddup2(a, given, i);
 }
 
@@ -163,7 +164,7 @@ static int add_actions(posix_spawn_file_actions_t *a, const struct start *s)
     return err ? err : posix_spawn_file_actions_addclosefrom_np(a, STDERR_FILENO + 1);
 }
 
-// stays_ignored tells whether a signal that is ignored is so for children, too.
+// stays_ignored tells whether children inherit that this signal is ignored.
 static bool stays_ignored(int signo)
 {
     struct sigaction now;
@@ -177,11 +178,11 @@ static void set_attributes(posix_spawnattr_t *a, const struct start *s)
     sigset_t none, all;
 
     sigemptyset(&none);
-    memset(&all, 0xff, sizeof(all)); // with the C library's own two, which sigfillset leaves out, and it would ignore
+    memset(&all, 0xff, sizeof(all)); // including the C library's own two, which sigfillset leaves out
     for (size_t i = 0; i < wf_countof(of_sessions); i++)
         if (stays_ignored(of_sessions[i]))
             sigdelset(&all, of_sessions[i]);
-    posix_spawnattr_setsigmask(a, &none); // these only write to the caller's memory
+    posix_spawnattr_setsigmask(a, &none); // cannot fail: these only write to the caller's memory
     posix_spawnattr_setsigdefault(a, &all);
     posix_spawnattr_setpgroup(a, 0);
     posix_spawnattr_setflags(a, flags);
@@ -200,7 +201,7 @@ static int call_posix_spawn(struct start *s, const posix_spawn_file_actions_t *a
     return err;
 }
 
-// start_process is the job.
+// start_process is the job's function.
 static int start_process(void *arg)
 {
     struct start *s = arg;
@@ -258,7 +259,7 @@ int weft_process_spawn(weft_process **out, const weft_process_opts *o)
         err = wf_pool_run(wf_rt_current()->blocking, WF_LANE_USER, start_process, &s, "weft_process_spawn");
     close_made(&s);
     if (err < 0) {
-        wf_assert(s.p->pid == 0); // else a process runs of which nobody knows
+        wf_assert(s.p->pid == 0); // otherwise a process runs that no task can reach
         wf_process_drop(s.p);
         return err;
     }

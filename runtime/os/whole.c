@@ -1,21 +1,21 @@
-// Whole files: read into memory, and replaced as one.
+// Whole files: read into memory, and replaced atomically.
 //
 // Replacing. At every moment the path leads to the old file or to the new one, and the
-// new one is on the disk by the time that its name is:
+// new file's content reaches the disk before its name does:
 //
 //      write a file without a name (O_TMPFILE) ----> fsync ----> give it a name ----> rename(2) ----> fsync of
 //                |  the file system has none                     beside the path      over the path   the folder
 //                v
 //      write a file of such a name ----> fsync ------------------------^
 //
-// A kill leaves what has a name by then: nothing, or one file. The names are drawn by
-// lot, so calls that replace the same file at the same time do not meet; the last rename
-// wins. Each goes through one descriptor of the folder, so that a folder that is renamed
-// meanwhile does not matter.
+// A kill leaves behind only a file that has a name by then: none, or one. The names are
+// random, so calls that replace the same file at the same time do not collide; the last
+// rename wins. Each call uses one descriptor of the folder, so a rename of the folder
+// does not matter.
 //
-// Rejected: one fixed name for each path, which the next call could take over. Who may
-// take it, whether its last user lives, and what is in it needs a lock, and in a folder
-// that others may write to (/tmp) it is theirs.
+// Rejected: one fixed name for each path, which the next call could reuse. That needs a
+// lock to know which call may use it, and whether its last user still runs; and in a
+// folder that other users may write to (/tmp) the file may be theirs.
 #include <weft/file.h>
 
 #include <errno.h>
@@ -35,10 +35,10 @@
 #include "runtime/os/job.h"
 
 enum {
-    FIRST = 4096,           // how much room to begin with where the size is not known
-    STEP = 1 << 20,         // how much to write before the next look whether the call is cut short
+    FIRST = 4096,           // the first room if the size is not known
+    STEP = 1 << 20,         // bytes to write between two checks for a cancel
     NAMES = 16,             // how many names to try
-    NAMELESS = INT_MIN + 1, // of a step: it cannot be done without a name from the beginning
+    NAMELESS = INT_MIN + 1, // a step's result: the file needs a name from the beginning
 };
 
 // --- reading -------------------------------------------------------------------------
@@ -47,11 +47,12 @@ struct reading {
     struct wf_os_job job;
     const char *path;
     size_t max;
-    char *data;     // the caller's in the end: of the C library's memory
-    size_t n, room; // bytes in it, of how many
+    char *data;     // becomes the caller's: malloc's memory
+    size_t n, room; // bytes in it, and its size
 };
 
-// grow_data makes room, for one more byte than there may be. Returns: 0; -ENOMEM.
+// grow_data makes room for one more byte than the content may have. Returns: 0;
+// -ENOMEM.
 static int grow_data(struct reading *c, size_t room)
 {
     wf_assert(room > c->n);
@@ -64,8 +65,8 @@ static int grow_data(struct reading *c, size_t room)
     return 0;
 }
 
-// first_room is the file's size and 1, if it has one and it is not too large.
-// Returns: 0: that is too large; it includes a byte that no file fills.
+// first_room is the file's size plus 1, if the size is known. Returns: 0: the size is
+// too large. The extra byte stays unused.
 static size_t first_room(int fd, size_t max)
 {
     struct stat st;
@@ -76,19 +77,18 @@ static size_t first_room(int fd, size_t max)
     return (uintmax_t)st.st_size > max ? 0 : (size_t)st.st_size + 1;
 }
 
-// next_room doubles the room, up to one byte more than may be there.
+// next_room doubles the room, up to one byte more than the content may have.
 static size_t next_room(const struct reading *c)
 {
     size_t most = c->max < SIZE_MAX ? c->max + 1 : c->max;
     return c->room > most / 2 ? most : 2 * c->room;
 }
 
-// read_to_end reads until the file ends, or the room is full though it has room for one
-// byte more than `max`.
+// read_to_end reads until the file ends, or until it has read one byte more than `max`.
 static int read_to_end(struct reading *c, int fd)
 {
     for (;;) {
-        wf_assert(c->n < c->room); // else a read of no bytes would look like the end
+        wf_assert(c->n < c->room); // otherwise a read of no bytes would look like the end
         ssize_t got = wf_sys_read(fd, c->data + c->n, c->room - c->n < STEP ? c->room - c->n : STEP);
         int err = got > 0 || got == -EINTR ? wf_os_cut(&c->job) : (int)got;
         if (err < 0 || got == 0)
@@ -111,7 +111,7 @@ static int read_all(struct reading *c, int fd)
     if (err == 0)
         err = read_to_end(c, fd);
     if (err == 0)
-        c->data[c->n] = 0; // the last read had room, and got nothing
+        c->data[c->n] = 0; // there is room: the last read had some, and got nothing
     return err;
 }
 
@@ -151,22 +151,23 @@ struct writing {
     const char *name;   // of the file, in its folder
     char *target;       // the path without symbolic links, PATH_MAX bytes
     int folder;         // its descriptor
-    struct stat old;    // what is there
-    bool replaces;      // something is there
-    char temporary[24]; // the new file's first name; "": it has none
+    struct stat old;    // the old file's
+    bool replaces;      // the path has an old file
+    char temporary[24]; // the new file's first name; "": none
 };
 
-// A file system of a network may be interrupted by a signal of the program's.
+// A signal of the program may interrupt a call on a network file system.
 static int sys_openat(int at, const char *path, int flags, mode_t mode)
 {
     return (int)WF_RETRY(wf_sys_openat(at, path, flags | O_CLOEXEC, mode));
 }
 
-// follow_link follows symbolic links from c->target on, to where there is no file yet.
+// follow_link follows symbolic links from c->target on, to a path that does not exist
+// yet.
 // Returns: 0; -ELOOP; -ENAMETOOLONG.
 static int follow_link(struct writing *c)
 {
-    enum { LINKS_MAX = 40 }; // as the kernel
+    enum { LINKS_MAX = 40 }; // as in the kernel
 
     for (int i = 0; i < LINKS_MAX; i++) {
         char link[PATH_MAX];
@@ -213,8 +214,8 @@ static int open_folder(struct writing *c)
     return c->folder < 0 ? c->folder : 0;
 }
 
-// look_at_old finds out what is replaced. Returns: 0; -errno; -EISDIR, -EINVAL: it is
-// something else than a file.
+// look_at_old reads the attributes of the old file. Returns: 0; -errno; -EISDIR,
+// -EINVAL: it is not a regular file.
 static int look_at_old(struct writing *c)
 {
     int err = wf_sys_fstatat(c->folder, c->name, &c->old, AT_SYMLINK_NOFOLLOW);
@@ -232,30 +233,31 @@ static void draw_name(struct writing *c)
 {
     uint64_t lot;
 
-    if (wf_sys_getrandom(&lot, sizeof(lot), 0) != sizeof(lot)) // it does not fail, but on kernels that have none
+    if (wf_sys_getrandom(&lot, sizeof(lot), 0) != sizeof(lot)) // fails only on kernels without it
         lot = (uint64_t)(uintptr_t)c ^ (uint64_t)wf_sys_getpid() << 32;
     snprintf(c->temporary, sizeof(c->temporary), ".weft-%016" PRIx64, lot);
 }
 
-// mode_of_new: what has to be hidden of what is replaced stays so until keep_mode.
+// mode_of_new is the mode until keep_mode: until then only the owner may access a file
+// that replaces another.
 static mode_t mode_of_new(const struct writing *c)
 {
     return c->replaces ? 0600 : 0666;
 }
 
-// open_nameless opens a new file that has no name.  Returns: a descriptor; NAMELESS.
+// open_nameless opens a new file without a name. Returns: a descriptor; NAMELESS.
 static int open_nameless(struct writing *c)
 {
     int fd = sys_openat(c->folder, ".", O_WRONLY | O_TMPFILE, mode_of_new(c));
     return fd < 0 ? NAMELESS : fd;
 }
 
-// open_named opens one that has.  Returns: a descriptor; -errno.
+// open_named opens a new file with a name. Returns: a descriptor; -errno.
 static int open_named(struct writing *c)
 {
     int fd = -EEXIST;
 
-    wf_assert(!*c->temporary); // else the file that has this name would be left there
+    wf_assert(!*c->temporary); // otherwise the file of this name would be left behind
     for (int i = 0; i < NAMES && fd == -EEXIST; i++) {
         draw_name(c);
         fd = sys_openat(c->folder, c->temporary, O_WRONLY | O_CREAT | O_EXCL, mode_of_new(c));
@@ -265,8 +267,8 @@ static int open_named(struct writing *c)
     return fd;
 }
 
-// keep_mode gives the new file the old one's owner, if that may be, and its mode: not
-// the bits that give its user the owner's rights, if it is another owner.
+// keep_mode gives the new file the old one's owner, if the caller may, and its mode;
+// without the set-user-ID and set-group-ID bits if the owner differs.
 static int keep_mode(const struct writing *c, int fd)
 {
     mode_t mode = c->old.st_mode & 07777;
@@ -294,8 +296,8 @@ static int write_data(const struct writing *c, int fd)
     return (int)WF_RETRY(wf_sys_fsync(fd));
 }
 
-// give_name names a file that has none.  Returns: 0; -errno; NAMELESS: it cannot be
-// done, as there is no /proc.
+// give_name names a file that has none.  Returns: 0; -errno; NAMELESS: impossible,
+// because there is no /proc.
 static int give_name(struct writing *c, int fd)
 {
     char self[32];
@@ -321,7 +323,8 @@ static int fill_file(struct writing *c, int fd)
     return err;
 }
 
-// sync_folder: some file systems have nothing to bring to the disk there, and say so.
+// sync_folder brings the folder to the disk. Some file systems return an error because
+// they have nothing to write.
 static int sync_folder(const struct writing *c)
 {
     int err = (int)WF_RETRY(wf_sys_fsync(c->folder));
@@ -329,12 +332,12 @@ static int sync_folder(const struct writing *c)
 }
 
 // put_in_place gives the new file the name of the old one. From then on the call has
-// succeeded, and is not cut short any more.
+// succeeded, and cannot be cancelled.
 static int put_in_place(struct writing *c)
 {
     int err = wf_os_cut(&c->job);
 
-    wf_assert(*c->temporary && !strchr(c->temporary, '/')); // it is in the folder, under a name of its own
+    wf_assert(*c->temporary && !strchr(c->temporary, '/')); // it is in the folder, under its temporary name
     if (err == 0)
         err = wf_sys_renameat(c->folder, c->temporary, c->folder, c->name);
     if (err == 0)
