@@ -135,15 +135,6 @@ static inline bool wf_cell_wanted(const struct wf_cell *c)
     return word != 0 && !(word & WF_CELL_SET);
 }
 
-// wf_cell_prefetch fetches the newest waiter's node, if there is one, into the cache,
-// before a set.
-static inline void wf_cell_prefetch(const struct wf_cell *c)
-{
-    uintptr_t word = wf_load_relaxed(&c->word); // relaxed: a hint
-    if (!(word & WF_CELL_SET))
-        __builtin_prefetch((const void *)(word & ~(uintptr_t)WF_CELL_FLAGS));
-}
-
 // wf_cell_clear empties the cell if its word is still `seen`, a value that
 // wf_cell_value returned.
 static inline bool wf_cell_clear(struct wf_cell *c, uintptr_t seen)

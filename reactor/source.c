@@ -572,18 +572,6 @@ bool wf_source_check(struct wf_reactor *r, int fd)
     return err == 0;
 }
 
-void wf_source_prefetch(struct wf_reactor *r, uint64_t tag)
-{
-    int fd = (int)(uint32_t)tag;
-    __builtin_prefetch(source_of(chunk_of(&r->sources, fd), fd));
-}
-
-void wf_source_prefetch_waiter(struct wf_reactor *r, uint64_t tag)
-{
-    int fd = (int)(uint32_t)tag;
-    wf_cell_prefetch(&source_of(chunk_of(&r->sources, fd), fd)->ready[WF_READ]);
-}
-
 bool wf_source_event(struct wf_reactor *r, uint64_t tag, bool readable, bool writable, bool last)
 {
     int fd = (int)(uint32_t)tag;

@@ -28,12 +28,6 @@ void wf_sources_fini(struct wf_sources *t);
 // Context: any thread; takes the number's lock, one after the other.
 void wf_sources_check(struct wf_reactor *r);
 
-// wf_source_prefetch fetches what an event with this tag will touch into the cache:
-// first the source, then its newest waiter.
-// Context: the holder of the lease.
-void wf_source_prefetch(struct wf_reactor *r, uint64_t tag);
-void wf_source_prefetch_waiter(struct wf_reactor *r, uint64_t tag);
-
 // wf_source_event sets the cells of the event's source, unless the event belongs to an
 // older generation. `last`: sets WF_EDGE_LAST. Returns: true if it set a cell, so that
 // wakers may have fired.

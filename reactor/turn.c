@@ -52,19 +52,6 @@ static void awake(struct wf_reactor *r)
         wf_exchange_acq_rel(&r->interrupted, false); // [E2]
 }
 
-// prefetch_sources prefetches the memory for the events after the i-th. With a thousand
-// connections neither the sources nor the waiters, which lie on the tasks' stacks, are
-// in the near caches.
-static void prefetch_sources(struct wf_reactor *r, const struct wf_epoll_batch *events, int i)
-{
-    int far = i + 16, near = i + 8;
-
-    if (far < events->count && wf_epoll_tag(events, far) != WF_EPOLL_WAKE_TAG)
-        wf_source_prefetch(r, wf_epoll_tag(events, far));
-    if (near < events->count && wf_epoll_tag(events, near) != WF_EPOLL_WAKE_TAG)
-        wf_source_prefetch_waiter(r, wf_epoll_tag(events, near));
-}
-
 // dispatch fires the wakers of a batch.  Returns: how many events there were; *called:
 // the eventfd was among them.
 static unsigned dispatch(struct wf_reactor *r, const struct wf_epoll_batch *events, bool *called)
@@ -74,7 +61,6 @@ static unsigned dispatch(struct wf_reactor *r, const struct wf_epoll_batch *even
     wf_debug_assert(events->count >= 0 && events->count <= WF_EPOLL_BATCH);
     *called = false;
     for (int i = 0; i < events->count; i++) {
-        prefetch_sources(r, events, i);
         uint64_t tag = wf_epoll_tag(events, i);
         if (tag == WF_EPOLL_WAKE_TAG)
             *called = true;
