@@ -20,7 +20,7 @@ static void say(const char *head, const char *fmt, va_list args)
     if (len > sizeof(line) - 2)
         len = sizeof(line) - 2;
     line[len++] = '\n';
-    (void)wf_sys_write(STDERR_FILENO, line, len); // if it fails, nothing can be done about it
+    (void)wf_sys_write(STDERR_FILENO, line, len); // a failure cannot be reported anywhere
 }
 
 void wf_panic(const char *fmt, ...)

@@ -4,11 +4,11 @@
 //   wf_debug_assert   in debug builds (WF_DEBUG): on hot paths, or O(n)
 //   wf_misuse         the program broke a rule of the public interface: one sentence
 //                     that names the task and the rule
-//   wf_X_check(x)     a whole structure's invariants; tests and debug builds call it,
-//                     these by wf_debug_check, where the structure is entered
+//   wf_X_check(x)     a whole structure's invariants; tests call it, and debug builds
+//                     do by wf_debug_check, at the start of the structure's functions
 //
-// A check of a structure that several threads use asserts what holds for its caller
-// whatever the others do: its contract says which lock it takes, or which thread calls.
+// A check of a shared structure asserts only what other threads cannot change during
+// the check: its contract says which lock it takes, or which thread may call it.
 #ifndef WF_BASE_ASSERT_H
 #define WF_BASE_ASSERT_H
 
@@ -23,9 +23,8 @@
 #define wf_debug_assert(cond) ((void)(0 && (cond)))
 #endif
 
-// wf_debug_check makes `check` in debug builds, at one of WF_CHECK_EACH calls that come
-// by here: a check walks what it checks, and the million calls of a test must not walk
-// it a million times.
+// wf_debug_check runs `check` in debug builds, at one of WF_CHECK_EACH calls: a check
+// walks its structure, and the million calls of a test must not do so a million times.
 enum { WF_CHECK_EACH = 64 };
 static inline bool wf_check_is_due(_Atomic unsigned *passed)
 {
@@ -46,16 +45,16 @@ static inline bool wf_check_is_due(_Atomic unsigned *passed)
     } while (0)
 #endif
 
-// wf_panic prints one line to stderr and aborts. A debugger needs only one breakpoint,
-// here. Safe in a signal handler.
+// wf_panic prints one line to stderr and aborts. A debugger needs only this one
+// breakpoint. Safe in a signal handler.
 _Noreturn void wf_panic(const char *fmt, ...) WF_PRINTF(1, 2);
 
-// wf_misuse is wf_panic for a broken rule of the public interface; it says which task
-// broke it, if a namer is set.
+// wf_misuse is wf_panic for a broken rule of the public interface; it names the task,
+// if a namer is set.
 _Noreturn void wf_misuse(const char *fmt, ...) WF_PRINTF(1, 2);
 
-// wf_complain prints what wf_misuse would, and returns: for an error that ends the
-// program in another way.
+// wf_complain prints the same line and returns, for an error that ends the program in
+// another way.
 void wf_complain(const char *fmt, ...) WF_PRINTF(1, 2);
 
 // wf_misuse_namer: a function that writes "task 7 'name'" into buf, set by the layer

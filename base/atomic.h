@@ -41,7 +41,7 @@
 #define wf_fetch_and_seq_cst(p, v) atomic_fetch_and_explicit((p), (v), memory_order_seq_cst)
 
 // The compare-and-swaps are strong; on failure *expected is what was found, loaded with
-// the order named last.
+// the order that is named last.
 #define wf_cas_relaxed(p, expected, v) \
     atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_relaxed, memory_order_relaxed)
 #define wf_cas_acquire(p, expected, v) \

@@ -10,15 +10,15 @@ _Static_assert(_Alignof(struct wf_cell_node) > WF_CELL_FLAGS, "the flags lie bel
 
 void wf_cell_check(const struct wf_cell *c)
 {
-    uintptr_t word = wf_load_relaxed(&c->word); // relaxed: one word, true of itself
+    uintptr_t word = wf_load_relaxed(&c->word); // relaxed: one word, checked by itself
 
     if (word & WF_CELL_SET)
         return;
-    wf_assert(!(word & WF_CELL_AWAY && word & WF_CELL_KNOWN)); // what is away was not put back yet
+    wf_assert(!(word & WF_CELL_AWAY && word & WF_CELL_KNOWN)); // AWAY: a leaver has the stack; KNOWN: it was put back
     wf_assert(!(word & WF_CELL_KNOWN) || wf_cell_nodes(word)); // an empty stack is 0
 }
 
-// is_locked tells whether a leaver is in the cell: for assertions of that leaver.
+// is_locked tells whether a leaver has the lock: for that leaver's assertions.
 static inline bool is_locked(const struct wf_cell *c)
 {
     return wf_load_relaxed(&c->leavers) & LOCKED; // relaxed: the caller's own mark
@@ -39,13 +39,13 @@ static struct wf_cell_node *oldest_first(struct wf_cell_node *stack)
 }
 
 // signal_all wakes the owners of a stack that the caller has taken. After SIGNALLED a
-// node may be gone.
+// node may be freed.
 static void signal_all(struct wf_cell_node *stack)
 {
     for (struct wf_cell_node *node = oldest_first(stack), *next; node; node = next) {
         struct wf_waker waker = node->waker;
         next = node->next;
-        wf_debug_assert(waker.wake && !wf_cell_chosen(node)); // one taker has it, once
+        wf_debug_assert(waker.wake && !wf_cell_chosen(node)); // it is taken once
         wf_store_release(&node->state, WF_CELL_CHOSEN);       // [C1]
         wf_waker_fire(waker);
         wf_store_release(&node->state, WF_CELL_SIGNALLED); // [C4]
@@ -54,7 +54,7 @@ static void signal_all(struct wf_cell_node *stack)
 
 bool wf_cell_set(struct wf_cell *c, uintptr_t value, bool again)
 {
-    uintptr_t word = wf_load_acquire(&c->word); // [C1] the caller may go on to read what the first setter wrote
+    uintptr_t word = wf_load_acquire(&c->word); // [C1] the caller may then read what the first setter wrote
 
     wf_debug_check(wf_cell_check(c));
     do {
@@ -67,7 +67,7 @@ bool wf_cell_set(struct wf_cell *c, uintptr_t value, bool again)
     return true;
 }
 
-// lock_cell keeps other leavers out. Returns: the epoch.
+// lock_cell excludes other leavers. Returns: the epoch.
 static uintptr_t lock_cell(struct wf_cell *c)
 {
     uintptr_t seen = wf_load_relaxed(&c->leavers); // relaxed: the compare-and-swap confirms it
@@ -99,13 +99,13 @@ static bool take_stack(struct wf_cell *c, uintptr_t *word)
     do {
         if (*word & WF_CELL_SET)
             return false;
-        wf_debug_assert(!(*word & WF_CELL_AWAY)); // there is one leaver, and it has nothing yet
+        wf_debug_assert(!(*word & WF_CELL_AWAY)); // this is the only leaver, and it has taken no stack
     } while (!wf_cas_acq_rel(&c->word, word, (uintptr_t)WF_CELL_AWAY)); // [C2] [C3]
     return true;
 }
 
-// stamp makes the prev links and stamps that are missing, which is from the top down to
-// where an earlier call began.
+// stamp adds the missing prev links and stamps: from the top down to the first node
+// that an earlier call has stamped.
 static void stamp(struct wf_cell_node *top, uintptr_t epoch)
 {
     for (struct wf_cell_node *at = top; at && at->epoch != epoch; at = at->next) {
@@ -116,8 +116,8 @@ static void stamp(struct wf_cell_node *top, uintptr_t epoch)
     }
 }
 
-// cut takes `node` out of a stack that is stamped. Returns: what is the top then. Its
-// prev is wrong from now on, until something is stamped above it.
+// cut takes `node` out of a stamped stack. Returns: the new top. The prev of the top is
+// wrong until a node above it is stamped.
 static struct wf_cell_node *cut(struct wf_cell_node *top, struct wf_cell_node *node)
 {
     if (node == top)
@@ -141,8 +141,8 @@ static struct wf_cell_node *put_under(struct wf_cell_node *newer, struct wf_cell
     return newer;
 }
 
-// restore_stack puts `rest` back where AWAY is. Returns: NULL, or what is left to
-// signal, if the cell has been set.
+// restore_stack puts `rest` back in place of AWAY. Returns: NULL; or, if the cell has
+// been set, the nodes that the caller must signal.
 static struct wf_cell_node *restore_stack(struct wf_cell *c, struct wf_cell_node *rest)
 {
     uintptr_t word = WF_CELL_AWAY;
@@ -166,7 +166,7 @@ enum wf_cell_left wf_cell_leave(struct wf_cell *c, struct wf_cell_node *node)
     uintptr_t epoch, word;
 
     wf_debug_check(wf_cell_check(c));
-    if (wf_cell_value(c)) // take would find that too, but only after waiting for the lock
+    if (wf_cell_value(c)) // take_stack would find that too, but only after a wait for the lock
         return WF_CELL_TAKEN;
     epoch = lock_cell(c);
     if (!take_stack(c, &word)) {

@@ -12,24 +12,24 @@
 // Context: any thread.
 int64_t wf_now(void);
 
-// wf_now_real reads the real clock, whatever the calling thread's is.
+// wf_now_real reads the real clock, even if the calling thread uses another.
 int64_t wf_now_real(void);
 
-// A manual clock, which stands still until its user moves it.
+// A manual clock, which its user moves.
 struct wf_clock {
     _Atomic int64_t now; // A: relaxed: the thread that moves it wakes the sleepers by other means
 };
 
-// wf_clock_use makes `c` the calling thread's clock; NULL: the real one. Returns: the
-// one that it had.
+// wf_clock_use makes `c` the calling thread's clock; NULL: the real one. Returns: its
+// clock before.
 struct wf_clock *wf_clock_use(struct wf_clock *c);
 
 // wf_clock_used is the calling thread's clock, NULL if that is the real one.
 struct wf_clock *wf_clock_used(void);
 
-// wf_clock_set_manual gives the calling thread a clock that stands at `now`,
-// wf_clock_advance moves it; wf_clock_set_real goes back to real time. For unit tests
-// of one thread: all callers share one clock.
+// For unit tests of one thread: wf_clock_set_manual gives the calling thread a clock
+// that shows `now`, wf_clock_advance moves it, and wf_clock_set_real returns to real
+// time. All callers share one clock.
 void wf_clock_set_manual(int64_t now);
 void wf_clock_advance(int64_t by);
 void wf_clock_set_real(void);
@@ -43,7 +43,7 @@ static inline int64_t wf_after(int64_t from, int64_t duration)
     return sum;
 }
 
-// wf_timespec converts; a negative time becomes zero.
+// wf_timespec converts nanoseconds; a negative time becomes zero.
 static inline struct timespec wf_timespec(int64_t ns)
 {
     if (ns < 0)

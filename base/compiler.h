@@ -1,11 +1,11 @@
-// Vocabulary that C lacks. Nothing here hides control flow.
+// Small macros that C lacks. None of them hides control flow.
 #ifndef WF_BASE_COMPILER_H
 #define WF_BASE_COMPILER_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-// Two lines: x86-64 prefetches pairs, so neighbours 64 bytes apart still share.
+// x86-64 prefetches pairs of lines, so data 64 bytes apart still interfere.
 #define WF_CACHE_LINE 64
 #define WF_NO_SHARING 128
 
@@ -19,7 +19,7 @@
 #define wf_container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 #define wf_countof(array) (sizeof(array) / sizeof((array)[0]))
 
-// Which sanitizer this file is compiled for (gcc and clang say it differently).
+// The sanitizer for which this file is compiled (gcc and clang have different macros).
 #if defined(__SANITIZE_ADDRESS__)
 #define WF_ASAN 1
 #elif defined(__has_feature)

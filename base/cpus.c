@@ -59,7 +59,7 @@ int wf_cpus_save(struct wf_cpus_mask **out)
 
 void wf_cpus_take(const struct wf_cpus_mask *m)
 {
-    (void)wf_sys_sched_setaffinity(sizeof(*m), m->sets); // CPUs that the system has taken away meanwhile do not matter
+    (void)wf_sys_sched_setaffinity(sizeof(*m), m->sets); // a CPU that the system has removed since does not matter
 }
 
 void wf_cpus_forget(struct wf_cpus_mask *m)
@@ -71,7 +71,7 @@ void wf_cpus_forget(struct wf_cpus_mask *m)
 
 enum { PATH_ROOM = 4096, FILE_ROOM = PATH_ROOM + 256 };
 
-// The CPU controller's file, or files, in one folder.  Returns: how many CPUs; 0: no
+// Reads the files of the CPU controller in one folder. Returns: how many CPUs; 0: no
 // bound.
 typedef unsigned read_folder(const char *folder);
 
@@ -83,7 +83,7 @@ static unsigned divide(long long quota, long long period)
     return n > UINT_MAX ? UINT_MAX : (unsigned)n;
 }
 
-// read_numbers reads up to two.  Returns: how many.
+// read_numbers reads up to two numbers. Returns: how many.
 static int read_numbers(const char *folder, const char *name, long long *a, long long *b)
 {
     char file[FILE_ROOM];
@@ -116,9 +116,9 @@ static unsigned least(unsigned a, unsigned b)
     return !a || (b && b < a) ? b : a;
 }
 
-// walk is the smallest bound of the group `path` below `mount`, and of its parents. A
-// container may see its own group as the mount, and yet get a path that is relative to
-// the host: then all but the last folder are missing.
+// walk is the smallest bound of the group `path` below `mount`, and of its parents. In
+// a container the mount may be the container's own group, while the path is the host's:
+// then only the last folder of the path exists.
 static unsigned walk(const char *root, const char *mount, const char *path, read_folder *read)
 {
     char folder[FILE_ROOM];
@@ -136,7 +136,7 @@ static unsigned walk(const char *root, const char *mount, const char *path, read
     }
 }
 
-// has_cpu tells whether a list of controllers, by commas, has that for CPUs.
+// has_cpu tells whether a comma-separated list of controllers has the CPU controller.
 static bool has_cpu(const char *list)
 {
     for (size_t n; *list; list += n + (list[n] == ',')) {
@@ -147,7 +147,7 @@ static bool has_cpu(const char *list)
     return false;
 }
 
-// quota_of is the bound by a line of /proc/self/cgroup: "0::/path" for version 2,
+// quota_of is the bound from a line of /proc/self/cgroup: "0::/path" for version 2,
 // "4:cpu,cpuacct:/path" for version 1.
 static unsigned quota_of(const char *root, char *line)
 {

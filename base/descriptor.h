@@ -7,10 +7,9 @@
 
 #include "base/sys.h"
 
-// wf_above_standard moves what the kernel has just made away from the numbers 0 to 2,
-// should these be free: they mean standard input, output and error to printf, and to a
-// daemon that points them to /dev/null.
-// Returns: the number; a negative error, also that of the call that should have made it.
+// wf_above_standard moves a new descriptor away from the numbers 0 to 2, which the
+// kernel uses if they are free: printf writes to them, and a daemon replaces them by
+// /dev/null. Returns: the new number; a negative error, which may be `fd` itself.
 static inline int wf_above_standard(int fd)
 {
     if (fd < 0 || fd > STDERR_FILENO)
@@ -20,8 +19,7 @@ static inline int wf_above_standard(int fd)
     return moved;
 }
 
-// wf_pipe_above_standard makes a pipe, by pipe2(2), of which neither end has one of these
-// numbers.
+// wf_pipe_above_standard makes a pipe, by pipe2(2), whose ends have numbers above 2.
 // Returns: 0; -errno.
 static inline int wf_pipe_above_standard(int fd[2], int flags)
 {

@@ -9,7 +9,7 @@
 #include "base/sys.h"
 
 #ifdef WF_TSAN
-#define SIGNAL_MAX_NS INT64_C(20000000) // how long a signal may be held back
+#define SIGNAL_MAX_NS INT64_C(20000000) // how long ThreadSanitizer may delay a signal
 #endif
 
 static int sleep_on(_Atomic uint32_t *word, uint32_t seen, int64_t deadline)
@@ -27,10 +27,10 @@ static int sleep_on(_Atomic uint32_t *word, uint32_t seen, int64_t deadline)
 
 int wf_futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t deadline)
 {
-    wf_debug_assert((uintptr_t)word % sizeof(*word) == 0); // else the kernel returns at once, again and again
+    wf_debug_assert((uintptr_t)word % sizeof(*word) == 0); // otherwise the kernel returns EINVAL at once, every time
 #ifdef WF_TSAN
-    // ThreadSanitizer holds a signal back until its thread makes a call that it knows,
-    // which system calls of weft's own are not.
+    // ThreadSanitizer delays a signal until its thread makes a call that it intercepts,
+    // and it does not intercept weft's own system calls.
     for (int64_t end; (end = wf_after(wf_now_real(), SIGNAL_MAX_NS)) < deadline;) {
         int err = sleep_on(word, seen, end);
         usleep(0);

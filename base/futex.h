@@ -16,9 +16,8 @@ int wf_futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t deadline);
 // wf_futex_wake wakes up to `n` sleepers.
 void wf_futex_wake(_Atomic uint32_t *word, int n);
 
-// wf_futex_faults tells whether the kernel says of an aligned word that holds 0, if it
-// is memory, that it is none: it reads a futex before it waits, and does not wait for
-// one that has changed.
+// wf_futex_faults tells whether the kernel cannot read an aligned word, which must not
+// hold 1: a futex wait reads the word first, and returns at once if it differs.
 bool wf_futex_faults(const void *word);
 
 #endif

@@ -36,10 +36,10 @@ static void restore_action(struct wf_handler *h)
         sigaction(h->signal, &h->previous, NULL);
 }
 
-// renew_lock makes anew what another thread of the parent's may have been at. A handler
-// that is installed stays so; the next user asks the kernel whether it is. But what has
-// the default action in the program should have it in its child, and an exclusive one
-// has no users there that it would serve.
+// renew_lock resets the lock in a child of fork, because another thread of the parent
+// may have held it. An installed handler stays; the next user asks the kernel whether
+// it is installed. But signals with the default action in the program get it again in
+// the child, and an exclusive handler, which has no users there, is removed.
 static void renew_lock(void)
 {
     pthread_mutex_init(&lock, NULL);
@@ -60,9 +60,9 @@ static bool is_function(const struct sigaction *a)
     return a->sa_handler != SIG_DFL && a->sa_handler != SIG_IGN;
 }
 
-// leaves_alone: what the program has stays. A handler of the program's that covered
-// this one when it had users before may pass signals on to this one, which would pass
-// them back.
+// leaves_alone tells whether the program's disposition must stay. A handler of the
+// program that covered this one earlier may pass signals on to it, and this one would
+// pass them back.
 static bool leaves_alone(const struct wf_handler *h, const struct sigaction *now)
 {
     if (h->exclusive)
@@ -80,11 +80,11 @@ static void install(struct wf_handler *h)
     if (is_installed(h, &now) || leaves_alone(h, &now))
         return;
     set_covered(h, false);
-    h->previous = now; // first: the handler may be called before sigaction has returned
+    h->previous = now; // before the call: the handler may run before sigaction returns
     sigaction(h->signal, &action, NULL);
 }
 
-// add_user: under the lock.
+// add_user counts a user. Context: under the lock.
 static void add_user(struct wf_handler *h)
 {
     if (!h->known) {
@@ -126,8 +126,8 @@ void wf_handler_drop(struct wf_handler *h)
 
 // --- Passing on ----------------------------------------------------------------------
 
-// call calls the program's handler as the kernel would, but that it runs on the
-// thread's alternate stack in any case.
+// call calls the program's handler as the kernel would, except that it always runs on
+// the thread's alternate stack.
 static void call(const struct sigaction *to, int sig, siginfo_t *info, void *context)
 {
     sigset_t own;
@@ -144,7 +144,8 @@ static void call(const struct sigaction *to, int sig, siginfo_t *info, void *con
         to->sa_handler(sig);
 }
 
-// requeue_signal queues the same signal, for when the handler has returned.
+// requeue_signal queues the same signal again; it arrives after the handler has
+// returned.
 static void requeue_signal(int sig, siginfo_t *info)
 {
     if (wf_sys_tgsigqueueinfo(wf_sys_getpid(), wf_sys_gettid(), sig, info) < 0)
@@ -161,7 +162,7 @@ void wf_handler_again(const struct wf_handler *h, siginfo_t *info)
 {
     int before = errno;
 
-    if (!wf_load_relaxed(&h->covered)) // relaxed: a handler of the program's that calls this one was installed before
+    if (!wf_load_relaxed(&h->covered)) // relaxed: the program's handler that calls this one was installed earlier
         requeue_signal(h->signal, info);
     errno = before;
 }
@@ -176,7 +177,7 @@ void wf_handler_pass_on(struct wf_handler *h, siginfo_t *info, void *context)
 {
     const struct sigaction *to = &h->previous;
     wf_debug_assert(h->known && info->si_signo == h->signal);
-    bool sent = info->si_code <= 0; // else the instruction that caused it comes once more
+    bool sent = info->si_code <= 0; // otherwise the faulting instruction runs again
     int before = errno;
 
     if (is_function(to) && !(to->sa_flags & SA_RESETHAND)) {

@@ -15,25 +15,24 @@ struct wf_idle_source {
 
     // poll waits up to `wait` ns (0: not at all; INT64_MAX: without bound) for events
     // and due timers, and fires their wakers on this thread. Only for a worker that has
-    // borrowed.
+    // borrowed it.
     // Returns: how many wakers fired; 0 after `wait`, or when interrupted.
     unsigned (*poll)(void *self, int64_t wait);
 
-    // poll_beside is poll without waiting, without having borrowed, while the worker that
-    // has waits. NULL: there is no such thing.
-    // Returns: as poll; 0 if no worker waits, or another one polls beside it.
+    // poll_beside polls without waiting, for a worker that has not borrowed the poll,
+    // while the borrower waits in it. NULL: not supported. Returns: as poll; 0 if no
+    // worker waits, or another one polls beside it already.
     unsigned (*poll_beside)(void *self);
 
     // give_back ends the loan.
     void (*give_back)(void *self);
 
     // notify_awake says that a worker is awake and has a second task queued: the owner
-    // of the poll must monitor the workers again. Called when the worker is counted as
-    // awake. Any worker.
+    // of the poll must monitor the workers again. Context: any worker, once it is
+    // counted as awake.
     void (*notify_awake)(void *self);
 
-    // interrupt makes a poll that waits, or the next one that would, return at once.
-    // Any thread.
+    // interrupt ends the present wait in a poll, or the next one. Context: any thread.
     void (*interrupt)(void *self);
 };
 

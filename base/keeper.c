@@ -21,7 +21,7 @@ static void make_key(void)
     made = pthread_key_create(&key, tell_keeper) == 0;
 }
 
-// unmake gives the key back when the library is unloaded.
+// unmake deletes the key when the library is unloaded.
 __attribute__((destructor)) static void unmake(void)
 {
     if (made)
@@ -36,6 +36,6 @@ struct wf_keeper *wf_keeper_set(struct wf_keeper *k)
     if (!made)
         return NULL;
     struct wf_keeper *before = pthread_getspecific(key);
-    pthread_setspecific(key, k); // may fail for want of memory: then the keeper is not told
+    pthread_setspecific(key, k); // may fail without memory: then the keeper is not called
     return before;
 }

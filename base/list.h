@@ -40,7 +40,7 @@ static inline void wf_list_append(struct wf_list *head, struct wf_list *link)
 
 static inline void wf_list_remove(struct wf_list *link)
 {
-    wf_debug_assert(wf_list_linked(link)); // else it is in no list, or was freed in one
+    wf_debug_assert(wf_list_linked(link)); // otherwise it is in no list, or was freed in one
     link->prev->next = link->next;
     link->next->prev = link->prev;
     link->next = link->prev = link;

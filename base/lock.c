@@ -43,7 +43,7 @@ void wf_lock_wait_patiently(struct wf_lock *l)
     do {
         for (unsigned i = 0; i < away; i++)
             ck_pr_stall();
-        if (away == AWAY_MAX) // the holder may have lost the processor
+        if (away == AWAY_MAX) // the holder may have been preempted
             wf_relax_long(&turns);
         away = away == AWAY_MAX ? 2 * AWAY : 2 * away;
     } while (!wf_lock_try(l));

@@ -25,7 +25,7 @@ static inline void wf_lock_init(struct wf_lock *l)
     ck_spinlock_fas_init(&l->spin);
 }
 
-// Such a wait counts its turns, from 0; from WF_RELAX_SPINS if spinning would be
+// Such a wait counts its turns, from 0, or from WF_RELAX_SPINS if spinning would be
 // useless.
 enum { WF_RELAX_SPINS = 64, WF_RELAX_YIELDS = 64 };
 
@@ -48,16 +48,16 @@ static inline bool wf_lock_try(struct wf_lock *l)
     return ck_spinlock_fas_trylock(&l->spin);
 }
 
-// The waits for a lock that is taken. Not inline: a counter on the stack, set before the
-// exchange, would have to leave the store buffer first (lock and unlock: 10.9 ns then,
-// 7.5 now).
+// The wait for a taken lock. It is not inline: a counter on the stack, set before the
+// exchange, would have to leave the store buffer first (lock and unlock: 10.9 ns
+// inline, 7.5 so).
 WF_NOINLINE void wf_lock_wait(struct wf_lock *l);
 WF_NOINLINE void wf_lock_wait_patiently(struct wf_lock *l);
 
 // wf_lock_held tells whether any thread has the lock: for assertions of its holder.
 static inline bool wf_lock_held(const struct wf_lock *l)
 {
-    return ck_spinlock_fas_locked((ck_spinlock_fas_t *)(uintptr_t)&l->spin); // which only reads it
+    return ck_spinlock_fas_locked((ck_spinlock_fas_t *)(uintptr_t)&l->spin); // it only reads the lock
 }
 
 static inline void wf_lock_acquire(struct wf_lock *l)
@@ -67,10 +67,10 @@ static inline void wf_lock_acquire(struct wf_lock *l)
 }
 
 // wf_lock_acquire_patiently is for a lock that its holder usually takes again at once,
-// many times. A thread that finds it taken stays away from the lock's cache line for a
-// while, at first about 20 operations long. So each of the two threads performs many
-// operations with the lines in its own cache. A thread that watched for the release
-// would make the two alternate, with a cache miss each time.
+// many times. A thread that finds it taken does not access the lock's cache line for a
+// while, at first for about 20 operations. So each of two such threads does many
+// operations with the lines in its own cache. If a thread polled for the release
+// instead, the two would alternate, with a cache miss each time.
 static inline void wf_lock_acquire_patiently(struct wf_lock *l)
 {
     if (wf_unlikely(!wf_lock_try(l)))

@@ -1,6 +1,7 @@
-// Which bytes of 64 are a certain one. memchr tells of the first, and where the next
-// search begins hangs on its answer: through a text of short lines each search waits for
-// the one before it. A mask tells of all of them, and the next one hangs on nothing.
+// Finds all bytes of a given value among 64. memchr finds only the first one, and its
+// result decides where the next search begins: in a text of short lines each search
+// waits for the one before it. A mask has all of them, and the next mask does not
+// depend on it.
 #ifndef WF_BASE_MARKS_H
 #define WF_BASE_MARKS_H
 
@@ -37,7 +38,7 @@ static inline uint64_t wf_marks(const char *p, char c)
 
     for (int i = 0; i < 4; i++)
         at[i] = vandq_u8(vceqq_u8(vld1q_u8((const uint8_t *)p + 16 * i), wanted), bit);
-    // three sums of neighbours: of eight bytes with a bit each they make one
+    // three sums of neighbours turn eight bytes with a bit each into one byte
     const uint8x16_t sum = vpaddq_u8(vpaddq_u8(at[0], at[1]), vpaddq_u8(at[2], at[3]));
     return vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(sum, sum)), 0);
 }

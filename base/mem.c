@@ -74,6 +74,6 @@ void *wf_map_sealed(size_t size)
 void wf_unmap(void *p, size_t size)
 {
     int err = wf_sys_munmap(p, size);
-    wf_debug_assert(err == 0); // else it was not a mapping of this size
+    wf_debug_assert(err == 0); // otherwise it was not a mapping of this size
     (void)err;
 }

@@ -1,9 +1,9 @@
-// The allocator seam. Every allocation of the library goes through it, so that tests
-// can make any of them fail.
+// The allocator. Every allocation of the library uses it, so that tests can make any of
+// them fail.
 //
 // Failure injection: wf_mem_fail_at(n) makes the n-th allocation from now (1: the next)
-// fail, in whatever thread it happens, and all later ones too if asked;
-// wf_mem_fail_at(0) ends that. Builds without WF_FAULTS contain none of it.
+// fail, on any thread, and all later ones too if asked; wf_mem_fail_at(0) ends that.
+// Builds without WF_FAULTS do not contain it.
 #ifndef WF_BASE_MEM_H
 #define WF_BASE_MEM_H
 
@@ -12,8 +12,8 @@
 
 #include "base/compiler.h"
 
-// wf_alloc returns zeroed memory aligned to a cache line, NULL when there is none.
-// wf_alloc_raw does not zero it. wf_free takes NULL.
+// wf_alloc returns zeroed memory aligned to a cache line, or NULL. wf_alloc_raw does
+// not zero it. wf_free takes NULL.
 WF_MUST_CHECK void *wf_alloc(size_t size);
 WF_MUST_CHECK void *wf_alloc_raw(size_t size);
 void wf_free(void *p);

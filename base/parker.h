@@ -1,5 +1,5 @@
-// The parker: one thread sleeps, any thread wakes it; a wake that comes first is kept
-// (an event count of one).
+// The parker: one thread sleeps, and any thread wakes it. A wake that comes before the
+// sleep is kept (an event count of one).
 //
 //                 wf_parker_prepare               wf_parker_wake
 //        RUNNING -------------------> ASLEEP_how -----------------> NOTIFIED
@@ -7,12 +7,13 @@
 //           | +------ wf_parker_finish ---+                            |
 //           +---------------- wf_parker_finish, _prepare --------------+
 //
-// `how` says what the sleeper sleeps in: the parker's own futex, or elsewhere (an
-// epoll), where the waker must reach it by other means: wf_parker_wake tells it so.
+// `how` says where the thread sleeps: in the parker's own futex; or elsewhere (in
+// epoll), where the waker must end the sleep by other means. wf_parker_wake tells the
+// waker which.
 //
 // Edge P1: wf_parker_wake's exchange (release) -> wf_parker_finish's or _prepare's
 // exchange (acquire): the woken thread sees what the waker did before. Both are seq_cst
-// because idle.h's argument [I1] counts them.
+// because the argument [I1] in idle.h needs that.
 #ifndef WF_BASE_PARKER_H
 #define WF_BASE_PARKER_H
 
@@ -26,14 +27,14 @@ struct wf_parker {
 };
 
 // wf_parker_prepare announces the sleep. Returns: false if a wake was pending: it is
-// consumed, do not sleep.
+// consumed, and the caller must not sleep.
 static inline bool wf_parker_prepare(struct wf_parker *p, uint32_t how)
 {
     uint32_t seen = WF_PARKER_RUNNING;
     wf_debug_assert(how == WF_PARKER_IN_FUTEX || how == WF_PARKER_ELSEWHERE);
     if (wf_cas_seq_cst(&p->state, &seen, how)) // [I1]
         return true;
-    wf_debug_assert(seen == WF_PARKER_NOTIFIED);       // one thread sleeps here, and it is awake
+    wf_debug_assert(seen == WF_PARKER_NOTIFIED);       // only one thread sleeps here, and it is awake
     wf_exchange_seq_cst(&p->state, WF_PARKER_RUNNING); // [P1]
     return false;
 }
@@ -52,12 +53,12 @@ static inline void wf_parker_sleep(struct wf_parker *p, int64_t deadline)
 static inline bool wf_parker_finish(struct wf_parker *p)
 {
     uint32_t old = wf_exchange_seq_cst(&p->state, WF_PARKER_RUNNING); // [P1]
-    wf_debug_assert(old != WF_PARKER_RUNNING); // it was prepared, and no other thread ends the sleep
+    wf_debug_assert(old != WF_PARKER_RUNNING); // wf_parker_prepare came before, and no other thread ends the sleep
     return old == WF_PARKER_NOTIFIED;
 }
 
 // wf_parker_wake wakes the thread, or makes its next sleep end at once.
-// Returns: true if the sleeper is elsewhere, and the caller must get it out of there.
+// Returns: true if the thread sleeps elsewhere, and the caller must end that sleep.
 // Context: any thread.
 static inline bool wf_parker_wake(struct wf_parker *p)
 {

@@ -1,5 +1,5 @@
-// xorshift64* (Vigna 2016): small, fast, good enough to choose victims. One state for
-// each thread that draws.
+// xorshift64* (Vigna 2016): small, fast, good enough to choose victims. Each thread has
+// its own state.
 #ifndef WF_BASE_RAND_H
 #define WF_BASE_RAND_H
 
@@ -10,7 +10,7 @@
 static inline uint64_t wf_rand(uint64_t *state)
 {
     uint64_t x = *state;
-    wf_debug_assert(x != 0); // from which the sequence would not move
+    wf_debug_assert(x != 0); // the sequence of 0 is constant
     x ^= x >> 12;
     x ^= x << 25;
     x ^= x >> 27;

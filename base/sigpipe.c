@@ -8,12 +8,12 @@ static _Thread_local bool spared;
 
 static void on_pipe(int sig, siginfo_t *info, void *context);
 
-// Restarting: one that is sent to the process may come to a thread that is in some
-// other call.
+// SA_RESTART, because a SIGPIPE sent to the process may interrupt a thread in any other
+// call.
 static struct wf_handler handler = { .signal = SIGPIPE, .fn = on_pipe, .flags = SA_RESTART, .only_default = true };
 
-// is_from_a_write: the kernel says of it that the process has sent it to itself, as by
-// kill(2).
+// is_from_a_write: for a write the kernel reports the signal as sent by the process to
+// itself, as by kill(2).
 static bool is_from_a_write(const siginfo_t *info)
 {
     return info->si_code == SI_USER && info->si_pid == wf_sys_getpid();
@@ -36,7 +36,7 @@ void wf_sigpipe_drop(void)
     wf_handler_drop(&handler);
 }
 
-// not inlined: the address of a thread-local must not be kept
+// not inlined, so that the compiler does not keep the address of the thread-local
 WF_NOINLINE bool wf_sigpipe_spare(bool spare)
 {
     bool before = spared;

@@ -1,10 +1,10 @@
-// SIGPIPE. A thread of weft's that writes to a closed pipe gets EPIPE, and no signal
-// besides: while runtimes live, a handler that does nothing stands in place of the
-// default action. Not SIG_IGN, nor a mask, which programs that are started meanwhile
-// would inherit; exec turns a handler into the default action again.
+// SIGPIPE. A thread of weft that writes to a closed pipe gets only EPIPE: while
+// runtimes exist, a handler that does nothing replaces the default action. weft does
+// not use SIG_IGN or a mask, which programs started then would inherit; exec turns a
+// handler into the default action again.
 //
-// On other threads, and for one that was sent, the signal does what it does without
-// weft. If the program ignores SIGPIPE, or has a handler, that stays as it is.
+// On other threads, or when a process sends it, the signal acts as without weft. If the
+// program ignores SIGPIPE or handles it, weft changes nothing.
 #ifndef WF_BASE_SIGPIPE_H
 #define WF_BASE_SIGPIPE_H
 
@@ -16,8 +16,8 @@
 void wf_sigpipe_use(void);
 void wf_sigpipe_drop(void);
 
-// wf_sigpipe_spare says whether the calling thread is one of weft's. Returns: what it
-// was before.
+// wf_sigpipe_spare sets whether the handler does nothing on the calling thread.
+// Returns: the previous setting.
 bool wf_sigpipe_spare(bool spare);
 
 #endif

@@ -39,7 +39,7 @@
 #define RAW_OF(number, a, b, c, d, e, f, ...) \
     wf_syscall(number, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
-// CALL is the system call `name`, by the C library's `fn` where that must see it.
+// CALL is the system call `name`; where a sanitizer must see it, the C library's `fn`.
 #ifdef WF_SYS_BY_LIBC
 #define CALL(name, fn, ...) of_libc(fn(__VA_ARGS__))
 
@@ -122,7 +122,7 @@ ssize_t wf_sys_pwrite(int fd, const void *buf, size_t n, off_t at)
     return CALL(pwrite64, pwrite, fd, buf, n, at);
 }
 
-// The kernel takes the offset in two halves: here the first one holds it all.
+// The kernel takes the offset in two halves; here the first one has all of it.
 ssize_t wf_sys_preadv2(int fd, const struct iovec *v, int n, off_t at, int flags)
 {
 #ifdef WF_SYS_BY_LIBC
@@ -200,7 +200,7 @@ int wf_sys_poll_now(struct pollfd *p, unsigned n)
 #elif defined(SYS_poll)
     return (int)RAW(SYS_poll, p, n, 0);
 #else
-    struct timespec now = { 0 }; // which ppoll may write to
+    struct timespec now = { 0 }; // ppoll may write to it
     return (int)RAW(SYS_ppoll, p, n, &now, NULL, 0);
 #endif
 }
@@ -224,7 +224,7 @@ int wf_sys_epoll_wait(int set, struct epoll_event *events, int n, int ms)
 #endif
 }
 
-// The C library of 2022 has it, the one of 2021 does not.
+// The C library has it since 2022.
 int wf_sys_epoll_pwait2(int set, struct epoll_event *events, int n, const struct timespec *limit)
 {
     return (int)RAW(SYS_epoll_pwait2, set, events, n, limit, NULL, 0);
@@ -417,7 +417,7 @@ int wf_sys_sched_yield(void)
 #endif
 }
 
-// The kernel says how much of the set it has written.
+// The kernel returns how much of the set it has written.
 int wf_sys_sched_getaffinity(size_t size, void *set)
 {
     long n = RAW(SYS_sched_getaffinity, 0, size, set);

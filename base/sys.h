@@ -1,33 +1,30 @@
-// The system calls of the library: all that it makes, each by a function here, which
-// returns what the kernel does, -errno for an error, leaves errno alone, and retries
-// nothing (WF_RETRY).
+// All system calls of the library. Each has a function here, which returns the kernel's
+// result, -errno for an error, does not change errno, and does not retry (WF_RETRY).
 //
-// They go past the C library:
-//   - A program, or what is loaded into it, may put functions of its own in place of
-//     the C library's read or poll, to park the task, say. weft's own calls must not get
-//     into these.
-//   - The C library's are pthread_cancel points, which costs two locked instructions a
-//     call in a program of several threads, and one more return: after a long path
-//     through the kernel the processor's return predictor is overwritten, and each
-//     return on the way back is mispredicted. (Measured, an echo with 128 connections:
-//     0.1 us a message for the wrappers; 0.06 for the returns of send alone.) So the two
-//     that every message needs are inline here, the others in sys.c.
-//   - A test makes one call fail, or do something else, by the linker:
-//     -Wl,--wrap=wf_sys_close.
-// But under AddressSanitizer and ThreadSanitizer they call the C library's, as these
-// tools must see what the kernel writes, and on processors other than x86-64 and
-// aarch64, of whose kernel interface this file knows nothing: there a call may change
-// errno, and each is in sys.c, which no compiler inlines (a task may be on another
-// thread, with another errno, after it has parked).
+// They do not use the C library:
+//   - A program, or a library that it loads, may replace the C library's read or poll
+//     by its own functions, for example to park the task. weft must not call these.
+//   - The C library's calls are pthread_cancel points. That costs two locked
+//     instructions a call in a program with several threads, and one more return. The
+//     kernel overwrites the CPU's return predictor, so each return after a system call
+//     is mispredicted. (Measured, an echo with 128 connections: 0.1 us a message for
+//     the wrappers; 0.06 for the returns of send alone.) So the two calls that every
+//     message needs are inline here; the others are in sys.c.
+//   - A test can replace one call by the linker: -Wl,--wrap=wf_sys_close.
+// In two cases they call the C library: under AddressSanitizer and ThreadSanitizer,
+// which must see what the kernel writes; and on processors other than x86-64 and
+// aarch64, whose kernel interface this file does not have. Then a call may change
+// errno, and each is in sys.c, so that the compiler does not inline it (after a park a
+// task may be on another thread, with another errno).
 //
-// Left to the C library, by name (tests/lint/calls.py has the list):
+// The C library still does these (tests/lint/calls.py has the list):
 //   - threads; masks, dispositions and timers of signals; alternate signal stacks;
-//     posix_spawn; fork handlers: the C library has a part of its own in each, such as
-//     the return from a handler, signals that it keeps for itself, the numbers of
-//     timers. None of them reads or writes a descriptor.
+//     posix_spawn; fork handlers: the C library has its own state in each, such as the
+//     return from a handler, its reserved signals, the numbers of timers. None of them
+//     reads or writes a descriptor.
 //   - clock_gettime and the unwinder, which make no system call; getaddrinfo, and stdio for messages and
-//     for files of /proc, which are programs in themselves, and make their calls by
-//     names that a program cannot take over.
+//     for files of /proc, which make their own calls, by names that a program cannot
+//     take over.
 #ifndef WF_BASE_SYS_H
 #define WF_BASE_SYS_H
 
@@ -79,7 +76,7 @@ static inline long wf_syscall(long number, long a, long b, long c, long d, long 
 long wf_syscall(long number, long a, long b, long c, long d, long e, long f);
 #endif
 
-// WF_RETRY makes a call again when a signal has interrupted it.
+// WF_RETRY repeats a call that a signal has interrupted.
 #define WF_RETRY(call) \
     __extension__({ \
         ssize_t wf_result_; \
@@ -126,7 +123,7 @@ ssize_t wf_sys_readv(int fd, const struct iovec *v, int n);
 ssize_t wf_sys_writev(int fd, const struct iovec *v, int n);
 ssize_t wf_sys_pread(int fd, void *buf, size_t n, off_t at);
 ssize_t wf_sys_pwrite(int fd, const void *buf, size_t n, off_t at);
-ssize_t wf_sys_preadv2(int fd, const struct iovec *v, int n, off_t at, int flags); // at -1: where the file stands
+ssize_t wf_sys_preadv2(int fd, const struct iovec *v, int n, off_t at, int flags); // at -1: the file's position
 ssize_t wf_sys_pwritev2(int fd, const struct iovec *v, int n, off_t at, int flags);
 ssize_t wf_sys_splice(int from, int to, size_t n, unsigned flags);
 ssize_t wf_sys_sendfile(int to, int from, off_t *at, size_t n);

@@ -8,11 +8,11 @@
 #include "base/mem.h"
 #include "base/sigpipe.h"
 
-// What a new thread is given; it frees it.
+// The argument of a new thread, which frees it.
 struct start {
     struct wf_thread_spec spec;
-    char name[16]; // the kernel keeps no more
-    sigset_t mask; // that it is to have
+    char name[16]; // the kernel's limit
+    sigset_t mask; // the thread's mask
 };
 
 static void *run_thread(void *arg)
@@ -29,8 +29,8 @@ static void *run_thread(void *arg)
     return spec.fn(spec.arg);
 }
 
-// fill_mask blocks what others send, not what a thread brings upon itself: that, the
-// kernel kills the process for if it is blocked.
+// fill_mask blocks all signals except those that a thread's own instructions cause: the
+// kernel kills the process if one of these is blocked.
 static void fill_mask(sigset_t *m)
 {
     static const int own[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS };
@@ -40,8 +40,8 @@ static void fill_mask(sigset_t *m)
         sigdelset(m, own[i]);
 }
 
-// create has the new thread begin with signals blocked, and says in s->mask which ones
-// it is to have blocked then.
+// create makes a thread that begins with signals blocked; s->mask is the mask that it
+// sets later.
 static int create(pthread_t *out, struct start *s)
 {
     sigset_t most, before;

@@ -2,9 +2,9 @@
 // what kind of waiter it is. The reactor and the futures fire wakers; a task's waker
 // makes the task runnable, a foreign thread's waker wakes its futex.
 //
-// A waker may fire on any thread, any number of times, and too late. So `arg` must
-// point to memory that outlives every possible firing (task headers are type-stable),
-// and a waiter must expect spurious wakes.
+// A waker may fire on any thread, any number of times, and after the wait has ended. So
+// the memory of `arg` must outlive every possible firing (task headers are
+// type-stable), and a waiter must expect spurious wakes.
 #ifndef WF_BASE_WAKER_H
 #define WF_BASE_WAKER_H
 

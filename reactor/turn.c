@@ -123,19 +123,19 @@ unsigned wf_turn(struct wf_reactor *r, int64_t wait)
     return fired;
 }
 
-// was_called tells whether the edge of the eventfd that the caller has taken was for one
-// of the two that wait, which has not woken up yet.
+// was_called tells whether one of the two threads that wait in epoll was called, and
+// has not noticed it yet: then the eventfd's edge is for that thread.
 static bool was_called(const struct wf_reactor *r)
 {
     return wf_load_seq_cst(&r->interrupted) || thread_is_called(r); // [E1] seq_cst: both came before the eventfd
 }
 
-// The holder of the lease sleeps in epoll, perhaps on a processor that sleeps, too: then
-// it takes 30 us and more until it sees an event. A busy worker sees it at its next look.
-// (100 connections at once beside one pair that chats: 2.1 ms without this, 1.2 with.)
-// A call that is under way is left alone: each look could take the eventfd's edge from
-// the thread that it has just woken, again and again. The look at it may come too
-// early, so an edge that was taken is passed on, once a call.
+// The holder of the lease sleeps in epoll, perhaps on a CPU that sleeps, too. Then it
+// needs 30 us and more to see an event; a busy worker sees it at its next look. (100
+// connections at once beside one pair that chats: 2.1 ms without this, 1.2 with.) It
+// does not poll while one of the two is called: each poll could take the eventfd's edge
+// from the thread that the edge has just woken, again and again. The check may come
+// before the call, so an edge that was taken is passed on, once a call.
 unsigned wf_turn_beside(struct wf_reactor *r)
 {
     struct wf_epoll_batch events;

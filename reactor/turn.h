@@ -15,8 +15,8 @@ struct wf_reactor;
 // Context: the worker that holds the lease.
 unsigned wf_turn(struct wf_reactor *r, int64_t wait);
 
-// wf_turn_beside is a turn of a worker that is busy, beside the one that waits in epoll,
-// or is about to. It does not wait.
+// wf_turn_beside is a turn of a busy worker, while another worker waits in epoll or is
+// about to. It does not wait.
 // Returns: as wf_turn.
 // Context: the worker that holds the lease `beside`.
 unsigned wf_turn_beside(struct wf_reactor *r);

@@ -1,15 +1,15 @@
-// A slot's turn is the tick at which it comes up. The invariants between any two calls,
-// which wf_wheel_check asserts:
+// A slot's turn is the tick at which it comes up. These invariants hold between any two
+// calls; wf_wheel_check asserts them:
 //
-//   - No turn lies before now. In an upper level a turn is now only while
-//     wf_wheel_advance has not emptied that slot yet because it was told to stop; there
-//     is at most one such slot, and it is emptied before time moves on.
-//   - Time moves only from turn to turn, and never past a turn. Say it moves from a to
-//     b, and a timer of tick t lies in level L: t has a's digits above L, and its turn
-//     (t's digits from L up, then zeros) is after b. So b lies between a and t, has
-//     those digits too, and a smaller digit L than t: the level and slot of a timer
-//     stay right by themselves.
-//   - A deadline in the past counts as now, so its timer lies in level 0, in the slot
+//   - No turn is before now. In an upper level a turn equals now only if
+//     wf_wheel_advance stopped (at `most` timers) before it had emptied that slot;
+//     there is at most one such slot, and it is emptied before time advances.
+//   - Time advances only from turn to turn, and never past a turn. Say it advances from
+//     a to b, and a timer of tick t is in level L: t has a's digits above L, and its
+//     turn (t's digits from L up, then zeros) is after b. So b is between a and t, has
+//     the same digits above L, and a smaller digit L than t: the timer's level and slot
+//     are still right.
+//   - A deadline in the past counts as now, so its timer is in level 0, in the slot
 //     whose turn is now.
 #include "timerwheel/timerwheel.h"
 
@@ -22,7 +22,7 @@ enum { TOP = WF_WHEEL_LEVELS - 1, SLOT_MASK = WF_WHEEL_SLOTS - 1 };
 
 _Static_assert(WF_WHEEL_SLOTS == 1 << WF_WHEEL_SLOT_BITS && WF_WHEEL_SLOTS == 64, "a level's occupancy is a uint64_t");
 
-// due_tick is the first tick that does not begin before `deadline`. What has passed
+// due_tick is the first tick that does not begin before `deadline`. A past deadline
 // counts as `now`.
 static int64_t due_tick(int64_t deadline, int64_t now)
 {
@@ -42,8 +42,7 @@ static unsigned level_shift(unsigned level)
     return level * WF_WHEEL_SLOT_BITS;
 }
 
-// level_of is the highest digit in which the two differ. The top level takes all that
-// is above it, too.
+// level_of is the highest digit in which the two differ; at most the top level.
 static unsigned level_of(int64_t now, int64_t tick)
 {
     unsigned bit = 63 - (unsigned)__builtin_clzll((uint64_t)(now ^ tick) | 1);
@@ -52,9 +51,9 @@ static unsigned level_of(int64_t now, int64_t tick)
     return level < TOP ? level : TOP;
 }
 
-// turn_digits is the turn of the slot that a timer for `tick` belongs in, without its
-// zeros. The farthest slot that can be told from now's is 63 ahead; only in the top
-// level may a timer lie farther.
+// turn_digits is the turn of the slot for a timer of `tick`, without its zeros. The
+// farthest slot of a level is 63 ahead of now's; only in the top level may a tick be
+// farther away.
 static int64_t turn_digits(int64_t now, int64_t tick, unsigned level)
 {
     int64_t digits = tick >> level_shift(level);
@@ -77,7 +76,7 @@ static void enter_slot(struct wf_wheel_slot *slot, struct wf_wheel_node *node)
         slot->behind = 0;
     } else if (++slot->behind >= WF_WHEEL_AHEAD) {
         slot->untold->ahead = node;
-        slot->untold = node_of(slot->untold->link.next); // there is one: `node` at the latest
+        slot->untold = node_of(slot->untold->link.next); // there is one: at least `node`
         slot->behind--;
     }
 }
@@ -88,7 +87,7 @@ static void leave_slot(struct wf_wheel_slot *slot, struct wf_wheel_node *node)
     if (slot->untold == node) {
         slot->untold = node->link.next == &slot->timers ? NULL : node_of(node->link.next);
         slot->behind -= slot->behind > 0;
-    } else if (node->link.next == &slot->timers) { // the last: armed and cancelled, as most are
+    } else if (node->link.next == &slot->timers) { // the last one: armed and cancelled, as most timers are
         slot->behind -= slot->behind > 0;
     }
     wf_list_remove(&node->link);
@@ -116,8 +115,8 @@ static void displace(struct wf_wheel *w, struct wf_wheel_node *node)
         w->occupied[node->level] &= ~((uint64_t)1 << node->slot);
 }
 
-// slot_turn is the turn of a slot: its distance from now's slot, going round, added to
-// now's digits.
+// slot_turn is the turn of a slot: now's digits plus the slot's circular distance from
+// now's slot.
 static int64_t slot_turn(int64_t now, unsigned level, unsigned slot)
 {
     int64_t digits = now >> level_shift(level);
@@ -125,13 +124,14 @@ static int64_t slot_turn(int64_t now, unsigned level, unsigned slot)
     return (digits + ahead) << level_shift(level);
 }
 
-// first_slot finds the occupied slot of `level` that comes up first. The level has one.
+// first_slot finds the occupied slot of `level` that comes up first. The level is not
+// empty.
 static unsigned first_slot(const struct wf_wheel *w, unsigned level)
 {
     unsigned now_slot = (unsigned)(w->now >> level_shift(level)) & SLOT_MASK;
     uint64_t bits = w->occupied[level];
     uint64_t ahead = bits >> now_slot | bits << (-now_slot & SLOT_MASK);
-    wf_debug_assert(bits != 0); // what __builtin_ctzll needs
+    wf_debug_assert(bits != 0); // __builtin_ctzll needs that
     return (now_slot + (unsigned)__builtin_ctzll(ahead)) & SLOT_MASK;
 }
 
@@ -175,7 +175,7 @@ static void cascade(struct wf_wheel *w, struct wf_wheel_node *node)
 
     displace(w, node);
     place_node(w, node);
-    wf_debug_assert(node->level < from || from == TOP); // so a timer moves at most once a level
+    wf_debug_assert(node->level < from || from == TOP); // so a timer moves at most once in each level
     (void)from;
 }
 
@@ -184,16 +184,15 @@ static void prefetch_node(const struct wf_wheel_node *node)
     if (!node->ahead)
         return;
     __builtin_prefetch(node->ahead, 1);
-    __builtin_prefetch(node->ahead + 1, 1); // a node may lie across two lines
+    __builtin_prefetch(node->ahead + 1, 1); // a node may span two lines
 }
 
-// empty_slot empties the slot whose turn is now. Returns: false if *most did not
-// suffice.
+// empty_slot empties the slot whose turn is now. Returns: false if it has stopped
+// because *most was used up.
 static bool empty_slot(struct wf_wheel *w, struct turn turn, unsigned *most, struct wf_list *expired)
 {
-    // Nothing comes back into this slot: what is left of its timers' ticks is lower
-    // digits, and a timer that was only parked here goes to another slot of the top
-    // level.
+    // No timer returns to this slot: their ticks differ from now only in lower digits,
+    // and a timer that was too far away goes to another slot of the top level.
     while (!wf_list_empty(&w->slots[turn.level][turn.slot].timers)) {
         struct wf_wheel_node *node = first_node(w, turn);
         if (*most == 0)
@@ -217,7 +216,7 @@ void wf_wheel_init(struct wf_wheel *w, int64_t now)
             wf_list_init(&w->slots[level][slot].timers);
 }
 
-// check_small is wf_wheel_check at entry, of a wheel that is soon walked.
+// check_small is wf_wheel_check for a wheel with few timers.
 static inline void check_small(const struct wf_wheel *w)
 {
     enum { SMALL = 256 };
@@ -249,7 +248,7 @@ bool wf_wheel_advance(struct wf_wheel *w, int64_t now, unsigned most, struct wf_
     int64_t target = now >> WF_WHEEL_TICK_BITS;
 
     wf_assert(now >= 0);
-    wf_debug_assert(most > 0); // else the caller would come back without end
+    wf_debug_assert(most > 0); // otherwise the caller would call again without end
     wf_debug_check(check_small(w));
     while (w->count > 0) {
         struct turn turn = next_turn(w);
@@ -273,8 +272,8 @@ int64_t wf_wheel_next(const struct wf_wheel *w)
     if (turn.tick == w->now)
         return tick_ns(w->now);
 
-    // All others come up after this slot's last tick. A lone timer in it is therefore
-    // the next one, unless it is only parked here.
+    // All other slots come up after this slot's last tick. So a lone timer in it is the
+    // next one, unless it is in the top level and too far away.
     struct wf_wheel_node *node = first_node(w, turn);
     int64_t tick = due_tick(node->deadline, w->now);
     bool alone = node->link.next == &w->slots[turn.level][turn.slot].timers;
@@ -283,8 +282,9 @@ int64_t wf_wheel_next(const struct wf_wheel *w)
     return tick_ns(turn.tick);
 }
 
-// The earliest deadline is in the slot that comes up first: all others come up after
-// its last tick. So are all timers of the next tick, which are those that may be early.
+// The earliest deadline is in the slot that comes up first, because all others come up
+// after its last tick. The same slot has all timers of the next tick, which are those
+// that may be early.
 int64_t wf_wheel_first(const struct wf_wheel *w)
 {
     int64_t first = INT64_MAX;
@@ -321,7 +321,7 @@ static void check_node(const struct wf_wheel *w, const struct wf_wheel_node *nod
 {
     int64_t tick = due_tick(node->deadline, w->now);
     int64_t turn = slot_turn(w->now, level, slot);
-    bool unfinished = level > 0 && turn == w->now; // wf_wheel_advance was stopped
+    bool unfinished = level > 0 && turn == w->now; // wf_wheel_advance has stopped early
 
     wf_assert(node->armed);
     wf_assert(node->level == level && node->slot == slot);
