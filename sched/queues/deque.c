@@ -11,7 +11,7 @@ static _Atomic(struct wf_task *) *slot(struct wf_deque *q, uint64_t at)
     return &q->slot[at & (WF_QUEUE_CAP - 1)];
 }
 
-// The newest slots are looked at: the owner has written them, and no other thread does.
+// It checks only the newest slots, which no other thread writes.
 void wf_deque_check(const struct wf_deque *q)
 {
     uint64_t head = wf_load_acquire(&q->head); // acquire: head is read first, and only grows
@@ -41,8 +41,8 @@ struct wf_task *wf_deque_pop(struct wf_deque *q)
 {
     uint64_t tail = wf_load_relaxed(&q->tail); // relaxed: only the owner writes it
 
-    // Empty, as seen by the owner; only the owner adds, so it stays empty. Saves the
-    // store below. relaxed: no slot is read.
+    // The owner sees an empty deque, which stays empty, because only the owner adds.
+    // This saves the store below. relaxed: no slot is read.
     if (wf_load_relaxed(&q->head) == tail)
         return NULL;
 
@@ -54,13 +54,13 @@ struct wf_task *wf_deque_pop(struct wf_deque *q)
         return wf_load_relaxed(slot(q, tail)); // relaxed: the owner wrote it
     struct wf_task *task = NULL;
     if (tail == head) {
-        // The last one: a thief may be taking it. relaxed: the owner wrote it; seq_cst:
-        // one winner, in D2's order.
+        // The last task: a thief may be taking it. relaxed: the owner wrote it;
+        // seq_cst: one winner, in D2's order.
         task = wf_load_relaxed(slot(q, tail));
         if (!wf_cas_seq_cst(&q->head, &head, head + 1))
             task = NULL;
     }
-    // Thieves pass a lowered tail by one place at most.
+    // A thief may take the slot of a lowered tail: head is at most one place ahead.
     wf_debug_assert((int64_t)(tail - head) >= -1);
     wf_store_release(&q->tail, tail + 1); // [D1]
     return task;
@@ -74,9 +74,9 @@ struct wf_task *wf_deque_steal(struct wf_deque *q, bool *again)
     *again = false;
     if ((int64_t)(tail - head) <= 0)
         return NULL;
-    // relaxed: may read a slot that is being filled again; then the compare-and-swap
-    // fails and the value is dropped. It must come before the compare-and-swap, which
-    // gives the slot away.
+    // relaxed: may read a slot that the owner is filling again; then the
+    // compare-and-swap fails, and the value is dropped. It must come before the
+    // compare-and-swap, which releases the slot.
     struct wf_task *task = wf_load_relaxed(slot(q, head));
     // seq_cst: one winner among thieves and owner, in D2's order; [D3] to push
     if (!wf_cas_seq_cst(&q->head, &head, head + 1)) {

@@ -3,10 +3,10 @@
 // tree of tasks depth first, in little memory), thieves take the oldest (the biggest
 // subtree), several at a time.
 //
-// A model checker has verified the orders (GenMC under RC11 and IMM: two thieves, 42
-// 118 executions). They are those of Le, Pop, Cohen and Zappa Nardelli (2013), with the
-// fences replaced by sequentially consistent operations, which cost the same on x86-64,
-// and which ThreadSanitizer understands.
+// A model checker has verified the memory orders (GenMC under RC11 and IMM: two
+// thieves, 42 118 executions). They are those of Le, Pop, Cohen and Zappa Nardelli
+// (2013), but with sequentially consistent operations in place of fences: these cost
+// the same on x86-64, and ThreadSanitizer understands them.
 //
 // Parties: the owner (push, pop, spill) and any number of thieves (steal). An index is
 // 64 bits and never wraps, so a compare-and-swap on `head` cannot suffer ABA. Slots
@@ -22,9 +22,9 @@
 //         [L] head           seq_cst      [L] tail   seq_cst
 //
 //       If the owner's store comes first in the total order, the thief sees the lowered
-//       tail. If the thief's load of tail comes first, so did its load of head; the
-//       owner then sees a head at least as new, and both compete for task t - 1 by the
-//       compare-and-swap on head, which one of them wins.
+//       tail. If the thief's load of tail comes first, its load of head came first,
+//       too. The owner then sees a head at least as new, and both compete for task t -
+//       1 by the compare-and-swap on head, which one of them wins.
 //   D3  steal's compare-and-swap on head -> push loads head (acquire): the thief has
 //       read the slot before the owner may fill it again
 //   D4  push's store of the slot, by D1 -> the thief: the task's header is initialised
@@ -50,7 +50,7 @@ struct wf_deque {
 };
 
 // wf_deque_check asserts that the indices fit the array, and that no slot between them
-// is empty.  Context: owner; thieves may steal meanwhile.
+// is empty.  Context: owner; thieves may steal at the same time.
 void wf_deque_check(const struct wf_deque *q);
 
 // wf_deque_push adds the newest. Returns: false if the deque is full.  Context: owner.
@@ -64,12 +64,12 @@ struct wf_task *wf_deque_pop(struct wf_deque *q);
 // Context: any thread, the owner too.
 struct wf_task *wf_deque_steal(struct wf_deque *q, bool *again);
 
-// wf_deque_size is the number of tasks: exact for the owner if no thread steals, a hint
-// for other threads.
+// wf_deque_size is the number of tasks: exact for the owner if no thread steals, else a
+// hint.
 static inline uint64_t wf_deque_size(const struct wf_deque *q)
 {
-    // relaxed: a hint. head is read first, so that the owner gets no negative
-    // difference.
+    // relaxed: a hint. head is read first, so that the owner's difference is not
+    // negative.
     uint64_t head = wf_load_relaxed(&q->head);
     uint64_t tail = wf_load_relaxed(&q->tail);
     return (int64_t)(tail - head) > 0 ? tail - head : 0;

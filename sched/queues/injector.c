@@ -2,7 +2,7 @@
 
 enum { WALK_MAX = 32 /* tasks that a check looks at */ };
 
-// Only takers clear `tail`, and they clear `head` before.
+// Only takers clear `tail`, after they have cleared `head`.
 void wf_injector_check(const struct wf_injector *q)
 {
     const struct wf_task *first = wf_load_acquire(&q->head), *at = first; // acquire: [J1]; head before tail
@@ -23,7 +23,7 @@ void wf_injector_push(struct wf_injector *q, const struct wf_chain *chain)
     wf_debug_assert(!wf_load_relaxed(&chain->last->next)); // relaxed: the chain is the caller's until the exchange
     struct wf_task *before = wf_exchange_seq_cst(&q->tail, chain->last); // [J2] [J3]
 
-    wf_debug_assert(before != chain->last); // it would be queued twice
+    wf_debug_assert(before != chain->last); // otherwise it is queued twice
     if (before)
         wf_store_release(&before->next, chain->first); // [J1]
     else
@@ -31,7 +31,7 @@ void wf_injector_push(struct wf_injector *q, const struct wf_chain *chain)
 }
 
 // take_first takes `task`, the first, out of the queue; *after is the next. Returns:
-// false if its successor is not linked yet: then it stays.
+// false if its successor is not linked yet: then it stays in the queue.
 static bool take_first(struct wf_injector *q, struct wf_task *task, struct wf_task **after)
 {
     wf_debug_assert(wf_lock_held(&q->taking));
@@ -39,12 +39,12 @@ static bool take_first(struct wf_injector *q, struct wf_task *task, struct wf_ta
     if (*after)
         return true;
     // It seems to be the last. A push that finds NULL writes head, so head is cleared
-    // before the tail is.
+    // before tail.
     struct wf_task *last = task;
     wf_store_relaxed(&q->head, NULL);          // relaxed: [J3]
     if (wf_cas_acq_rel(&q->tail, &last, NULL)) // [J3]
         return true;
-    // Another thread has pushed behind it, and does not write head.
+    // Another thread has pushed behind it, and will not write head.
     *after = wf_load_acquire(&task->next); // [J1]
     if (*after)
         return true;

@@ -4,24 +4,24 @@
 //
 // The push side is one exchange that links a whole chain (as in the queue lock of
 // Mellor-Crummey and Scott, and Vyukov's intrusive queue). One worker at a time takes,
-// under a try-lock. A worker that finds the lock taken does not wait: another worker is
-// taking, and it looks elsewhere. A share is a batch: the lock is taken once for many
-// tasks.
+// under a try-lock. A worker that finds the lock taken does not wait, because another
+// worker is taking; it searches elsewhere. A worker takes a batch of tasks under one
+// lock.
 //
 //   tail  NULL: empty. Else the last task pushed.
 //   head  the first task; NULL while the queue is empty, or while the pusher that found
 //         it empty has not linked yet.
 //
-// Between a pusher's exchange and its linking store the chain behind it cannot be
-// reached: wf_injector_take ends early. No task is lost: the pusher links, and then
-// looks for a sleeper to wake ([I1] in idle.h). Until then wf_injector_empty is false,
-// so that no worker falls asleep.
+// Between a pusher's exchange and its linking store the new chain is unreachable:
+// wf_injector_take ends early. No task is lost: the pusher links, and then checks for a
+// sleeper to wake ([I1] in idle.h). Until then wf_injector_empty is false, so no worker
+// falls asleep.
 //
 // Edges.
 //   J1  push's store of `next` or head (release) -> take's load of it (acquire): header
 //       and chain are filled
-//   J2  push's exchange of tail (seq_cst) comes before its look for sleepers; a
-//       worker's wf_injector_empty (seq_cst) after it has announced its sleep: half of
+//   J2  push's exchange of tail (seq_cst) comes before its check for sleepers; a worker
+//       calls wf_injector_empty (seq_cst) after it has announced its sleep: half of
 //       [I1]
 //   J3  take's compare-and-swap of tail to NULL (release) -> a push that finds NULL
 //       (acquire): take's store of NULL to head comes before the push's store
@@ -56,8 +56,9 @@ static inline void wf_chain_append(struct wf_chain *c, struct wf_task *task)
     c->count++;
 }
 
-// wf_injector_check asserts that what can be reached from `head` ends, and that an empty
-// queue has no head.  Context: the holder of `taking`; others may push meanwhile.
+// wf_injector_check asserts that the chain from `head` ends, and that an empty queue
+// has no head. Context: the holder of `taking`; other threads may push at the same
+// time.
 void wf_injector_check(const struct wf_injector *q);
 
 // wf_injector_push adds a chain that is not empty.  Context: any thread.

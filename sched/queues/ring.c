@@ -11,7 +11,7 @@ static _Atomic(struct wf_task *) *slot(struct wf_ring *q, uint64_t at)
     return &q->slot[at & (WF_RING_CAP - 1)];
 }
 
-// The newest slots are looked at: the owner has written them, and no other thread does.
+// It checks only the newest slots, which no other thread writes.
 void wf_ring_check(const struct wf_ring *q)
 {
     uint64_t head = wf_load_acquire(&q->head); // acquire: head is read first, and only grows
@@ -60,19 +60,19 @@ struct wf_task *wf_ring_pop(struct wf_ring *q, bool alone)
 struct wf_task *wf_ring_steal(struct wf_ring *q, struct wf_ring *to, uint64_t most, unsigned *moved)
 {
     uint64_t at = wf_load_relaxed(&to->tail);  // relaxed: the caller owns it
-    uint64_t head = wf_load_acquire(&q->head); // acquire: before tail, so that the difference is not too large by much
+    uint64_t head = wf_load_acquire(&q->head); // acquire: before tail, so that the difference is not much too large
 
     *moved = 0;
     wf_debug_assert(q != to && most > 0);
-    wf_debug_check(wf_ring_check(to)); // of which the caller is the owner
-    wf_load_acquire(&to->head);        // [R2] the slots that are about to be filled have been read
+    wf_debug_check(wf_ring_check(to)); // the caller is its owner
+    wf_load_acquire(&to->head);        // [R2] thieves have read the slots that this fills
     for (;;) {
         uint64_t tail = wf_load_acquire(&q->tail); // [R1]
         uint64_t n = tail - head;
         n -= n / 2;
         if (tail == head)
             return NULL;
-        // head and tail were not read atomically: if they do not fit, read again.
+        // head and tail were not read atomically: if they are inconsistent, read again.
         if (n <= WF_RING_CAP / 2) {
             n = n < most ? n : most;
             wf_debug_assert(wf_ring_size(to) + n - 1 <= WF_RING_CAP);

@@ -12,8 +12,8 @@
 //       (acquire): the taker of tasks has read their slots before the owner may fill
 //       them again
 //   A thief reads its slots before the compare-and-swap. If head is unchanged, no
-//   thread has taken them, so the owner has not filled them again: the values are
-//   right. If not, the thief drops them.
+//   thread has taken them, so the owner has not filled them again, and the values are
+//   right. Otherwise the thief drops them.
 #ifndef WF_SCHED_RING_H
 #define WF_SCHED_RING_H
 
@@ -36,7 +36,7 @@ struct wf_ring {
 };
 
 // wf_ring_check asserts that the indices fit the array, and that no slot between them
-// is empty.  Context: owner; thieves may steal meanwhile.
+// is empty.  Context: owner; thieves may steal at the same time.
 void wf_ring_check(const struct wf_ring *q);
 
 // wf_ring_push adds a task behind all others. Returns: false if the ring is full.
@@ -44,13 +44,13 @@ void wf_ring_check(const struct wf_ring *q);
 bool wf_ring_push(struct wf_ring *q, struct wf_task *task);
 
 // wf_ring_pop takes the oldest, NULL if there is none. `alone`: there are no thieves,
-// so no locked instruction is needed: with one, a thousand tasks that yield in turn to
-// each other take twice the CPU time (one worker, medians of four interleaved runs).
+// so no locked instruction is needed. With one, a thousand tasks that yield in turn
+// take twice the CPU time (one worker, medians of four interleaved runs).
 // Context: owner.
 struct wf_task *wf_ring_pop(struct wf_ring *q, bool alone);
 
 // wf_ring_peek is the task `ahead` places behind the oldest, NULL if there is none. A
-// thief may be taking it, so use it for prefetching only.  Context: owner.
+// thief may be taking it, so the caller may only prefetch it. Context: owner.
 static inline struct wf_task *wf_ring_peek(const struct wf_ring *q, uint64_t ahead)
 {
     uint64_t at = wf_load_relaxed(&q->head) + ahead;    // relaxed: a hint
@@ -66,7 +66,7 @@ static inline struct wf_task *wf_ring_peek(const struct wf_ring *q, uint64_t ahe
 // Context: the owner of `to`, which must have room for `most`.
 struct wf_task *wf_ring_steal(struct wf_ring *q, struct wf_ring *to, uint64_t most, unsigned *moved);
 
-// wf_ring_size is the number of tasks: for the owner never too low, for others a hint.
+// wf_ring_size is the number of tasks: never too low for the owner, a hint for others.
 static inline uint64_t wf_ring_size(const struct wf_ring *q)
 {
     uint64_t head = wf_load_relaxed(&q->head); // relaxed: a hint; head first, so that it is not negative for the owner

@@ -26,7 +26,7 @@ static void check_list(const struct wf_header_list *list)
     for (; at && n < WALK_MAX; n++) {
         wf_assert(!wf_task_is_live(at));
         wf_assert(n < list->count);
-        at = wf_load_relaxed(&at->next); // relaxed: free headers are the list owner's
+        at = wf_load_relaxed(&at->next); // relaxed: only the list's owner accesses free headers
     }
     wf_assert(at || n == list->count);
 }
@@ -74,7 +74,7 @@ static bool add_slab(struct wf_headers *h)
     slab->headers = (SLAB_BYTES - sizeof(*slab)) / h->size;
     for (size_t i = slab->headers; i-- > 0;) {
         struct wf_task *task = header(h, slab, i);
-        // relaxed: [H1]; a stale wake finds an ended task, from the first on
+        // relaxed: [H1]; a stale wake of a new header finds an ended task
         wf_store_relaxed(&task->word, WF_TASK_ACTIVE);
         wf_header_push(&h->shared, task);
     }

@@ -1,8 +1,8 @@
-// The pool of task headers. Type-stable: a header, once made, stays a header until the
-// scheduler is freed, so a pointer to one may always be read, however late.
+// The pool of task headers. It is type-stable: the memory of a header stays a header
+// until the scheduler is freed, so a late reader of a pointer to it is safe.
 //
-// Each worker has a list of free ones; a shared list, under a mutex, balances them a
-// batch at a time and serves other threads.
+// Each worker has a list of free headers. A shared list, under a mutex, balances these
+// lists a batch at a time, and serves other threads.
 //
 // Edges.
 //   H1  grow's store of `slabs` (release) -> wf_headers_each's load (acquire): the
@@ -32,9 +32,9 @@ struct wf_headers {
 void wf_headers_init(struct wf_headers *h, size_t size);
 void wf_headers_fini(struct wf_headers *h);
 
-// wf_headers_check asserts that a list has as many headers as it says, none of them in
-// use, and the same of the shared list, which it locks.
-// Context: the owner of `local`, NULL: none.
+// wf_headers_check asserts that the count of a list is right and none of its headers in
+// use; and the same for the shared list, which it locks. Context: the owner of `local`
+// (which may be NULL).
 void wf_headers_check(struct wf_headers *h, const struct wf_header_list *local);
 
 // Only its owner accesses a list: a worker, or for the shared one the holder of the
@@ -43,14 +43,14 @@ static inline struct wf_task *wf_header_pop(struct wf_header_list *list)
 {
     struct wf_task *task = list->free;
     wf_debug_assert(list->count > 0 && !wf_task_is_live(task));
-    list->free = wf_load_relaxed(&task->next); // relaxed: free headers are the list owner's
+    list->free = wf_load_relaxed(&task->next); // relaxed: only the list's owner accesses free headers
     list->count--;
     return task;
 }
 
 static inline void wf_header_push(struct wf_header_list *list, struct wf_task *task)
 {
-    wf_debug_assert(!wf_task_is_live(task) && task != list->free); // one in use, or freed twice
+    wf_debug_assert(!wf_task_is_live(task) && task != list->free); // otherwise it is in use, or freed twice
     wf_store_relaxed(&task->next, list->free);                     // relaxed: as above
     list->free = task;
     list->count++;
@@ -81,11 +81,12 @@ static inline void wf_headers_give(struct wf_headers *h, struct wf_header_list *
 }
 
 // wf_headers_reclaim frees the headers whose handles were neither joined nor detached.
-// `local` is the only list there is. Context: no task lives, and no handle of an ended
+// `local` is the only other list. Context: no task exists, and no handle of an ended
 // one is in use.
 void wf_headers_reclaim(struct wf_headers *h, struct wf_header_list *local);
 
-// wf_headers_has tells whether `task` is one of them, free or not. Takes no lock.
+// wf_headers_has tells whether `task` is a header of this pool, free or not. Takes no
+// lock.
 bool wf_headers_has(struct wf_headers *h, const struct wf_task *task);
 
 // wf_headers_each calls fn for every header, free or not. Takes no lock.

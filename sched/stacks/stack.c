@@ -27,26 +27,26 @@
 enum {
     SLAB_BYTES = 64 << 20,
     CARVE = 16,       // stacks made ready at a time
-    COOL_AT_ONCE = 1, // slabs whose memory goes back in one call: if all 64 MiB were touched, the lock is held for 4 ms
+    COOL_AT_ONCE = 1, // slabs to release in one call: the lock is held for 4 ms if all 64 MiB were touched
 };
 
-#define COOL_AFTER INT64_C(2000000000)  // ns that a slab lies in the depot before its memory goes back
+#define COOL_AFTER INT64_C(2000000000)  // ns without use before a slab's memory goes back
 #define LOOK_INTERVAL INT64_C(25000000) // ns between two looks at the slabs
 
-// All under the depot's lock, but for what is fixed.
+// All of it is under the depot's lock, except the fixed fields.
 struct wf_slab {
     struct wf_list link;
     char *memory;          // fixed
     size_t bytes;          // fixed
     size_t stride;         // fixed: from one stack to the next, a guard and a stack
-    bool sealed;           // fixed: all but its stacks is not accessible; else all but its guards is
+    bool sealed;           // fixed: only its stacks are accessible; else all except its guards
     uint8_t size_class;    // fixed
     unsigned stacks;       // fixed: how many there is room for
     unsigned carved;       // how many have been made ready
     unsigned out;          // how many are not in the depot
-    bool used;             // some were taken or given since wf_depot_trim looked last
-    bool cold;             // what is in the depot was given back to the system
-    int64_t quiet_since;   // by the clock of wf_depot_trim: none were
+    bool used;             // stacks were taken or given since the last wf_depot_trim
+    bool cold;             // the memory of its stacks in the depot was released
+    int64_t quiet_since;   // since when it is unused, by wf_depot_trim's clock
     struct wf_stack all[]; // the stacks themselves
 };
 
@@ -69,7 +69,7 @@ static unsigned check_slab(const struct wf_slab *slab)
     return slab->carved - slab->out;
 }
 
-// check_pool walks a pool, not to its end if that is far.
+// check_pool walks a pool, up to a limit.
 static void check_pool(const struct wf_stack_pool *pool, uint8_t size_class)
 {
     enum { WALK_MAX = 64 };
@@ -125,10 +125,10 @@ bool wf_stack_guards(const struct wf_stack *stack, const void *address)
     return at >= stack->base - WF_STACK_GUARD && at < stack->base;
 }
 
-// advice_makes_guards tries MADV_GUARD_INSTALL out. An older kernel says EINVAL, and so
-// does a newer one of memory that is locked; a filter of system calls says what it
-// likes, success included; an emulator accepts any advice, and follows none that it
-// does not know.
+// advice_makes_guards tests MADV_GUARD_INSTALL. An older kernel returns EINVAL, and so
+// does a newer one for locked memory. A filter of system calls may return anything,
+// even success. An emulator accepts any advice, and ignores advice that it does not
+// know.
 static bool advice_makes_guards(void)
 {
     void *at;
@@ -170,7 +170,7 @@ void wf_depot_fini(struct wf_depot *d)
     pthread_mutex_destroy(&d->lock);
 }
 
-// stride_of: where a page is larger than a stack, that gets a page.
+// stride_of is the distance between two stacks. A stack gets at least a page.
 static size_t stride_of(uint8_t size_class)
 {
     size_t size = (size_t)1 << size_class;
@@ -197,14 +197,15 @@ static struct wf_slab *slab_new(struct wf_depot *d, uint8_t size_class)
         wf_free(slab);
         return NULL;
     }
-    // Best effort: with huge pages stacks cost more, and work the same.
+    // Best effort: with huge pages stacks only cost more memory.
     (void)wf_sys_madvise(slab->memory, slab->bytes, MADV_NOHUGEPAGE);
     wf_list_append(&d->slabs, &slab->link);
     return slab;
 }
 
-// guard makes what lies below the stack at `base` fault, and the stack accessible.
-// Memory may be locked, or a filter set, after advice_makes_guards.
+// guard makes the memory below the stack at `base` inaccessible, and the stack
+// accessible. The advice may fail although advice_makes_guards was true: memory may be
+// locked, or a filter installed, after it.
 // Returns: 0; -ENOMEM when the process may have no more mappings.
 static int guard(struct wf_depot *d, const struct wf_slab *slab, char *base)
 {
@@ -214,7 +215,7 @@ static int guard(struct wf_depot *d, const struct wf_slab *slab, char *base)
         int err = wf_sys_madvise(base - WF_STACK_GUARD, WF_STACK_GUARD, MADV_GUARD_INSTALL);
         if (err == 0)
             return 0;
-        d->mprotect_guards = err != -ENOMEM; // for good; want of memory may pass
+        d->mprotect_guards = err != -ENOMEM; // permanently, unless memory was short
     }
     if (slab->sealed)
         return wf_sys_mprotect(base, slab->stride - WF_STACK_GUARD, PROT_READ | PROT_WRITE);
@@ -244,8 +245,8 @@ static int carve(struct wf_depot *d, struct wf_stack_pool *pool, struct wf_slab 
     stack->slab = slab;
     stack->base = base;
     stack->size_class = slab->size_class;
-    // Equal call depths of many tasks would meet in the same cache sets, and stores to
-    // one would hold up loads from another.
+    // Without colours, equal call depths of many tasks would use the same cache sets,
+    // and stores to one stack would delay loads from another.
     stack->top = base + size - colour(slab->carved);
 #ifdef WF_TSAN
     stack->fiber = __tsan_create_fiber(0);
@@ -266,7 +267,7 @@ static bool refill(struct wf_depot *d, struct wf_stack_pool *pool, uint8_t size_
 {
     struct wf_slab *slab = NULL;
 
-    // Only the newest slab of a class has room: stacks are carved from one slab at a
+    // Only the newest slab of a size has room: stacks are carved from one slab at a
     // time.
     for (struct wf_list *at = d->slabs.prev; at != &d->slabs && !slab; at = at->prev) {
         struct wf_slab *s = wf_container_of(at, struct wf_slab, link);
@@ -334,9 +335,9 @@ static void depot_give(struct wf_depot *d, struct wf_stack_pool *from, uint8_t s
     pthread_mutex_unlock(&d->lock);
 }
 
-// release_memory gives the memory of the stacks that are in the depot back, each row of
-// neighbours by one call; their guards survive that. If the system refuses, the memory
-// stays: no harm.
+// release_memory gives the memory of the stacks in the depot back to the system, each
+// row of neighbours by one call. Their guards stay. If the system refuses, only the
+// memory stays in use.
 static void release_memory(struct wf_slab *slab)
 {
     for (unsigned i = 0, n; i < slab->carved; i += n + 1) {
@@ -348,8 +349,8 @@ static void release_memory(struct wf_slab *slab)
     slab->cold = true;
 }
 
-// keeps tells whether `slab` is the first of its size that has something in the depot:
-// that stays, for tasks that come soon.
+// keeps tells whether `slab` is the first of its size with stacks in the depot: its
+// memory stays, for tasks that come soon.
 static bool keeps(const struct wf_slab *slab, uint32_t *kept)
 {
     uint32_t bit = 1u << (slab->size_class - WF_STACK_CLASS_MIN);
@@ -359,7 +360,7 @@ static bool keeps(const struct wf_slab *slab, uint32_t *kept)
     return first;
 }
 
-// is_quiet tells whether the slab has not been used for long.
+// is_quiet tells whether the slab has not been used for COOL_AFTER.
 static bool is_quiet(struct wf_slab *slab, int64_t now)
 {
     if (slab->used)
@@ -390,10 +391,10 @@ static bool cool_slabs(struct wf_depot *d, int64_t now)
     return more;
 }
 
-// relaxed: `warm` is a hint while others give. A worker that has given and gone to
-// sleep has given before its sleep was seen; and if the caller sleeps already, since it
-// was told nothing of a wake for one task (wf_worker_notify_monitor), the giver tells
-// it of the news.
+// relaxed: `warm` is a hint while others give. A worker that gives stacks and then
+// sleeps has given them before the caller sees it asleep. If the caller sleeps itself,
+// because it was not told of a short wake (wf_worker_notify_monitor), the giver calls
+// it (`news`).
 bool wf_depot_trim(struct wf_depot *d, int64_t now)
 {
     wf_store_relaxed(&d->news, false); // relaxed: before `warm` is read
@@ -439,8 +440,8 @@ void wf_stack_hide(struct wf_stack *stack)
 #endif
 
 #ifdef WF_TSAN
-// A task never returns from its first function, so each one leaves a few entries on its
-// fiber's shadow stack of calls, which has room for 65 536.
+// A task never returns from its first function, so each task leaves a few entries on
+// its fiber's shadow stack, which has room for 65 536.
 static void renew_fiber(struct wf_stack *stack)
 {
     if (++stack->uses % 4096 != 0)
