@@ -1,4 +1,5 @@
-// A runtime's settings: what the program says, else the environment, else the machine.
+// A runtime's settings: from the program, else from the environment, else from the
+// machine.
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@
 
 enum { STACK_SIZE = 64 << 10, BLOCKING_MAX = 512, BLOCKING_LIMIT = 65536 };
 
-// What a program has that was compiled when weft_config had its first fields only.
+// The size of weft_config in a program that was compiled with its first fields only.
 enum { FIRST_SIZE = offsetof(weft_config, stop_after) };
 
 static int complain(const char *what, const char *value, uint64_t min, uint64_t max)
@@ -68,7 +69,7 @@ uint64_t wf_config_seed(void)
 {
     uint64_t seed = 0;
     if (wf_sys_getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != sizeof(seed))
-        seed = (uint64_t)(uintptr_t)&seed; // early in a boot: the address must do
+        seed = (uint64_t)(uintptr_t)&seed; // early in a boot: use the address
     return seed ? seed : 1;
 }
 

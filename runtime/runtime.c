@@ -1,30 +1,29 @@
-// A runtime: the two engines, plugged together, and what starts and stops them.
+// A runtime: connects the two engines, starts them and stops them.
 //
 // The end, in steps (weft_rt_stop), and why nothing is left:
-//   1. wf_sched_drain: no new tasks; every task is cancelled; all end. Descriptors and
-//      timers wake their tasks to the last, because the reactor still runs.
+//   1. wf_sched_drain: no new tasks; every task is cancelled; all end. The reactor
+//      still runs, so descriptors and timers still wake their tasks.
 //   2. wf_sched_stop: the workers leave, and with them all parties that could borrow
 //      the poll or arm a timer.
-//   3. wf_reactor_stop: the reactor stops last; there is no waiter left that it could
-//      wake.
+//   3. wf_reactor_stop: the reactor stops last; it has no waiter left to wake.
 //   4. The services stop: no task waits for them any more (service.h).
 // and weft_rt_free releases the memory.
 //
-// If the end may not take that long (weft_config.stop_after), weft_rt_free leaves all
-// of it to a thread of its own, the reaper, which goes on with these steps: what a
-// stuck job or task uses stays until that ends.
+// If the end takes longer than weft_config.stop_after, weft_rt_free leaves it to a
+// separate thread, the reaper, which continues these steps: the memory of a stuck job
+// or task stays until that job or task ends.
 //
-// Any number of threads may stop one runtime at once. Each drains by itself, up to its
-// own deadline: a drain only reads counts and cancels tasks, and once it has found that
-// all have ended, that stays so. Steps 2 to 4 are for one of them:
+// Any number of threads may stop one runtime at once. Each thread drains, up to its own
+// deadline: a drain only reads counts and cancels tasks, and once all tasks have ended,
+// no new ones begin. Only one of the threads makes steps 2 to 4:
 //
 //        RUNNING -------------> ENDING -------------> ENDED      the others wait for ENDED, each up to its deadline
 //               the first whose       it is done
 //               drain succeeds
 //
-// A stopper may still be about to wake a worker (for a task that it has cancelled) or
-// asleep when another one has seen ENDED. It then touches nothing but memory and the
-// eventfd of the poll; weft_rt_free waits until all have returned.
+// When one stopper has seen ENDED, another may still sleep, or be about to wake a
+// worker (for a task that it has cancelled). It then accesses only memory and the
+// eventfd of the poll; weft_rt_free waits until all stoppers have returned.
 //
 // Edge F1: ENDED, and a stopper's counting itself out (release) -> the look at them
 // (acquire): the threads are gone, and no thread is in weft_rt_stop any longer.
@@ -51,7 +50,7 @@
 #include "runtime/wait/scope.h"
 #include "runtime/wait/self.h"
 
-// In the order in which they are made; they end in the reverse order.
+// The order in which services are made; they end in the reverse order.
 static const struct wf_service *const services[] = { &wf_pool_service, &wf_pipes_service, &wf_buffers_service };
 enum { SERVICES = sizeof(services) / sizeof(*services) };
 
@@ -61,7 +60,7 @@ static void begin_child(void)
     for (int i = 0; i < SERVICES; i++)
         if (services[i]->in_child)
             services[i]->in_child();
-    wf_clock_use(NULL); // no test moves another one here
+    wf_clock_use(NULL); // not a test's clock
     wf_registry_in_child();
     wf_closing_reset();
 }
@@ -111,8 +110,8 @@ static int new_sched(struct weft_rt *rt, const weft_config *cfg, const struct wf
     return wf_sched_new(&rt->sched, &sched);
 }
 
-// start_threads starts the workers first: the reactor's thread looks at them as soon as
-// it runs.
+// start_threads starts the workers first, because the reactor's thread monitors them as
+// soon as it runs.
 static int start_threads(struct weft_rt *rt, const weft_config *cfg)
 {
     wf_debug_assert(!rt->started && !wf_self());
@@ -174,7 +173,7 @@ static void abandon_services(struct weft_rt *rt)
             services[i]->abandon(rt);
 }
 
-// check_services stops a caller of `call` for which the runtime's end would wait.
+// check_services stops a caller of `call` that the runtime's end would wait for.
 static void check_services(const struct weft_rt *rt, const char *call)
 {
     for (int i = 0; i < SERVICES; i++)
@@ -305,7 +304,7 @@ static void end_threads(weft_rt *rt)
     wf_futex_wake(&rt->end, INT_MAX);
 }
 
-// await_end waits for the one that ends the threads.  Returns: 0; -ETIMEDOUT.
+// await_end waits for the thread that makes steps 2 to 4. Returns: 0; -ETIMEDOUT.
 static int await_end(weft_rt *rt, weft_time deadline)
 {
     while (wf_load_acquire(&rt->end) != ENDED) { // [F1]
@@ -323,7 +322,7 @@ static int stop(weft_rt *rt, weft_time deadline)
 
     if (err)
         return err;
-    // relaxed: the winner has drained, and needs nothing of the others; a loser waits
+    // relaxed: the winner has drained, and needs no data of the others; a loser waits
     // for [F1]
     if (!wf_cas_relaxed(&rt->end, &seen, ENDING))
         return await_end(rt, deadline);
@@ -340,12 +339,12 @@ int weft_rt_stop(weft_rt *rt, weft_time deadline)
     wf_pool_wait_begin();
     int err = stop(rt, deadline);
     wf_pool_wait_end();
-    wf_fetch_sub_acq_rel(&rt->stoppers, 1u); // [F1] the last touch
+    wf_fetch_sub_acq_rel(&rt->stoppers, 1u); // [F1] the last access
     return err;
 }
 
-// await_stoppers waits until all others have returned from weft_rt_stop, which they are
-// about to.
+// await_stoppers waits until all other stoppers have returned from weft_rt_stop, which
+// takes a moment.
 static void await_stoppers(weft_rt *rt)
 {
     unsigned turns = 0;
@@ -354,8 +353,7 @@ static void await_stoppers(weft_rt *rt)
         wf_relax(&turns);
 }
 
-// abandon releases what a child of fork has inherited: there are no threads to stop
-// here.
+// abandon releases what a child of fork has inherited; there are no threads to stop.
 static void abandon(weft_rt *rt)
 {
     wf_reactor_free(rt->reactor);
@@ -384,8 +382,8 @@ static void *reap_runtime(void *rt)
     return NULL;
 }
 
-// leave_behind has the runtime end by itself, whenever that is. Without a thread to see
-// to that, it stays for good.
+// leave_behind makes the reaper end the runtime. If the system refuses that thread, the
+// runtime is never freed.
 static void leave_behind(weft_rt *rt)
 {
     struct wf_thread_spec spec = { .name = "weft-reaper", .fn = reap_runtime, .arg = rt, .origin = rt->origin };
@@ -414,10 +412,11 @@ void weft_rt_free(weft_rt *rt)
         release(rt);
 }
 
-// say_why: what weft_run returns for want of a runtime, fn might have returned as well.
+// say_why prints why weft_run could not make a runtime, because fn could have returned
+// the same error.
 static void say_why(int err)
 {
-    if (err != WEFT_BAD_CONFIG) // wf_config_read has said more
+    if (err != WEFT_BAD_CONFIG) // wf_config_read has printed more
         fprintf(stderr, "weft: weft_run: the runtime cannot be built, so nothing has run: %s\n", weft_strerror(err));
 }
 

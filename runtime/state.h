@@ -25,24 +25,24 @@ struct weft_rt {
     struct wf_pool *blocking;   // I
     struct wf_pipes *pipes;     // I
     struct wf_shelves *shelves; // I
-    unsigned forks;             // I: how many forks lay between this process and its oldest ancestor at birth
-    _Atomic uint32_t end;       // A: how far its threads have ended, a futex; [F1]
+    unsigned forks;             // I: the number of forks before it was made (wf_rt_forks)
+    _Atomic uint32_t end;       // A: RUNNING, ENDING or ENDED, a futex; [F1]
     _Atomic uint32_t stoppers;  // A: calls of weft_rt_stop that have not returned; [F1]
-    bool started;               // I: its threads run, and it is among the users of SIGPIPE's handler
+    bool started;               // I: its threads run, and it uses SIGPIPE's handler
     weft_time stop_after;       // I: how long weft_rt_free may take; 0: as long as it takes
-    struct wf_origin *origin;   // I: how the thread stood that made it
+    struct wf_origin *origin;   // I: the settings of the thread that made it
 };
 
-// What a task begins with; of no use once it has begun.
+// What a task needs to begin; unused once it has begun.
 struct wf_birth {
     weft_fn *fn;
     void *arg;
     struct wf_scope *home; // the scope it is spawned into, or NULL
 };
 
-// What a task has while it runs.
+// What a task needs while it runs.
 struct wf_life {
-    struct wf_cancel_node *inner; // the way up to what may cancel it; NULL: nothing but itself
+    struct wf_cancel_node *inner; // the first level that may cancel it; NULL: only the task itself
     int64_t shielded_until;       // if core.shields > 0
     void **locals;                // NULL until the first weft_local_set; locals[0] is their number
 };
@@ -79,8 +79,8 @@ static inline struct weft_rt *wf_rt_current(void)
     return wf_weft_task(wf_self())->rt;
 }
 
-// wf_rt_make makes a runtime whose threads do not run yet, by a configuration that
-// wf_config_read has filled in; a dry worker turns to `idle`, NULL: to the reactor.
+// wf_rt_make makes a runtime whose threads do not run yet, from a configuration that
+// wf_config_read has filled in. An idle worker calls `idle`; NULL: the reactor's poll.
 // weft_rt_free ends it.
 // Returns: 0; -ENOMEM; -EMFILE and the like.
 WF_MUST_CHECK int wf_rt_make(weft_rt **out, const weft_config *full, const struct wf_idle_source *idle);
@@ -91,17 +91,16 @@ int wf_task_body(struct wf_task *core);
 void wf_task_ended(struct wf_task *core);
 
 // wf_task_spawn makes and submits a task of `rt`, in the scope `home` unless that is
-// NULL. `out` NULL: detached. `opts` may be NULL; its scope is not looked at.
-// Not for a task that is starved: it could not wait for what it has spawned.
+// NULL. `out` NULL: detached. `opts` may be NULL; its scope is ignored. A starved task
+// must not call it, because it could not wait for its child.
 WF_MUST_CHECK int wf_task_spawn(struct weft_rt *rt, struct weft_task **out, const weft_spawn_opts *opts,
                                 struct wf_scope *home, weft_fn *fn, void *arg);
 
 // wf_locals_destroy runs the destructors of the ending task's values, on it.
 void wf_locals_destroy(struct weft_task *task);
 
-// wf_config_read fills in the defaults: what the environment says, then what the
-// machine says.
-// Returns: 0; -EINVAL, having said on stderr which setting is wrong.
+// wf_config_read fills in the defaults, from the environment or else the machine.
+// Returns: 0; WEFT_BAD_CONFIG, after a line on stderr that names the setting.
 WF_MUST_CHECK int wf_config_read(weft_config *out, const weft_config *given);
 
 // wf_config_seed is a seed from the system, not 0.
