@@ -13,19 +13,19 @@ enum { RECORD = SSL3_RT_MAX_PLAIN_LENGTH }; // bytes in a record, at most
 
 // --- A step --------------------------------------------------------------------------
 
-// What a step works on.
+// The bytes of a step.
 struct span {
     void *at;
     size_t n, moved;
 };
 
-// A step is one call of OpenSSL.  Returns: what SSL_get_error wants to know.
+// A step is one call of OpenSSL.  Returns: OpenSSL's result, for SSL_get_error.
 typedef int step_fn(weft_tls *t, struct span *s);
 
-// What it says besides an error.
+// Its results besides an error.
 enum { DONE, END, WANT_READ, WANT_WRITE };
 
-// note_error keeps an error that ends one direction, or (of TLS) both.
+// note_error keeps an error that ends one direction, or, if it is TLS's, both.
 static int note_error(weft_tls *t, int err, bool reads, bool writes)
 {
     if (reads && t->read_error == 0)
@@ -35,7 +35,7 @@ static int note_error(weft_tls *t, int err, bool reads, bool writes)
     return err;
 }
 
-// note_socket_error: what failed is the socket, not TLS.
+// note_socket_error keeps an error of the socket, not of TLS.
 static int note_socket_error(weft_tls *t)
 {
     if (t->socket.send_error && !t->write_error)
@@ -45,8 +45,8 @@ static int note_socket_error(weft_tls *t)
     return note_error(t, t->socket.eof ? WEFT_TLS_TRUNCATED : -EIO, true, true);
 }
 
-// explain tells what became of a step.
-// Context: right after it, on the same thread: OpenSSL's errors are there.
+// explain finds the result of a step. Context: right after the step, on the same
+// thread, which has OpenSSL's errors.
 static int explain(weft_tls *t, int result)
 {
     switch (SSL_get_error(t->ssl, result)) {
@@ -77,7 +77,7 @@ static int take_step(weft_tls *t, step_fn *step, struct span *s, const int *fail
     if (*failed < 0) {
         err = *failed;
     } else {
-        ERR_clear_error(); // what another task has left on this thread
+        ERR_clear_error(); // errors that another task has left on this thread
         err = explain(t, step(t, s));
         ERR_clear_error();
     }
@@ -85,15 +85,15 @@ static int take_step(weft_tls *t, step_fn *step, struct span *s, const int *fail
     return err;
 }
 
-// await_want waits for what a step wants.
+// await_want waits for the readiness that a step needs.
 static int await_want(weft_tls *t, int want)
 {
     int ready = weft_poll(t->socket.fd, want == WANT_READ ? POLLIN : POLLOUT);
     return ready < 0 ? ready : 0;
 }
 
-// run_step makes a step until it is done.  Returns: DONE, END; an error. *cut: the error
-// is the wait's, and the step would go on.
+// run_step makes a step until it is done.  Returns: DONE, END; an error. *cut: the
+// error is the wait's, and the step could continue.
 static int run_step(weft_tls *t, step_fn *step, struct span *s, const int *failed, bool *cut)
 {
     for (*cut = false;;) {
@@ -115,7 +115,8 @@ static int step_handshake(weft_tls *t, struct span *s)
     return SSL_do_handshake(t->ssl);
 }
 
-// name_address expects an address in the certificate. No name is sent for one.
+// name_address requires an address in the certificate. SNI has no addresses, so none is
+// sent.
 static int name_address(SSL *ssl, const char *host)
 {
     unsigned char address[sizeof(struct in6_addr)];
@@ -125,8 +126,8 @@ static int name_address(SSL *ssl, const char *host)
     return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1 ? 0 : -ENOMEM;
 }
 
-// name_host expects a name in the certificate, and sends it to the server. A dot at its
-// end says that it is complete: it is not part of the name there.
+// name_host requires a name in the certificate, and sends it to the server (SNI),
+// without a dot at its end, which only marks a complete name.
 static int name_host(SSL *ssl, const char *host)
 {
     char name[TLSEXT_MAXLEN_host_name + 1];
@@ -142,7 +143,8 @@ static int name_host(SSL *ssl, const char *host)
     return well ? 0 : -ENOMEM;
 }
 
-// prepare_client: a wildcard stands for a whole label, not for a part of one.
+// prepare_client sets the expected host. A wildcard may match a whole label, not a part
+// of one.
 static int prepare_client(SSL *ssl, const char *host)
 {
     SSL_set_connect_state(ssl);
@@ -155,7 +157,7 @@ static int prepare_client(SSL *ssl, const char *host)
     return err == -EINVAL ? name_host(ssl, host) : err;
 }
 
-// prepare sets what the rest of this file relies on.
+// prepare sets the modes of OpenSSL that this file relies on.
 static int prepare(weft_tls *t)
 {
     BIO *b = wf_tls_socket_bio(&t->socket);
@@ -170,7 +172,7 @@ static int prepare(weft_tls *t)
     return 0;
 }
 
-// free_connection frees all but the socket.
+// free_connection frees the connection, but not the socket.
 static void free_connection(weft_tls *t)
 {
     SSL_free(t->ssl);
@@ -179,7 +181,7 @@ static void free_connection(weft_tls *t)
     OPENSSL_free(t);
 }
 
-// make_connection makes what the handshake begins with.
+// make_connection makes a connection before its handshake.
 static int make_connection(weft_tls **out, int fd, SSL_CTX *ctx)
 {
     weft_tls *t = OPENSSL_zalloc(sizeof(*t));
@@ -205,7 +207,7 @@ static int shake_hands(weft_tls **out, weft_tls *t, int err)
 
     if (err == 0)
         err = run_step(t, step_handshake, NULL, &t->read_error, &cut);
-    if (err == END) // the peer has said that it ends, instead of a handshake
+    if (err == END) // the peer has sent its end instead of a handshake
         err = WEFT_TLS_PROTOCOL;
     if (err < 0)
         free_connection(t);
@@ -246,7 +248,7 @@ static int step_read(weft_tls *t, struct span *s)
     return SSL_read_ex(t->ssl, s->at, s->n, &s->moved);
 }
 
-// step_peek has OpenSSL decipher a record, if one has come, and consumes nothing.
+// step_peek makes OpenSSL decipher a record, if one has arrived, and consumes nothing.
 static int step_peek(weft_tls *t, struct span *s)
 {
     char byte;
@@ -269,13 +271,13 @@ ssize_t weft_tls_read(weft_tls *t, void *buf, size_t n)
     return said < 0 ? said : (ssize_t)s.moved;
 }
 
-// wf_tls_readable: if room is of interest, too, either ends the wait.
+// wf_tls_readable also ends its wait at room to write, if `events` asks for that.
 int wf_tls_readable(weft_tls *t, short events)
 {
     for (;;) {
         int said = take_step(t, step_peek, &(struct span){ 0 }, &t->read_error);
         if (said < 0 && said != -ECANCELED && said != -ETIMEDOUT)
-            return POLLIN; // a read says it
+            return POLLIN; // the read returns the error
         if (said < 0)
             return said;
         if (said == DONE || said == END)
@@ -298,9 +300,9 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-// put_all writes from *at on, and moves *at over what OpenSSL has taken.
-// Returns: 0; an error. *cut: of the bytes at *at so many are begun: OpenSSL must get
-// them again.
+// put_all writes from *at on, and advances *at past the bytes that OpenSSL has taken.
+// Returns: 0; an error. *cut: how many bytes at *at OpenSSL has begun: it must get them
+// again.
 static int put_all(weft_tls *t, const char *buf, size_t n, size_t *at, size_t *cut)
 {
     while (*at < n) {
@@ -339,8 +341,8 @@ static int has_failed(weft_tls *t)
     return err;
 }
 
-// keep_rest keeps what a write that was cut short has begun.
-// Returns: how many bytes those are; -ENOMEM, and then nothing can be written any more.
+// keep_rest keeps the bytes that a cancelled write has begun. Returns: how many;
+// -ENOMEM, and then nothing can be written any more.
 static ssize_t keep_rest(weft_tls *t, const char *at, size_t n)
 {
     t->rest = OPENSSL_malloc(n);
@@ -357,7 +359,7 @@ static ssize_t keep_rest(weft_tls *t, const char *at, size_t n)
     return (ssize_t)n;
 }
 
-// put_now is a write whose turn it is.
+// put_now is a write that has the turn.
 static ssize_t put_now(weft_tls *t, const char *buf, size_t n)
 {
     size_t at = 0, cut = 0;
@@ -386,8 +388,8 @@ ssize_t weft_tls_write(weft_tls *t, const void *buf, size_t n)
 
 // --- The end -------------------------------------------------------------------------
 
-// step_end sends close_notify. OpenSSL's 0 means that it is sent, and that the peer's
-// has not come: this is all that is asked for here.
+// step_end sends close_notify. OpenSSL's 0 means that it is sent but the peer's has not
+// arrived, which is enough here.
 static int step_end(weft_tls *t, struct span *s)
 {
     (void)s;
@@ -422,7 +424,7 @@ int weft_tls_shutdown(weft_tls *t)
     return err;
 }
 
-// put_rest_at_once is put_rest without a wait.  Returns: whether all is sent.
+// put_rest_at_once is put_rest without a wait. Returns: true if all is sent.
 static bool put_rest_at_once(weft_tls *t)
 {
     size_t put;
@@ -444,8 +446,8 @@ static void end_at_once(weft_tls *t)
     ERR_clear_error();
 }
 
-// weft_tls_close takes no lock: no call is under way, and a task that cannot park may
-// close, too.
+// weft_tls_close takes no lock, because no other call is in progress, and a task that
+// cannot park may close, too.
 int weft_tls_close(weft_tls *t)
 {
     int fd = t->socket.fd;

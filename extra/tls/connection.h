@@ -6,19 +6,18 @@
 //        +------------------- weft_poll <----------------+
 //
 // Two locks:
-//   lock  around each call of OpenSSL, whose objects are for one thread at a time. It is
-//         never held by a task that is parked, so a reader that waits for the peer does
-//         not keep a writer out.
-//   turn  is a writer's, for a whole call with its waits. OpenSSL must be given the same
-//         bytes again after a write that was not complete, and nothing else before.
+//   lock  around each call of OpenSSL, whose objects are for one thread at a time. A
+//         parked task never holds it, so a reader that waits for the peer does not
+//         block a writer.
+//   turn  a writer has it for a whole call with its waits. After an incomplete write
+//         OpenSSL must get the same bytes again, and no other bytes before.
 //
-// What a write leaves. OpenSSL seals a record before it sends it. If the task is cut
-// short while the socket has no room, part of the record may be with the peer: the rest
-// must follow, or nothing that comes later can be deciphered. So the connection keeps a
-// copy of the bytes that the step was made with (`rest`; at most RECORD of them), and
-// each later call that writes makes that step again first. The copy is needed, not just
-// its length: how many of the bytes are sealed depends on the size of records, which
-// OpenSSL does not tell.
+// What a write leaves. OpenSSL seals a record before it sends it. If the task is
+// cancelled while the socket has no room, the peer may have a part of the record: the
+// rest must follow, or the peer cannot decipher anything later. So the connection keeps
+// a copy of the bytes of the step (`rest`; at most RECORD of them), and each later call
+// that writes first repeats that step. The length alone would not suffice: how many of
+// the bytes are sealed depends on the size of records, which OpenSSL does not tell.
 #ifndef WF_TLS_CONNECTION_H
 #define WF_TLS_CONNECTION_H
 
@@ -32,13 +31,13 @@ struct weft_tls {
     int read_error, write_error; // L: 0, or what ended the direction
     weft_mutex lock;             // L
 
-    weft_mutex turn;        // T: of those that write
-    char *rest;             // T: what a write that was cut short has left, or NULL
-    size_t rest_at, rest_n; // T: what of it is still to be sent
-    bool ending, ended;     // T: the end has been begun; it has been sent
+    weft_mutex turn;        // T: of the writers
+    char *rest;             // T: the rest of a cancelled write, or NULL
+    size_t rest_at, rest_n; // T: the part of it that must still be sent
+    bool ending, ended;     // T: the end is begun; it is sent
 };
 
-// wf_tls_readable waits until a read would not.  Returns: 0; an error.
+// wf_tls_readable waits until a read would not wait. Returns: 0; an error.
 int wf_tls_readable(weft_tls *t, short events);
 
 #endif

@@ -32,8 +32,8 @@ int weft_tls_client_ctx(SSL_CTX **out)
     return 0;
 }
 
-// refuse_phrase is asked for a key's pass phrase. OpenSSL's own would ask the terminal,
-// and block the thread.
+// refuse_phrase is the callback for a key's pass phrase. OpenSSL's own would ask the
+// terminal, and block the thread.
 static int refuse_phrase(char *buf, int size, int writes, void *arg)
 {
     (void)buf;
@@ -52,9 +52,9 @@ static int load_files(SSL_CTX *ctx, const char *cert_file, const char *key_file)
     return well ? 0 : wf_tls_error(WEFT_TLS_FILE);
 }
 
-// weft_tls_server_ctx: tickets resume sessions without the cache, which is one lock for
-// all threads. If the program asks clients for certificates, a session needs to know
-// whose it is.
+// weft_tls_server_ctx: sessions are resumed by tickets, without the cache, which has
+// one lock for all threads. If the program asks clients for certificates, sessions need
+// an identity (the session id context).
 int weft_tls_server_ctx(SSL_CTX **out, const char *cert_file, const char *key_file)
 {
     static const unsigned char name[] = "weft";

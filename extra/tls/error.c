@@ -15,8 +15,8 @@ int wf_tls_error(int other)
     return ERR_GET_REASON(first) == ERR_R_MALLOC_FAILURE ? -ENOMEM : other;
 }
 
-// first_of_ssl takes the first error of TLS: those before it are its reasons, of
-// signatures, of the form of certificates and the like.
+// first_of_ssl takes the first error of TLS. Errors before it (of signatures, of the
+// form of certificates) are its causes.
 static int first_of_ssl(void)
 {
     unsigned long e;
@@ -27,7 +27,8 @@ static int first_of_ssl(void)
     return ERR_GET_REASON(e);
 }
 
-// of_reason: what begins at 1000 is an alert that the peer has sent.
+// of_reason maps a reason to weft's error. Reasons from 1000 on are alerts that the
+// peer has sent.
 static int of_reason(int reason)
 {
     switch (reason) {

@@ -10,7 +10,7 @@ static struct wf_tls_socket *socket_of(BIO *b)
     return BIO_get_data(b);
 }
 
-// note_failure keeps the error: after OpenSSL has returned, errno may be another one.
+// note_failure keeps the error, because errno may change before OpenSSL returns.
 static int note_failure(BIO *b, int *kept, bool reads)
 {
     if (errno == EAGAIN && reads)
@@ -83,8 +83,8 @@ static BIO_METHOD *make_method(void)
     return NULL;
 }
 
-// The method is one for all, made by the first that needs it, and never freed: its
-// users may outlive every moment at which that could be done.
+// All connections share one method. The first that needs it makes it; it is never
+// freed, because its users may exist until the process ends.
 static CRYPTO_ONCE once = CRYPTO_ONCE_STATIC_INIT;
 static BIO_METHOD *method;
 

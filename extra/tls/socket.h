@@ -1,17 +1,18 @@
-// A socket as OpenSSL sees it: a BIO of our own, which never waits.
+// A socket for OpenSSL: weft's own BIO, which never waits.
 //
 // OpenSSL's socket BIO (SSL_set_fd) reads and writes by read(2) and write(2). It would
 // block the worker on a socket in blocking mode, and O_NONBLOCK may not be set, because
 // it belongs to the open file description, which other processes may share. And it
-// raises SIGPIPE. This one says MSG_DONTWAIT and MSG_NOSIGNAL. It does not park either:
-// a task that did so here could wake on another thread inside of OpenSSL, which keeps
-// errors, errno's address and locks by thread. It says "retry" instead, OpenSSL
-// returns, and the caller waits (connection.c).
+// raises SIGPIPE. This BIO uses MSG_DONTWAIT and MSG_NOSIGNAL. It does not park either:
+// a task could then wake on another thread inside OpenSSL, which keeps errors, errno's
+// address and locks per thread. Instead it returns "retry", OpenSSL returns, and the
+// caller waits (connection.c).
 //
-// Fewer system calls. OpenSSL reads again after each record, to find nothing. A read
-// that came back short has most likely taken everything, so the next one is not made,
-// but says "retry" at once. That is safe whatever the guess is worth: the caller then
-// asks weft_poll, which says at once if there is more, and the read after that is made.
+// Fewer system calls. OpenSSL reads again after each record, usually in vain. After a
+// short read the socket is most likely empty, so the BIO skips the next read and
+// returns "retry" at once. That is safe even if the guess is wrong: the caller then
+// calls weft_poll, which returns at once if there are more bytes, and the read after
+// that is made.
 #ifndef WF_TLS_SOCKET_H
 #define WF_TLS_SOCKET_H
 
@@ -20,7 +21,7 @@
 
 struct wf_tls_socket {
     int fd;
-    bool drained;               // the last read was short: the next one is not made
+    bool drained;               // the last read was short: skip the next one
     bool eof;                   // the peer has closed, with or without close_notify
     int read_error, send_error; // what recv and send have failed with, as -errno
 };

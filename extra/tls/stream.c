@@ -5,7 +5,7 @@
 
 #include "extra/tls/connection.h"
 
-enum { GATHER = 4096 }; // bytes of several parts that go into one record
+enum { GATHER = 4096 }; // bytes of small parts that are joined in one record
 
 static ssize_t read_tls(void *self, void *buf, size_t n)
 {
@@ -26,7 +26,7 @@ static size_t gather(char *buf, const struct iovec *v, int n)
     return at;
 }
 
-// write_parts: in a function of its own, so that a write of one part does not need its
+// write_parts is a separate function, so that a write of one part does not need its
 // stack.
 __attribute__((noinline)) static ssize_t write_parts(weft_tls *t, const struct iovec *v, int n)
 {
@@ -34,8 +34,8 @@ __attribute__((noinline)) static ssize_t write_parts(weft_tls *t, const struct i
     return weft_tls_write(t, some, gather(some, v, n));
 }
 
-// writev_tls: each write is a record, and perhaps a packet, of its own. So small parts
-// go together; and large ones, which are not copied, one at a time.
+// writev_tls joins small parts, because each write makes a separate record, and perhaps
+// a packet. It writes large parts one at a time, without a copy.
 static ssize_t writev_tls(void *self, const struct iovec *v, int n)
 {
     while (n > 1 && v->iov_len == 0)
