@@ -1,7 +1,8 @@
-// A chat server: what a client says, all hear. A client is two tasks in a scope: one
-// writes what it hears, the other reads what it says, and when one ends, so does the
-// other. Between the clients lies a broadcast. It does not wait for its receivers; a
-// client that is too slow is told how much it has missed. SIGTERM ends it all.
+// A chat server: every client gets the lines of all clients. A client is two tasks in a
+// scope: one reads its lines, the other writes the lines of all; when one ends, so does
+// the other. A broadcast connects the clients. It does not wait for its receivers; a
+// client that is too slow is told how many lines it has missed. SIGTERM ends the
+// server.
 //
 //   chat_server 127.0.0.1:7000           and then, in several windows: nc 127.0.0.1 7000
 #include <errno.h>
@@ -55,7 +56,7 @@ static int serve(void *arg)
     int fd = (int)(intptr_t)arg;
     weft_scope scope;
 
-    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ 16384 }, sizeof(int)); // what it has not read shall wait in the room
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ 16384 }, sizeof(int)); // unread lines shall wait in the broadcast
     weft_scope_open(&scope, WEFT_SCOPE_FAIL_FAST);                       // if hear fails, speak is cancelled
     if (weft_scope_spawn(&scope, hear, arg) == 0)
         speak(fd); // until the client hangs up
@@ -70,7 +71,7 @@ static int accept_all(void *arg)
     while (!weft_cancelled()) {
         int fd = weft_accept(listener, NULL, NULL);
         if (fd < 0)
-            weft_sleep(WEFT_MS(10)); // no descriptors or no memory are left, for the moment
+            weft_sleep(WEFT_MS(10)); // no descriptors or no memory left, for the moment
         else if (weft_spawn(NULL, serve, (void *)(intptr_t)fd) < 0)
             weft_close(fd);
     }
@@ -86,7 +87,7 @@ int main(int argc, char **argv)
 
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
-    sigprocmask(SIG_BLOCK, &set, NULL); // in this thread, which waits for it; weft's threads block all
+    sigprocmask(SIG_BLOCK, &set, NULL); // in this thread, which waits for it; weft's threads inherit the mask
     listener = weft_tcp_listen(argc > 1 ? argv[1] : "127.0.0.1:7000");
     int err = listener < 0 ? listener : weft_local_addr(listener, at, sizeof(at));
     if (err < 0 || (err = weft_broadcast_new(&room, LINE, KEPT)) < 0 || (err = weft_rt_new(&rt, NULL)) < 0 ||

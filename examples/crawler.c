@@ -1,7 +1,7 @@
-// A crawler: fetches the URLs on stdin, one a line, and prints for each its status and
-// how many bytes came. So many at a time in all, and of one host; an attempt has a
-// limited time, and one that fails (or gets a status of 5xx) is repeated, each time
-// after a pause twice as long.
+// A crawler: fetches the URLs on stdin, one a line, and prints the status and the
+// number of bytes of each. Two limits apply to requests at a time: in all, and for each
+// host. An attempt has a time limit. One that fails (or gets a status of 5xx) is
+// repeated, each time after a pause twice as long.
 //
 //   crawler [-n AT-A-TIME] [-h OF-A-HOST] [-t MS] [-r RETRIES] [-b FIRST-PAUSE-MS] <urls
 #include <errno.h>
@@ -27,7 +27,7 @@ struct job {
 
 static long at_a_time = 16, of_a_host = 2, limit = 5000, retries = 3, first_pause = 100;
 static weft_sem slots;
-static struct host *hosts; // of the task that reads the URLs
+static struct host *hosts; // used by the task that reads the URLs
 
 static int read_answer(struct job *job, weft_reader *r)
 {
@@ -68,7 +68,7 @@ static int get(void *arg)
 
 static int attempt(struct job *job)
 {
-    int err = weft_sem_acquire(&job->host->slots, 1); // first: a slow host takes no slot from another
+    int err = weft_sem_acquire(&job->host->slots, 1); // first, so that a slow host takes no slot from another
     if (err < 0)
         return err;
     if ((err = weft_sem_acquire(&slots, 1)) == 0) {
@@ -164,5 +164,5 @@ int main(int argc, char **argv)
                      : &first_pause) = atol(optarg);
     }
     weft_sem_init(&slots, (size_t)at_a_time);
-    return weft_run(NULL, run, NULL) < 0; // what failed is on stdout
+    return weft_run(NULL, run, NULL) < 0; // failures are on stdout
 }

@@ -1,8 +1,8 @@
-// A service in C++. Each line that a client sends is a question. The service asks all of
-// its upstreams at the same time, by a line, and passes on the first answer; the others
-// are not waited for. An upstream that answers with "error", hangs up or cannot be
-// reached throws an exception, which ends no other: only if all fail, the client hears
-// of the first one.
+// A service in C++. Each line that a client sends is a question. The service sends the
+// line to all of its upstreams at the same time, and returns the first answer; it does
+// not wait for the others. An upstream that answers "error", hangs up or cannot be
+// reached causes an exception, which does not end the others: only if all fail, the
+// client gets the first error.
 //
 //   cxx_service 127.0.0.1:7000 UPSTREAM...
 #include <cerrno>
@@ -61,7 +61,7 @@ std::string ask(const std::string &upstream, const std::string &question)
     return *answer;
 }
 
-// A child uses what is on its parent's stack: the scope ends before that does.
+// A child may use its parent's stack, because the scope ends before the parent returns.
 std::string first_answer(const std::string &question)
 {
     std::vector<std::string> answers(upstreams.size());
@@ -101,12 +101,12 @@ void run(const char *address)
     int listener = weft::check(weft_tcp_listen(address));
     weft::check(weft_local_addr(listener, at, sizeof(at)));
     dprintf(1, "listening on %s\n", at);
-    weft::scope clients(WEFT_SCOPE_COLLECT); // its end cancels them
+    weft::scope clients(WEFT_SCOPE_COLLECT); // its destructor cancels them
     weft_case next[] = { weft_on_recv(made, &signo), weft_on_fd(listener, POLLIN) };
     while (weft_select(next, 2) == 1) {
         int fd = weft_accept(listener, nullptr, nullptr);
         if (fd < 0) {
-            weft_sleep(WEFT_MS(10)); // no descriptors or no memory are left, for the moment
+            weft_sleep(WEFT_MS(10)); // no descriptors or no memory left, for the moment
             continue;
         }
         auto client = std::make_shared<connection>(fd);

@@ -1,5 +1,5 @@
-// An echo server: a task for each connection, which reads and writes as if it had a
-// thread of its own.
+// An echo server with a task for each connection, which reads and writes as if it had
+// its own thread.
 //
 //   echo_server --listen 127.0.0.1:7000 --workers 2
 //
@@ -25,14 +25,14 @@ static struct {
     int signals;         // a signalfd
     int listener;        // the socket
     weft_future stop;    // completed by the first signal
-    weft_future drained; // by the last connection that ends; by a second signal
+    weft_future drained; // by the last connection that ends, or by a second signal
     atomic_long open;    // connections, and one for the server itself
 } server = { .listen = "127.0.0.1:7000", .grace = WEFT_S(5), .stop = WEFT_FUTURE_INIT, .drained = WEFT_FUTURE_INIT };
 
 // --- a connection --------------------------------------------------------------------
 
-// echo sends back what comes. Returns: 0 at the end of the stream; an error; 1 once a
-// read has filled the buffer.
+// echo sends back what it receives. Returns: 0 at the end of the stream; an error; 1
+// once a read has filled the buffer.
 static int echo(int fd, char *buf, size_t size)
 {
     ssize_t n;
@@ -45,8 +45,8 @@ static int echo(int fd, char *buf, size_t size)
     return (int)n;
 }
 
-// echo_much has a buffer that is worth its system calls. In a function of its own, so
-// that only connections with much to say get the memory for it.
+// echo_much has a larger buffer, for fewer system calls. It is a separate function, so
+// that only busy connections use the memory for it.
 __attribute__((noinline)) static int echo_much(int fd)
 {
     char buf[16384];
@@ -57,10 +57,10 @@ __attribute__((noinline)) static int echo_much(int fd)
     return more;
 }
 
-// A task's stack is memory only where it has been touched. With the small buffer, all
-// that an idle connection touches is the topmost page: 4 KiB for the page, and that is
-// the price of a connection. (Put echo_much's buffer here and it is five pages, because
-// the compiler probes each page of a large frame, so as not to jump over the guard.)
+// A task's stack is memory only where it has been touched. With the small buffer, an
+// idle connection touches only the topmost page, so it costs 4 KiB. (With echo_much's
+// buffer in this function it would cost five pages, because the compiler probes each
+// page of a large frame, so that it cannot jump over the guard.)
 static int serve(void *arg)
 {
     int fd = (int)(intptr_t)arg;
@@ -68,7 +68,7 @@ static int serve(void *arg)
 
     if (echo(fd, buf, sizeof(buf)) > 0)
         echo_much(fd);
-    weft_close(fd); // whatever ended it: the client's end of the stream, its reset, or a cancel
+    weft_close(fd); // after the end of the stream, a reset, or a cancel
     if (atomic_fetch_sub(&server.open, 1) == 1)
         weft_future_complete(&server.drained, 0);
     return 0;
@@ -80,17 +80,17 @@ static void start(int fd)
 {
     int on = 1;
 
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); // an answer shall not wait for the next one
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); // do not delay small answers
     atomic_fetch_add(&server.open, 1);
     if (weft_spawn(NULL, serve, (void *)(intptr_t)fd) == 0)
         return;
-    atomic_fetch_sub(&server.open, 1); // never the last: the server's own is still there
+    atomic_fetch_sub(&server.open, 1); // never the last: the server's own count remains
     weft_close(fd);
 }
 
-// accept_all ends when the listener is closed. Any other error is of the moment (no
-// descriptors or no memory are left, most likely), and the clients still wait: so does
-// the server, a little, and goes on.
+// accept_all ends when the listener is closed. Other errors are temporary (most likely
+// no descriptors or no memory are left), and the clients still wait. So the server
+// waits a little and tries again.
 static int accept_all(void *arg)
 {
     bool said = false;
@@ -131,7 +131,7 @@ static int announce(void)
     return fflush(stdout) == 0 ? 0 : -EIO;
 }
 
-// run is the first task. What it leaves running when it returns, weft_run cancels.
+// run is the first task. When it returns, weft_run cancels the tasks that still run.
 static int run(void *arg)
 {
     weft_task *acceptor;
@@ -187,7 +187,8 @@ static const struct argp_option options[] = {
 };
 static const struct argp syntax = { options, parse, NULL, "Sends back whatever it receives.", NULL, NULL, NULL };
 
-// Each connection is a descriptor, and the usual limit of 1024 is meant for select(2).
+// Each connection needs a descriptor, and the usual limit of 1024 is only for
+// select(2).
 static void raise_descriptor_limit(void)
 {
     struct rlimit limit;
@@ -198,7 +199,7 @@ static void raise_descriptor_limit(void)
     }
 }
 
-// take_signals blocks the signals in every thread to come: they are read from the
+// take_signals blocks the signals in all later threads; the program reads them from the
 // descriptor instead.
 static int take_signals(void)
 {

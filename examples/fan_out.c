@@ -1,6 +1,6 @@
-// Fan-out: counts the lines of many files at the same time, in no more time than it is
-// given. The first file that cannot be read ends it, and so does the deadline. In a
-// shell where <(...) is a pipe from a command:
+// Fan-out: counts the lines of many files at the same time, within a time limit. The
+// first file that cannot be read ends the program, and so does the deadline. In a shell
+// where <(...) is a pipe from a command:
 //
 //   fan_out 1000 /etc/passwd <(seq 20000)       both are counted
 //   fan_out 1000 <(sleep 9) /no/such/file       fails at once: the first error wins, without waiting nine seconds
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <weft.h>
 
-// A unit of work, and what became of it.
+// A unit of work, and its result.
 struct unit {
     const char *path;
     long lines;
@@ -29,9 +29,9 @@ static int count_lines(int fd, long *lines)
     return (int)n;
 }
 
-// A child of the scope. It may use what is on its parent's stack, because it cannot
-// outlive the scope. What it returns is what the scope goes by; that it ends early when
-// its scope is cancelled takes no more than passing errors on.
+// A child of the scope. It may use its parent's stack, because it cannot outlive the
+// scope. Its result decides the scope. When the scope is cancelled, the child ends
+// early, because it returns the errors of its calls.
 static int count(void *arg)
 {
     struct unit *unit = arg;
@@ -56,12 +56,12 @@ static int fan_out(struct unit *units, int n, weft_time limit)
     for (int i = 0; i < n && err == 0; i++)
         err = weft_scope_spawn(&scope, count, &units[i]);
     if (err < 0)
-        weft_scope_cancel(&scope); // no memory for the next one: there is no use in the others
+        weft_scope_cancel(&scope); // no memory for the next child: the others are useless
     int first = weft_scope_close(&scope);
     return err < 0 ? err : first;
 }
 
-// argument 1 is the limit; the others become units.
+// run takes the limit from argument 1, and makes units of the others.
 static int run(void *arg)
 {
     char **argument = arg;

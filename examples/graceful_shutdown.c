@@ -22,7 +22,7 @@ static int serve(void *arg)
         for (bytes = 0; (n = weft_reader_line(&r, &line)) > 0; bytes += n)
             weft_write_all(fd, "go on\n", 6, NULL);
         len = sprintf(text, "%zd bytes%s\n", bytes, weft_cancelled() ? ", and now I must go" : "");
-        weft_shield_begin(WEFT_S(1)); // a second to say it
+        weft_shield_begin(WEFT_S(1)); // a second for the answer
         weft_write_all(fd, text, (size_t)len, NULL);
         weft_shield_end();
         weft_drain_leave(&busy);
@@ -44,7 +44,7 @@ static int run(void *grace)
     weft_case next[] = { weft_on_recv(signals, &signo), weft_on_fd(listener, POLLIN) };
     while (weft_select(next, 2) == 1)
         if ((fd = weft_accept(listener, NULL, NULL)) < 0)
-            weft_sleep(WEFT_MS(10)); // no descriptors or no memory are left: only for a while
+            weft_sleep(WEFT_MS(10)); // no descriptors or no memory left, for the moment
         else if (weft_spawn(NULL, serve, (void *)(intptr_t)fd) < 0)
             weft_close(fd);
     weft_close(listener);

@@ -1,8 +1,8 @@
 // Hedged requests: a task that gets no answer soon asks a second server as well, and
-// takes the answer that comes first. So a server that stumbles once in a while costs
-// ten milliseconds now and then, in place of seconds.
+// takes the first answer. So a server that sometimes does not answer costs ten
+// milliseconds, not seconds.
 //
-// Here both servers are at home, and A leaves every third request without an answer.
+// Both servers are in this program, and server A does not answer every third request.
 #include <stdio.h>
 #include <weft.h>
 
@@ -12,7 +12,7 @@ static struct server {
     char address[64];
 } a = { .name = 'A' }, b = { .name = 'B' };
 
-// A request is a digit, the answer to it the server's name.
+// A request is a digit; the answer is the server's name.
 static int serve(void *arg)
 {
     struct server *self = arg;
@@ -21,7 +21,7 @@ static int serve(void *arg)
 
     while ((fd = weft_accept(self->listener, NULL, NULL)) >= 0) {
         if (weft_read(fd, &digit, 1) == 1 && self == &a && (digit - '0') % 3 == 0)
-            weft_read(fd, &digit, 1); // nothing comes: it waits for the client to hang up
+            weft_read(fd, &digit, 1); // waits until the client hangs up
         else
             weft_write_all(fd, &self->name, 1, NULL);
         weft_close(fd);
@@ -47,7 +47,7 @@ static int ask(void *arg)
     const struct request *request = arg;
     char name;
 
-    weft_sleep(request->after); // if the race is decided meanwhile, the next call fails at once
+    weft_sleep(request->after); // if the race is decided by then, the next call fails at once
     int fd = weft_tcp_dial(request->to->address);
     if (fd < 0)
         return fd;
@@ -69,7 +69,7 @@ static int hedge(char digit)
     for (int i = 0; i < 2 && err == 0; i++)
         err = weft_scope_spawn(&race, ask, &requests[i]);
     int first = weft_scope_close(&race); // when the loser has hung up
-    return first ? first : err;          // 0: not even one could be started
+    return first ? first : err;          // 0: no request could be started
 }
 
 static int run(void *arg)

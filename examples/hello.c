@@ -1,4 +1,4 @@
-// Tasks, and waiting for them: three greeters on as many processors as there are.
+// Tasks, and waits for their end: three greeters on all CPUs.
 //
 //   cc -fstack-clash-protection -Iinclude examples/hello.c build/release/libweft.a -pthread && ./a.out
 #include <stdio.h>
@@ -8,7 +8,7 @@ static int greet(void *arg)
 {
     const char *whom = arg;
 
-    int err = weft_sleep(WEFT_MS(1)); // parks this task; the thread beneath it runs others
+    int err = weft_sleep(WEFT_MS(1)); // parks this task; its thread runs other tasks
     if (err < 0)
         return err;
     printf("hello, %s\n", whom);
@@ -24,7 +24,7 @@ static int start(void *arg)
     for (int i = 0; i < 3; i++) {
         int err = weft_spawn(&tasks[i], greet, names[i]);
         if (err < 0)
-            return err; // weft_run cancels and waits for those that were spawned already
+            return err; // weft_run cancels the tasks spawned so far, and waits for them
     }
     for (int i = 0; i < 3; i++)
         weft_join(tasks[i], NULL);

@@ -1,7 +1,7 @@
-// A program with a loop of its own: one thread that waits in poll(2), as a GUI's or a
-// game's does. It lets weft's tasks do what takes time, and hears of it by a channel
-// that the loop watches. This one reads addresses, one a line, and tells whether a TCP
-// server answers there within two seconds:
+// A program with its own event loop: one thread that waits in poll(2), as in a GUI or a
+// game. weft's tasks do the slow work, and report to a channel that the loop watches.
+// This program reads addresses, one a line, and tells whether a TCP server answers
+// there within two seconds:
 //
 //   printf '127.0.0.1:22\n127.0.0.1:1\n' | host_loop
 #include <errno.h>
@@ -13,13 +13,13 @@
 #include <weft.h>
 
 struct probe {
-    int result; // 0: it answers
+    int result; // 0: the server answers
     weft_time took;
     char at[];
 };
 
 static weft_rt *rt;
-static weft_scope probes;  // of the main thread, which closes it at the end
+static weft_scope probes;  // of the main thread, which closes the scope at the end
 static weft_chan *answers; // of struct probe *
 
 static int dial(void *at)
@@ -27,7 +27,7 @@ static int dial(void *at)
     return weft_tcp_dial(at);
 }
 
-// probe is a task. It may wait as it likes: the loop goes on.
+// probe is a task. It may wait; the loop goes on.
 static int probe(void *arg)
 {
     struct probe *p = arg;
@@ -60,7 +60,7 @@ static int begin(const char *at)
     return err;
 }
 
-// hear takes what is in the channel.  Returns: how many answers that were.
+// hear takes all messages from the channel. Returns: how many.
 static int hear(void)
 {
     struct probe *p;
@@ -77,11 +77,12 @@ static int hear(void)
     return n;
 }
 
-// take reads what there is on stdin, and begins a probe for each line. Returns: how many; -1 at the end.
+// take reads the available bytes of stdin, and begins a probe for each line. Returns:
+// how many; -1 at the end.
 static int take(void)
 {
     static char text[4096];
-    static size_t kept; // of a line that has not ended
+    static size_t kept; // bytes of an incomplete line
     ssize_t n = read(STDIN_FILENO, text + kept, sizeof(text) - 1 - kept);
     char *line = text, *end;
     int begun = 0;
@@ -96,12 +97,12 @@ static int take(void)
         else
             fprintf(stderr, "host_loop: no memory for %s\n", line);
     }
-    kept = strlen(line) < sizeof(text) - 1 ? strlen(line) : 0; // too long a line is dropped
+    kept = strlen(line) < sizeof(text) - 1 ? strlen(line) : 0; // a line that is too long is dropped
     memmove(text, line, kept);
     return begun;
 }
 
-// loop is the program's own.  Returns: 0; a negative error.
+// loop is the program's event loop. Returns: 0; a negative error.
 static int loop(int fd)
 {
     struct pollfd fds[] = { { .fd = STDIN_FILENO, .events = POLLIN }, { .fd = fd, .events = POLLIN } };
@@ -115,7 +116,7 @@ static int loop(int fd)
             continue;
         int begun = take();
         if (begun < 0)
-            fds[0].fd = -1; // poll(2) passes over it
+            fds[0].fd = -1; // poll(2) ignores it
         else
             left += begun;
     }

@@ -1,7 +1,7 @@
-// A key-value server that speaks in lines: GET key, SET key value, DEL key, QUIT. A
-// client that sends nothing costs no buffer; one that sends many requests at once gets
-// the answers at once. SIGTERM ends the server when the requests that it has begun are
-// answered.
+// A key-value server with requests in lines: GET key, SET key value, DEL key, QUIT. An
+// idle client costs no buffer; a client that sends many requests at once gets the
+// answers at once. After SIGTERM the server answers the requests that it has begun, and
+// ends.
 //
 //   line_server 127.0.0.1:7000           and then: nc 127.0.0.1 7000
 #include <errno.h>
@@ -41,7 +41,7 @@ static bool del(const char *key)
     return found != NULL;
 }
 
-// The value is right behind the key.  Returns: false: there is not enough memory.
+// set stores a pair; the value follows the key. Returns: false: no memory.
 static bool set(const char *key, const char *value)
 {
     size_t n = strlen(key) + strlen(value) + 2;
@@ -65,7 +65,7 @@ static int answer(weft_writer *w, char *line)
         return 0;
     if (strcmp(verb, "QUIT") == 0 && !key)
         return -ECONNABORTED;
-    weft_mutex_lock_shielded(&lock); // not while a slow client is waited for: the answer is written afterwards
+    weft_mutex_lock_shielded(&lock); // never held while a client is slow: the answer is written afterwards
     if (strcmp(verb, "GET") == 0 && key && !value)
         done = get(key, text);
     else if (strcmp(verb, "SET") == 0 && value)
@@ -78,7 +78,7 @@ static int answer(weft_writer *w, char *line)
     return weft_writer_printf(w, "%s\n", done ? text : "none");
 }
 
-// more tells whether another request is in the reader's buffer already.
+// more tells whether the reader's buffer has another complete request.
 static bool more(weft_reader *r)
 {
     const void *rest;
@@ -86,7 +86,7 @@ static bool more(weft_reader *r)
     return n > 0 && memchr(rest, '\n', (size_t)n);
 }
 
-// batch answers the requests that have come together.
+// batch answers all requests in the buffer.
 static int batch(weft_reader *r, weft_writer *w)
 {
     const char *line;
@@ -128,7 +128,7 @@ static int run(void *signals)
     while (weft_select(next, 2) == 1) {
         int fd = weft_accept(listener, NULL, NULL);
         if (fd < 0)
-            weft_sleep(WEFT_MS(10)); // no descriptors or no memory are left, for the moment
+            weft_sleep(WEFT_MS(10)); // no descriptors or no memory left, for the moment
         else if (weft_spawn(NULL, serve, (void *)(intptr_t)fd) < 0)
             weft_close(fd);
     }

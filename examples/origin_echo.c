@@ -1,6 +1,6 @@
-// Where weft comes from: the question how asyncio works underneath. An event loop of
-// one's own would be an echo server whose tasks hand the loop their socket and "read"
-// or "write", and get control back when it is ready:
+// weft began with the question how asyncio works underneath. A minimal event loop is an
+// echo server whose tasks give the loop their socket and "read" or "write", and
+// continue when the socket is ready:
 //
 //     def handle(sock):                    # a generator is a task
 //         while True:
@@ -9,11 +9,11 @@
 //             yield sock, "write"
 //             sock.sendall(data)
 //
-// That is all of it. In asyncio the pair goes to loop.add_reader, a Future stands for
-// "ready", and the Task resumes the generator when it completes. Here a task has a
-// stack, so `yield` is a function, callable at any depth: weft_poll. The future is a
-// word of the descriptor's, the reactor completes it, and any thread may resume the
-// task.
+// Nothing else is needed. In asyncio the pair goes to loop.add_reader, a Future
+// represents "ready", and the Task resumes the generator when the future completes. In
+// weft a task has a stack, so `yield` is a function that can be called at any depth:
+// weft_poll. The future is a word of the descriptor, the reactor completes it, and any
+// thread may resume the task.
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -25,7 +25,7 @@ static int handle(void *arg)
     char data[1024];
     ssize_t n;
 
-    // Try first: most often the bytes are there, and the loop need not be asked.
+    // Try first: usually the bytes are there, and the loop is not needed.
     while ((n = weft_recv(fd, data, sizeof(data), MSG_DONTWAIT)) != 0) {
         if (n == -EAGAIN && weft_poll(fd, POLLIN) > 0) // yield sock, "read"
             continue;
@@ -49,7 +49,7 @@ static int serve(void *arg)
     if (listener < 0 || weft_local_addr(listener, at, sizeof(at)) < 0)
         return listener;
     dprintf(1, "listening on %s\n", at);
-    while ((fd = weft_accept(listener, NULL, NULL)) >= 0) // this one hides the same two lines
+    while ((fd = weft_accept(listener, NULL, NULL)) >= 0) // weft_accept contains the same two lines
         if (weft_spawn(NULL, handle, (void *)(intptr_t)fd) < 0)
             weft_close(fd);
     return fd;

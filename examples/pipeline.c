@@ -1,6 +1,6 @@
-// A pipeline: count up | square, several at a time | add up. Channels with little room
-// join the stages, and a stage that is too fast waits for the next one: however many
-// numbers go through, few are on the way at once.
+// A pipeline of three stages: count | square, in several tasks | add. Small channels
+// connect the stages, and a stage that is too fast waits for the next one. So only a
+// few numbers are in the pipeline at once, however many pass through.
 //
 //   pipeline 1000000
 #include <errno.h>
@@ -10,14 +10,14 @@
 #include <weft.h>
 
 enum { ROOM = 8, SQUARERS = 4 };
-enum { MOST = ROOM + SQUARERS + ROOM + 1 }; // on the way: in the channels, with the squarers, and not yet counted
+enum { MOST = ROOM + SQUARERS + ROOM + 1 }; // in the channels, in the squarers, and one not yet counted
 
 static struct {
     weft_chan *numbers, *squares;
-    size_t count;          // of numbers that shall go through
-    atomic_size_t arrived; // at the end, so far
-    size_t on_the_way;     // the most there were at once
-    size_t right, sum;     // of the squares: as it shall be, as it is
+    size_t count;          // how many numbers to send
+    atomic_size_t arrived; // numbers at the end so far
+    size_t on_the_way;     // the most at once
+    size_t right, sum;     // of the squares: expected, actual
 } line;
 
 static int count_up(void *arg)
@@ -31,7 +31,7 @@ static int count_up(void *arg)
         line.on_the_way = now > line.on_the_way ? now : line.on_the_way;
         line.right += n * n;
     }
-    weft_chan_close(line.numbers); // what is in it is still received
+    weft_chan_close(line.numbers); // the numbers in it are still received
     return err;
 }
 
@@ -48,8 +48,8 @@ static int square(void *arg)
     return err == -EPIPE ? 0 : err; // closed and drained: the work is done
 }
 
-// square_all is a stage of several tasks. Once its scope is closed they have ended, and
-// no square follows.
+// square_all is a stage of several tasks. When its scope is closed, the tasks have
+// ended, and no more squares follow.
 static int square_all(void *arg)
 {
     weft_scope squarers;
@@ -66,7 +66,7 @@ static int square_all(void *arg)
 
 static int run(void *arg)
 {
-    weft_scope stages; // none goes on if another fails
+    weft_scope stages; // if one stage fails, the others are cancelled
     size_t n;
     (void)arg;
 

@@ -1,9 +1,9 @@
-// A rate limiter: a semaphore is the bucket, whose permits a ticker refills and calls
-// take. There may be a burst of calls, as many as the bucket holds; in the long run
-// there is one a tick.
+// A rate limiter. A semaphore is the bucket: a ticker adds permits, and each call takes
+// one. A burst of calls may take as many permits as the bucket holds; over a long time
+// there is one call a tick.
 //
-// Every third caller gives up when it has waited 40 ms. That costs no other caller a
-// permit: at the end the books balance.
+// Every third caller gives up when it has waited 40 ms. That costs no permit: at the
+// end the numbers agree.
 #include <stdatomic.h>
 #include <stdio.h>
 #include <weft.h>
@@ -16,16 +16,16 @@ static atomic_size_t served, gave_up, too_early;
 static size_t added;
 static weft_time begin;
 
-// refill goes on until it is cancelled.
+// refill runs until it is cancelled.
 static int refill(void *arg)
 {
     weft_ticker ticker;
     (void)arg;
 
-    int err = weft_ticker_init(&ticker, PERIOD, WEFT_TICK_BURST); // a tick that comes late does not count for less
+    int err = weft_ticker_init(&ticker, PERIOD, WEFT_TICK_BURST); // late ticks are made up
     while (err == 0 && (err = weft_ticker_wait(&ticker)) == 0) {
         if (weft_sem_available(&bucket) == BURST)
-            continue; // full; and no other task adds to it
+            continue; // full; no other task adds permits
         weft_sem_release(&bucket, 1);
         added++;
     }
@@ -51,7 +51,7 @@ static int patient(void *arg)
     return err;
 }
 
-// A deadline is a scope's: it covers whatever is done inside.
+// A deadline belongs to a scope: it covers all calls inside.
 static int impatient(void *arg)
 {
     weft_scope limit;

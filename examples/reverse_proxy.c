@@ -1,7 +1,7 @@
-// A reverse proxy for TCP. Each connection goes to the next of several backends, which
-// are given by name; if that one refuses, or does not answer in time, to the one after
-// it. A connection on which nothing moves for some time is ended. SIGTERM ends the
-// proxy: it takes no new connections, and gives the present ones time to finish.
+// A reverse proxy for TCP. Each connection goes to the next of several backends, given
+// by name; if that backend refuses, or does not answer in time, to the one after it.
+// The proxy ends a connection without traffic after some time. After SIGTERM it accepts
+// no new connections, gives the present ones time to finish, and ends.
 //
 //   reverse_proxy [-l ADDR] [-d DIAL-MS] [-i IDLE-MS] [-g GRACE-MS] BACKEND...
 #include <signal.h>
@@ -38,8 +38,8 @@ static int dial_next(void)
     return fd;
 }
 
-// hang_up closes a connection. One that has failed it resets, so that its peer does not
-// take that for an orderly end.
+// hang_up closes a connection. It resets a failed one, so that the peer does not see an
+// orderly end.
 static void hang_up(int fd, bool failed)
 {
     if (failed)
@@ -71,12 +71,12 @@ static int run(void *signals)
     while (weft_select(next, 2) == 1) {
         int fd = weft_accept(listener, NULL, NULL);
         if (fd < 0)
-            weft_sleep(WEFT_MS(10)); // no descriptors or no memory are left, for the moment
+            weft_sleep(WEFT_MS(10)); // no descriptors or no memory left, for the moment
         else if (weft_spawn(NULL, serve, (void *)(intptr_t)fd) < 0)
             hang_up(fd, true);
     }
     weft_close(listener);
-    return weft_drain_begin(&clients, weft_after(grace)) < 0; // weft_run cancels what is left
+    return weft_drain_begin(&clients, weft_after(grace)) < 0; // weft_run cancels the rest
 }
 
 int main(int argc, char **argv)

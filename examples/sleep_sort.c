@@ -1,6 +1,6 @@
 // Sorts its arguments by sleeping: a task for each number, which waits that many
-// milliseconds and then prints it. A joke as an algorithm, but it shows what a task and
-// a timer cost: ./sleep_sort $(seq 20000 | shuf) works.
+// milliseconds and then prints it. The algorithm is a joke, but shows what a task and a
+// timer cost:./sleep_sort $(seq 20000 | shuf) works.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,8 +18,8 @@ static int print_when_due(void *arg)
     return err;
 }
 
-// The tasks are many, so their handles live on the heap. Joining them in any order
-// waits for all of them.
+// There may be many tasks, so their handles are on the heap. Joins in any order wait
+// for all of them.
 static int sort(void *arg)
 {
     char **number = arg;

@@ -17,8 +17,8 @@ static const char *from = "127.0.0.1:7000", *to;
 static weft_relay_opts opts = WEFT_RELAY_OPTS_INIT;
 static int listener, signals;
 
-// hang_up closes a connection; one that has failed, with a reset: its peer shall not
-// take that for an orderly end.
+// hang_up closes a connection. It resets a failed one, so that the peer does not see an
+// orderly end.
 static void hang_up(int fd, bool failed)
 {
     struct linger now = { .l_onoff = 1 };
@@ -40,8 +40,8 @@ static int serve(void *arg)
     return 0;
 }
 
-// accept_all ends when the listener is closed. Any other error is of the moment (no
-// descriptors are left, most likely), and the clients still wait.
+// accept_all ends when the listener is closed. Other errors are temporary (most likely
+// no descriptors are left), and the clients still wait.
 static int accept_all(void *scope)
 {
     for (;;) {
@@ -64,7 +64,7 @@ static int run(void *arg)
     weft_scope_open(&scope, WEFT_SCOPE_COLLECT);
     int err = weft_scope_spawn(&scope, accept_all, &scope);
     if (err == 0)
-        weft_read(signals, &info, sizeof(info)); // parks until one comes
+        weft_read(signals, &info, sizeof(info)); // parks until a signal arrives
     weft_close(listener);
     weft_scope_deadline(&scope, weft_after(WEFT_S(5)));
     weft_scope_close(&scope);

@@ -1,9 +1,9 @@
-// Watches a folder: says what is in it, and then what becomes of it.
+// Watches a folder: lists its entries, and then reports changes.
 //
-// inotify is a descriptor like any other, so a task reads it with weft_read. Three things
-// are easy to miss: the kernel drops events when too many wait (IN_Q_OVERFLOW), upon
-// which only a look at the folder tells what is there; the folder may go away
-// (IN_IGNORED); and what lies in folders inside is not watched.
+// inotify is a descriptor like any other, so a task reads it with weft_read. Three
+// things are easy to miss: the kernel drops events when too many wait (IN_Q_OVERFLOW),
+// and then the program must list the folder again; the folder may be removed
+// (IN_IGNORED); and folders inside it are not watched.
 #include <errno.h>
 #include <stdio.h>
 #include <sys/inotify.h>
@@ -32,7 +32,7 @@ static int list(const char *path)
     return got;
 }
 
-// tell says what one event means.  Returns: 1 once the folder is gone.
+// tell prints what one event means. Returns: 1 once the folder is gone.
 static int tell(const char *path, const struct inotify_event *e)
 {
     if (e->mask & IN_IGNORED)
@@ -46,7 +46,7 @@ static int tell(const char *path, const struct inotify_event *e)
 static int watch(const char *path, int fd)
 {
     _Alignas(struct inotify_event) char buf[4096];
-    int over = inotify_add_watch(fd, path, EVENTS) < 0 ? -weft_errno() : list(path); // in this order: none is missed
+    int over = inotify_add_watch(fd, path, EVENTS) < 0 ? -weft_errno() : list(path); // this order misses none
 
     while (over == 0) {
         fflush(stdout);

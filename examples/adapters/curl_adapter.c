@@ -21,8 +21,8 @@ static int place_of(const struct web *web, curl_socket_t fd)
     return at;
 }
 
-// on_socket is told what libcurl waits for on `fd` from now on. A socket that it waits
-// for no more it may close.
+// libcurl calls on_socket when the events that it waits for on `fd` change. It may
+// close a socket for which it waits no more.
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *unused)
 {
     struct web *web = arg;
@@ -63,8 +63,8 @@ static int to_curl(int ready)
            (ready & (POLLERR | POLLHUP) ? CURL_CSELECT_ERR : 0);
 }
 
-// wait_next parks until libcurl has something to do: `what`, on the socket `fd`; or its
-// timer has run out.
+// wait_next parks until libcurl has work: the event `what` on the socket `fd`, or its
+// timer has expired.
 static int wait_next(struct web *web, curl_socket_t *fd, int *what)
 {
     weft_case cases[WEB_SOCKETS + 1];
@@ -79,7 +79,7 @@ static int wait_next(struct web *web, curl_socket_t *fd, int *what)
     *fd = timer ? CURL_SOCKET_TIMEOUT : web->sockets[at].fd;
     *what = timer ? 0 : to_curl(cases[at].result < 0 ? POLLERR : cases[at].result);
     if (timer)
-        web->timer = WEFT_NEVER; // libcurl sets it anew
+        web->timer = WEFT_NEVER; // libcurl sets it again
     return 0;
 }
 

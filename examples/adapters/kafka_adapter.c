@@ -23,8 +23,8 @@ int kafka_open(struct kafka *k, rd_kafka_type_t type, rd_kafka_conf_t *conf, cha
     return 0;
 }
 
-// An event that comes after the look into the queue has rung the bell: the read does
-// not park.
+// An event that arrives after the check of the queue makes the eventfd readable, so the
+// read does not park.
 int kafka_next(struct kafka *k, rd_kafka_event_t **out)
 {
     uint64_t rung;
@@ -47,7 +47,7 @@ void kafka_close(struct kafka *k)
     rd_kafka_queue_destroy(k->events);
     weft_shield_begin(WEFT_NEVER);
     if (weft_blocking(destroy, k->client) < 0)
-        destroy(k->client); // the system gives the pool no thread
+        destroy(k->client); // the system refuses the pool a thread
     weft_shield_end();
     weft_close(k->bell);
 }

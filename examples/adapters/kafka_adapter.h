@@ -1,5 +1,5 @@
-// Kafka from tasks: librdkafka does its work on threads of its own, and says on an
-// eventfd that there are events.
+// Kafka from tasks: librdkafka works on its own threads, and makes an eventfd readable
+// when there are events.
 //
 //     struct kafka k;
 //     char why[256];
@@ -12,9 +12,9 @@
 //     }
 //     kafka_close(&k);
 //
-// kafka_next is one task's at a time; the client's other functions any task may call,
-// if their manual says that they do not block. Those that do (rd_kafka_flush,
-// rd_kafka_consumer_close, rd_kafka_query_watermark_offsets, ...) are for
+// One task at a time may call kafka_next. Any task may call the client's other
+// functions that do not block. Those that block (rd_kafka_flush,
+// rd_kafka_consumer_close, rd_kafka_query_watermark_offsets, ...) belong in
 // weft_blocking.
 #ifndef ADAPTER_KAFKA_H
 #define ADAPTER_KAFKA_H
@@ -25,20 +25,19 @@
 struct kafka {
     rd_kafka_t *client;
     rd_kafka_queue_t *events;
-    int bell; // the eventfd: readable when an event has come to the empty queue
+    int bell; // the eventfd: readable when an event has arrived in the empty queue
 };
 
 // kafka_open makes a client; it owns `conf` from then on, unless it fails.  Returns: 0;
-// -EINVAL, and `why` says why; an error of eventfd(2). In both cases there is nothing
-// to close.
+// -EINVAL, with the reason in `why`; an error of eventfd(2). After an error there is
+// nothing to close.
 int kafka_open(struct kafka *k, rd_kafka_type_t type, rd_kafka_conf_t *conf, char *why, size_t size);
 
-// kafka_next waits for an event.  Returns: 0; an error of weft_read: then there is
-// none, and none is lost.
+// kafka_next waits for an event. Returns: 0; an error of weft_read: then *out is not
+// set, and no event is lost.
 int kafka_next(struct kafka *k, rd_kafka_event_t **out);
 
-// kafka_close is not cut short by a cancel. What has not been delivered by then is
-// lost.
+// A cancel does not end kafka_close. Messages that are not delivered by then are lost.
 void kafka_close(struct kafka *k);
 
 #endif

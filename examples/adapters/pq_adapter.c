@@ -6,7 +6,7 @@
 
 int pq_open(PGconn **out, const char *conninfo)
 {
-    // Kerberos asks servers of its own, and blocks meanwhile: it is not even tried.
+    // Kerberos asks its own servers, which blocks the thread: so it is disabled.
     const char *const keys[] = { "gssencmode", "dbname", NULL }, *const values[] = { "disable", conninfo, NULL };
     PostgresPollingStatusType next = PGRES_POLLING_WRITING; // so PQconnectPoll's manual says
     PGconn *conn = *out = PQconnectStartParams(keys, values, 1);
@@ -18,7 +18,8 @@ int pq_open(PGconn **out, const char *conninfo)
     for (; next != PGRES_POLLING_OK; next = PQconnectPoll(conn)) {
         if (next == PGRES_POLLING_FAILED)
             return -ECONNREFUSED;
-        // PQsocket each time: libpq has a new socket for each address that it tries.
+        // Call PQsocket each time, because libpq opens a new socket for each address
+        // that it tries.
         int ready = weft_poll(PQsocket(conn), next == PGRES_POLLING_READING ? POLLIN : POLLOUT);
         if (ready < 0)
             return ready;
@@ -26,8 +27,8 @@ int pq_open(PGconn **out, const char *conninfo)
     return PQsetnonblocking(conn, 1) == 0 ? 0 : -ENOMEM;
 }
 
-// wait_for parks until the connection is ready for one of `events`, and takes in what
-// has come.
+// wait_for parks until the connection is ready for one of `events`, and reads the bytes
+// that have arrived.
 static int wait_for(PGconn *conn, short events)
 {
     int ready = weft_poll(PQsocket(conn), events);
@@ -48,7 +49,7 @@ static int send_all(PGconn *conn)
     return err;
 }
 
-// next_result stores NULL when all results have come.
+// next_result stores NULL after the last result.
 static int next_result(PGconn *conn, PGresult **out)
 {
     while (PQisBusy(conn)) {

@@ -1,5 +1,5 @@
-// PostgreSQL from tasks: libpq's own non-blocking interface, and weft_poll wherever it
-// says that it would wait.
+// PostgreSQL from tasks: libpq's non-blocking interface, and weft_poll where it would
+// wait.
 //
 //     PGconn *conn;
 //     PGresult *result = NULL;
@@ -12,23 +12,23 @@
 //     PQclear(result);
 //     PQfinish(conn);
 //
-// A connection is one task's at a time. When a call has failed or was cancelled, the
-// connection is somewhere in the middle of its protocol: PQfinish is all that may
-// follow. The server goes on with the query until it notices that.
+// One task at a time may use a connection. After a call that failed or was cancelled,
+// the connection is in the middle of its protocol: only PQfinish may follow. The server
+// continues the query until it notices that.
 #ifndef ADAPTER_PQ_H
 #define ADAPTER_PQ_H
 
 #include <libpq-fe.h>
 
-// pq_open connects. PQfinish(*out) must follow, whatever it returns. Give a hostaddr: a
-// host's name would be looked up, which blocks the thread.
+// pq_open connects. PQfinish(*out) must follow, even after an error. Use hostaddr,
+// because to look up a host's name blocks the thread.
 //
 // Returns: 0; -ECONNREFUSED, and PQerrorMessage(*out) says why; -ENOMEM; an error of
 // weft_poll.
 int pq_open(PGconn **out, const char *conninfo);
 
 // pq_query runs `sql` with `n` text arguments, $1 to $n in it. PQclear(*out) must
-// follow, whatever it returns. An error in the query is a result, too: see
+// follow, even after an error. An error in the query is a result, too: see
 // PQresultStatus.
 //
 // Returns: 0; -ECONNRESET, and PQerrorMessage(conn) says why; an error of weft_poll.

@@ -10,8 +10,8 @@ struct job {
     void *arg;
 };
 
-// NOMUTEX: one task at a time uses the connection. That its calls come from different
-// threads SQLite allows.
+// NOMUTEX, because one task at a time uses the connection. SQLite allows calls from
+// different threads.
 static int open_job(void *arg)
 {
     struct job *job = arg;
@@ -51,6 +51,6 @@ void db_close(sqlite3 *db)
 {
     weft_shield_begin(WEFT_NEVER);
     if (weft_blocking(close_job, db) < 0)
-        close_job(db); // the system gives the pool no thread: better to block this one than to leak
+        close_job(db); // the system refuses the pool a thread: better to block this one than to leak
     weft_shield_end();
 }

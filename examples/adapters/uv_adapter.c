@@ -3,8 +3,8 @@
 #include <poll.h>
 #include <weft.h>
 
-// park waits for what libuv waits for between turns: its epoll descriptor, which is
-// readable when something inside is ready, and the time until its next timer.
+// park waits, between turns, for libuv's epoll descriptor, which is readable when one
+// of libuv's descriptors is ready; and until its next timer.
 static int park(const uv_loop_t *loop)
 {
     int ms = uv_backend_timeout(loop); // -1: there is no timer
@@ -23,7 +23,7 @@ int host_loop(uv_loop_t *loop)
 {
     int err = 0;
 
-    while (err == 0 && uv_run(loop, UV_RUN_NOWAIT) != 0) // a turn: what is ready now
+    while (err == 0 && uv_run(loop, UV_RUN_NOWAIT) != 0) // one turn for the ready events
         err = park(loop);
     return err;
 }
@@ -40,6 +40,6 @@ void end_loop(uv_loop_t *loop)
     uv_walk(loop, close_handle, NULL);
     weft_shield_begin(WEFT_NEVER);
     while (host_loop(loop) < 0)
-        weft_sleep(WEFT_MS(1)); // no memory, for the moment
+        weft_sleep(WEFT_MS(1)); // no memory left, for the moment
     weft_shield_end();
 }

@@ -34,8 +34,8 @@ struct opening {
     uint64_t resolve;
 };
 
-// open_below opens a file that lies below the root, whatever "..", absolute path or
-// symbolic link its path has in it.
+// open_below opens a file below the root, and no other, even if its path has "..", is
+// absolute or leads through a symbolic link.
 static int open_below(void *arg)
 {
     const struct opening *o = arg;
@@ -45,7 +45,8 @@ static int open_below(void *arg)
     return fd < 0 ? -weft_errno() : (int)fd;
 }
 
-// open_file looks into the kernel's cache of names, and leaves the disk to the pool.
+// open_file tries the kernel's cache of names first; if that needs the disk, it opens
+// on the pool.
 static int open_file(const char *path)
 {
     struct opening o = { path, RESOLVE_CACHED };
@@ -64,8 +65,8 @@ static int hex(char digit)
                                                         : -1;
 }
 
-// decode_path makes a relative path of a request's, without its query.  Returns: false:
-// there is none.
+// decode_path turns a request's path into a relative one, without the query. Returns:
+// false: it is not valid.
 static bool decode_path(const char *from, char *to)
 {
     if (strncasecmp(from, "http://", 7) == 0) // the absolute form, as to a proxy
@@ -121,7 +122,8 @@ static bool is_fresh(const struct request *r, const struct stat *st, const char 
            st->st_mtime <= timegm(&tm);
 }
 
-// take_range reads "bytes=first-last", one range; all else is passed over, as it may be.
+// take_range reads one range, "bytes=first-last", and ignores all other forms, as HTTP
+// allows.
 static void take_range(const char *text, off_t size, struct part *p)
 {
     intmax_t first = -1, last = -1;
@@ -192,8 +194,8 @@ static const char *type_of(const char *path)
 
 // --- sending -------------------------------------------------------------------------
 
-// send_part sends the bytes. A file that has become shorter ends the connection: the
-// client was promised more.
+// send_part sends the bytes. If the file has become shorter, the connection ends,
+// because the reply's length is wrong.
 static int send_part(struct conn *c, int file, off_t from, off_t size)
 {
     char buf[16 << 10];

@@ -38,8 +38,8 @@ void handover_ready(void)
     close(sock);
 }
 
-// make_environment copies the program's environment, except what concerns sockets. The new
-// program's LISTEN_PID is left out: it is not known before it runs.
+// make_environment copies the program's environment, except what concerns sockets. It
+// omits LISTEN_PID, because the new program's number is not known before it runs.
 static char **make_environment(char *notify)
 {
     static const char *const ours[] = { "LISTEN_", "NOTIFY_SOCKET=" };
@@ -67,7 +67,7 @@ static int start_program(pid_t *pid, int listener, char **argv, char *notify)
         free(env);
         return -ENOMEM;
     }
-    int err = posix_spawn_file_actions_adddup2(&actions, listener, 3); // also if it is 3: it stays open then
+    int err = posix_spawn_file_actions_adddup2(&actions, listener, 3); // even if it is 3 already: so it stays open
     if (err == 0)
         err = posix_spawnp(pid, argv[0], &actions, NULL, argv, env); // the file that is there now
     posix_spawn_file_actions_destroy(&actions);
@@ -75,7 +75,7 @@ static int start_program(pid_t *pid, int listener, char **argv, char *notify)
     return -err;
 }
 
-// await_ready waits for the new program's word, or its end.
+// await_ready waits until the new program reports that it accepts, or ends.
 static int await_ready(int sock, pid_t pid)
 {
     char word[64] = "";

@@ -10,7 +10,7 @@ enum {
     HEAD_MAX = 16 << 10,  // bytes of a request's head
     TARGET_MAX = 2 << 10, // of its target
     BODY_MAX = 1 << 20,
-    IDLE_SECONDS = 60, // between two requests; from half of it on the connection is closed
+    IDLE_SECONDS = 60, // between two requests; the connection may close after half of it
     HEAD_SECONDS = 10, // for the whole head
     BODY_SECONDS = 30, // for the whole body
 };
@@ -30,46 +30,46 @@ struct conn {
     int fd; // -1: there is TLS in between
     weft_reader in;
     weft_writer out;
-    weft_scope limit; // cut short when the client is too slow
+    weft_scope limit; // cancelled when the client is too slow
     weft_time until;  // its deadline
     llhttp_t parser;
     const char *name, *value; // the header that is being parsed
     size_t name_size, value_size;
     bool complete; // the parser has seen the end of the request
     struct request req;
-    bool closing; // after this reply
+    bool closing; // the connection closes after this reply
     char date[32];
     weft_time dated;
     uint64_t requests;         // since the last batch
     struct conn *next, **link; // in the list of all
-    _Atomic bool idle;         // it waits for a request
+    _Atomic bool idle;         // the connection waits for a request
 };
 
-// conn_init makes a connection of a stream, and conn_fini ends it. `fd` is the stream's
-// socket, if what is sent may go to it directly.
+// conn_init makes a connection on a stream, and conn_fini ends it. `fd` is the stream's
+// socket if data may be sent to it directly.
 void conn_init(struct conn *c, weft_stream s, int fd);
 void conn_fini(struct conn *c);
 
-// conn_allow gives the client as long as it has when it sends nothing; it is called
-// whenever there is progress. conn_limit gives it `seconds` from now on.
+// conn_allow restarts the client's idle limit; it is called at each progress.
+// conn_limit sets a limit of `seconds` from now on.
 void conn_allow(struct conn *c);
 void conn_limit(struct conn *c, int seconds);
 
-// request_read reads a request into c->req; what lies in the buffer before it waits.
+// request_read reads a request into c->req, first from the buffer.
 //
 // Returns: 0; a status above 0, to refuse the request and close; -ENODATA at the end;
 //          another negative error.
 int request_read(struct conn *c);
 
-// reply adds a whole reply, reply_head what comes before a body of `size` bytes, with
-// more headers ("Name: value\r\n" each). Returns: 0; a negative error.
+// reply adds a whole reply; reply_head adds the part before a body of `size` bytes,
+// with more headers ("Name: value\r\n" each). Returns: 0; a negative error.
 int reply(struct conn *c, int status, const char *type, const void *body, size_t size);
 int reply_head(struct conn *c, int status, const char *type, uint64_t size, const char *more);
 
-// reply_error says what the status means.
+// reply_error adds a reply whose body explains the status.
 int reply_error(struct conn *c, int status);
 
-// reply_echo sends the body back, in chunks if it came so.
+// reply_echo sends the request's body back, in chunks if it came in chunks.
 int reply_echo(struct conn *c);
 
 // file_reply sends the file of the request's path, or an error. The folder is that of

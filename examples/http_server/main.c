@@ -5,9 +5,9 @@
 //   http_server --listen 127.0.0.1:8443 --tls cert.pem key.pem
 //
 // SIGINT and SIGTERM end it: requests that have begun are answered, and each reply says
-// that the connection closes. SIGUSR2 starts the program anew with the same listener, and
-// ends this one when the new one accepts: no request is lost. The listener may also come
-// from systemd.
+// that the connection closes. SIGUSR2 starts the program again with the same listener;
+// when the new process accepts, this one ends, and no request is lost. The listener may
+// also come from systemd.
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
@@ -26,11 +26,11 @@
 
 enum {
     STOP_SECONDS = 10, // for requests that have begun
-    LAST_SECONDS = 2,  // for connections that wait for a request, then: each may still have one
+    LAST_SECONDS = 2,  // then, for idle connections: each may still have one request
 };
 
 static weft_drain connections = WEFT_DRAIN_INIT;
-static weft_mutex lock = WEFT_MUTEX_INIT; // of the list, and of the scopes of the connections in it
+static weft_mutex lock = WEFT_MUTEX_INIT; // guards the list, and the scopes of its connections
 static struct conn *all;
 static int listener;
 static char **arguments;
@@ -66,7 +66,7 @@ static int add_own(int to)
 static int metrics(struct conn *c)
 {
     char text[32 << 10];
-    int memory = memfd_create("metrics", MFD_CLOEXEC); // takes all of it: a client might not
+    int memory = memfd_create("metrics", MFD_CLOEXEC); // takes all the text at once; a client might not
     ssize_t n = -1;
 
     if (memory >= 0 && weft_rt_metrics_write(weft_rt_current(), memory) == 0 && add_own(memory) > 0)
@@ -111,8 +111,8 @@ static int answer(struct conn *c)
 
 // --- connections ---------------------------------------------------------------------
 
-// refuse answers what cannot be accepted, and closes. A client that was too slow has its
-// scope cut short: a new one gives it a moment to hear of it.
+// refuse answers a request that cannot be accepted, and closes. If the client was too
+// slow, its scope is cancelled: a new scope allows a moment for the answer.
 static int refuse(struct conn *c, int status)
 {
     weft_mutex_lock_shielded(&lock);
@@ -125,7 +125,7 @@ static int refuse(struct conn *c, int status)
     return err < 0 ? err : weft_writer_flush(&c->out);
 }
 
-// serve_batch answers the requests that have come together.
+// serve_batch answers all requests in the buffer.
 static int serve_batch(struct conn *c)
 {
     const void *rest;
@@ -165,8 +165,8 @@ static void remove_conn(struct conn *c)
     weft_mutex_unlock(&lock);
 }
 
-// hurry_idle gives each connection that waits for a request a moment for a last one. A
-// request that begins meanwhile has that moment, too.
+// hurry_idle gives each idle connection a moment for a last request. A request that
+// begins at the same time has that moment, too.
 static void hurry_idle(void)
 {
     weft_mutex_lock_shielded(&lock);
@@ -176,12 +176,12 @@ static void hurry_idle(void)
     weft_mutex_unlock(&lock);
 }
 
-// await_request waits for the first byte of one.
+// await_request waits for the first byte of a request.
 static bool await_request(struct conn *c)
 {
     const void *first;
 
-    atomic_store(&c->idle, true); // before it looks: else hurry_idle finds it
+    atomic_store(&c->idle, true); // before the check: otherwise hurry_idle finds it
     if (weft_draining(&connections))
         conn_limit(c, LAST_SECONDS);
     bool came = weft_reader_peek(&c->in, &first, 1) > 0;
@@ -206,8 +206,8 @@ static void serve_stream(weft_stream s, int fd)
     conn_fini(&c);
 }
 
-// linger_end lets the client read a last reply: a close while bytes of its request are
-// unread would reset the connection.
+// linger_end lets the client read a last reply: a close with unread bytes of its
+// request would reset the connection.
 static void linger_end(int fd)
 {
     char rest[4096];
@@ -252,7 +252,7 @@ static void serve_tls(int fd)
         return;
     }
     serve_stream(weft_tls_stream(tls), -1);
-    weft_tls_close(tls); // says that nothing is missing
+    weft_tls_close(tls); // sends close_notify
 }
 
 static int use_tls(const char *cert, const char *key)
@@ -289,7 +289,7 @@ static int serve(void *arg)
 // --- the server ----------------------------------------------------------------------
 
 // accept_all ends when the listener is closed; only then the drain begins, so each
-// connection enters. Other errors pass: no descriptors are left, most likely.
+// connection enters. Other errors are temporary: most likely no descriptors are left.
 static int accept_all(void *arg)
 {
     (void)arg;
@@ -335,7 +335,7 @@ static int run(void *signals)
     err = await_stop(signals);
     weft_close(listener);
     weft_join(acceptor, NULL);
-    (void)!weft_drain_begin(&connections, 0); // looks only: from now on each reply is the last one
+    (void)!weft_drain_begin(&connections, 0); // only begins the drain: from now on each reply is the last one
     hurry_idle();
     int late = weft_drain_begin(&connections, weft_after(WEFT_S(STOP_SECONDS)));
     return err < 0 ? err : late < 0 ? late : 0;

@@ -1,6 +1,5 @@
-// Requests are parsed by llhttp, strictly. What it lets pass though it splits messages
-// differently from other parsers (a lone CR or LF, a folded header, chunk extensions) is
-// refused here.
+// llhttp parses requests, strictly. This file refuses the forms that llhttp accepts but
+// other parsers split differently: a lone CR or LF, a folded header, chunk extensions.
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -114,7 +113,7 @@ static int on_message_complete(llhttp_t *p)
 
     c->complete = true;
     c->req.keep_alive = llhttp_should_keep_alive(p);
-    return HPE_PAUSED; // the next request is the next call's
+    return HPE_PAUSED; // the next call reads the next request
 }
 
 // --- connections ---------------------------------------------------------------------
@@ -155,7 +154,7 @@ void conn_limit(struct conn *c, int seconds)
     weft_scope_deadline(&c->limit, c->until);
 }
 
-// Moved when half of it has gone, so a request does not move a timer.
+// The deadline moves only when half of it has passed, so most requests move no timer.
 void conn_allow(struct conn *c)
 {
     if (c->until - weft_now() < WEFT_S(IDLE_SECONDS) / 2)
@@ -164,8 +163,8 @@ void conn_allow(struct conn *c)
 
 // --- a request -----------------------------------------------------------------------
 
-// is_clean tells whether each line of a head ends with CR LF, has no other CR or LF, and
-// none goes on in the next line.
+// is_clean tells whether each line of a head ends with CR LF, has no other CR or LF,
+// and is not continued in the next line.
 static bool is_clean(const char *s, size_t n)
 {
     const char *end = s + n;
@@ -179,8 +178,8 @@ static bool is_clean(const char *s, size_t n)
     return true;
 }
 
-// take_more has one more byte shown than `n`. What it waits for may depend on the
-// replies, so they are sent before.
+// take_more makes the reader show one byte more than `n`. It sends the replies first,
+// because the client may wait for them.
 static ssize_t take_more(struct conn *c, const char **shown, size_t n)
 {
     const void *data;
@@ -192,8 +191,8 @@ static ssize_t take_more(struct conn *c, const char **shown, size_t n)
     return got < 0 || got > (ssize_t)n ? got : n > 0 ? -ECONNRESET : -ENODATA;
 }
 
-// find_head has the whole head shown.  Returns: its size; 431: it is too long; a
-// negative error.
+// find_head makes the reader show the whole head. Returns: its size; 431: it is too
+// long; a negative error.
 static ssize_t find_head(struct conn *c, const char **head)
 {
     const void *data;
@@ -215,7 +214,7 @@ static ssize_t find_head(struct conn *c, const char **head)
     return n;
 }
 
-// refusal_of is the status for what the parser refuses.
+// refusal_of is the status for an error of the parser.
 static int refusal_of(struct conn *c, llhttp_errno_t err)
 {
     if (err == HPE_OK || err == HPE_PAUSED || err == HPE_PAUSED_UPGRADE)
@@ -223,7 +222,7 @@ static int refusal_of(struct conn *c, llhttp_errno_t err)
     return c->req.refusal ? c->req.refusal : err == HPE_INVALID_VERSION ? 505 : 400;
 }
 
-// read_body reads what the head has announced.  Returns: as request_read.
+// read_body reads the body that the head announces. Returns: as request_read.
 static int read_body(struct conn *c)
 {
     int status = 0;
@@ -247,7 +246,7 @@ static int read_body(struct conn *c)
     return 0;
 }
 
-// check_head is what else HTTP/1.1 demands.
+// check_head checks the other rules of HTTP/1.1.
 static int check_head(struct conn *c)
 {
     struct request *r = &c->req;

@@ -13,10 +13,10 @@ static struct {
     weft_time began;
 } server;
 
-static weft_mutex lock = WEFT_MUTEX_INIT; // of what follows, and of the clients' names
+static weft_mutex lock = WEFT_MUTEX_INIT; // guards the variables below, and the clients' names
 static GHashTable *clients;               // of struct conn
 static int64_t ids;
-static uint64_t past_commands; // of clients that have gone
+static uint64_t past_commands; // of clients that have left
 
 void server_settings(const char *address, int workers, const char *snapshot)
 {
@@ -214,7 +214,7 @@ static void info(struct call *call)
     g_free(text);
 }
 
-// config has what redis-benchmark asks for.
+// config answers the questions of redis-benchmark.
 static void config(struct call *call)
 {
     if (!text_is(call->args[1], "get")) {

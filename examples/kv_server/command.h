@@ -17,10 +17,10 @@ typedef void command_fn(struct call *call);
 
 struct command {
     const char *name;
-    int arity;       // so many words with the name; -n: at least n
-    int first, last; // which are keys; last -1: to the end, -2: to the last but one
+    int arity;       // the number of words, name included; -n: at least n
+    int first, last; // which words are keys; last -1: to the end, -2: to the last but one
     int step;
-    command_fn *fn; // one without keys takes the locks that it needs
+    command_fn *fn; // a command without keys takes the locks that it needs
 };
 
 extern const struct command key_commands[], string_commands[], list_commands[], set_commands[], hash_commands[],
@@ -29,7 +29,7 @@ extern const struct command key_commands[], string_commands[], list_commands[], 
 void commands_init(void);
 void commands_fini(void);
 
-// command_run runs the request that is in c->args.
+// command_run runs the request in c->args.
 void command_run(struct conn *c);
 
 // --- for the commands ----------------------------------------------------------------
@@ -38,10 +38,11 @@ void command_run(struct conn *c);
 // another type. *e: NULL if there is none.
 bool find_typed(struct call *call, struct text key, enum type type, struct entry **e);
 
-// find_or_make makes an empty one if there is none.  Returns: NULL after an error reply.
+// find_or_make makes an empty value if the key has none. Returns: NULL after an error
+// reply.
 struct entry *find_or_make(struct call *call, struct text key, enum type type);
 
-// remove_empty removes an entry whose last member has gone.
+// remove_empty removes an entry without members.
 void remove_empty(struct entry *e);
 
 // int_arg reads args[i].  Returns: false after an error reply.
@@ -55,7 +56,7 @@ struct range {
 // range_args reads args[2] and args[3].  Returns: false after an error reply.
 bool range_args(struct call *call, struct range *r);
 
-// range_clip takes the places that `size` members have.  Returns: how many, from
+// range_clip limits a range to `size` members. Returns: how many are left, from
 // r->first on.
 int64_t range_clip(struct range *r, int64_t size);
 

@@ -1,4 +1,4 @@
-// A key-value server that speaks RESP, as redis-server does, on all cores.
+// A key-value server with Redis's protocol, RESP, on all cores.
 //
 //   kv_server --listen 127.0.0.1:6379 --workers 2 --snapshot kv.dump
 //   redis-benchmark -P 16 -q
@@ -19,7 +19,7 @@ static const char *snapshot;
 static weft_drain batches = WEFT_DRAIN_INIT;
 static int listener;
 
-// serve_batch answers the requests that have come together.
+// serve_batch answers all requests in the buffer.
 static int serve_batch(struct conn *c)
 {
     const void *rest;
@@ -56,8 +56,8 @@ static int serve(void *arg)
     return weft_close(fd);
 }
 
-// accept_all ends when the listener is closed. Other errors pass: no descriptors are
-// left, most likely.
+// accept_all ends when the listener is closed. Other errors are temporary: most likely
+// no descriptors are left.
 static int accept_all(void *arg)
 {
     (void)arg;

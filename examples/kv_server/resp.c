@@ -32,7 +32,7 @@ int conn_flush(struct conn *c)
     int err = c->fd >= 0 ? weft_write_all(c->fd, c->out->str, c->out->len, NULL) : 0;
 
     g_string_truncate(c->out, 0);
-    if (c->out->allocated_len > OUT_MAX) { // a client that waits shall not hold it
+    if (c->out->allocated_len > OUT_MAX) { // an idle client shall not keep a large buffer
         g_string_free(c->out, TRUE);
         c->out = g_string_new(NULL);
     }
@@ -41,14 +41,14 @@ int conn_flush(struct conn *c)
 
 // --- requests ------------------------------------------------------------------------
 
-// What the reader shows, and how far it was understood.
+// The bytes that the reader shows, and how far they are parsed.
 struct look {
     struct conn *c;
     const char *s;
     size_t n, at;
 };
 
-// show has at least `want` bytes shown, or all that come before the end.
+// show makes the reader show at least `want` bytes, or all bytes before the end.
 static int show(struct look *l, size_t want)
 {
     const void *shown;
@@ -61,8 +61,8 @@ static int show(struct look *l, size_t want)
     return 0;
 }
 
-// look_for has at least `n` bytes shown from l->at on. What it waits for may be the
-// client's answer to the replies, so it sends them before.
+// look_for makes the reader show at least `n` bytes from l->at on. It sends the replies
+// first, because the client may wait for them.
 static int look_for(struct look *l, size_t n)
 {
     if (l->n - l->at >= n)
@@ -72,7 +72,7 @@ static int look_for(struct look *l, size_t n)
         err = show(l, l->at + n);
     if (err < 0 || l->n - l->at >= n)
         return err;
-    return l->n > 0 ? -ECONNRESET : -ENODATA; // a request that was cut off is lost
+    return l->n > 0 ? -ECONNRESET : -ENODATA; // an incomplete request is lost
 }
 
 static ssize_t refuse(struct conn *c, const char *why)
@@ -81,7 +81,7 @@ static ssize_t refuse(struct conn *c, const char *why)
     return -EBADMSG;
 }
 
-// take_line passes over a line, and shows it without its end.
+// take_line takes a line, and shows it without its end.
 static ssize_t take_line(struct look *l, struct text *line)
 {
     const char *end = NULL;

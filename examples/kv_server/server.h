@@ -11,8 +11,8 @@ void clients_remove(struct conn *c);
 // server_settings are for INFO and SAVE. `snapshot` may be NULL.
 void server_settings(const char *address, int workers, const char *snapshot);
 
-// snapshot_save replaces the file by commands that make the table anew: a crash leaves
-// the old file or the new one. snapshot_load runs them; a file that is not there is an
+// snapshot_save replaces the file by commands that rebuild the table; a crash leaves
+// the old file or the new one. snapshot_load runs the commands; a missing file means an
 // empty table. Both are for tasks.
 // Returns: 0; a negative error.
 int snapshot_save(const char *path);

@@ -27,7 +27,7 @@ static void add_head(GString *to, size_t args, const char *name, struct text key
     add_text(to, key);
 }
 
-// A member or two at a time: a request has only so many arguments.
+// It adds a member or two at a time, because the arguments of a request are limited.
 static void add_members(GString *to, struct entry *e)
 {
     GHashTableIter iter;

@@ -11,8 +11,8 @@ struct shard {
 };
 
 static struct shard shards[SHARDS];
-static weft_chan *sooner; // a message: what expires next does so sooner than it did
-static guint seed;        // of the hash, another one in each run
+static weft_chan *sooner; // a message: the next expiry has become earlier
+static guint seed;        // of the hash, random in each run
 
 guint text_hash(gconstpointer t)
 {
@@ -136,7 +136,7 @@ bool set_remove(struct set *s, struct text name)
         return false;
     struct member *last = g_ptr_array_index(s->members, s->members->len - 1);
     last->at = m->at;
-    g_ptr_array_remove_index_fast(s->members, m->at); // the last one takes its place
+    g_ptr_array_remove_index_fast(s->members, m->at); // the last member takes its place
     return g_hash_table_remove(s->by_name, m);
 }
 
@@ -224,7 +224,7 @@ void table_fini(void)
     weft_chan_unref(sooner);
 }
 
-// In the order of their numbers, so that two tasks never wait for each other.
+// It locks in the order of the numbers, so that two tasks never wait for each other.
 void table_lock(shard_set set)
 {
     for (; set; set &= set - 1)
@@ -280,7 +280,7 @@ void table_expire(struct entry *e, int64_t when)
         return;
     e->due = g_sequence_insert_sorted(dues, e, compare_dues, NULL);
     if (g_sequence_iter_is_begin(e->due))
-        (void)!weft_chan_try_send(sooner, &token); // full: the sweeper has not looked yet
+        (void)!weft_chan_try_send(sooner, &token); // full: the sweeper has not read the last message yet
 }
 
 struct table_size table_size(void)
@@ -310,7 +310,8 @@ void table_clear(void)
         g_hash_table_remove_all(shards[i].entries);
 }
 
-// sweep_shard removes what is due.  Returns: when the next is, INT64_MAX if none is.
+// sweep_shard removes the expired entries. Returns: when the next one expires;
+// INT64_MAX: none.
 static int64_t sweep_shard(struct shard *s, int64_t now)
 {
     for (GSequenceIter *first; !g_sequence_iter_is_end(first = g_sequence_get_begin_iter(s->dues));) {

@@ -1,5 +1,5 @@
-// The table: keys and their values, in shards, each under a lock of its own, so that
-// all workers use it at once.
+// The table: keys and their values, in shards. Each shard has its own lock, so all
+// workers use the table at once.
 #ifndef KV_TABLE_H
 #define KV_TABLE_H
 
@@ -16,8 +16,8 @@ enum type { STRING, LIST, SET, HASH, ZSET };
 struct entry {
     struct text key; // first: an entry is found by its key
     enum type type;
-    int64_t expires;    // Unix time in ms; 0: it does not
-    GSequenceIter *due; // its place among those of its shard that do
+    int64_t expires;    // Unix time in ms; 0: never
+    GSequenceIter *due; // its place among the entries of its shard that expire
     union {
         struct text *string;
         GQueue *list; // of struct text
@@ -58,8 +58,8 @@ struct scored {
 void table_init(void);
 void table_fini(void);
 
-// table_lock locks shards, so that the caller may use the entries in them. It waits for
-// a lock even in a cancelled task: no lock is held while a client is waited for.
+// table_lock locks shards, so that the caller may use the entries in them. It waits
+// even in a cancelled task; no task holds such a lock while it waits for a client.
 void table_lock(shard_set shards);
 void table_unlock(shard_set shards);
 shard_set table_shard_of(struct text key);
@@ -70,7 +70,7 @@ shard_set table_shard_of(struct text key);
 // table_find returns NULL if there is no such key, or the key has expired.
 struct entry *table_find(struct text key);
 
-// table_make makes the entry, with an empty value, in place of one that may be there.
+// table_make makes the entry, with an empty value, and replaces an old one.
 struct entry *table_make(struct text key, enum type type);
 void table_remove(struct entry *e);
 bool table_is_empty(const struct entry *e);       // a list, set, hash or sorted set without members
@@ -85,7 +85,7 @@ struct table_size table_size(void);
 void table_each(void (*fn)(struct entry *e, void *arg), void *arg);
 void table_clear(void);
 
-// table_sweep is a task that removes the entries whose time is over, when it is.
+// table_sweep is a task that removes each entry when it expires.
 int table_sweep(void *arg);
 
 int64_t unix_ms(void);
@@ -96,7 +96,7 @@ struct text set_draw(struct set *s, uint64_t random); // of one that has members
 bool zset_add(struct zset *z, struct text name, double score);
 bool zset_remove(struct zset *z, struct text name);
 
-// table_random is a number that a client cannot foretell. With any lock.
+// table_random is a number that clients cannot predict. With any lock.
 uint64_t table_random(void);
 
 #endif

@@ -14,8 +14,8 @@ struct text {
 
 #define TEXT(literal) ((struct text){ (literal), sizeof(literal) - 1 })
 
-// text_copy allocates `size` bytes, which begin with a struct text: a copy of `t`, whose
-// bytes lie behind them. The rest is 0. g_free frees it.
+// text_copy allocates `size` bytes, which begin with a struct text: a copy of `t`,
+// whose bytes follow them. The rest is 0. g_free frees it.
 static inline void *text_copy(struct text t, size_t size)
 {
     struct text *copy = g_malloc0(size + t.n);
@@ -24,7 +24,7 @@ static inline void *text_copy(struct text t, size_t size)
     return copy;
 }
 
-// text_is compares without case, as command names are.
+// text_is compares and ignores case, as command names need.
 static inline bool text_is(struct text t, const char *word)
 {
     return t.n == strlen(word) && g_ascii_strncasecmp(t.s, word, t.n) == 0;

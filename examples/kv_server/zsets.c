@@ -13,7 +13,7 @@ static bool is_score(struct text t, double *score)
     return whole;
 }
 
-// All scores are read before the first is set: the command does all of it, or nothing.
+// It reads all scores before it sets the first, so the command does all or nothing.
 static void add(struct call *call)
 {
     int64_t added = 0;
