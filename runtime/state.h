@@ -13,7 +13,7 @@
 
 struct wf_origin;      // base/origin.h
 struct wf_pipes;       // runtime/io/pipe.c
-struct wf_pool;        // runtime/task/blocking.c
+struct wf_pool;        // runtime/task/lane.h
 struct wf_shelves;     // runtime/io/buffer.c
 struct wf_scope;       // runtime/wait/scope.h
 struct wf_cancel_node; // runtime/wait/cancel.h
