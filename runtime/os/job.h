@@ -31,8 +31,8 @@ struct wf_os_job {
 
 // wf_os_run makes the call: fn, on a thread. If the system refuses a thread, the call
 // runs on the worker: it delays other tasks, but does not fail.
-// Returns: what fn returns; -ECANCELED, -ETIMEDOUT: it was cut short before it began, or
-//          said -EINTR; -EAGAIN: it may block, and there is no thread for it.
+// Returns: the result of fn; -ECANCELED, -ETIMEDOUT: cancelled before it began, or fn
+//          returned -EINTR; -EAGAIN: the call may block, and there is no thread for it.
 // Context: task.
 ssize_t wf_os_run(struct wf_os_job *job);
 
