@@ -1,5 +1,5 @@
-// What the tests of the adapters share: many tasks at once, a time limit for those that hang, and one for those that
-// shall give up.
+// The common part of the adapters' tests: many tasks at once, a time limit for tasks
+// that hang, and one for tasks that shall give up.
 #ifndef WF_TESTS_CROWD_H
 #define WF_TESTS_CROWD_H
 

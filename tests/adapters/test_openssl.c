@@ -1,4 +1,4 @@
-// TLS by OpenSSL on weft's sockets, as docs/guests.md says: a step, the look at its
+// TLS by OpenSSL on weft's sockets, as docs/guests.md says: a step, the check of its
 // error, and then, outside OpenSSL, the wait.
 #include <netinet/in.h>
 #include <openssl/err.h>

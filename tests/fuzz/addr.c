@@ -1,5 +1,5 @@
-// Any text as an address: what the parser says of it holds together, and it touches
-// nothing but the text and its result.
+// Any text as an address: the parser's results are consistent, and it accesses only the
+// text and its result.
 #include <assert.h>
 #include <errno.h>
 #include <stdint.h>

@@ -2,7 +2,7 @@
 //
 //   fuzz_NAME FOLDER [MUTATIONS-OF-EACH [SEED]]
 //
-// A failure aborts; the input that caused it is then in the file that is named.
+// A failure aborts, and names a file with the input that caused it.
 #include <dirent.h>
 #include <signal.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
-// Frames, against a model that has all of the bytes at once; and what is read is
-// written again, and must be the same.
+// Frames, against a model that has all of the bytes at once. The frames that were read
+// are written again, and must be the same bytes.
 #include "tests/fuzz/stream.h"
 
 __extension__ typedef unsigned __int128 wide;

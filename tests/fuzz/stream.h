@@ -1,5 +1,5 @@
-// What the fuzzers of readers share. An input is a few bytes that say how to read, and
-// then what is read:
+// The common part of the fuzzers of readers. An input is a few bytes that say how to
+// read, followed by the bytes to read:
 //
 //   max    1 and 2 bytes: the reader's max
 //   plan   up to 32 bytes, before them how many: for each read of the stream in turn,

@@ -1,4 +1,4 @@
-// The blocking pool: what may block a thread blocks none of the workers'.
+// The blocking pool: calls that block a thread block no worker.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>

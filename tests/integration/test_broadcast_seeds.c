@@ -1,5 +1,5 @@
 // Tickers, broadcast and watch by virtual time: ticks come at the exact moment, and
-// under thousands of orders everybody accounts for every message.
+// under thousands of orders each receiver accounts for every message.
 #include <errno.h>
 
 #include "tests/support/left.h"

@@ -1,5 +1,5 @@
-// Channels, by the rules that Go publishes for its own, in our words, and by what weft
-// adds: unbounded ones, cancels, threads that are not weft's.
+// Channels, by the rules that Go publishes for its channels, and by weft's additions:
+// unbounded channels, cancels, foreign threads.
 #include <pthread.h>
 #include <stdint.h>
 

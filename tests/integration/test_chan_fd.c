@@ -1,4 +1,5 @@
-// weft_chan_fd: a loop with poll(2) of its own sees when a channel has something.
+// weft_chan_fd: an event loop of the program, with poll(2), sees when a channel has a
+// message.
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>

@@ -1,6 +1,6 @@
 // weft_close from everywhere: a call that begins to wait during the close is woken, the
-// number stays usable, and a slow close(2) does not block other tasks. The test's own
-// close(2) stops in the middle, to let that happen.
+// number stays usable, and a slow close(2) does not block other tasks. The test
+// replaces close(2) by a function that stops in the middle, so that this can happen.
 #include <poll.h>
 #include <semaphore.h>
 #include <stdatomic.h>

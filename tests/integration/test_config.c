@@ -1,5 +1,5 @@
-// Settings: the program's, else the environment's, else the machine's; and what is out
-// of range is said aloud.
+// Settings: the program's, else the environment's, else the machine's; a value out of
+// range is reported on stderr.
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
-// weft_copy and weft_sendfile: every kind of descriptor to every other, each way that a
-// system may refuse, ends, errors and cancels. What arrives is compared byte for byte.
+// weft_copy and weft_sendfile: from every kind of descriptor to every other, with each
+// call that a system may refuse, with ends, errors and cancels. The test compares every
+// byte.
 #include <pty.h>
 #include <signal.h>
 #include <stdatomic.h>

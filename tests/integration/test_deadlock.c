@@ -1,5 +1,5 @@
-// A test run in which nothing can happen any more: it prints what each task waits for,
-// cancels all, and fails.
+// A test run in which no event can wake a task any more: it prints what each task waits
+// for, cancels all, and fails.
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>

@@ -1,5 +1,5 @@
-// Accepting when the process has no descriptors left. A program of its own, because it
-// limits itself.
+// Accepting when the process has no descriptors left. It is a separate program, because
+// it lowers its own limit.
 #include <stdio.h>
 #include <sys/resource.h>
 

@@ -1,4 +1,5 @@
-// Sockets by name: which of the addresses is taken, and what is left of the others.
+// Sockets by name: which of the addresses is used, and that the other attempts leave
+// nothing behind.
 #include <stdio.h>
 #include <weft/test.h>
 

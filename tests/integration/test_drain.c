@@ -1,5 +1,5 @@
-// The drain: each enter that succeeds is waited for, and none succeeds once it has
-// begun; by tasks in many orders, and by threads at once.
+// The drain: it waits for each enter that has succeeded, and no enter succeeds once the
+// draining has begun; by tasks in many orders, and by threads at once.
 #include <errno.h>
 #include <pthread.h>
 

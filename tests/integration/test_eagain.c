@@ -1,6 +1,6 @@
-// EAGAIN that no edge will end, and short counts for lack of memory: a call neither
-// waits indefinitely nor spins. The test's own sendto(2) records the time of each
-// attempt.
+// EAGAIN that no edge will follow, and short counts because a buffer is not all memory:
+// a call neither waits indefinitely nor spins. The test replaces sendto(2) to record
+// the time of each attempt.
 #include <linux/sockios.h>
 #include <poll.h>
 #include <stdatomic.h>

@@ -1,6 +1,6 @@
-// The echo server of examples/, as its users run it: a process of its own, ten thousand
-// clients, signals, bad arguments. The clients are plain threads with blocking sockets.
-// None of weft runs in this process.
+// The echo server of examples/, as its users run it: in a separate process, with ten
+// thousand clients, signals, bad arguments. The clients are plain threads with blocking
+// sockets. None of weft runs in this process.
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
-// C++ exceptions in tasks, by the C interface alone: a task may park in a handler, and
-// in a destructor that runs while the stack is unwound, and go on on another thread.
+// C++ exceptions in tasks, with the C interface alone: a task may park in a handler,
+// and in a destructor that runs while the stack is unwound, and continue on another
+// thread.
 #include "tests/support/cxx.h"
 
 #include <cstdio>

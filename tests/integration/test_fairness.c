@@ -1,6 +1,6 @@
-// Turns beside tasks that are always ready: of tasks just spawned, descriptors, timers,
-// tasks behind one that computes. Counted in turns of those neighbours, not in time:
-// the scheduler guarantees a number of turns.
+// Beside tasks that are always ready: when do new tasks, descriptors, timers, and tasks
+// behind a CPU-bound one get their turn? The tests count turns of the neighbours, not
+// time, because the scheduler guarantees a number of turns.
 #include <fcntl.h>
 #include <stdlib.h>
 

@@ -1,5 +1,6 @@
-// Files and folders: what the POSIX calls by the same name do, on disks, in memory, in
-// /proc; whole files; and that what waits for long keeps no other call from its file.
+// Files and folders: the calls do what POSIX calls of the same names do, on disks, in
+// memory, in /proc; whole files; and a call that waits for long does not delay calls on
+// other files.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

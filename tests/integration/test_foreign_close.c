@@ -1,7 +1,6 @@
-// Descriptors that others close: close(2), fclose, dup2, pclose, a foreign thread,
-// without a word to weft. The number comes again as whatever it may be, and no wait
-// hangs on what it meant before, blocks its worker, or takes what belongs to the next
-// file.
+// Descriptors that other code closes without weft's knowledge: by close(2), fclose,
+// dup2, pclose, on a foreign thread. The number may then mean any other file. No wait
+// hangs because of the old file, blocks its worker, or takes data of the new file.
 #include <poll.h>
 #include <pty.h>
 #include <sys/eventfd.h>

@@ -1,5 +1,5 @@
-// After fork(2) the parent goes on undisturbed, and the child has no runtime but those
-// that it makes itself.
+// After fork(2) the parent goes on undisturbed, and the child has only runtimes that it
+// makes itself.
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>

@@ -1,4 +1,4 @@
-// What the C library and the kernel offer, used by tasks as docs/guests.md says.
+// Facilities of the C library and the kernel, used by tasks as docs/guests.md says.
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>

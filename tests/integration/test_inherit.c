@@ -1,5 +1,5 @@
-// What the pool's threads and child processes have of a worker: nothing that makes only
-// a worker quicker.
+// The pool's threads and child processes do not inherit the settings that are only for
+// workers.
 #include <sched.h>
 #include <spawn.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
-// A program's own functions go before the C library's of the same name, in all code of
-// the program, to park the task that calls them, say. weft does not call them: else a
-// task that parks in one would get into it again.
+// A program may replace functions of the C library in all of its code, for example to
+// park the task that calls them. weft does not call the replacements: otherwise a task
+// that parks in one would call it again.
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>

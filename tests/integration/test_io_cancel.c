@@ -1,5 +1,6 @@
 // Cancelling each call of io.h: before it begins, while it is parked, and just when it
-// completes. What is not reported has not happened: no byte, no connection is lost.
+// completes. A call that returns an error has had no effect: no byte, no connection is
+// lost.
 #include <poll.h>
 
 #include "tests/support/peer.h"

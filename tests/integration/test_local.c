@@ -1,4 +1,5 @@
-// Task-local values: each task its own, wherever it runs, and destroyed with it.
+// Task-local values: each task has its own, on every worker, and they are destroyed
+// with it.
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-// Metrics: they agree with what a program did, and their text is what Prometheus reads.
+// Metrics: they agree with what a program did, and Prometheus can read their text.
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

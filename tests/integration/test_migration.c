@@ -1,4 +1,4 @@
-// The thread-local hazard: a task that goes on on another thread, in the middle of a
+// The thread-local hazard: a task that continues on another thread, in the middle of a
 // function, must find that thread's thread-local variables, and weft must know which
 // task it is.
 #include <errno.h>

@@ -1,6 +1,6 @@
-// O_NONBLOCK belongs to the open file description, which others may share: weft leaves
-// it alone, and does not need it. A call on a pipe, a FIFO, either end of a terminal, a
-// counter or a listener parks, whatever the mode is or becomes.
+// O_NONBLOCK belongs to the open file description, which others may share: weft does
+// not change it, and does not need it. A call on a pipe, a FIFO, either end of a
+// terminal, a counter or a listener parks in every mode, even if the mode changes.
 #include <limits.h>
 #include <pty.h>
 #include <sched.h>

@@ -1,4 +1,4 @@
-// Names: look-ups, against a name server of the test's own.
+// Look-ups of names, with a name server in the test.
 #include <stdio.h>
 #include <sys/resource.h>
 #include <weft/test.h>

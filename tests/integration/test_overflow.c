@@ -1,5 +1,5 @@
-// A stack overflow is reported by name, then the signal does what it does; no other
-// fault is taken for one.
+// A stack overflow is reported with the task's name, then the signal has its usual
+// effect; no other fault is mistaken for an overflow.
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>

@@ -1,6 +1,5 @@
-// A worker of real-time priority, and an ordinary thread on the same CPU that completes
-// what it waits for: the worker preempts it in the midst of that, and must let it go
-// on.
+// A worker of real-time priority, and an ordinary thread on the same CPU that wakes it:
+// the worker preempts the thread in the middle of the wake, and must let it continue.
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>

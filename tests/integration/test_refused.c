@@ -1,6 +1,6 @@
-// Filters of system calls (seccomp) refuse what they do not know, with whatever error
-// they like. What weft can do without it does without; without the rest there is an
-// error, no abort and no hang.
+// Filters of system calls (seccomp) refuse unknown calls, with any error. weft does
+// without the calls that it can replace; without the others it returns an error, and
+// neither aborts nor hangs.
 #include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>

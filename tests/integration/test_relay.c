@@ -1,5 +1,6 @@
-// weft_relay: bytes both ways, half-closes, idle time, broken connections, and what it
-// holds. The peers are plain threads and blocking sockets.
+// weft_relay: bytes in both directions, half-closes, idle time, broken connections, and
+// the buffers and pipes that it holds. The peers are plain threads and blocking
+// sockets.
 #include <dirent.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>

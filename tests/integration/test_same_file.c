@@ -1,6 +1,6 @@
-// A call goes on with the file that it began with: a job that waits in the blocking
-// pool, a call of many steps, one that tries again and again. If the number is closed
-// meanwhile and used again, the call says so, and no byte goes astray.
+// A call stays with the file that it began with: a job that waits in the blocking pool,
+// a call of several steps, a call that retries. If the number is closed and reused
+// during the call, it returns an error, and no byte goes to the wrong file.
 #include <poll.h>
 #include <semaphore.h>
 #include <stdatomic.h>

@@ -1,5 +1,5 @@
-// Scopes by virtual time, under many seeds: what ends when, to the nanosecond, in
-// whatever order the tasks run.
+// Scopes in virtual time, under many seeds: each call ends at the exact nanosecond, in
+// every order of the tasks.
 #include <errno.h>
 
 #include "tests/support/left.h"

@@ -1,5 +1,5 @@
-// Test runs by seed: the same seed takes the same course, another one another; and what
-// that is good for.
+// Test runs by seed: the same seed gives the same schedule, another seed another one;
+// and the bugs that this finds.
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>

@@ -1,5 +1,5 @@
-// What is not the seed's works in a test run as well: descriptors, blocking calls,
-// signals; and settings and misuse.
+// Parts of a test run that the seed does not control: descriptors, blocking calls,
+// signals; also settings and misuse.
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

@@ -1,5 +1,5 @@
-// Select: which case happens, what becomes of the others, which one is picked when
-// several are ready.
+// Select: which case happens, that the others have no effect, and which one is picked
+// if several are ready.
 #include <limits.h>
 
 #include "base/compiler.h"

@@ -1,5 +1,5 @@
-// weft among signals: its threads take them as any thread of the program does, its
-// children know nothing of weft, and no call minds them.
+// weft and signals: its threads take signals like any thread of the program, children
+// have the program's dispositions, and signals do not disturb calls.
 #include <poll.h>
 #include <pthread.h>
 #include <pty.h>

@@ -1,5 +1,5 @@
-// The least that everything else builds on: a runtime starts, runs tasks to their end,
-// and stops.
+// The minimum on which all other tests depend: a runtime starts, runs tasks to their
+// end, and stops.
 #include <errno.h>
 #include <weft.h>
 

@@ -1,5 +1,5 @@
-// What sockets have beyond streams of bytes: messages, flags, urgent data, and
-// descriptors that are passed.
+// Features of sockets besides streams of bytes: messages, flags, urgent data, and
+// passed descriptors.
 #include "tests/support/own.h"
 #include "tests/support/peer.h"
 #include "tests/support/tasks.h"

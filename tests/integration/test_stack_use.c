@@ -1,7 +1,7 @@
-// How much of a task's stack the usual suspects of the C library take. This prints a
-// table; and each of them must leave some of the default 64 KiB. First calls count:
-// they load modules, locales and time zones, and bind symbols (this program is linked
-// lazily, unlike weft).
+// How much of a task's stack some large functions of the C library take. The test
+// prints a table; each function must leave a part of the default 64 KiB. First calls
+// count: they load modules, locales and time zones, and bind symbols (this program is
+// linked lazily, unlike weft).
 #include <dlfcn.h>
 #include <execinfo.h>
 #include <fcntl.h>

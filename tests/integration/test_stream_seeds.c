@@ -1,6 +1,5 @@
-// Readers and writers under many seeds: what one task writes in calls of any kind, cut
-// short at any time, another reads in calls of any kind, cut short as well. Each byte
-// arrives once, in order.
+// Readers and writers under many seeds: one task writes and another reads, both by
+// calls of all kinds and cancelled at any time. Each byte arrives once, in order.
 #include <errno.h>
 
 #include "tests/support/peer.h"

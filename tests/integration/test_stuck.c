@@ -1,4 +1,4 @@
-// The end, when something does not end: weft_config.stop_after bounds it.
+// The end of a runtime with a stuck task or job: weft_config.stop_after limits it.
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>

@@ -1,4 +1,4 @@
-// Tasks as a program sees them: born, joined, detached, cancelled, pinned.
+// Tasks as a program sees them: spawned, joined, detached, cancelled, pinned.
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

@@ -1,5 +1,5 @@
-// Tickers in real time: never early, nothing lost to a cancel. Nothing here says how
-// late a tick may be.
+// Tickers in real time: never early, and a cancel loses no tick. The tests do not limit
+// how late a tick is.
 #include <errno.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-// Time as a program sees it: never early, never lost. Nothing here says how late
-// something may be.
+// Timers as a program sees them: never early, never lost. The tests do not limit how
+// late they are.
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>

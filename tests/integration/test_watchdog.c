@@ -1,5 +1,4 @@
-// A test that hangs must end with a dump of its tasks: what everybody reads when
-// something is stuck.
+// A test that hangs must end with a dump of its tasks, which shows what is stuck.
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>

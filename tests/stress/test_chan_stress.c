@@ -1,7 +1,7 @@
-// Channels under all operations at once: many tasks send and receive, in every way
-// there is; some are cancelled, some run out of time, and the channel is closed. Each
-// message that was sent is received once, or left in the channel; one that was not sent
-// is never seen; and each receiver sees each sender's messages in order.
+// Channels under all operations at once: many tasks send and receive, by all calls;
+// some are cancelled, some reach deadlines, and the channel is closed. Each message
+// that was sent is received once, or left in the channel; one that was not sent is
+// never seen; and each receiver sees each sender's messages in order.
 //
 // On many threads, and once more on weft's test runtime, one seed after the other.
 #include <pthread.h>

@@ -1,6 +1,6 @@
 // Futures whose waiters leave while they are completed: by deadlines that are about to
-// expire, by cancels, by both; with many waiters, and several completers. Each future's
-// memory is overwritten as soon as that is allowed.
+// expire, by cancels, by both; with many waiters, and several completers. The test
+// overwrites each future's memory as soon as that is allowed.
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>

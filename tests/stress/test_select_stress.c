@@ -1,8 +1,8 @@
 // Selects at both ends of the same channels, with the same channel several times in one
 // select, both ways too; with futures and deadlines among the cases, cancels from
-// outside, and an end by closing. A select does one thing and nothing else: each
-// message that some select says it has sent is received by one, or left in a channel;
-// no other is ever seen.
+// outside, and an end by closing. A select performs exactly one case: each message that
+// a select reports as sent is received by one select, or left in a channel; no other
+// message is ever seen.
 //
 // On many threads, and once more on weft's test runtime, one seed after the other.
 #include <stdio.h>

@@ -1,5 +1,5 @@
-// A runtime that several threads stop at once: it ends once, and each of them learns
-// it. WEFT_ROUNDS=10000 for long.
+// A runtime that several threads stop at once: it ends once, and each call returns 0.
+// WEFT_ROUNDS=10000 for long.
 #include <errno.h>
 #include <sched.h>
 #include <weft.h>

@@ -1,7 +1,6 @@
-// Locks and the like while tasks leave them: by deadlines that are about to come, by
-// cancels, by both, on every worker. What they guard is plain memory; what they count
-// must be conserved; and a wake that is lost is a test that hangs. Each body runs once
-// as it comes, and once with every wake on another worker.
+// Locks and the like while waiters leave: by deadlines, by cancels, by both, on every
+// worker. Locks guard plain memory; counts must be conserved; a lost wake hangs the
+// test. Each body runs once normally, and once with every wake on another worker.
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>

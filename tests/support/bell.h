@@ -1,5 +1,5 @@
-// A bell: a waker that counts, and a thread that waits for the count. What unit tests
-// use in place of tasks.
+// A bell: a waker that counts, and a thread that waits for the count. Unit tests use it
+// in place of tasks.
 #ifndef WF_TESTS_BELL_H
 #define WF_TESTS_BELL_H
 

@@ -1,9 +1,9 @@
 // The driver of the table in docs/cancellation.md: each row is a call that may park, or
-// one way to use it, and is put through every mode below. tests/lint/parking.py
-// compares the rows' names with the page and with the headers.
+// one way to use it, and runs in every mode below. tests/lint/parking.py compares the
+// rows' names with the page and with the headers.
 //
-// Each case has three tasks: the test's own, which sets up, completes and checks what
-// is left; the subject, which makes the call; and, in a race, the canceller.
+// Each case has three tasks: the test, which sets up, completes, and checks what the
+// call has left; the subject, which makes the call; and, in a race, the canceller.
 //
 //      set_up --> subject: call --> (it is parked) --> follow --> cancelled and completed, as the mode says --> left
 //

@@ -1,5 +1,5 @@
-// What tests of channels and selects share: channels of numbers, and tasks that send or
-// receive one.
+// The common part of tests of channels and selects: channels of numbers, and tasks that
+// send or receive one.
 #ifndef WF_TESTS_CHANS_H
 #define WF_TESTS_CHANS_H
 

@@ -1,4 +1,4 @@
-// A child process that may end badly: how it ended, and what it said on stderr.
+// A child process that may crash: how it ended, and what it wrote to stderr.
 #ifndef WF_TESTS_CHILD_H
 #define WF_TESTS_CHILD_H
 

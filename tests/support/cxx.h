@@ -1,5 +1,5 @@
-// What tests in C++ share: a runtime under the watchdog, and a child process that ends
-// badly. (tasks.h and child.h in this folder are C.)
+// The common part of tests in C++: a runtime under the watchdog, and a child process
+// that crashes. (tasks.h and child.h in this folder are C.)
 #ifndef WF_TESTS_CXX_H
 #define WF_TESTS_CXX_H
 

@@ -1,6 +1,6 @@
-// A network of the test's own, with a name server that answers as the test wants it: a
-// thread with blocking sockets. The process gets a network and a mount namespace: only
-// lo, and an /etc with what a resolver reads.
+// A separate network with a name server that answers as the test wants: a thread with
+// blocking sockets. The process gets a network namespace, which has only lo, and a
+// mount namespace with an /etc for the resolver.
 //
 //   int main(void)
 //   {

@@ -1,4 +1,4 @@
-// A folder for each test, which it is in.
+// A folder for each test, which is its working directory.
 #ifndef WF_TESTS_FOLDER_H
 #define WF_TESTS_FOLDER_H
 

@@ -1,4 +1,4 @@
-// What every test program begins with: a seed that is printed, and a watchdog that says
+// The start of every test program: it prints a seed, and starts a watchdog that prints
 // what the tasks wait for.
 //
 //   int main(void)
@@ -9,9 +9,8 @@
 //       return wf_test_run(tests);
 //   }
 //
-// A failed assertion aborts (cmocka would else leap out of it with longjmp, off a
-// task's stack and perhaps onto another thread's), so cmocka's assertions may be used
-// in tasks, too.
+// A failed assertion aborts, so cmocka's assertions may be used in tasks, too.
+// (Otherwise cmocka would longjmp from a task's stack, perhaps to another thread's.)
 #ifndef WF_TESTS_HARNESS_H
 #define WF_TESTS_HARNESS_H
 

@@ -1,5 +1,5 @@
-// What a test leaves behind. A test that stands in its table as left_test(f) must leave
-// no thread, no descriptor and no mapping of the size of a slab of stacks;
+// Checks what a test leaves behind. A test that its table lists as left_test(f) must
+// leave no thread, no descriptor and no mapping of the size of a slab of stacks;
 // LeakSanitizer checks the rest.
 #ifndef WF_TESTS_LEFT_H
 #define WF_TESTS_LEFT_H

@@ -1,5 +1,5 @@
-// What tests of locks and the like share: calls that must succeed, and tasks in a known
-// order.
+// The common part of tests of locks and the like: calls that must succeed, and tasks in
+// a known order.
 #ifndef WF_TESTS_LOCKS_H
 #define WF_TESTS_LOCKS_H
 

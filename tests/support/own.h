@@ -1,5 +1,5 @@
-// For tests of what weft does with descriptors that it has made itself: it trusts their
-// cells, and asks nothing before a park.
+// For tests of descriptors that weft has made: weft trusts their cells, and makes no
+// system call before a park.
 #ifndef TESTS_SUPPORT_OWN_H
 #define TESTS_SUPPORT_OWN_H
 

@@ -1,5 +1,5 @@
-// The other side: plain threads and blocking sockets, which know nothing of weft, and
-// bytes that can be checked.
+// The peer: plain threads and blocking sockets, without weft, and bytes that can be
+// checked.
 #ifndef WF_TESTS_PEER_H
 #define WF_TESTS_PEER_H
 

@@ -1,4 +1,4 @@
-// Tests that run under many seeds, by virtual time (weft/test.h): each run is another
+// Tests that run under many seeds, in virtual time (weft/test.h): each run has another
 // order of the same tasks.
 #ifndef WF_TESTS_SEEDS_H
 #define WF_TESTS_SEEDS_H

@@ -1,4 +1,4 @@
-// What the kernel says of this process in /proc/self/status.
+// Fields of /proc/self/status.
 #ifndef WF_TESTS_STATUS_H
 #define WF_TESTS_STATUS_H
 

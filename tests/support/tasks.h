@@ -1,6 +1,6 @@
-// What tests of the public interface do with tasks: run a body in a runtime of its own,
-// spawn, join, and wait until another task has parked, which they see in the dump: no
-// test sleeps in the hope that it has.
+// Helpers for tests of the public interface: run a body in a separate runtime, spawn,
+// join, and wait until another task has parked. They see that in the dump, so no test
+// has to sleep.
 #ifndef WF_TESTS_TASKS_H
 #define WF_TESTS_TASKS_H
 

@@ -1,4 +1,4 @@
-// A function of a test program in the place of one of weft's system calls (base/sys.h).
+// A function of a test program that replaces one of weft's system calls (base/sys.h).
 #ifndef TESTS_SUPPORT_WRAP_H
 #define TESTS_SUPPORT_WRAP_H
 

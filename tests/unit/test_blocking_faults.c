@@ -1,4 +1,5 @@
-// The blocking pool when the system refuses: every refusal is made to happen.
+// The blocking pool when the system refuses memory or threads: the tests cause every
+// such refusal.
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

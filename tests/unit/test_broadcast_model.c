@@ -1,5 +1,5 @@
-// Broadcast and watch without waiting: what a receiver gets, held against a model; then
-// readers that are overtaken while they copy.
+// Broadcast and watch without waits: the messages of a receiver, compared with a model;
+// then readers that are overtaken while they copy.
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>

@@ -1,5 +1,5 @@
-// The buffer of a channel, and how channels use memory: it is asked for where the
-// header says so, and given back.
+// The buffer of a channel, and how channels use memory: they allocate it where the
+// header says so, and free it.
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>

@@ -1,5 +1,6 @@
-// Each check accepts what is in order, and stops a program whose structure is not. One
-// row: a child process makes a structure, checks it, spoils it, and checks it again.
+// Each check accepts a correct structure, and stops a program with a broken one. For
+// each row a child process makes a structure, checks it, breaks it, and checks it
+// again.
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>

@@ -1,6 +1,6 @@
-// The choice of a select: one winner; and two choices that are won together, or not at
-// all, whatever others do. runtime/wait/choice.c is compiled into this program with a lot
-// drawn before each atomic operation: whether to let another thread go first.
+// The choice of a select: one winner; and two choices are won together or not at all,
+// even if other threads compete. runtime/wait/choice.c is compiled into this program so
+// that each atomic operation first lets another thread run, at random.
 #include <pthread.h>
 #include <sched.h>
 

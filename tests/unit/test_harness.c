@@ -1,4 +1,4 @@
-// The harness itself: what every other test leans on.
+// The harness itself, on which every other test depends.
 #include <stdlib.h>
 
 #include "tests/support/harness.h"

@@ -1,5 +1,5 @@
-// The lock. Under ThreadSanitizer this also proves tests/support/tsan/ck_pr.h: without
-// it, what follows is reported.
+// The lock. Under ThreadSanitizer this also tests tests/support/tsan/ck_pr.h: without
+// it, these tests are reported as races.
 #include <pthread.h>
 #include <unistd.h>
 

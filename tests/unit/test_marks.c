@@ -1,4 +1,4 @@
-// Which bytes of 64 are a certain one.
+// The search for all bytes of a given value among 64.
 #include "base/marks.h"
 #include "tests/support/harness.h"
 

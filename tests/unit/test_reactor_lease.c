@@ -1,6 +1,6 @@
-// The lease, the interrupt, and the reactor thread between them. Where a test waits for
-// the thread to do something of its own accord it waits for as long as that takes: what
-// goes wrong shows as a hang, and ctest ends it.
+// The lease, the interrupt, and the reactor thread between them. A test that waits for
+// an action of the thread waits as long as that takes: a bug shows as a hang, which
+// ctest ends.
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>

@@ -1,5 +1,5 @@
-// What a reader looks at, and what it moves: both are linear in what it reads. The
-// library's memchr and memmove are this file's, which count.
+// How many bytes a reader searches and moves: both are linear in what it reads. This
+// file replaces memchr and memmove by functions that count.
 #include <stdlib.h>
 #include <weft.h>
 

@@ -1,5 +1,5 @@
-// Stacks: sizes, guards, pools and the depot, memory given back, and the system saying
-// no.
+// Stacks: sizes, guards, pools and the depot, memory given back, and refusals by the
+// system.
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-// What locks and the like are made of, without tasks: the queue, and the words that any
+// The parts of locks and the like, without tasks: the queue, and the words that any
 // thread may change.
 #include <errno.h>
 #include <sched.h>

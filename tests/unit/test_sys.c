@@ -1,4 +1,5 @@
-// What base/sys.h promises of all system calls, and of those that are more than a call.
+// The promises of base/sys.h for all system calls, and for the functions that do more
+// than one call.
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

@@ -1,5 +1,5 @@
-// What all threads of the library have in common, whatever the thread has that makes
-// them.
+// The common properties of the library's threads, with any settings of the thread that
+// makes them.
 #include <errno.h>
 #include <signal.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-// The arithmetic of tickers, on a clock that stands still: due times are chosen, not
-// waited for.
+// The arithmetic of tickers, on a stopped clock: the tests choose the due times, and do
+// not wait for them.
 #include <errno.h>
 
 #include "base/clock.h"

@@ -1,5 +1,5 @@
-// The waiter, and a scope's deadline: what happens between two steps that in programs
-// follow each other at once.
+// The waiter, and a scope's deadline: the tests stop between two steps that follow each
+// other at once in programs.
 #include <errno.h>
 
 #include "tests/support/left.h"

@@ -1,5 +1,5 @@
-// One task's frame is larger than what its stack has left, and the function touches the far end of it only. 16 tasks
-// beside it have a pattern on their stacks.
+// One task's frame is larger than the rest of its stack, and the function accesses only
+// the far end of the frame. 16 other tasks have a pattern on their stacks.
 //
 //   frames KIB        ends by a report, or tells how many of the patterns are broken
 #include <stdio.h>

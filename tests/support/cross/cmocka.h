@@ -1,6 +1,6 @@
-// A stand-in for cmocka in cross builds, for which no package of it exists: the
-// assertions and the runner that weft's tests use, no more. The first failure aborts,
-// as it does with the real one (tests/support/harness.h).
+// A replacement for cmocka in cross builds, for which there is no package: only the
+// assertions and the runner that weft's tests use. The first failure aborts, as it does
+// with the real one (tests/support/harness.h).
 #ifndef WF_TESTS_CROSS_CMOCKA_H
 #define WF_TESTS_CROSS_CMOCKA_H
 

@@ -1,5 +1,5 @@
-// Stands in front of Concurrency Kit's <ck_pr.h> in ThreadSanitizer builds, and only
-// there: first on the include path.
+// Replaces Concurrency Kit's <ck_pr.h> in ThreadSanitizer builds only, where it is
+// first on the include path.
 //
 // Concurrency Kit's operations are inline assembly, which ThreadSanitizer cannot see:
 // correct programs are reported. Its own way out, CK_USE_CC_BUILTINS, turns loads and
