@@ -22,69 +22,15 @@
 // not, or if each end has many tasks, the patient lock (base/lock.h) lets each worker
 // do many operations in a row. 8 senders and 8 receivers on two workers: 35 to 48
 // million messages a second, 8 to 25 with the plain one; on one worker 50.
-//
-// The bell is the eventfd of weft_chan_fd, readable while a receive would find a
-// message. `rung` is its state, or the state that it is about to get. A call that has
-// changed the channel then checks `rung`. If it is wrong, the call takes the bell's
-// mutex, because no system call may be made under the channel's lock. Under both locks
-// it checks again, and corrects `rung`; under the mutex alone it makes the eventfd
-// agree. So the system calls are in the order of the changes of `rung`, and when no
-// call is in progress, the eventfd is right. A call that finds `rung` right may return
-// before the system call of the call that has set it.
 #include "runtime/chan/chan.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "base/assert.h"
-#include "base/descriptor.h"
 #include "base/mem.h"
-#include "base/sys.h"
-#include "runtime/chan/buffer.h"
+#include "runtime/chan/state.h"
 
-struct bell {
-    pthread_mutex_t ringing; // of the caller that makes the eventfd agree with `rung`
-    int fd;                  // fixed
-    bool rung;               // under the mutex and the channel's lock; read under the lock
-};
-
-// I: fixed by weft_chan_new; L: under the lock; A: atomic
-struct weft_chan {
-    struct wf_buffer buffer; // L; first: its address costs nothing
-    struct wf_lock lock;
-    _Atomic uint8_t marks;    // L; read by any thread: CLOSED, HAS_BELL
-    _Atomic uint32_t refs;    // A
-    struct bell *bell;        // L: NULL before weft_chan_fd
-    struct wf_list receivers; // L
-    struct wf_list senders;   // L
-};
-
-enum { CLOSED = 1, HAS_BELL = 2 };
 enum { GROW = 8 }; // the result of a send that needs a block; differs from the choice's results
-
-static inline unsigned marks_of(const weft_chan *c)
-{
-    return wf_load_relaxed(&c->marks); // relaxed: they change under the lock; to others they are a hint
-}
-
-static inline bool is_closed(const weft_chan *c)
-{
-    return marks_of(c) & CLOSED;
-}
-
-// set_mark sets a mark.  Context: under the lock.
-static void set_mark(weft_chan *c, unsigned which)
-{
-    wf_debug_assert(wf_lock_held(&c->lock));
-    wf_store_relaxed(&c->marks, (uint8_t)(marks_of(c) | which)); // relaxed: as above
-}
-
-static inline bool is_rendezvous(const weft_chan *c)
-{
-    return c->buffer.capacity == 0;
-}
 
 static struct wf_chan_waiter *waiter_place(struct wf_waiter *w)
 {
@@ -102,59 +48,6 @@ static inline bool take_waiter(struct wf_list *queue, struct wf_chan_waiter **pe
     return w != NULL;
 }
 
-WF_NOINLINE static void lock_chan_slowly(weft_chan *c)
-{
-    wf_lock_acquire_patiently(&c->lock);
-}
-
-static inline void lock_chan(weft_chan *c)
-{
-    if (wf_unlikely(!wf_lock_try(&c->lock)))
-        lock_chan_slowly(c);
-}
-
-// has_something tells whether a receive would not have to wait. It may be wrong while a
-// select that is already decided has not left the queue of senders.
-static bool has_something(const weft_chan *c)
-{
-    return is_closed(c) || !wf_buffer_empty(&c->buffer) || (is_rendezvous(c) && !wf_list_empty(&c->senders));
-}
-
-static void ring_bell(weft_chan *c, struct bell *b)
-{
-    pthread_mutex_lock(&b->ringing);
-    lock_chan(c);
-    bool was = b->rung, rung = has_something(c);
-    b->rung = rung;
-    wf_lock_release(&c->lock);
-    if (rung && !was)
-        (void)wf_sys_write(b->fd, &(uint64_t){ 1 }, sizeof(uint64_t));
-    else if (was && !rung)
-        (void)wf_sys_read(b->fd, &(uint64_t){ 0 }, sizeof(uint64_t));
-    pthread_mutex_unlock(&b->ringing);
-}
-
-// settle_bell makes the bell agree with the channel's present state.
-WF_NOINLINE static void settle_bell(weft_chan *c)
-{
-    lock_chan(c);
-    struct bell *b = c->bell; // fixed by now
-    bool wrong = b->rung != has_something(c);
-    wf_lock_release(&c->lock);
-    if (wrong)
-        ring_bell(c, b);
-}
-
-// unlock_chan ends a change of the channel; without a change wf_lock_release does.
-static inline void unlock_chan(weft_chan *c)
-{
-    bool has_bell = c->bell != NULL; // another thread may add one once the lock is released
-
-    wf_lock_release(&c->lock);
-    if (wf_unlikely(has_bell))
-        settle_bell(c);
-}
-
 // --- Checking ------------------------------------------------------------------------
 
 // waits_alone tells whether the queue's first waiter can be granted for certain,
@@ -169,12 +62,13 @@ static void check_locked(const weft_chan *c)
 {
     wf_assert(wf_lock_held(&c->lock));
     wf_assert(wf_load_relaxed(&c->refs) > 0); // relaxed: the caller has a reference
-    wf_assert(!(marks_of(c) & HAS_BELL) == !c->bell);
-    wf_assert(!c->bell || c->bell->fd >= 0);
+    wf_assert(!(wf_chan_marks(c) & WF_CHAN_HAS_BELL) == !c->bell);
+    if (c->bell)
+        wf_bell_check(c->bell);
     wf_buffer_check(&c->buffer);
     wf_waiters_check(&c->receivers);
     wf_waiters_check(&c->senders);
-    if (is_closed(c))
+    if (wf_chan_is_closed(c))
         wf_assert(wf_list_empty(&c->receivers) && wf_list_empty(&c->senders));
     wf_assert(!waits_alone(&c->receivers) || wf_buffer_empty(&c->buffer));
     wf_assert(!waits_alone(&c->senders) || wf_buffer_full(&c->buffer));
@@ -183,9 +77,9 @@ static void check_locked(const weft_chan *c)
 
 void wf_chan_check(weft_chan *c)
 {
-    lock_chan(c);
+    wf_chan_lock(c);
     check_locked(c);
-    unlock_chan(c);
+    wf_chan_unlock(c);
 }
 
 // --- Under the lock ------------------------------------------------------------------
@@ -195,7 +89,7 @@ void wf_chan_check(weft_chan *c)
 static inline int put(weft_chan *c, const void *elem, struct wf_chan_waiter **peer)
 {
     wf_debug_check(check_locked(c));
-    wf_debug_assert(!is_closed(c));
+    wf_debug_assert(!wf_chan_is_closed(c));
     if (take_waiter(&c->receivers, peer))
         return 0;
     if (wf_unlikely(wf_buffer_full(&c->buffer)))
@@ -217,7 +111,7 @@ static inline int get(weft_chan *c, void *elem, struct wf_chan_waiter **peer, st
     }
     if (take_waiter(&c->senders, peer))
         return 0;
-    return is_closed(c) ? -EPIPE : -EAGAIN;
+    return wf_chan_is_closed(c) ? -EPIPE : -EAGAIN;
 }
 
 // is_open tells whether a waiter may still be granted.
@@ -264,9 +158,9 @@ static int meet(struct wf_list *queue, struct wf_waiter *own, struct wf_chan_wai
 // Returns: as put; WF_CHOICE_LOST.
 static int put_as(weft_chan *c, struct wf_chan_waiter *w, struct wf_chan_waiter **peer)
 {
-    if (is_closed(c))
+    if (wf_chan_is_closed(c))
         return wf_waiter_claim(&w->waiter) ? -EPIPE : WF_CHOICE_LOST;
-    if (is_rendezvous(c))
+    if (wf_chan_is_rendezvous(c))
         return meet(&c->receivers, &w->waiter, peer);
     if (wf_buffer_full(&c->buffer))
         return -EAGAIN;
@@ -280,8 +174,8 @@ static int put_as(weft_chan *c, struct wf_chan_waiter *w, struct wf_chan_waiter 
 // Returns: as get; WF_CHOICE_LOST.
 static int get_as(weft_chan *c, struct wf_chan_waiter *w, struct wf_chan_waiter **peer, struct wf_block **drained)
 {
-    if (wf_buffer_empty(&c->buffer) && !is_closed(c))
-        return is_rendezvous(c) ? meet(&c->senders, &w->waiter, peer) : -EAGAIN;
+    if (wf_buffer_empty(&c->buffer) && !wf_chan_is_closed(c))
+        return wf_chan_is_rendezvous(c) ? meet(&c->senders, &w->waiter, peer) : -EAGAIN;
     return wf_waiter_claim(&w->waiter) ? get(c, w->to, peer, drained) : WF_CHOICE_LOST;
 }
 
@@ -306,7 +200,7 @@ static inline void receive(weft_chan *c, void *elem, struct wf_chan_waiter *peer
     if (!peer)
         return;
     wf_debug_assert(!peer->waiter.queued);
-    if (is_rendezvous(c))
+    if (wf_chan_is_rendezvous(c))
         wf_message_copy(elem, peer->from, c->buffer.elem_size);
     wf_waiter_grant(&peer->waiter, 0);
 }
@@ -319,7 +213,7 @@ WF_NOINLINE static int grow_buffer(weft_chan *c)
 
     if (!block)
         return -ENOMEM;
-    lock_chan(c);
+    wf_chan_lock(c);
     block = wf_buffer_grow(&c->buffer, block);
     wf_lock_release(&c->lock);
     wf_free(block);
@@ -334,48 +228,6 @@ static inline int spend(struct wf_task *self, int result)
 }
 
 // --- Life ----------------------------------------------------------------------------
-
-// make_bell returns: 0; -EMFILE, -ENFILE, -ENOMEM.
-static int make_bell(struct bell **out)
-{
-    struct bell *b = wf_alloc(sizeof(*b));
-
-    if (!b)
-        return -ENOMEM;
-    int fd = wf_fault() ? -EMFILE : wf_above_standard(wf_sys_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (fd < 0) {
-        wf_free(b);
-        return fd;
-    }
-    pthread_mutex_init(&b->ringing, NULL);
-    b->fd = fd;
-    b->rung = false;
-    *out = b;
-    return 0;
-}
-
-// bell_of gives the channel the bell `made`, unless it has one. Returns: the channel's
-// bell; NULL: it has none, and `made` is NULL.
-static struct bell *bell_of(weft_chan *c, struct bell *made)
-{
-    lock_chan(c);
-    if (!c->bell && made) {
-        c->bell = made;
-        set_mark(c, HAS_BELL);
-    }
-    struct bell *b = c->bell;
-    unlock_chan(c); // rings a new bell if necessary
-    return b;
-}
-
-static void free_bell(struct bell *b)
-{
-    if (!b)
-        return;
-    (void)wf_sys_close(b->fd);
-    pthread_mutex_destroy(&b->ringing);
-    wf_free(b);
-}
 
 int weft_chan_new(weft_chan **out, size_t elem_size, size_t capacity)
 {
@@ -413,28 +265,13 @@ void weft_chan_unref(weft_chan *c)
     if (!wf_list_empty(&c->receivers) || !wf_list_empty(&c->senders))
         wf_misuse("weft_chan_unref: the last reference to a channel is given up while tasks wait in it");
     wf_buffer_fini(&c->buffer);
-    free_bell(c->bell);
+    wf_bell_free(c->bell);
     wf_free(c);
-}
-
-int weft_chan_fd(weft_chan *c)
-{
-    struct bell *made, *b = bell_of(c, NULL);
-
-    if (b)
-        return b->fd;
-    int err = make_bell(&made);
-    if (err)
-        return err;
-    b = bell_of(c, made);
-    if (b != made)
-        free_bell(made); // another caller was faster
-    return b->fd;
 }
 
 bool weft_chan_closed(const weft_chan *c)
 {
-    return is_closed(c);
+    return wf_chan_is_closed(c);
 }
 
 size_t weft_chan_len(const weft_chan *c)
@@ -459,11 +296,11 @@ void weft_chan_close(weft_chan *c)
     struct wf_list taken;
 
     wf_list_init(&taken);
-    lock_chan(c);
-    set_mark(c, CLOSED);
+    wf_chan_lock(c);
+    wf_chan_set_mark(c, WF_CHAN_CLOSED);
     close_queue(&c->receivers, &taken);
     close_queue(&c->senders, &taken);
-    unlock_chan(c);
+    wf_chan_unlock(c);
 
     while (!wf_list_empty(&taken)) {
         struct wf_waiter *w = wf_waiter_of(taken.next);
@@ -477,14 +314,14 @@ void weft_chan_close(weft_chan *c)
 // wait_in queues a waiter of the calling task, releases the lock, and parks.
 WF_NOINLINE static int wait_in(weft_chan *c, struct wf_list *queue, struct wf_chan_waiter *w, const char *call)
 {
-    wf_debug_assert(!is_closed(c));
+    wf_debug_assert(!wf_chan_is_closed(c));
     wf_waiter_init(&w->waiter, wf_self());
     wf_waiter_join(queue, &w->waiter);
-    unlock_chan(c);
+    wf_chan_unlock(c);
     int err = wf_waiter_await(&w->waiter, &c->lock, call, (intptr_t)c);
     if (!err)
         return w->waiter.result;
-    unlock_chan(c);
+    wf_chan_unlock(c);
     return err;
 }
 
@@ -498,9 +335,9 @@ WF_NOINLINE static int send_with_block(weft_chan *c, const void *elem)
     do {
         if ((err = grow_buffer(c)) < 0)
             return err;
-        lock_chan(c);
-        err = is_closed(c) ? -EPIPE : put(c, elem, &peer);
-        unlock_chan(c);
+        wf_chan_lock(c);
+        err = wf_chan_is_closed(c) ? -EPIPE : put(c, elem, &peer);
+        wf_chan_unlock(c);
     } while (err == GROW);
     give(c, elem, peer);
     return err;
@@ -511,11 +348,11 @@ WF_NOINLINE static int send_with_block(weft_chan *c, const void *elem)
 WF_NOINLINE static int send_marked(weft_chan *c, const void *elem, struct wf_task *self)
 {
     struct wf_chan_waiter *peer = NULL;
-    int err = is_closed(c) ? -EPIPE : put(c, elem, &peer);
+    int err = wf_chan_is_closed(c) ? -EPIPE : put(c, elem, &peer);
 
     if (err == -EAGAIN && self)
         return wait_in(c, &c->senders, &(struct wf_chan_waiter){ .from = elem }, "weft_chan_send");
-    unlock_chan(c);
+    wf_chan_unlock(c);
     if (err == GROW)
         err = send_with_block(c, elem);
     else
@@ -531,8 +368,8 @@ int weft_chan_send(weft_chan *c, const void *elem)
 
     if (wf_unlikely(err != 0))
         return err;
-    lock_chan(c);
-    if (wf_unlikely(marks_of(c) != 0))
+    wf_chan_lock(c);
+    if (wf_unlikely(wf_chan_marks(c) != 0))
         return send_marked(c, elem, self);
     err = put(c, elem, &peer);
     if (wf_unlikely(err == -EAGAIN))
@@ -553,11 +390,11 @@ int weft_chan_recv(weft_chan *c, void *elem)
 
     if (wf_unlikely(err != 0))
         return err;
-    lock_chan(c);
+    wf_chan_lock(c);
     err = get(c, elem, &peer, &drained);
     if (wf_unlikely(err == -EAGAIN))
         return wait_in(c, &c->receivers, &(struct wf_chan_waiter){ .to = elem }, "weft_chan_recv");
-    unlock_chan(c);
+    wf_chan_unlock(c);
     receive(c, elem, peer, drained);
     return spend(self, err);
 }
@@ -566,8 +403,8 @@ int weft_chan_try_send(weft_chan *c, const void *elem)
 {
     struct wf_chan_waiter *peer = NULL;
 
-    lock_chan(c);
-    if (wf_unlikely(marks_of(c) != 0))
+    wf_chan_lock(c);
+    if (wf_unlikely(wf_chan_marks(c) != 0))
         return send_marked(c, elem, NULL);
     int err = put(c, elem, &peer);
     wf_lock_release(&c->lock);
@@ -582,9 +419,9 @@ int weft_chan_try_recv(weft_chan *c, void *elem)
     struct wf_chan_waiter *peer = NULL;
     struct wf_block *drained = NULL;
 
-    lock_chan(c);
+    wf_chan_lock(c);
     int err = get(c, elem, &peer, &drained);
-    unlock_chan(c);
+    wf_chan_unlock(c);
     receive(c, elem, peer, drained);
     return err;
 }
@@ -596,7 +433,7 @@ static bool somebody(weft_chan *c, const struct wf_list *queue)
 {
     bool found = false;
 
-    lock_chan(c);
+    wf_chan_lock(c);
     for (struct wf_list *at = queue->next; at != queue && !found; at = at->next)
         found = is_open(wf_waiter_of(at));
     wf_lock_release(&c->lock);
@@ -605,16 +442,16 @@ static bool somebody(weft_chan *c, const struct wf_list *queue)
 
 bool wf_chan_may_send(weft_chan *c)
 {
-    if (is_closed(c))
+    if (wf_chan_is_closed(c))
         return true;
-    return is_rendezvous(c) ? somebody(c, &c->receivers) : !wf_buffer_full(&c->buffer);
+    return wf_chan_is_rendezvous(c) ? somebody(c, &c->receivers) : !wf_buffer_full(&c->buffer);
 }
 
 bool wf_chan_may_recv(weft_chan *c)
 {
-    if (!wf_buffer_empty(&c->buffer) || is_closed(c))
+    if (!wf_buffer_empty(&c->buffer) || wf_chan_is_closed(c))
         return true;
-    return is_rendezvous(c) && somebody(c, &c->senders);
+    return wf_chan_is_rendezvous(c) && somebody(c, &c->senders);
 }
 
 bool wf_chan_awaited(weft_chan *c)
@@ -628,11 +465,11 @@ int wf_chan_join_send(weft_chan *c, struct wf_chan_waiter *w)
     int err;
 
     do {
-        lock_chan(c);
+        wf_chan_lock(c);
         err = put_as(c, w, &peer);
         if (err == -EAGAIN)
             wf_waiter_join(&c->senders, &w->waiter);
-        unlock_chan(c);
+        wf_chan_unlock(c);
     } while (err == GROW && (err = grow_buffer(c)) == 0);
     if (err == -ENOMEM && !wf_waiter_claim(&w->waiter))
         return WF_CHOICE_LOST;
@@ -645,19 +482,19 @@ int wf_chan_join_recv(weft_chan *c, struct wf_chan_waiter *w)
     struct wf_chan_waiter *peer = NULL;
     struct wf_block *drained = NULL;
 
-    lock_chan(c);
+    wf_chan_lock(c);
     int err = get_as(c, w, &peer, &drained);
     if (err == -EAGAIN)
         wf_waiter_join(&c->receivers, &w->waiter);
-    unlock_chan(c);
+    wf_chan_unlock(c);
     receive(c, w->to, peer, drained);
     return err;
 }
 
 void wf_chan_leave(weft_chan *c, struct wf_chan_waiter *w)
 {
-    lock_chan(c);
+    wf_chan_lock(c);
     if (w->waiter.queued)
         wf_waiter_drop(&w->waiter);
-    unlock_chan(c);
+    wf_chan_unlock(c);
 }
