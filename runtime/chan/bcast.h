@@ -49,8 +49,8 @@
 //       overtaken reader finds a count that says so
 //   B4  `closed` (release) -> a load of it (acquire): the last message. A reader that
 //       finds it closed, and then no message, has drained it
-#ifndef WF_RUNTIME_CHAN_CAST_H
-#define WF_RUNTIME_CHAN_CAST_H
+#ifndef WF_RUNTIME_CHAN_BCAST_H
+#define WF_RUNTIME_CHAN_BCAST_H
 
 #include "base/cell.h"
 #include "base/lock.h"

@@ -1,8 +1,8 @@
 // A test run: a runtime without threads. The calling thread is its worker, which draws
 // tasks at random (sched/sim.c); the run moves its clock by hand. This header is what
 // the files of runtime/sim/ share.
-#ifndef WF_RUNTIME_TEST_TEST_H
-#define WF_RUNTIME_TEST_TEST_H
+#ifndef WF_RUNTIME_SIM_SIM_H
+#define WF_RUNTIME_SIM_SIM_H
 
 #include <weft/test.h>
 
