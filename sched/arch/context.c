@@ -20,9 +20,9 @@ void *wf_context_switch(struct wf_context *from, struct wf_context *to, void *ar
     __sanitizer_start_switch_fiber(dying ? NULL : &from->fake, to->bottom, to->size);
 #endif
 #ifdef WF_TSAN
-    // Flag 0: each switch is an edge. Without it every access of the scheduler to its
-    // worker would need an annotation; with it, races between tasks are found whenever
-    // they run on two workers, not when one worker runs both.
+    // Flag 0 makes each switch an edge. Without it every access of the scheduler to its
+    // worker would need an annotation. With it, races between tasks are found when they
+    // run on two workers, but not when one worker runs both.
     __tsan_switch_to_fiber(to->fiber, 0);
 #endif
     (void)dying;

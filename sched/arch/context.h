@@ -1,6 +1,6 @@
-// A context: where a stack of calls was left, so that it can be gone on with. Made and
-// switched in sched/arch/; here are the hooks that tell the sanitizers about it (empty
-// without them).
+// A context: the point at which a stack of calls was left, from which it can continue.
+// The files of sched/arch/ make and switch contexts; this header has the hooks that
+// tell the sanitizers about it (empty without them).
 #ifndef WF_SCHED_CONTEXT_H
 #define WF_SCHED_CONTEXT_H
 
@@ -10,7 +10,7 @@
 #include "base/compiler.h"
 
 struct wf_context {
-    void *sp; // the saved stack pointer: the registers lie there
+    void *sp; // the saved stack pointer: the registers are saved there
 #ifdef WF_ASAN
     void *fake;         // ASan's fake stack, while this context is left
     const void *bottom; // of the stack, for ASan
@@ -21,27 +21,27 @@ struct wf_context {
 #endif
 };
 
-// wf_arch_init notes the floating-point modes that tasks begin with: the calling
-// thread's. Before the first task.
+// wf_arch_init notes the floating-point modes that tasks begin with: those of the
+// calling thread. Context: before the first task.
 void wf_arch_init(void);
 
 // wf_arch_switch saves the callee-saved registers and the floating-point control words
-// on the stack, stores the stack pointer in *save, and goes on where `load` was saved,
-// where its wf_arch_switch returns `arg`.
+// on the stack, stores the stack pointer in *save, and continues where `load` was
+// saved: there wf_arch_switch returns `arg`.
 void *wf_arch_switch(void **save, void *load, void *arg);
 
-// wf_arch_jump is how to get there: not by a call. The processor predicts returns by a
-// stack of its own, on which a call that never returns leaves an entry too many, and
-// each return after the switch would be predicted wrong, on both sides (measured: spawn
-// and join 110 ns so, 79 by a jump). So the return address is pushed by hand.
+// wf_arch_jump enters wf_arch_switch by a jump, not by a call. The CPU predicts returns
+// by its own stack, on which a call that never returns leaves a surplus entry: each
+// return after the switch would be mispredicted, on both sides (measured: spawn and
+// join 110 ns with a call, 79 with a jump). So the return address is pushed by hand.
 #if defined(WF_ARCH_UCONTEXT)
 #define wf_arch_jump wf_arch_switch
 #elif defined(__x86_64__)
 static inline void *wf_arch_jump(void **save, void *load, void *arg)
 {
     void *result;
-    // All that a call clobbers. Compiled with -mno-red-zone: the push must not hit
-    // locals.
+    // All registers that a call clobbers. Compiled with -mno-red-zone, so that the push
+    // does not overwrite locals.
     __asm__ volatile("leaq 1f(%%rip), %%rax\n\t"
                      "pushq %%rax\n\t"
                      "jmp wf_arch_switch\n"
@@ -58,7 +58,8 @@ static inline void *wf_arch_jump(void **save, void *load, void *arg)
     register void *x0 __asm__("x0") = save;
     register void *x1 __asm__("x1") = load;
     register void *x2 __asm__("x2") = arg;
-    // All that a call clobbers; d8 to d15, the lower halves of v8 to v15, are kept.
+    // All registers that a call clobbers; d8 to d15, the lower halves of v8 to v15, are
+    // kept.
     __asm__ volatile("adr x30, 1f\n\t"
                      "b wf_arch_switch\n"
                      "1:"
@@ -72,7 +73,7 @@ static inline void *wf_arch_jump(void **save, void *load, void *arg)
 #endif
 
 // wf_arch_make prepares the stack that ends below `top` so that a switch to the result
-// calls entry(arg of the switch), which must not return.
+// calls entry with the `arg` of the switch. It must not return.
 void *wf_arch_make(void *top, void (*entry)(void *arg));
 
 #if defined(WF_ASAN) || defined(WF_TSAN)

@@ -1,15 +1,15 @@
 // C++ exceptions in tasks. weft needs no C++ library; where the program has one, each
 // task has its own exception state.
 //
-// The C++ runtime keeps, for each thread, the stack of exceptions that are being
-// handled and the number of those that are being thrown (Itanium C++ ABI, exception
-// handling, 2.2.2). A task may park in a handler, or in a destructor that runs while
-// the stack is unwound: then both words are the task's. It takes them off its thread
-// when it leaves, keeps them on its own stack, and puts them into the thread that it
-// continues on (run.c). A thread whose task has left has none, so a task that has none
-// itself, and a fresh one, find nothing. Such a task pays for a look at two words, also
-// in a program without C++: that is less than to ask first whether there is C++, which
-// costs a jump in one case or the other.
+// The C++ runtime keeps two words for each thread: the stack of exceptions that are
+// being handled, and the number of those that are being thrown (Itanium C++ ABI,
+// exception handling, 2.2.2). A task may park in a handler, or in a destructor that
+// runs while the stack is unwound: then both words belong to the task. The task takes
+// them off its thread when it leaves, keeps them on its own stack, and stores them in
+// the thread on which it continues (run.c). So on a thread that a task has left both
+// words are empty, and the next task starts without exceptions. A task without
+// exceptions pays for a check of two words, even in a program without C++. To ask first
+// whether there is C++ would cost a jump more.
 #ifndef WF_SCHED_EXCEPTIONS_H
 #define WF_SCHED_EXCEPTIONS_H
 
@@ -24,21 +24,21 @@ struct wf_exceptions {
     void *caught;
     unsigned uncaught;
 #ifdef __ARM_EABI__
-    void *propagating; // not 0 only while `uncaught` is not
+    void *propagating; // 0 if `uncaught` is 0
 #endif
 };
 
 // wf_exceptions_of_thread is the function that finds the calling thread's state. It
-// looks for the C++ runtime that is in the process now: one that weft was linked with,
-// one that the program was, or one that dlopen has loaded for all (RTLD_GLOBAL). One
-// that was loaded for a single plug-in is known by its name only, and to ask by name
-// (dlopen with RTLD_NOLOAD) is not safe: a child of a fork that comes in the midst of
-// it crashes in its own first dlopen. If there is none, the function finds an empty
-// state, which stays so.
+// looks for a C++ runtime that is in the process now: linked with weft or with the
+// program, or loaded by dlopen with RTLD_GLOBAL. It does not look for a runtime that
+// was loaded for a single plug-in: that is only possible by name (dlopen with
+// RTLD_NOLOAD), and if another thread forks during such a call, the child crashes in
+// its own first dlopen. Without a C++ runtime the function finds an empty state, which
+// stays empty.
 // Context: any thread.
 struct wf_exceptions *(*wf_exceptions_of_thread(void))(void);
 
-// wf_exceptions_any tells whether there is something to keep.
+// wf_exceptions_any tells whether the thread has exceptions to keep.
 static inline bool wf_exceptions_any(const struct wf_exceptions *e)
 {
     return wf_unlikely(((uintptr_t)e->caught | e->uncaught) != 0);

@@ -1,4 +1,4 @@
-// The first frame of a stack, as the assembly's switch expects to find it.
+// The first frame of a stack, as the assembly's switch expects it.
 #include "sched/arch/frame.h"
 #include "sched/arch/context.h"
 
@@ -24,14 +24,14 @@ _Static_assert(offsetof(struct frame, x87cw) == WF_FRAME_X87CW, "frame.h");
 _Static_assert(offsetof(struct frame, entry) == WF_FRAME_ENTRY, "frame.h");
 _Static_assert(offsetof(struct frame, pc) == WF_FRAME_PC, "frame.h");
 
-uint32_t wf_arch_mxcsr = 0x1f80; // what goes with the initial x87 control word
+uint32_t wf_arch_mxcsr = 0x1f80; // the MXCSR that goes with the initial x87 control word
 
 void wf_arch_init(void)
 {
     __asm__ volatile("stmxcsr %0" : "=m"(wf_arch_mxcsr));
 }
 
-// A new task begins with the floating-point modes that the process began with.
+// A new task begins with the initial floating-point modes of the process.
 static void control_words(struct frame *f)
 {
     f->x87cw = WF_X87CW_INITIAL;

@@ -1,4 +1,4 @@
-// The portable fallback over ucontext(3): correct, and some fifty times slower (each
+// The portable fallback with ucontext(3): correct, but about fifty times slower (each
 // switch makes two system calls).
 #include <stdint.h>
 #include <ucontext.h>
@@ -6,10 +6,10 @@
 #include "sched/arch/context.h"
 #include "sched/arch/unwind.h"
 
-// What `sp` points to: it lies on the stack that was left.
+// `sp` points to this struct, on the stack that was left.
 struct saved {
     ucontext_t context;
-    void *arg; // of the switch that comes back
+    void *arg; // of the switch that returns here
     void (*entry)(void *);
 };
 
@@ -27,21 +27,21 @@ void *wf_arch_switch(void **save, void *load, void *arg)
     return self.arg;
 }
 
-// makecontext passes ints: the pointer comes in two halves.
+// makecontext passes ints, so the pointer is passed in two halves.
 static void enter_context(unsigned high, unsigned low)
 {
     struct saved *s = (struct saved *)(((uintptr_t)high << 16 << 16) | low);
-#ifndef __arm__                                                      // which has no such tables
+#ifndef __arm__                                                      // it has no such tables
     __asm__ volatile(".cfi_personality 0x1b, wf_exceptions_escape"); // names the task that an exception leaves
 #endif
     s->entry(s->arg);
-    __builtin_trap(); // it does not return; nor is the call a jump, which would take this frame off the stack
+    __builtin_trap(); // not reached; it keeps the compiler from making the call a jump, which would remove this frame
 }
 
 void *wf_arch_make(void *top, void (*entry)(void *arg))
 {
-    // The stack's other end is not known here, and makecontext only needs the upper
-    // one: it is told 4 KiB below it.
+    // The lower end of the stack is not known here, and makecontext only needs the
+    // upper one: it gets a stack of 4 KiB below that.
     struct saved *s = (struct saved *)(((uintptr_t)top - sizeof(struct saved)) & ~(uintptr_t)63);
     uintptr_t at = (uintptr_t)s;
 
@@ -54,8 +54,8 @@ void *wf_arch_make(void *top, void (*entry)(void *arg))
     return s;
 }
 
-// The C library's switch leaves no frame that an unwinder could follow: there is nothing
-// to be seen of a stack that was left.
+// The C library's switch leaves no frame that an unwinder could follow: so this shows
+// nothing of a stack that was left.
 void wf_arch_walk(const void *sp, void (*fn)(void *arg), void *arg)
 {
     (void)sp;

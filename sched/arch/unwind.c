@@ -3,7 +3,7 @@
 #include <stdbool.h>
 #include <unwind.h>
 
-enum { OUTSIDE_MAX = 32 }; // frames of the asking thread, before the first that is wanted
+enum { OUTSIDE_MAX = 32 }; // frames of the asking thread before the first wanted one
 
 struct walk {
     uintptr_t low, high;
@@ -12,7 +12,7 @@ struct walk {
 };
 
 // see_frame is called for each frame. It ends the walk before the unwinder would leave
-// the stack: what lies there need not be a stack's.
+// the stack, because the memory beyond may not be a stack.
 static _Unwind_Reason_Code see_frame(struct _Unwind_Context *context, void *arg)
 {
     struct walk *w = arg;
@@ -25,7 +25,7 @@ static _Unwind_Reason_Code see_frame(struct _Unwind_Context *context, void *arg)
     uintptr_t pc = _Unwind_GetIPInfo(context, &exact);
     if (pc == 0 || w->n == w->max)
         return _URC_END_OF_STACK;
-    w->pc[w->n++] = exact ? pc : pc - 1; // where it returns to may be the next function
+    w->pc[w->n++] = exact ? pc : pc - 1; // the return address may be in the next function
     return _URC_NO_REASON;
 }
 
