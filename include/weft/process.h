@@ -3,8 +3,8 @@
 //     weft_process_opts o = WEFT_PROCESS_OPTS_INIT;
 //     weft_output out = { .max = 1 << 20 };
 //     o.argv = (char *[]){ "git", "log", "-1", NULL };
-//     int err = weft_process_run(&o, NULL, 0, &out);        // its output is in out.out
-//     and out.err if (!err && WIFEXITED(out.status) && WEXITSTATUS(out.status) == 0)
+//     int err = weft_process_run(&o, NULL, 0, &out);        // its output is in out.out and out.err
+//     if (!err && WIFEXITED(out.status) && WEXITSTATUS(out.status) == 0)
 //         ...
 //     free(out.out);
 //     free(out.err);

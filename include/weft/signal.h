@@ -4,10 +4,9 @@
 //     int signo;
 //     if (weft_chan_new(&signals, sizeof(int), 2) == 0 && weft_signal_notify(signals, SIGTERM) == 0 &&
 //         weft_signal_notify(signals, SIGINT) == 0 && weft_chan_recv(signals, &signo) == 0)
-//         ...                                               // SIGTERM or SIGINT has
-//         arrived
-//     weft_signal_stop(signals);                            // both have their old
-//     effect again weft_chan_unref(signals);
+//         ...                                               // SIGTERM or SIGINT has arrived
+//     weft_signal_stop(signals);                            // both have their old effect again
+//     weft_chan_unref(signals);
 //
 // Several channels may be notified of one signal, and each gets it. One channel may be
 // notified of several signals. Tasks of any runtime may receive, and so may threads, by

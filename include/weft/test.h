@@ -1,8 +1,8 @@
 // Tests of programs that use weft: a whole runtime on the calling thread, with a
 // virtual clock, and scheduled deterministically from a seed.
 //
-//     static int ask_in_time(void *arg)                // a task; a result below 0 is a
-//     failure {
+//     static int ask_in_time(void *arg)                // a task; a result below 0 is a failure
+//     {
 //         weft_future answer = WEFT_FUTURE_INIT;
 //         if (weft_spawn(NULL, ask_for_it, &answer))
 //             return -ENOMEM;

@@ -19,8 +19,7 @@
 //   `inside` gets n - BIAS of each gate from the caller that has closed it, and -1 from
 //   each leave that found its gate closed:
 //
-//        -GATES * BIAS      empty: all gates are closed, the n of each is added, and
-//        all have left
+//        -GATES * BIAS      empty: all gates are closed, the n of each is added, and all have left
 //
 //   While the n of a gate is still missing, so is a -BIAS, which is more than all counts
 //   together: `inside` cannot have that value. Once `inside` has that value, no later

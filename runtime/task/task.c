@@ -2,8 +2,8 @@
 // for its end, and a handle.
 //
 // When is the header freed? It belongs to the program as long as there is a handle, and
-// to its task as long as it runs. - born detached (there never was a handle):
-// wf_task_ended frees it;
+// to its task as long as it runs.
+//   - born detached (there never was a handle): wf_task_ended frees it;
 //   - joined: the joiner frees it, once the future is set: to set it is the ended
 //     task's last access to its header;
 //   - detached later: weft_detach adds a waiter to the future, the reaper, whose waker
