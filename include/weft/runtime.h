@@ -50,9 +50,6 @@ typedef struct weft_config {
 //     starts them. So Ctrl-C, SIGTERM and SIGPIPE end them. Background jobs are stopped
 //     when they read their terminal.
 //
-// A fourth, SIGWINCH, changes while weft_rt_dump runs or a stall is reported. weft's
-// handler then handles the signals that weft sent, and passes on all others.
-//
 // Three dispositions change while runtimes exist, and are restored when the last
 // runtime ends:
 //
@@ -67,11 +64,14 @@ typedef struct weft_config {
 //     If the call takes longer than 10 ms, a timer of weft sends SIGURG to its thread,
 //     which ends the call. SIGURG from other senders is passed on in the same way.
 //
+// A fourth, SIGWINCH, changes while weft_rt_dump runs or a stall is reported. weft's
+// handler then handles the signals that weft sent, and passes on all others.
+//
 // The signals that the program asks for by weft/signal.h change as well.
 //
 // A handler or action that the program installs while runtimes exist replaces weft's
-// handler, and weft does not restore it. If the program sets SIGPIPE to its default
-// action, the next write to a closed pipe ends the program.
+// handler, and stays when they end. If the program sets SIGPIPE to its default action,
+// the next write to a closed pipe ends the program.
 //
 // Other things that children inherit. A program that a task starts by posix_spawn,
 // popen or system has, through exec(2), the CPU of a pinned worker, timers without
