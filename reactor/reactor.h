@@ -24,6 +24,7 @@ struct wf_reactor_hooks {
     void (*batch_begin)(void *self); // the reactor thread is about to fire wakers,
     void (*batch_flush)(void *self); // and has fired them
     unsigned (*monitor)(void *self); // see wf_sched_monitor; called about once a tick. Returns: WF_MONITOR_*
+    bool one_worker;                 // there is no second worker to run what an event wakes
 };
 
 // wf_reactor_new makes a reactor with `wheels` timer wheels; wf_reactor_start starts

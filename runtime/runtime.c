@@ -115,7 +115,7 @@ static int new_sched(struct weft_rt *rt, const weft_config *cfg, const struct wf
 static int start_threads(struct weft_rt *rt, const weft_config *cfg)
 {
     wf_debug_assert(!rt->started && !wf_self());
-    struct wf_reactor_hooks hooks = { rt->sched, batch_begin, batch_flush, monitor_workers };
+    struct wf_reactor_hooks hooks = { rt->sched, batch_begin, batch_flush, monitor_workers, cfg->workers == 1 };
     char name[16];
 
     wf_reactor_make_room(rt->reactor);

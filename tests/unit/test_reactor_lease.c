@@ -22,6 +22,7 @@
 
 static struct wf_reactor *reactor;
 static struct wf_idle_source idle;
+static bool one_worker; // what the next `start` says
 
 // The workers, as the reactor sees them.
 static _Atomic unsigned says;                // what `watch` returns
@@ -66,6 +67,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
+    one_worker = false;
     wf_reactor_stop(reactor);
     assert_int_equal(wf_load_acquire(&reactor->lease.word), WF_LEASE_FREE);
     assert_int_equal(wf_load_acquire(&begun), wf_load_acquire(&flushed));
@@ -81,7 +83,9 @@ static void start(unsigned watch_says)
     uint32_t before = wf_load_acquire(&looks);
 
     wf_store_release(&says, watch_says);
-    assert_int_equal(wf_reactor_start(reactor, &hooks, "a name longer than a thread's may be"), 0);
+    struct wf_reactor_hooks told = hooks;
+    told.one_worker = one_worker;
+    assert_int_equal(wf_reactor_start(reactor, &told, "a name longer than a thread's may be"), 0);
     while (wf_load_acquire(&looks) == before)
         sched_yield();
 }
@@ -407,6 +411,32 @@ static void the_thread_wakes_for_a_timer_that_is_armed_while_it_sleeps(void **st
         bell_wait(&bell, i);
         wf_timer_disarm(&t);
     }
+}
+
+// The thread leaves the events to the only worker, and fires timers all the same.
+static void beside_one_worker_the_thread_stays_out_of_epoll(void **state)
+{
+    struct bell bell = { 0 };
+    struct line line;
+    struct wf_timer t;
+
+    (void)state;
+    one_worker = true;
+    line_open(&line);
+    start(WF_MONITOR_ASLEEP);
+    for (uint32_t i = 1; i <= 20; i++) {
+        while (wf_load_acquire(&reactor->parker.state) != WF_PARKER_IN_FUTEX)
+            sched_yield();
+        line_write(&line);
+        borrow();
+        assert_int_equal(idle.poll(reactor, 0), 1);
+        idle.give_back(reactor);
+        line_read(&line);
+        wf_timer_arm(reactor, 0, &t, wf_now(), bell_waker(&bell));
+        bell_wait(&bell, i); // hangs if no thread fires it
+        wf_timer_disarm(&t);
+    }
+    line_close(&line);
 }
 
 static void while_all_sleep_the_thread_does_not_look(void **state)
@@ -799,6 +829,7 @@ int main(void)
         FACT(the_thread_harvests_while_nobody_else_waits),
         FACT(the_thread_looks_again_while_all_are_asleep_if_it_was_asked_to),
         FACT(the_thread_wakes_for_a_timer_that_is_armed_while_it_sleeps),
+        FACT(beside_one_worker_the_thread_stays_out_of_epoll),
         FACT(while_all_sleep_the_thread_does_not_look),
         FACT(the_thread_looks_while_a_worker_is_awake),
         FACT(a_worker_that_something_waits_behind_makes_it_look),
