@@ -84,6 +84,7 @@ static void forget_worker(void)
     wf_sigpipe_spare(false);
     wf_keeper_set(NULL);
     *wf_thread_self() = (struct wf_thread){ 0 };
+    wf_sight_reset();
 }
 
 static void once_for_all(void)

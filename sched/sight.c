@@ -18,6 +18,8 @@
 //       which worker is asked, and that the last answer has been read
 //   S6  wf_sight_end's store to `asking` (release) -> wf_sight_begin's exchange (acquire):
 //       the former asking thread is done with all that
+//   S7  wf_sight_leave clears `sighted` under `asking` [S6]. So wf_sight_worker, which loads
+//       it under `asking` as well, finds the worker's thread alive, or does not touch it
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -97,6 +99,12 @@ static void on_signal(int sig, siginfo_t *info, void *context)
     errno = before;
 }
 
+void wf_sight_reset(void)
+{
+    wf_store_relaxed(&state, (uint32_t)IDLE); // relaxed, both: there is no other thread
+    wf_store_relaxed(&asking, false);
+}
+
 bool wf_sight_begin(void)
 {
     if (wf_exchange_acq_rel(&asking, true)) // [S6]
@@ -144,8 +152,20 @@ static bool ask(struct wf_worker *w)
 // runs_task: ThreadSanitizer is disabled here: the pointer is one word, and not followed.
 __attribute__((no_sanitize("thread"))) static bool runs_task(const struct wf_worker *w)
 {
-    const struct wf_thread *thread = w->thread;
-    return thread && *(struct wf_task *const volatile *)&thread->current != NULL;
+    return *(struct wf_task *const volatile *)&w->thread->current != NULL;
+}
+
+void wf_sight_enter(struct wf_worker *w)
+{
+    wf_store_release(&w->sighted, true); // release: `thread` and `tid` are set
+}
+
+void wf_sight_leave(struct wf_worker *w)
+{
+    while (wf_exchange_acq_rel(&asking, true)) // [S6]
+        wf_sys_sched_yield();
+    wf_store_relaxed(&w->sighted, false); // relaxed: [S7]
+    wf_store_release(&asking, false);     // [S6]
 }
 
 bool wf_sight_worker(struct wf_sched *s, unsigned worker, struct wf_sighting *out)
@@ -153,7 +173,7 @@ bool wf_sight_worker(struct wf_sched *s, unsigned worker, struct wf_sighting *ou
     struct wf_worker *w = &s->workers[worker];
 
     memset(out, 0, sizeof(*out));
-    if (worker >= s->started || !runs_task(w))
+    if (!wf_load_acquire(&w->sighted) || !runs_task(w)) // acquire: as in wf_sight_enter; [S7]
         return false;
     if (wf_worker_is_self(w)) {
         answer_now();

@@ -101,6 +101,7 @@ struct wf_worker {
     uint64_t ids, ids_end;                         // O: task numbers put by for this worker
     pthread_t handle;                              // of wf_sched_start and _stop
     pid_t tid;                                     // fixed once it runs: of the thread
+    _Atomic bool sighted;                          // A: sight.c: its thread runs, and may be asked
     int stat;                                      // fixed once it runs: a file where the kernel tells its state, or -1
     clockid_t clock;                               // fixed once it runs: of the thread's CPU time
     void *signal_stack;                            // of wf_overflow_install and _remove
@@ -167,6 +168,15 @@ struct wf_task *wf_worker_take_pinned(struct wf_worker *w);
 // wf_worker_idle waits, in the poll if it can have it, until there may be something to
 // do.
 void wf_worker_idle(struct wf_worker *w);
+
+// wf_sight_enter lets other threads ask the calling worker what it runs. wf_sight_leave
+// ends that, and waits for a thread that asks now: after it no other thread touches what
+// is the worker's thread's.
+void wf_sight_enter(struct wf_worker *w);
+void wf_sight_leave(struct wf_worker *w);
+
+// wf_sight_reset forgets a thread that asked.  Context: the child of a fork.
+void wf_sight_reset(void);
 
 // wf_worker_borrow tells whether this worker has the poll now; the idle source's
 // give_back ends that. wf_worker_poll_borrowed polls, waiting up to `wait` ns.

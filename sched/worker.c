@@ -152,6 +152,7 @@ static void enter_thread(struct wf_worker *w)
     (void)wf_sys_prctl(PR_SET_TIMERSLACK, 1UL); // sleeps in the poll end on time
     if (w->sched->cfg.pin)
         wf_cpus_pin(w->index);
+    wf_sight_enter(w);
     wf_fetch_add_acq_rel(&w->sched->arrived, 1u); // [S3]
     wf_futex_wake(&w->sched->arrived, 1);
     wf_worker_set_out(w);
@@ -161,6 +162,7 @@ static void leave_thread(struct wf_worker *w)
 {
     // relaxed: no other thread pushes to it
     wf_debug_assert(!wf_load_relaxed(&w->next) && wf_ring_size(&w->ring) == 0 && wf_deque_size(&w->deque) == 0);
+    wf_sight_leave(w);
     w->thread->worker = NULL;
     wf_overflow_leave(w);
     wf_keeper_set(NULL);
