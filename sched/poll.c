@@ -12,6 +12,7 @@ static void begin_poll(struct wf_worker *w)
 static void end_poll(struct wf_worker *w, unsigned fired)
 {
     w->polling = false;
+    wf_event_poll(w->index, fired);
     w->pace.polled = w->pace.looked;
     if (fired > 0)
         w->batch_end = wf_load_relaxed(&w->ring.tail); // relaxed: the worker's own

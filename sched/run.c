@@ -251,6 +251,7 @@ static void enqueue_task(struct wf_task *task)
     struct wf_thread *thread = wf_thread_self();
     struct wf_worker *w = thread->worker;
 
+    wf_event_queue(task, thread->current);
     wf_debug_assert(wf_task_is_active(task) && task->sched);
     if (wf_unlikely(task->pinned && task->worker)) {
         enqueue_pinned(w, task->worker, task);
@@ -483,6 +484,7 @@ WF_LINE_ALIGNED void wf_park(struct wf_task *self, const char *what, intptr_t on
         return;
     wf_store_relaxed(&self->on, on); // relaxed: only dumps read them
     wf_store_relaxed(&self->what, what);
+    wf_event_park(self, what);
     leave_worker(w, self, WF_SWITCH_PARKED, next_ready(w));
     wf_store_relaxed(&self->what, NULL); // relaxed: as above
 }
@@ -532,6 +534,7 @@ __attribute__((always_inline)) static inline struct wf_worker *end_task(struct w
     struct wf_worker *w = task->worker;
 
     wf_debug_assert(wf_worker_is_self(w) && w->thread->current == task && w->prev_reason == WF_SWITCH_NOTHING);
+    wf_event_end(task);
     *stack = task->stack;
     task->stack = NULL;
     w->thread->current = NULL;

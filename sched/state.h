@@ -26,6 +26,7 @@
 #include "sched/queues/deque.h"
 #include "sched/arch/exceptions.h"
 #include "sched/stacks/headers.h"
+#include "sched/event.h"
 #include "sched/idle.h"
 #include "sched/queues/injector.h"
 #include "sched/queues/ring.h"
@@ -290,6 +291,7 @@ static inline void wf_worker_begin_turn(struct wf_worker *w, struct wf_task *tas
     wf_debug_assert(task->sched == w->sched && task->stack && wf_task_is_live(task) && wf_task_is_active(task));
     wf_debug_assert(!task->pinned || !task->worker || task->worker == w);
     task->worker = w;
+    wf_event_run(task);
     if (wf_unlikely(wf_task_was_long(task)))
         wf_worker_expect_long_turn(w);
 }

@@ -57,12 +57,13 @@ static struct wf_task *steal_next(struct wf_worker *victim)
     return wf_exchange_acquire(&victim->next, NULL); // [N1]
 }
 
-static struct wf_task *count_stolen(struct wf_worker *w, struct wf_task *task)
+static struct wf_task *count_stolen(struct wf_worker *w, const struct wf_worker *victim, struct wf_task *task)
 {
     if (task) {
         wf_debug_assert(task->sched == w->sched && !(task->pinned && wf_task_begun(task)));
         wf_bump(&w->steals, 1);
         wf_bump(&w->stolen, 1);
+        wf_event_steal(w->index, victim->index, task);
     }
     return task;
 }
@@ -75,7 +76,7 @@ static struct wf_task *steal_from(struct wf_worker *w, struct wf_worker *victim)
         task = steal_spawned(w, victim);
     if (!task)
         task = steal_next(victim);
-    return count_stolen(w, task);
+    return count_stolen(w, victim, task);
 }
 
 struct wf_task *wf_worker_steal(struct wf_worker *w)
@@ -125,5 +126,5 @@ struct wf_task *wf_worker_visit(struct wf_worker *w)
         task = steal_spawned(w, victim);
     if (!task)
         task = steal_next(victim);
-    return count_stolen(w, task);
+    return count_stolen(w, victim, task);
 }
