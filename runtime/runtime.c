@@ -45,13 +45,15 @@
 #include "base/thread.h"
 #include "runtime/io/buffer.h"
 #include "runtime/io/pipe.h"
+#include "runtime/see/layout.h"
 #include "runtime/service.h"
 #include "runtime/task/blocking.h"
 #include "runtime/wait/scope.h"
 #include "runtime/wait/self.h"
 
 // The order in which services are made; they end in the reverse order.
-static const struct wf_service *const services[] = { &wf_pool_service, &wf_pipes_service, &wf_buffers_service };
+static const struct wf_service *const services[] = { &wf_pool_service, &wf_pipes_service, &wf_buffers_service,
+                                                     &wf_layout_service };
 enum { SERVICES = sizeof(services) / sizeof(*services) };
 
 static void begin_child(void)

@@ -31,6 +31,7 @@ struct weft_rt {
     bool started;               // I: its threads run, and it uses SIGPIPE's handler
     weft_time stop_after;       // I: how long weft_rt_free may take; 0: as long as it takes
     struct wf_origin *origin;   // I: the settings of the thread that made it
+    struct weft_rt *following;  // of runtime/see/layout.c: in its list, under its lock
 };
 
 // What a task needs to begin; unused once it has begun.

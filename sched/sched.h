@@ -11,6 +11,7 @@
 
 #include "base/histogram.h"
 #include "base/idle_source.h"
+#include "base/layout.h"
 #include "base/monitor.h"
 #include "sched/task.h"
 
@@ -258,5 +259,8 @@ struct wf_sched_stacks {
     uint64_t made, stored, bytes;
 };
 void wf_sched_stacks(struct wf_sched *s, struct wf_sched_stacks *out);
+
+// What a debugger has to know of schedulers (base/layout.h).
+extern const struct wf_layout wf_sched_layout[];
 
 #endif

@@ -68,6 +68,7 @@
 #include "runtime/sync/queue.h"
 
 enum { QUEUED = 1, CALLED = 2, MARKS = QUEUED | CALLED };
+_Static_assert((int)MARKS == (int)WF_MUTEX_MARKS, "what debuggers are told");
 enum { HANDED, COMPETE }; // the results of a grant
 enum { LOSSES_MAX = 4 };
 

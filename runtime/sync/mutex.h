@@ -6,6 +6,9 @@
 
 #include "runtime/wait/wait.h"
 
+// The word of a mutex is the task that holds it, but for these bits.
+enum { WF_MUTEX_MARKS = 3 };
+
 // wf_mutex_held tells whether `self`, the calling task, holds `m`.
 bool wf_mutex_held(weft_mutex *m, const struct wf_task *self);
 

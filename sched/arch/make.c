@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/layout.h"
+#include "sched/arch/unwind.h"
 
 void wf_arch_enter(void); // the trampoline, in assembly
 
@@ -63,6 +65,34 @@ static void control_words(struct frame *f)
 
 #endif
 _Static_assert(sizeof(struct frame) == WF_FRAME_SIZE, "frame.h");
+
+const struct wf_layout wf_arch_layout[] = {
+    { "frame.size", sizeof(struct frame) },
+#if defined(__x86_64__)
+    { "frame.r15", offsetof(struct frame, r15) },
+    { "frame.r14", offsetof(struct frame, r14) },
+    { "frame.r13", offsetof(struct frame, r13) },
+    { "frame.r12", offsetof(struct frame, entry) },
+    { "frame.rbx", offsetof(struct frame, rbx) },
+    { "frame.rbp", offsetof(struct frame, rbp) },
+    { "frame.rip", offsetof(struct frame, pc) },
+#elif defined(__aarch64__)
+    { "frame.x19", WF_FRAME_X19 },
+    { "frame.x20", WF_FRAME_X19 + 8 },
+    { "frame.x21", WF_FRAME_X19 + 16 },
+    { "frame.x22", WF_FRAME_X19 + 24 },
+    { "frame.x23", WF_FRAME_X19 + 32 },
+    { "frame.x24", WF_FRAME_X19 + 40 },
+    { "frame.x25", WF_FRAME_X19 + 48 },
+    { "frame.x26", WF_FRAME_X19 + 56 },
+    { "frame.x27", WF_FRAME_X19 + 64 },
+    { "frame.x28", WF_FRAME_X19 + 72 },
+    { "frame.x29", WF_FRAME_FP },
+    { "frame.x30", WF_FRAME_FP + 8 },
+    { "frame.pc", WF_FRAME_FP + 8 },
+#endif
+    WF_LAYOUT_END,
+};
 
 void *wf_arch_make(void *top, void (*entry)(void *arg))
 {

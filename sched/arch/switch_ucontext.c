@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <ucontext.h>
 
+#include "base/layout.h"
 #include "sched/arch/context.h"
 #include "sched/arch/unwind.h"
 
@@ -11,6 +12,21 @@ struct saved {
     ucontext_t context;
     void *arg; // of the switch that returns here
     void (*entry)(void *);
+};
+
+const struct wf_layout wf_arch_layout[] = {
+#if defined(__x86_64__)
+#define REGISTER(number) offsetof(struct saved, context.uc_mcontext.gregs[number])
+    { "frame.rip", REGISTER(REG_RIP) },
+    { "frame.rsp", REGISTER(REG_RSP) },
+    { "frame.rbp", REGISTER(REG_RBP) },
+    { "frame.rbx", REGISTER(REG_RBX) },
+    { "frame.r12", REGISTER(REG_R12) },
+    { "frame.r13", REGISTER(REG_R13) },
+    { "frame.r14", REGISTER(REG_R14) },
+    { "frame.r15", REGISTER(REG_R15) },
+#endif
+    WF_LAYOUT_END,
 };
 
 void wf_arch_init(void)

@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+#include "base/layout.h"
+
 // wf_unwind writes up to `max` program counters into `pc`, innermost first, each within
 // its call. The stack is from `low` to `high`. `sp` is the saved point of a context on
 // it (wf_context.sp), which must not continue until this returns; NULL: the calling
@@ -21,5 +23,10 @@ unsigned wf_unwind(const void *sp, const char *low, const char *high, uintptr_t 
 // with the frames of the context that was left at `sp`. Where that is not possible it
 // does nothing.
 void wf_arch_walk(const void *sp, void (*fn)(void *arg), void *arg);
+
+// wf_arch_layout tells a debugger where a context that was left has its registers, by the
+// debugger's names: offsets from wf_context.sp. The stack pointer was right above them, at
+// "frame.size", unless it is one of them.
+extern const struct wf_layout wf_arch_layout[];
 
 #endif

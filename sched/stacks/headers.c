@@ -4,12 +4,6 @@
 
 enum { SLAB_BYTES = 64 << 10 };
 
-struct wf_header_slab {
-    struct wf_header_slab *older; // fixed
-    size_t headers;               // fixed
-    _Alignas(WF_CACHE_LINE) char memory[];
-};
-
 void wf_headers_init(struct wf_headers *h, size_t size)
 {
     wf_assert(size >= sizeof(struct wf_task) && size < SLAB_BYTES / 2);

@@ -22,6 +22,12 @@ struct wf_header_list {
     unsigned count;
 };
 
+struct wf_header_slab {
+    struct wf_header_slab *older; // fixed
+    size_t headers;               // fixed
+    _Alignas(WF_CACHE_LINE) char memory[];
+};
+
 struct wf_headers {
     size_t size;                            // fixed: of one header
     pthread_mutex_t lock;                   //
