@@ -18,3 +18,14 @@ install(EXPORT weftTargets NAMESPACE weft:: DESTINATION ${package_dir})
 install(FILES ${PROJECT_BINARY_DIR}/weftConfig.cmake ${PROJECT_BINARY_DIR}/weftConfigVersion.cmake
     DESTINATION ${package_dir})
 install(FILES ${PROJECT_BINARY_DIR}/weft.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+# gdb's commands: once to be sourced (a program linked with the static library has no
+# name that gdb would know), and where gdb looks for the script that goes with the
+# library: under its own folder by the library's path. The prefix is known when it is
+# installed.
+install(FILES extra/gdb/weft-gdb.py DESTINATION ${CMAKE_INSTALL_DATADIR}/weft)
+install(CODE "
+    get_filename_component(library \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_LIBDIR}\" ABSOLUTE)
+    file(INSTALL \"${PROJECT_SOURCE_DIR}/extra/gdb/weft-gdb.py\" TYPE FILE
+        DESTINATION \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_DATADIR}/gdb/auto-load\${library}\"
+        RENAME \"$<TARGET_FILE_NAME:weft>-gdb.py\")")
