@@ -65,3 +65,14 @@ target_compile_options(weft_flags INTERFACE "$<$<COMPILE_LANGUAGE:C>:${flags};${
 list(REMOVE_ITEM flags -Wstrict-prototypes -Wmissing-prototypes)
 target_compile_options(weft_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${flags};${sanitize}>") # of tests
 target_link_options(weft_flags INTERFACE ${sanitize})
+
+# Probes for perf and bpftrace (sched/event.h).
+include(CheckIncludeFile)
+check_include_file(sys/sdt.h WEFT_HAS_SDT)
+if(WEFT_PROBES AND WEFT_HAS_SDT)
+    target_compile_definitions(weft_flags INTERFACE WF_PROBES)
+elseif(WEFT_PROBES AND NOT WEFT_PROBES STREQUAL "AUTO")
+    message(FATAL_ERROR "WEFT_PROBES is on, and there is no sys/sdt.h (Debian: systemtap-sdt-dev).")
+elseif(WEFT_PROBES)
+    message(STATUS "Without sys/sdt.h (Debian: systemtap-sdt-dev) probes are left out.")
+endif()

@@ -24,6 +24,8 @@ install(FILES ${PROJECT_BINARY_DIR}/weft.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/
 # library: under its own folder by the library's path. The prefix is known when it is
 # installed.
 install(FILES extra/gdb/weft-gdb.py DESTINATION ${CMAKE_INSTALL_DATADIR}/weft)
+install(PROGRAMS extra/bpftrace/weft-runqlat.bt extra/bpftrace/weft-turns.bt extra/bpftrace/weft-wakes.bt
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/weft)
 install(CODE "
     get_filename_component(library \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_LIBDIR}\" ABSOLUTE)
     file(INSTALL \"${PROJECT_SOURCE_DIR}/extra/gdb/weft-gdb.py\" TYPE FILE

@@ -1,17 +1,40 @@
 // What happens to tasks, one function for each event, called where it happens: the
 // places of probes, which cost a nop each. The flight recorder (recorder.h) has the same
 // events from places beside these that a switch comes by only while it is on.
+//
+// The probes are USDT's, of the provider `weft`: perf, bpftrace and gdb find them in the
+// notes of the file (readelf -n), and put a breakpoint over the nop. What a probe tells is
+// where the note says, mostly a field of the task: to bring it into a register would
+// cost an instruction more, each time.
+//
+//     spawn(id, name)   run(id, name)   park(id, name, what)   wake(id, name)   end(id, name)
+//     steal(thief, victim, id)   poll(worker, fired)
 #ifndef WF_SCHED_EVENT_H
 #define WF_SCHED_EVENT_H
 
 #include "sched/task.h"
 
-// wf_event_spawn: `task` is about to be queued for the first time. `parent` is the calling
-// task, NULL: another thread.
-static inline void wf_event_spawn(const struct wf_task *task, const struct wf_task *parent)
+#ifdef WF_PROBES // sys/sdt.h is there (WEFT_PROBES)
+#ifdef __x86_64__
+#define STAP_SDT_ARG_CONSTRAINT o // in memory: gcc may load what can be in a register
+#endif
+#ifdef __clang__ // of the header's macros, where they are used
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wgnu-zero-variadic-macro-arguments"
+#endif
+#include <sys/sdt.h>
+#define WF_PROBE2(name, a, b) STAP_PROBE2(weft, name, a, b)
+#define WF_PROBE3(name, a, b, c) STAP_PROBE3(weft, name, a, b, c)
+#else
+#define WF_PROBE2(name, a, b) ((void)0)
+#define WF_PROBE3(name, a, b, c) ((void)0)
+#endif
+
+// wf_event_spawn: `task` is about to be queued for the first time.
+static inline void wf_event_spawn(const struct wf_task *task)
 {
     (void)task;
-    (void)parent;
+    WF_PROBE2(spawn, task->id, task->name);
 }
 
 // wf_event_run: a turn of `task` begins, on the calling worker. The stack is still that of
@@ -19,31 +42,23 @@ static inline void wf_event_spawn(const struct wf_task *task, const struct wf_ta
 static inline void wf_event_run(const struct wf_task *task)
 {
     (void)task;
+    WF_PROBE2(run, task->id, task->name);
 }
 
-// wf_event_park: `task`, the calling one, is about to park, and waits for `what`.
-static inline void wf_event_park(const struct wf_task *task, const char *what)
+// wf_event_park: `task`, the calling one, is about to park, and has said what it waits for.
+static inline void wf_event_park(const struct wf_task *task)
 {
     (void)task;
-    (void)what;
+    WF_PROBE3(park, task->id, task->name, task->what);
 }
 
-// wf_event_wake: `task` was parked, and is about to be queued. `waker` is the calling
-// task, NULL: a poll, or another thread. A wake that came before the park was complete
-// is told by the context after it: then it is the task that runs next there.
-static inline void wf_event_wake(const struct wf_task *task, const struct wf_task *waker)
+// wf_event_wake: `task` was parked, and is about to be queued. The task that runs on the
+// calling thread, if there is one, is the waker; or, if the wake came before the park was
+// complete, the task that runs next there.
+static inline void wf_event_wake(const struct wf_task *task)
 {
     (void)task;
-    (void)waker;
-}
-
-// wf_event_queue is the one or the other, where both come by.
-static inline void wf_event_queue(const struct wf_task *task, const struct wf_task *by)
-{
-    if (wf_task_begun(task))
-        wf_event_wake(task, by);
-    else
-        wf_event_spawn(task, by);
+    WF_PROBE2(wake, task->id, task->name);
 }
 
 // wf_event_steal: the worker `thief` has taken tasks of the worker `victim`; `task` is
@@ -53,6 +68,7 @@ static inline void wf_event_steal(unsigned thief, unsigned victim, const struct 
     (void)thief;
     (void)victim;
     (void)task;
+    WF_PROBE3(steal, thief, victim, task->id);
 }
 
 // wf_event_poll: `worker` has polled, and `fired` wakers were called.
@@ -60,12 +76,18 @@ static inline void wf_event_poll(unsigned worker, unsigned fired)
 {
     (void)worker;
     (void)fired;
+    WF_PROBE2(poll, worker, fired);
 }
 
 // wf_event_end: the body of `task` has returned; the header is still its own.
 static inline void wf_event_end(const struct wf_task *task)
 {
     (void)task;
+    WF_PROBE2(end, task->id, task->name);
 }
+
+#if defined(WF_PROBES) && defined(__clang__)
+#pragma clang diagnostic pop
+#endif
 
 #endif

@@ -251,7 +251,6 @@ static void enqueue_task(struct wf_task *task)
     struct wf_thread *thread = wf_thread_self();
     struct wf_worker *w = thread->worker;
 
-    wf_event_queue(task, thread->current);
     wf_debug_assert(wf_task_is_active(task) && task->sched);
     if (wf_unlikely(task->pinned && task->worker)) {
         enqueue_pinned(w, task->worker, task);
@@ -273,8 +272,10 @@ static void enqueue_task(struct wf_task *task)
 void wf_task_wake(void *arg)
 {
     struct wf_task *task = arg;
-    if (wf_task_note_wake(task) == WF_NOTED_PARKED)
+    if (wf_task_note_wake(task) == WF_NOTED_PARKED) {
+        wf_event_wake(task);
         enqueue_task(task);
+    }
 }
 
 // It goes by the injector, as if from outside: the caller may be a handler that has
@@ -286,6 +287,7 @@ void wf_sched_release(struct wf_task *task)
 
     if (wf_task_retire(task) == WF_RETIRED_PARKED)
         return;
+    wf_event_wake(task);
     if (task->pinned) { // it has begun, so it has a worker
         enqueue_pinned(NULL, task->worker, task);
         return;
@@ -305,6 +307,7 @@ void wf_sched_submit(struct wf_task *task)
     wf_debug_assert(!wf_task_is_live(task) && !wf_task_begun(task));
     wf_debug_assert(task->stack_class >= WF_STACK_CLASS_MIN && task->stack_class <= WF_STACK_CLASS_MAX);
     wf_task_begin(task);
+    wf_event_spawn(task);
     enqueue_task(task);
 }
 
@@ -394,8 +397,10 @@ WF_LINE_ALIGNED WF_NOINLINE void wf_worker_finish_switch(struct wf_worker *w)
     case WF_SWITCH_NOTHING:
         return;
     case WF_SWITCH_PARKED:
-        if (wf_unlikely(wf_task_retire(left) == WF_RETIRED_WOKEN))
+        if (wf_unlikely(wf_task_retire(left) == WF_RETIRED_WOKEN)) {
+            wf_event_wake(left);
             enqueue_task(left);
+        }
         break;
     case WF_SWITCH_YIELDED:
         wf_debug_assert(wf_task_is_active(left) && wf_task_begun(left));
@@ -484,7 +489,7 @@ WF_LINE_ALIGNED void wf_park(struct wf_task *self, const char *what, intptr_t on
         return;
     wf_store_relaxed(&self->on, on); // relaxed: only dumps read them
     wf_store_relaxed(&self->what, what);
-    wf_event_park(self, what);
+    wf_event_park(self);
     leave_worker(w, self, WF_SWITCH_PARKED, next_ready(w));
     wf_store_relaxed(&self->what, NULL); // relaxed: as above
 }
