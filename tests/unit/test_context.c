@@ -11,11 +11,13 @@
 #define wf_arch_switch portable_switch
 #define wf_arch_make portable_make
 #define wf_arch_walk portable_walk
+#define wf_arch_layout portable_layout
 #include "sched/arch/switch_ucontext.c"
 #undef wf_arch_init
 #undef wf_arch_switch
 #undef wf_arch_make
 #undef wf_arch_walk
+#undef wf_arch_layout
 
 #include "base/compiler.h"
 #include "tests/support/harness.h"
