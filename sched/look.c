@@ -50,6 +50,14 @@ static void look_in(struct wf_worker *w, uint64_t ticks, uint64_t stride)
     wf_store_relaxed(&w->look_at, ticks + stride); // relaxed: if the monitor's 0 is lost, its next look repeats it
 }
 
+// look_for_recorder comes after each look_in. That the recorder is off a worker finds when
+// it is about to write.
+static inline void look_for_recorder(struct wf_worker *w)
+{
+    if (wf_unlikely(wf_load_relaxed(&w->sched->recorder) != NULL)) // relaxed: looked at once more, [R5]
+        wf_record_adopt(w);
+}
+
 void wf_worker_set_out(struct wf_worker *w)
 {
     wf_debug_assert(wf_worker_is_self(w));
@@ -58,6 +66,7 @@ void wf_worker_set_out(struct wf_worker *w)
     w->pace.polled = w->pace.looked; // it comes from the poll, or another thread has the poll
     w->pace.age = w->pace.tree_age = AGE_NS;
     look_in(w, w->pace.ticks, 1);
+    look_for_recorder(w);
 }
 
 // set_pace plans the next look.
@@ -173,5 +182,7 @@ struct wf_task *wf_worker_look_around(struct wf_worker *w)
     do_seldom(w, now);
     if ((int64_t)wf_ring_size(&w->ring) * w->pace.turn >= SPREAD_NS)
         wf_worker_hint(w);
-    return age(w, now);
+    struct wf_task *task = age(w, now);
+    look_for_recorder(w);
+    return task;
 }

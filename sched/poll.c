@@ -3,15 +3,19 @@
 #include "base/assert.h"
 #include "sched/state.h"
 
-static void begin_poll(struct wf_worker *w)
+// begin_poll tells the stamp for end_poll, 0 while the recorder is off.
+static uint64_t begin_poll(struct wf_worker *w)
 {
-    wf_debug_assert(wf_worker_is_self(w) && !w->polling && !w->thread->current);
-    w->polling = true;
+    wf_debug_assert(wf_worker_is_self(w) && !(w->modes & WF_MODE_POLLING) && !w->thread->current);
+    w->modes |= WF_MODE_POLLING;
+    return wf_unlikely(w->recorder != NULL) ? wf_stamp(w->recorder->counts) : 0;
 }
 
-static void end_poll(struct wf_worker *w, unsigned fired)
+static void end_poll(struct wf_worker *w, uint64_t from, unsigned fired)
 {
-    w->polling = false;
+    w->modes &= (unsigned char)~WF_MODE_POLLING;
+    if (wf_unlikely(from != 0))
+        wf_record_poll(w, from, fired);
     wf_event_poll(w->index, fired);
     w->pace.polled = w->pace.looked;
     if (fired > 0)
@@ -23,8 +27,8 @@ void wf_worker_poll_borrowed(struct wf_worker *w, int64_t wait)
 {
     struct wf_idle_source *idle = &w->sched->cfg.idle;
 
-    begin_poll(w);
-    end_poll(w, idle->poll(idle->self, wait));
+    uint64_t from = begin_poll(w);
+    end_poll(w, from, idle->poll(idle->self, wait));
 }
 
 bool wf_worker_borrow(struct wf_worker *w)
@@ -43,8 +47,8 @@ static void poll_beside(struct wf_worker *w)
     if (!idle->poll_beside || now - wf_load_relaxed(&w->sched->polled_beside) < WF_LOOK_NS / 2) // relaxed: a hint
         return;
     wf_store_relaxed(&w->sched->polled_beside, now); // relaxed: as above
-    begin_poll(w);
-    end_poll(w, idle->poll_beside(idle->self));
+    uint64_t from = begin_poll(w);
+    end_poll(w, from, idle->poll_beside(idle->self));
 }
 
 void wf_worker_poll(struct wf_worker *w)

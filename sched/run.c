@@ -123,7 +123,7 @@ WF_LINE_ALIGNED struct wf_task *wf_worker_pick(struct wf_worker *w)
     uint64_t ticks = wf_load_relaxed(&w->ticks) + 1; // relaxed: only the owner writes it
     struct wf_task *task = NULL;
 
-    wf_debug_assert(wf_worker_is_self(w) && !w->polling);
+    wf_debug_assert(wf_worker_is_self(w) && !(w->modes & WF_MODE_POLLING));
     wf_store_relaxed(&w->ticks, ticks); // relaxed: the watch only wants to see it move
     if (wf_unlikely(ticks % WF_TURN_TICKS == 0))
         task = pick_in_turn(w, ticks);
@@ -213,7 +213,7 @@ static void put_next(struct wf_worker *w, struct wf_task *task)
 // push_polled queues a task that the poll has woken: the first of a batch as the next
 // to run, so that one event does not wait for all tasks that have yielded; the others
 // in order.
-static void push_polled(struct wf_worker *w, struct wf_task *task)
+__attribute__((always_inline)) static inline void push_polled(struct wf_worker *w, struct wf_task *task)
 {
     wf_debug_assert(wf_worker_is_self(w));
     if (wf_load_relaxed(&w->next)) // relaxed: only the owner fills it
@@ -235,14 +235,35 @@ static void enqueue_pinned(struct wf_worker *w, struct wf_worker *home, struct w
         wf_worker_wake_pinned(home);
 }
 
-static void enqueue_outside(struct wf_sched *s, struct wf_thread *thread, struct wf_task *task)
+WF_NOINLINE static void enqueue_outside(struct wf_sched *s, struct wf_thread *thread, struct wf_task *task)
 {
+    wf_record_queue(thread, task);
     if (thread->batching == s) {
         wf_chain_append(&thread->batch, task);
         return;
     }
     inject(s, task);
     wf_sched_notify(s);
+}
+
+// enqueue_recorded is the worker's own part of enqueue_task while the recorder is on.
+// Returns: false if the task is still to be queued, in the usual way.
+WF_NOINLINE static bool enqueue_recorded(struct wf_worker *w, struct wf_task *task)
+{
+    wf_record_queue(w->thread, task);
+    if (!(w->modes & WF_MODE_POLLING))
+        return false;
+    push_polled(w, task);
+    return true;
+}
+
+// enqueue_in_mode is the same for a worker in any mode.
+__attribute__((always_inline)) static inline bool enqueue_in_mode(struct wf_worker *w, struct wf_task *task)
+{
+    if (wf_unlikely(w->modes != WF_MODE_POLLING))
+        return enqueue_recorded(w, task);
+    push_polled(w, task);
+    return true;
 }
 
 // enqueue_task makes an ACTIVE task run some time.
@@ -253,16 +274,16 @@ static void enqueue_task(struct wf_task *task)
 
     wf_debug_assert(wf_task_is_active(task) && task->sched);
     if (wf_unlikely(task->pinned && task->worker)) {
+        wf_record_queue(thread, task);
         enqueue_pinned(w, task->worker, task);
 #ifdef WF_FAULTS
     } else if (task->sched->scatter && task->worker) { // for tests: a woken task runs on another worker
+        wf_record_queue(thread, task);
         enqueue_pinned(w, &task->sched->workers[(task->worker->index + 1) % task->sched->cfg.workers], task);
 #endif
     } else if (wf_unlikely(!w || w->sched != task->sched)) {
         enqueue_outside(task->sched, thread, task);
-    } else if (w->polling) {
-        push_polled(w, task);
-    } else {
+    } else if (!w->modes || !enqueue_in_mode(w, task)) {
         put_next(w, task);
         if (wf_unlikely(w->monitor_unaware))
             wf_worker_notify_monitor(w);
@@ -425,20 +446,36 @@ WF_LINE_ALIGNED WF_NOINLINE void wf_worker_finish_switch(struct wf_worker *w)
     w->prev_reason = WF_SWITCH_NOTHING;
 }
 
+// pick_recorded is pick_in_time while the recorder is on.
+WF_NOINLINE static struct wf_task *pick_recorded(struct wf_worker *w, enum wf_switch_reason how)
+{
+    struct wf_task *task = NULL;
+
+    if (wf_worker_must_look(w))
+        wf_worker_note_turn(w);
+    else
+        task = wf_worker_pick(w);
+    wf_record_switch(w, how, task);
+    return task;
+}
+
 // pick_in_time is wf_worker_pick, unless it is time to look around, on the worker's own
-// stack: NULL.
-static struct wf_task *pick_in_time(struct wf_worker *w)
+// stack: NULL. The running task is about to leave in the way `how`.
+static struct wf_task *pick_in_time(struct wf_worker *w, enum wf_switch_reason how)
 {
     if (wf_likely(!wf_worker_is_due(w)))
         return wf_worker_pick(w);
+    if (wf_unlikely(w->recorder != NULL))
+        return pick_recorded(w, how);
     wf_worker_note_turn(w);
     return NULL;
 }
 
 // next_ready picks a task that can be switched to, NULL if there is none.
-__attribute__((always_inline)) static inline struct wf_task *next_ready(struct wf_worker *w)
+__attribute__((always_inline)) static inline struct wf_task *next_ready(struct wf_worker *w,
+                                                                        enum wf_switch_reason how)
 {
-    struct wf_task *task = pick_in_time(w);
+    struct wf_task *task = pick_in_time(w, how);
 
     if (wf_unlikely(task && !task->stack))
         wf_worker_ready(w, task);
@@ -490,8 +527,20 @@ WF_LINE_ALIGNED void wf_park(struct wf_task *self, const char *what, intptr_t on
     wf_store_relaxed(&self->on, on); // relaxed: only dumps read them
     wf_store_relaxed(&self->what, what);
     wf_event_park(self);
-    leave_worker(w, self, WF_SWITCH_PARKED, next_ready(w));
+    leave_worker(w, self, WF_SWITCH_PARKED, next_ready(w, WF_SWITCH_PARKED));
     wf_store_relaxed(&self->what, NULL); // relaxed: as above
+}
+
+// must_look_alone tells whether a task that has yielded, alone, leaves all the same. The
+// recorder has noted that it did: so it is told if not.
+static inline bool must_look_alone(struct wf_worker *w, const struct wf_task *self)
+{
+    if (wf_likely(!wf_worker_is_due(w)))
+        return false;
+    bool must = wf_worker_must_look(w);
+    if (!must && w->recorder)
+        wf_record_switch(w, WF_SWITCH_NOTHING, self);
+    return must;
 }
 
 WF_LINE_ALIGNED int wf_yield(struct wf_task *self)
@@ -499,10 +548,10 @@ WF_LINE_ALIGNED int wf_yield(struct wf_task *self)
     struct wf_worker *w = self->worker;
 
     wf_debug_assert(self == wf_self() && wf_worker_is_self(w) && !wf_task_starved(self));
-    struct wf_task *next = next_ready(w);
+    struct wf_task *next = next_ready(w, WF_SWITCH_YIELDED);
     // Alone: go on, unless it is time to look around, for the sake of tasks that are
     // not queued here.
-    if (!next && !wf_worker_is_due(w) && !wf_load_relaxed(&w->sched->injector.tail)) { // relaxed: a hint
+    if (!next && !must_look_alone(w, self) && !wf_load_relaxed(&w->sched->injector.tail)) { // relaxed: a hint
         w->turn.budget = WF_BUDGET;
         return 0;
     }
@@ -569,7 +618,7 @@ static void task_main(void *arg)
         struct wf_task *task = w->thread->current;
         run_body(w, task);
         w = end_task(task, &stack); // another worker's, if the task has moved
-        struct wf_task *next = pick_in_time(w);
+        struct wf_task *next = pick_in_time(w, WF_SWITCH_ENDED);
         if (next && !next->stack && next->stack_class == stack->size_class) {
             next->stack = stack;
             wf_stack_belongs(stack, &next->context);
@@ -601,6 +650,8 @@ __attribute__((cold)) static void reserve_main(void *arg)
     run_body(w, task);
     end_task(task, &stack);
     w->prev_reason = WF_SWITCH_RESERVE;
+    if (w->recorder)
+        wf_record_switch(w, WF_SWITCH_RESERVE, NULL);
     wf_worker_begin_turn(w, NULL);
     wf_context_switch(&gone, &w->loop, w, true);
     wf_panic("a task came back after its end");

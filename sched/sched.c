@@ -128,6 +128,7 @@ void wf_sched_free(struct wf_sched *s)
     for (unsigned i = 0; i < s->cfg.workers; i++)
         if (s->workers[i].stat >= 0)
             (void)wf_sys_close(s->workers[i].stat);
+    wf_recorder_free(wf_load_relaxed(&s->rings)); // relaxed: the last user
     wf_depot_fini(&s->depot);
     wf_headers_fini(&s->headers);
     wf_free(s->workers);

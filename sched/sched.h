@@ -13,6 +13,7 @@
 #include "base/idle_source.h"
 #include "base/layout.h"
 #include "base/monitor.h"
+#include "base/stamp.h"
 #include "sched/task.h"
 
 struct wf_origin;
@@ -249,6 +250,54 @@ struct wf_sighting {
 bool wf_sight_begin(void);
 void wf_sight_end(void);
 bool wf_sight_worker(struct wf_sched *s, unsigned worker, struct wf_sighting *out);
+
+// --- the flight recorder (recorder.c) -------------------------------------------------
+
+enum wf_record_kind {
+    WF_RECORD_SWITCH = 1, // the task that ran has left in the way `how`; id: the next one, 0: none; text: what the
+                          // former waits for; n: tasks in the worker's queues
+    WF_RECORD_WAKE,       // id: the task that is to be queued; more: the calling one, 0: none; how: wf_record_by
+    WF_RECORD_SPAWN,      // likewise
+    WF_RECORD_STEAL,      // id: of the tasks taken from worker n, the one that runs next
+    WF_RECORD_POLL,       // more: the stamp when it began; n: wakers called
+    WF_RECORD_SLEEP,      // more: the stamp when it began
+    WF_RECORD_NAME,       // id: a task's, name: its name, as far as there is room
+};
+enum wf_record_left { WF_LEFT_NOTHING, WF_LEFT_PARKED, WF_LEFT_YIELDED, WF_LEFT_ENDED, WF_LEFT_ENDED_STARVED };
+enum wf_record_by { WF_BY_TASK, WF_BY_POLL, WF_BY_OTHER, WF_BY_EARLY }; // EARLY: woken before its park was complete
+
+// An event as it lies in a ring, and what it says.
+struct wf_record_raw {
+    uint64_t word[4];
+};
+struct wf_record {
+    enum wf_record_kind kind;
+    unsigned how;
+    uint32_t n;
+    uint64_t stamp, id, more;
+    const char *text;
+    char name[24]; // WF_RECORD_NAME
+};
+void wf_record_decode(const struct wf_record_raw *raw, struct wf_record *out);
+
+// wf_sched_record_begin switches the recorder on, in a scheduler that runs or is about
+// to: workers note it when they look around next. The rings are made the first time, for
+// at least `events` each, and stay; what they hold from an earlier time stays in them.
+// wf_sched_record_end undoes one of these calls; after the last one the recorder is off.
+// Returns: 0; -ENOMEM.
+// Context: any thread, one at a time.
+WF_MUST_CHECK int wf_sched_record_begin(struct wf_sched *s, size_t events);
+void wf_sched_record_end(struct wf_sched *s);
+
+// wf_sched_record_capacity is how many events a ring has room for; 0: it was never on.
+// wf_sched_record_copy copies what is in one (by worker; `workers`: of all other
+// threads), oldest first.  Returns: how many.
+// wf_sched_record_scale tells the two moments by which wf_stamp_ns understands stamps:
+// when the recorder was made, and now.
+// Context: any thread.
+size_t wf_sched_record_capacity(const struct wf_sched *s);
+size_t wf_sched_record_copy(const struct wf_sched *s, unsigned ring, struct wf_record_raw *out);
+void wf_sched_record_scale(const struct wf_sched *s, struct wf_moment *made, struct wf_moment *now);
 
 // wf_sched_has tells whether `task` is a header of this scheduler, and so may be read.
 bool wf_sched_has(struct wf_sched *s, const struct wf_task *task);

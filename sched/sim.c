@@ -161,15 +161,15 @@ static void look_around(struct wf_sim *d)
 {
     struct wf_worker *w = d->worker;
 
-    wf_debug_assert(!w->polling && !w->thread->current);
-    w->polling = true; // tasks that this wakes go to the ring
+    wf_debug_assert(!(w->modes & WF_MODE_POLLING) && !w->thread->current);
+    w->modes |= WF_MODE_POLLING; // tasks that this wakes go to the ring
     if (d->spins >= SPIN_TURNS * d->count || d->turns % BUSY_TURNS == 0) {
         d->spins = 0;
         d->hooks.pass_time(d->hooks.self);
     } else {
         w->sched->cfg.idle.poll(w->sched->cfg.idle.self, 0);
     }
-    w->polling = false;
+    w->modes &= (unsigned char)~WF_MODE_POLLING;
     gather_injected(d);
     gather_queued(d);
 }

@@ -28,6 +28,7 @@
 #include "sched/stacks/headers.h"
 #include "sched/event.h"
 #include "sched/idle.h"
+#include "sched/recorder.h"
 #include "sched/queues/injector.h"
 #include "sched/queues/ring.h"
 #include "sched/sched.h"
@@ -50,6 +51,9 @@ enum {
     WF_STRIDE_MAX = 1024, // turns between two looks around, however short they are
 };
 
+// A worker's look_at while the recorder is on: each switch comes by it.
+#define WF_LOOK_RECORDING UINT64_C(1)
+
 // A worker looks around (look.c) after about so long, in turns.
 #define WF_LOOK_NS INT64_C(30000)
 
@@ -61,6 +65,7 @@ struct wf_pace {
     int64_t looked;       // when that was, or when the worker woke up after that
     uint64_t ticks;       // the worker's ticks then
     uint64_t stride;      // turns until the next one
+    uint64_t due;         // the tick at which it is due; look_at may be less
     int64_t turn;         // ns that a turn took on average between the last two,
     uint64_t turns;       // and how many turns there were
     int64_t polled;       // when it polled last
@@ -74,6 +79,12 @@ struct wf_pace {
     bool probing;   // it is being measured how long the ring takes,
     uint64_t probe; // up to this place,
     int64_t probed; // since then
+};
+
+// How a worker queues a task, if not in the usual way.
+enum {
+    WF_MODE_POLLING = 1,   // inside the idle source's poll
+    WF_MODE_RECORDING = 2, // the recorder is on
 };
 
 // O: the worker itself, whatever stack it is on; A: atomic
@@ -90,10 +101,11 @@ struct wf_worker {
     unsigned next_runs;                // O: tasks run in a row from the next slot
     uint64_t batch_end;                // O: the ring's tail after the last poll: is that batch worked off?
     struct wf_pace pace;               // O: look.c
+    struct wf_recorder *recorder;      // O: NULL: off
     uint64_t rng;                      // O
     struct wf_exceptions *cxx;         // fixed once it runs: of the thread
     bool searching;                    // O: counted in idle.searching
-    bool polling;                      // O: inside the idle source's poll
+    unsigned char modes;               // O: WF_MODE_*
     bool monitor_unaware;              // O: it has woken up, and wf_worker_notify_monitor is still to be called
     uint64_t slice;                    // O: that it has asked for: WF_SLICE_*
     struct wf_context loop;            // O: the worker's own stack, while a task runs
@@ -139,7 +151,10 @@ struct wf_sched {
     struct wf_depot depot;
     struct wf_idle idle;
     struct wf_injector injector;
-    struct wf_exceptions *(*cxx)(void);                       // fixed: finds those of the calling thread
+    struct wf_exceptions *(*cxx)(void); // fixed: finds those of the calling thread
+    _Atomic(struct wf_recorder *) rings;    // A: [R5] NULL until the recorder was first on
+    _Atomic(struct wf_recorder *) recorder; // A: [R5] those, while it is on
+    unsigned recorder_users;                // of wf_sched_record_begin and _end
     _Alignas(WF_NO_SHARING) _Atomic int32_t long_turns;       // A: how many workers make way: a hint
     _Atomic int64_t polled_beside;                            // A: when a worker did: a hint
     _Atomic bool draining;                                    // A: no new tasks
@@ -205,6 +220,15 @@ static inline bool wf_worker_is_due(const struct wf_worker *w)
     return wf_load_relaxed(&w->ticks) >= wf_load_relaxed(&w->look_at);
 }
 struct wf_task *wf_worker_look_around(struct wf_worker *w);
+
+// wf_worker_must_look tells the same, of a worker whose recorder may be on.
+static inline bool wf_worker_must_look(const struct wf_worker *w)
+{
+    if (wf_likely(!wf_worker_is_due(w)))
+        return false;
+    // relaxed: as above; 0 is the watch's
+    return !w->recorder || wf_load_relaxed(&w->look_at) == 0 || wf_load_relaxed(&w->ticks) >= w->pace.due;
+}
 
 // wf_worker_end_probe ends the measurement of how long a task waits in the ring, if
 // that many have left it: called every WF_TURN_TICKS.

@@ -64,6 +64,8 @@ static struct wf_task *count_stolen(struct wf_worker *w, const struct wf_worker 
         wf_bump(&w->steals, 1);
         wf_bump(&w->stolen, 1);
         wf_event_steal(w->index, victim->index, task);
+        if (w->recorder)
+            wf_record_steal(w, victim, task);
     }
     return task;
 }

@@ -54,6 +54,15 @@ static bool nothing_queued(struct wf_worker *w)
            !wf_load_seq_cst(&w->sched->quitting); // seq_cst: against wf_sched_stop's store
 }
 
+static void sleep_in_futex(struct wf_worker *w)
+{
+    uint64_t from = w->recorder ? wf_stamp(w->recorder->counts) : 0;
+
+    wf_parker_sleep(&w->parker, WF_NEVER);
+    if (w->recorder)
+        wf_record_sleep(w, from);
+}
+
 // rest_until_woken sleeps, in the borrowed poll if `polling`, else in the futex, until
 // another thread or an event wakes the worker.
 static void rest_until_woken(struct wf_worker *w, bool polling)
@@ -69,7 +78,7 @@ static void rest_until_woken(struct wf_worker *w, bool polling)
     if (dry && polling)
         wf_worker_poll_borrowed(w, WF_NEVER);
     else if (dry)
-        wf_parker_sleep(&w->parker, WF_NEVER);
+        sleep_in_futex(w);
     if (polling)
         wf_store_relaxed(&idle->poller, -1); // relaxed: as above
     if (!wf_idle_unsleep(idle, w->index))
@@ -82,7 +91,8 @@ static void rest_until_woken(struct wf_worker *w, bool polling)
 
 void wf_worker_idle(struct wf_worker *w)
 {
-    wf_debug_assert(wf_worker_is_self(w) && !w->thread->current && !w->polling && w->prev_reason == WF_SWITCH_NOTHING);
+    wf_debug_assert(wf_worker_is_self(w) && !w->thread->current);
+    wf_debug_assert(!(w->modes & WF_MODE_POLLING) && w->prev_reason == WF_SWITCH_NOTHING);
     if (w->monitor_unaware && wf_depot_needs_trim(&w->sched->depot)) // only the monitor trims the depot
         wf_worker_notify_monitor(w);
     int32_t others = wf_load_relaxed(&w->sched->long_turns) - (w->slice == WF_SLICE_LONG); // relaxed: a hint
@@ -105,7 +115,7 @@ void wf_worker_idle(struct wf_worker *w)
 // find_now returns a task that can run at once, NULL if there is none.
 static struct wf_task *find_now(struct wf_worker *w)
 {
-    struct wf_task *task = wf_worker_is_due(w) ? wf_worker_look_around(w) : NULL;
+    struct wf_task *task = wf_worker_must_look(w) ? wf_worker_look_around(w) : NULL;
 
     if (!task && !(task = wf_worker_pick(w)) && !(task = wf_worker_take_pinned(w)) &&
         !(task = wf_worker_take_injected(w)))
@@ -176,12 +186,14 @@ void *wf_worker_main(void *arg)
     enter_thread(w);
     for (task = NULL; task || (task = find_task(w));) {
         wf_worker_ready(w, task);
+        if (wf_unlikely(w->recorder != NULL))
+            wf_record_switch(w, WF_SWITCH_NOTHING, task);
         wf_worker_begin_turn(w, task);
         wf_context_switch(&w->loop, &task->context, w, false);
         wf_debug_assert(wf_worker_is_self(w) && !w->thread->current);
         // A yielding task is queued after the events that arrived while it ran, so it
         // is not queued before them.
-        task = w->prev_reason == WF_SWITCH_YIELDED && wf_worker_is_due(w) ? wf_worker_look_around(w) : NULL;
+        task = w->prev_reason == WF_SWITCH_YIELDED && wf_worker_must_look(w) ? wf_worker_look_around(w) : NULL;
         wf_worker_finish_switch(w);
     }
     leave_thread(w);
