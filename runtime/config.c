@@ -13,7 +13,7 @@
 #include "base/sys.h"
 #include "runtime/state.h"
 
-enum { STACK_SIZE = 64 << 10, BLOCKING_MAX = 512, BLOCKING_LIMIT = 65536 };
+enum { STACK_SIZE = 64 << 10, BLOCKING_MAX = 512, BLOCKING_LIMIT = 65536, TRACE_MIN = 64, TRACE_MAX = 1 << 24 };
 
 // The size of weft_config in a program that was compiled with its first fields only.
 enum { FIRST_SIZE = offsetof(weft_config, stop_after) };
@@ -47,7 +47,7 @@ static int choose(const char *field, const char *name, uint64_t given, uint64_t 
 {
     char text[24];
 
-    wf_debug_assert(min <= max && fallback >= min && fallback <= max);
+    wf_debug_assert(min <= max && (fallback == 0 || fallback >= min) && fallback <= max);
     *out = given ? given : fallback;
     if (!given)
         return from_environment(name, min, max, out);
@@ -73,6 +73,17 @@ uint64_t wf_config_seed(void)
     return seed ? seed : 1;
 }
 
+// read_recorder fills in the flight recorder's part.  Returns: 0; WEFT_BAD_CONFIG.
+static int read_recorder(weft_config *out)
+{
+    uint64_t events;
+
+    if (choose("weft_config.trace_events", "WEFT_TRACE_EVENTS", out->trace_events, TRACE_MIN, TRACE_MAX, 0, &events))
+        return WEFT_BAD_CONFIG;
+    out->trace_events = events;
+    return 0;
+}
+
 int wf_config_read(weft_config *out, const weft_config *given)
 {
     uint64_t workers, stack, blocking;
@@ -95,7 +106,8 @@ int wf_config_read(weft_config *out, const weft_config *given)
         choose("weft_config.stack_size", "WEFT_STACK_SIZE", given->stack_size, (uint64_t)1 << WF_STACK_CLASS_MIN,
                (uint64_t)1 << WF_STACK_CLASS_MAX, STACK_SIZE, &stack) ||
         choose("weft_config.blocking_max", "WEFT_BLOCKING_MAX", given->blocking_max, 1, BLOCKING_LIMIT, BLOCKING_MAX,
-               &blocking))
+               &blocking) ||
+        read_recorder(out))
         return WEFT_BAD_CONFIG;
     out->workers = (unsigned)workers;
     out->stack_size = stack;

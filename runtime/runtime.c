@@ -196,8 +196,13 @@ static int make_parts(struct weft_rt *rt, const weft_config *cfg, const struct w
     if (err)
         goto no_services;
     err = new_sched(rt, cfg, idle);
+    if (err)
+        goto no_sched;
+    err = cfg->trace_events ? wf_sched_record_begin(rt->sched, cfg->trace_events) : 0;
     if (!err)
         return 0;
+    wf_sched_free(rt->sched);
+no_sched:
     free_services(rt, SERVICES);
 no_services:
     wf_reactor_free(rt->reactor);

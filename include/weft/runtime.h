@@ -24,10 +24,12 @@ typedef struct weft_config {
     uint64_t seed;         // 0: from the system; else makes scheduling choices repeatable
     const char *name;      // thread-name prefix, shown by top -H and gdb; NULL: "weft"
     weft_time stop_after;  // how long weft_rt_free, and the end of weft_run, may take; 0: as long as it takes
+    size_t trace_events;   // 0: WEFT_TRACE_EVENTS, else off: the flight recorder (weft_rt_trace_write) is on, and keeps
+                           // at least so many events a worker; 64 to 16777216. 32 bytes each
 } weft_config;
 
 #ifdef __cplusplus
-#define WEFT_CONFIG_INIT { sizeof(weft_config), 0, 0, 0, false, 0, nullptr, 0 }
+#define WEFT_CONFIG_INIT { sizeof(weft_config), 0, 0, 0, false, 0, nullptr, 0, 0 }
 #else
 #define WEFT_CONFIG_INIT { .size = sizeof(weft_config) }
 #endif
@@ -242,6 +244,20 @@ WEFT_API int weft_rt_metrics(weft_rt *rt, weft_metrics *m);
 //          mode and full. Never parks: for a slow client, a task writes to a memfd or a
 //          pipe first.
 WEFT_API WEFT_MUST_CHECK int weft_rt_metrics_write(weft_rt *rt, int fd);
+
+// weft_rt_trace_write writes what the flight recorder holds to `fd`, as a trace in
+// Chrome's JSON format, which Perfetto's UI (ui.perfetto.dev) opens: the last turns of
+// tasks on each worker, with their names, how each ended, what the task waits for and how
+// long it had been queued; polls and sleeps; wakes and spawns, as arrows; the lengths of
+// the workers' queues. The recorder is on if weft_config.trace_events says so, or while
+// weft-top asks for a trace. It keeps the last events of each worker; the file has up to
+// 300 bytes for each. Times are CLOCK_MONOTONIC's, in microseconds; names longer than 23
+// bytes are cut off. Tasks go on running meanwhile.
+//
+// Returns: 0; -ENODATA: the recorder was never on; -ENOMEM; the errors of write(2): some
+//          of it may be written.
+// Context: as weft_rt_metrics_write.
+WEFT_API WEFT_MUST_CHECK int weft_rt_trace_write(weft_rt *rt, int fd);
 
 // weft_rt_dump writes a line for each living task to the descriptor `fd`, and the
 // task's stack. The line has the task's id, name and state; what the task waits for

@@ -1,11 +1,10 @@
 // Metrics: what the parts of a runtime have counted, in one struct, and as text for
 // Prometheus. Nothing is counted here: each part does, in words that one thread writes.
-#include <stdarg.h>
-#include <stdio.h>
+#include <errno.h>
 #include <string.h>
 
 #include "base/assert.h"
-#include "base/sys.h"
+#include "runtime/see/text.h"
 #include "runtime/state.h"
 #include "runtime/task/blocking.h"
 
@@ -98,54 +97,20 @@ int weft_rt_metrics(weft_rt *rt, weft_metrics *m)
 
 // --- As text -------------------------------------------------------------------------
 
-// Text on its way to a descriptor.
-struct text {
-    int fd, err;
-    size_t n;
-    char buf[4096];
-};
-
-static void flush_text(struct text *t)
+static void put_head(struct wf_text *t, const char *name, const char *type, const char *help)
 {
-    for (size_t done = 0; done < t->n && !t->err;) {
-        ssize_t n = WF_RETRY(wf_sys_write(t->fd, t->buf + done, t->n - done));
-        if (n >= 0)
-            done += (size_t)n;
-        else
-            t->err = (int)n;
-    }
-    t->n = 0;
+    wf_text_put(t, "# HELP weft_%s %s\n", name, help);
+    wf_text_put(t, "# TYPE weft_%s %s\n", name, type);
 }
 
-// put adds a line, of no more than 256 bytes.
-WF_PRINTF(2, 3) static void put(struct text *t, const char *format, ...)
+static void put_value(struct wf_text *t, const char *name, uint64_t value)
 {
-    enum { LINE_MAX_BYTES = 256 };
-    va_list args;
-
-    if (sizeof(t->buf) - t->n < LINE_MAX_BYTES)
-        flush_text(t);
-    va_start(args, format);
-    int n = vsnprintf(t->buf + t->n, LINE_MAX_BYTES, format, args);
-    va_end(args);
-    wf_assert(n > 0 && n < LINE_MAX_BYTES);
-    t->n += (size_t)n;
+    wf_text_put(t, "weft_%s %llu\n", name, (unsigned long long)value);
 }
 
-static void put_head(struct text *t, const char *name, const char *type, const char *help)
+static void put_labelled(struct wf_text *t, const char *name, const char *label, const char *is, uint64_t value)
 {
-    put(t, "# HELP weft_%s %s\n", name, help);
-    put(t, "# TYPE weft_%s %s\n", name, type);
-}
-
-static void put_value(struct text *t, const char *name, uint64_t value)
-{
-    put(t, "weft_%s %llu\n", name, (unsigned long long)value);
-}
-
-static void put_labelled(struct text *t, const char *name, const char *label, const char *is, uint64_t value)
-{
-    put(t, "weft_%s{%s=\"%s\"} %llu\n", name, label, is, (unsigned long long)value);
+    wf_text_put(t, "weft_%s{%s=\"%s\"} %llu\n", name, label, is, (unsigned long long)value);
 }
 
 // Figures of one number each.
@@ -179,7 +144,7 @@ static const struct figure figures[] = {
     COUNTER("stalls", stalls, "Tasks that held their worker for longer than stall_after."),
 };
 
-static void put_figures(struct text *t, const weft_metrics *m)
+static void put_figures(struct wf_text *t, const weft_metrics *m)
 {
     for (size_t i = 0; i < wf_countof(figures); i++) {
         const struct figure *f = &figures[i];
@@ -190,7 +155,7 @@ static void put_figures(struct text *t, const weft_metrics *m)
     }
 }
 
-static void put_states(struct text *t, const weft_metrics *m)
+static void put_states(struct wf_text *t, const weft_metrics *m)
 {
     put_head(t, "tasks", "gauge", "Tasks by state.");
     put_labelled(t, "tasks", "state", "running", m->running);
@@ -202,31 +167,31 @@ static void put_states(struct text *t, const weft_metrics *m)
 }
 
 // put_seconds writes nanoseconds as seconds, exactly, whatever the locale is.
-static void put_seconds(struct text *t, const char *before, uint64_t ns, const char *after)
+static void put_seconds(struct wf_text *t, const char *before, uint64_t ns, const char *after)
 {
-    put(t, "%s%llu.%09llu%s", before, (unsigned long long)(ns / 1000000000), (unsigned long long)(ns % 1000000000),
-        after);
+    wf_text_put(t, "%s%llu.%09llu%s", before, (unsigned long long)(ns / 1000000000),
+                (unsigned long long)(ns % 1000000000), after);
 }
 
-static void put_histogram(struct text *t, const char *name, const char *help, const weft_histogram *h)
+static void put_histogram(struct wf_text *t, const char *name, const char *help, const weft_histogram *h)
 {
     uint64_t below = 0;
 
     put_head(t, name, "histogram", help);
     for (int i = 0; i < WEFT_HISTOGRAM_BUCKETS - 1; i++) {
         below += h->bucket[i];
-        put(t, "weft_%s_bucket{le=\"", name);
+        wf_text_put(t, "weft_%s_bucket{le=\"", name);
         put_seconds(t, "", UINT64_C(1024) << i, "\"} ");
-        put(t, "%llu\n", (unsigned long long)below);
+        wf_text_put(t, "%llu\n", (unsigned long long)below);
     }
-    put(t, "weft_%s_bucket{le=\"+Inf\"} %llu\n", name, (unsigned long long)h->count);
-    put(t, "weft_%s_sum", name);
+    wf_text_put(t, "weft_%s_bucket{le=\"+Inf\"} %llu\n", name, (unsigned long long)h->count);
+    wf_text_put(t, "weft_%s_sum", name);
     put_seconds(t, " ", h->sum, "\n");
-    put(t, "weft_%s_count %llu\n", name, (unsigned long long)h->count);
+    wf_text_put(t, "weft_%s_count %llu\n", name, (unsigned long long)h->count);
 }
 
 // put_lanes writes one figure of each lane: the one that is `at` bytes into it.
-static void put_lanes(struct text *t, const weft_metrics *m, const char *name, const char *type, const char *help,
+static void put_lanes(struct wf_text *t, const weft_metrics *m, const char *name, const char *type, const char *help,
                       size_t at)
 {
     const weft_lane_metrics *lanes[] = { &m->user, &m->file, &m->name };
@@ -240,7 +205,7 @@ static void put_lanes(struct text *t, const weft_metrics *m, const char *name, c
     }
 }
 
-static void put_pool(struct text *t, const weft_metrics *m)
+static void put_pool(struct wf_text *t, const weft_metrics *m)
 {
     put_lanes(t, m, "pool_jobs_total", "counter", "Jobs of the blocking pool that have begun.",
               offsetof(weft_lane_metrics, jobs));
@@ -253,11 +218,8 @@ static void put_pool(struct text *t, const weft_metrics *m)
 int weft_rt_metrics_write(weft_rt *rt, int fd)
 {
     weft_metrics m = WEFT_METRICS_INIT;
-    struct text t;
+    struct wf_text t = { .fd = fd };
 
-    t.fd = fd;
-    t.err = 0;
-    t.n = 0;
     int err = weft_rt_metrics(rt, &m);
     if (err)
         return err;
@@ -267,6 +229,6 @@ int weft_rt_metrics_write(weft_rt *rt, int fd)
                   &m.turn_length);
     put_histogram(&t, "queue_wait_seconds", "How long a task waits in its worker's queue (sampled).", &m.queue_wait);
     put_pool(&t, &m);
-    flush_text(&t);
+    wf_text_flush(&t);
     return t.err;
 }

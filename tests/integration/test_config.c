@@ -293,7 +293,8 @@ static void a_bad_variable_is_named_and_refused(void **state)
 {
     static const char *values[] = { "",   " ",    "0",     "-1",  "+1",  " 1",          "1 ",
                                     "1x", "0x10", "eight", "1.5", "1e3", "65537000000", "99999999999999999999999" };
-    static const char *names[] = { "WEFT_WORKERS", "WEFT_STACK_SIZE", "WEFT_BLOCKING_MAX" };
+    static const char *names[] = { "WEFT_WORKERS", "WEFT_STACK_SIZE", "WEFT_BLOCKING_MAX",
+                                   "WEFT_TRACE_EVENTS" };
     (void)state;
 
     for (size_t n = 0; n < wf_countof(names); n++) {
@@ -306,6 +307,8 @@ static void a_bad_variable_is_named_and_refused(void **state)
     expect_refusal(&(struct bad){ "WEFT_STACK_SIZE", "16383", WEFT_CONFIG_INIT });
     expect_refusal(&(struct bad){ "WEFT_STACK_SIZE", "268435457", WEFT_CONFIG_INIT });
     expect_refusal(&(struct bad){ "WEFT_BLOCKING_MAX", "65537", WEFT_CONFIG_INIT });
+    expect_refusal(&(struct bad){ "WEFT_TRACE_EVENTS", "63", WEFT_CONFIG_INIT });
+    expect_refusal(&(struct bad){ "WEFT_TRACE_EVENTS", "16777217", WEFT_CONFIG_INIT });
 }
 
 static void a_bad_field_is_named_and_refused(void **state)
@@ -322,6 +325,9 @@ static void a_bad_field_is_named_and_refused(void **state)
     expect_refusal(&bad);
     bad = (struct bad){ "weft_config.blocking_max", NULL, WEFT_CONFIG_INIT };
     bad.cfg.blocking_max = 65537;
+    expect_refusal(&bad);
+    bad = (struct bad){ "weft_config.trace_events", NULL, WEFT_CONFIG_INIT };
+    bad.cfg.trace_events = 63;
     expect_refusal(&bad);
     bad = (struct bad){ "weft_config.size", NULL, WEFT_CONFIG_INIT };
     bad.cfg.size = 0;
