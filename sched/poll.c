@@ -8,6 +8,7 @@ static uint64_t begin_poll(struct wf_worker *w)
 {
     wf_debug_assert(wf_worker_is_self(w) && !(w->modes & WF_MODE_POLLING) && !w->thread->current);
     w->modes |= WF_MODE_POLLING;
+    w->woken_at = 0;
     return wf_unlikely(w->recorder != NULL) ? wf_stamp(w->recorder->counts) : 0;
 }
 

@@ -41,8 +41,10 @@ struct wf_recorder *wf_recorder_new(unsigned workers, size_t events)
     r->size = size;
     r->made = wf_moment(r->counts);
     wf_lock_init(&r->lock);
-    for (unsigned i = 0; i < rings; i++)
+    for (unsigned i = 0; i < rings; i++) {
+        r->ring[i].mask = capacity - 1;
         r->ring[i].words = (_Atomic uint64_t *)(void *)((char *)r + head) + i * words;
+    }
     return r;
 }
 
@@ -50,20 +52,6 @@ void wf_recorder_free(struct wf_recorder *r)
 {
     if (r)
         wf_unmap(r, r->size);
-}
-
-void wf_recorder_put(struct wf_recorder *r, struct wf_record_ring *ring, uint64_t stamp, uint64_t what, uint64_t id,
-                     uint64_t more)
-{
-    uint64_t at = wf_load_relaxed(&ring->head); // relaxed: the writer's own
-    _Atomic uint64_t *word = &ring->words[(at & (r->capacity - 1)) * WF_RECORD_WORDS];
-
-    wf_debug_assert(ring >= r->ring && ring < r->ring + r->rings);
-    wf_store_release(&word[0], stamp); // [R3]
-    wf_store_release(&word[1], what);  // [R3]
-    wf_store_release(&word[2], id);    // [R3]
-    wf_store_release(&word[3], more);  // [R3]
-    wf_store_release(&ring->head, at + 1); // [R4]
 }
 
 size_t wf_recorder_copy(const struct wf_recorder *r, unsigned ring, struct wf_record_raw *out)
@@ -96,6 +84,7 @@ static uint64_t pack(enum wf_record_kind kind, unsigned how, uint32_t n)
 void wf_record_adopt(struct wf_worker *w)
 {
     w->recorder = wf_load_acquire(&w->sched->recorder); // [R5]
+    w->record = &w->recorder->ring[w->index];
     w->modes |= WF_MODE_RECORDING;
     w->pace.due = wf_load_relaxed(&w->look_at);        // relaxed: the worker's own; 0 by the watch: at once
     wf_store_relaxed(&w->look_at, WF_LOOK_RECORDING); // relaxed: as in look_in
@@ -109,91 +98,114 @@ static void leave_off(struct wf_worker *w)
     wf_store_relaxed(&w->look_at, w->pace.due); // relaxed: as in look_in
 }
 
-static void put_own(struct wf_worker *w, uint64_t what, uint64_t id, uint64_t more)
+// is_on tells whether the worker still is to record.
+static inline bool is_on(struct wf_worker *w)
 {
-    struct wf_recorder *r = w->recorder;
-
     wf_debug_assert(wf_worker_is_self(w));
-    if (!r)
-        return;
-    if (wf_unlikely(!wf_load_relaxed(&w->sched->recorder))) { // relaxed: sooner or later
-        leave_off(w);
-        return;
-    }
-    wf_recorder_put(r, &r->ring[w->index], wf_stamp(r->counts), what, id, more);
+    if (!w->recorder)
+        return false;
+    if (wf_likely(wf_load_relaxed(&w->sched->recorder) != NULL)) // relaxed: sooner or later
+        return true;
+    leave_off(w);
+    return false;
+}
+
+static inline void put_now(struct wf_worker *w, uint64_t what, uint64_t id, uint64_t more)
+{
+    wf_recorder_put(w->record, wf_stamp(w->recorder->counts), what, id, more);
 }
 
 // put_name notes a name, 23 bytes of it: in the place of the stamp, too.
-static void put_name(struct wf_worker *w, const struct wf_task *task)
+WF_NOINLINE static void put_name(struct wf_worker *w, const struct wf_task *task)
 {
-    struct wf_recorder *r = w->recorder;
     uint64_t part[3] = { 0 };
 
     memcpy(part, task->name, strnlen(task->name, sizeof(part) - 1));
-    wf_recorder_put(r, &r->ring[w->index], part[0], part[2] << 8 | WF_RECORD_NAME, task->id, part[1]);
+    wf_recorder_put(w->record, part[0], part[2] << 8 | WF_RECORD_NAME, task->id, part[1]);
 }
 
 void wf_record_switch(struct wf_worker *w, unsigned how, const struct wf_task *next)
 {
-    const struct wf_task *left = w->thread->current;
     uint64_t queued = wf_ring_size(&w->ring) + wf_deque_size(&w->deque);
-    // relaxed: the task's own
-    const char *text = how == WF_SWITCH_PARKED ? wf_load_relaxed(&left->what) : NULL;
+    const char *text = NULL;
 
+    if (!is_on(w))
+        return;
+    if (how == WF_SWITCH_PARKED)
+        text = wf_load_relaxed(&w->thread->current->what); // relaxed: the task's own
     // relaxed: the worker's own
     if (next && next->name && (!wf_task_begun(next) || wf_load_relaxed(&w->ticks) % NAME_EACH == 0))
         put_name(w, next);
-    put_own(w, pack(WF_RECORD_SWITCH, how, (uint32_t)queued), next ? next->id : 0, (uintptr_t)text);
+    put_now(w, pack(WF_RECORD_SWITCH, how, (uint32_t)queued), next ? next->id : 0, (uintptr_t)text);
 }
 
 void wf_record_poll(struct wf_worker *w, uint64_t from, unsigned fired)
 {
-    put_own(w, pack(WF_RECORD_POLL, 0, fired), 0, from);
+    if (is_on(w))
+        put_now(w, pack(WF_RECORD_POLL, 0, fired), 0, from);
 }
 
 void wf_record_sleep(struct wf_worker *w, uint64_t from)
 {
-    put_own(w, pack(WF_RECORD_SLEEP, 0, 0), 0, from);
+    if (is_on(w))
+        put_now(w, pack(WF_RECORD_SLEEP, 0, 0), 0, from);
 }
 
 void wf_record_steal(struct wf_worker *w, const struct wf_worker *victim, const struct wf_task *task)
 {
-    put_own(w, pack(WF_RECORD_STEAL, 0, victim->index), task->id, 0);
+    if (is_on(w))
+        put_now(w, pack(WF_RECORD_STEAL, 0, victim->index), task->id, 0);
 }
 
-// queue_here records for a worker that queues a task of its own scheduler.
-static void queue_here(struct wf_worker *w, const struct wf_task *task, enum wf_record_kind kind)
+static enum wf_record_kind kind_of(const struct wf_task *task)
+{
+    return wf_task_begun(task) ? WF_RECORD_WAKE : WF_RECORD_SPAWN;
+}
+
+// put_polled records a wake by a poll. All those of one poll have the stamp of the first:
+// to read the counter takes 20 ns in a virtual machine, and on a server these are half of
+// all events.
+static void put_polled(struct wf_worker *w, const struct wf_task *task)
+{
+    if (!w->woken_at)
+        w->woken_at = wf_stamp(w->recorder->counts);
+    wf_recorder_put(w->record, w->woken_at, pack(kind_of(task), WF_BY_POLL, 0), task->id, 0);
+}
+
+void wf_record_queue_here(struct wf_worker *w, const struct wf_task *task)
 {
     const struct wf_task *by = w->thread->current;
-    bool early = w->prev == task && w->prev_reason == WF_SWITCH_PARKED;
 
-    if (early)
-        put_own(w, pack(kind, WF_BY_EARLY, 0), task->id, 0);
+    if (!is_on(w))
+        return;
+    if (w->modes & WF_MODE_POLLING)
+        put_polled(w, task);
+    else if (w->prev == task && w->prev_reason == WF_SWITCH_PARKED)
+        put_now(w, pack(kind_of(task), WF_BY_EARLY, 0), task->id, 0);
     else
-        put_own(w, pack(kind, by ? WF_BY_TASK : WF_BY_POLL, 0), task->id, by ? by->id : 0);
+        put_now(w, pack(kind_of(task), by ? WF_BY_TASK : WF_BY_POLL, 0), task->id, by ? by->id : 0);
 }
 
 // queue_elsewhere is for all other threads.
-static void queue_elsewhere(struct wf_sched *s, const struct wf_task *task, enum wf_record_kind kind)
+static void queue_elsewhere(struct wf_sched *s, const struct wf_task *task)
 {
     struct wf_recorder *r = wf_load_acquire(&s->recorder); // [R5]
 
     if (!r)
         return;
     wf_lock_acquire(&r->lock);
-    wf_recorder_put(r, &r->ring[s->cfg.workers], wf_stamp(r->counts), pack(kind, WF_BY_OTHER, 0), task->id, 0);
+    wf_recorder_put(&r->ring[s->cfg.workers], wf_stamp(r->counts), pack(kind_of(task), WF_BY_OTHER, 0), task->id, 0);
     wf_lock_release(&r->lock);
 }
 
 void wf_record_queue(const struct wf_thread *thread, const struct wf_task *task)
 {
-    enum wf_record_kind kind = wf_task_begun(task) ? WF_RECORD_WAKE : WF_RECORD_SPAWN;
     struct wf_worker *w = thread->worker;
 
     if (!w || w->sched != task->sched)
-        queue_elsewhere(task->sched, task, kind);
+        queue_elsewhere(task->sched, task);
     else if (w->recorder)
-        queue_here(w, task, kind);
+        wf_record_queue_here(w, task);
 }
 
 // --- Reading -------------------------------------------------------------------------

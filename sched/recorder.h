@@ -47,6 +47,7 @@ enum { WF_RECORD_LEAST = 64, WF_RECORD_MOST = 1 << 24 }; // events a ring
 struct wf_record_ring {
     _Alignas(WF_NO_SHARING) _Atomic uint64_t head; // A: written by the ring's writer
     _Atomic uint64_t *words;                       // fixed; of each A: as `head`
+    uint64_t mask;                                 // fixed: of its places, less one
 };
 
 // L: under `lock`; A: atomic
@@ -65,8 +66,18 @@ struct wf_recorder *wf_recorder_new(unsigned workers, size_t events);
 void wf_recorder_free(struct wf_recorder *r);
 
 // wf_recorder_put writes an event.  Context: the ring's writer.
-void wf_recorder_put(struct wf_recorder *r, struct wf_record_ring *ring, uint64_t stamp, uint64_t what, uint64_t id,
-                     uint64_t more);
+static inline void wf_recorder_put(struct wf_record_ring *ring, uint64_t stamp, uint64_t what, uint64_t id,
+                                   uint64_t more)
+{
+    uint64_t at = wf_load_relaxed(&ring->head); // relaxed: the writer's own
+    _Atomic uint64_t *word = &ring->words[(at & ring->mask) * WF_RECORD_WORDS];
+
+    wf_store_release(&word[0], stamp);     // [R3]
+    wf_store_release(&word[1], what);      // [R3]
+    wf_store_release(&word[2], id);        // [R3]
+    wf_store_release(&word[3], more);      // [R3]
+    wf_store_release(&ring->head, at + 1); // [R4]
+}
 
 // wf_recorder_copy copies a ring's events, oldest first, to `out`, which has room for
 // `capacity` of them.  Returns: how many.
@@ -81,8 +92,10 @@ void wf_record_poll(struct wf_worker *w, uint64_t from, unsigned fired);
 void wf_record_sleep(struct wf_worker *w, uint64_t from);
 void wf_record_steal(struct wf_worker *w, const struct wf_worker *victim, const struct wf_task *task);
 
-// wf_record_queue: `task` is about to be queued by the calling thread.
+// wf_record_queue: `task` is about to be queued by the calling thread; wf_record_queue_here,
+// by the worker `w`, whose recorder is on.
 void wf_record_queue(const struct wf_thread *thread, const struct wf_task *task);
+void wf_record_queue_here(struct wf_worker *w, const struct wf_task *task);
 
 // wf_record_adopt switches the worker's own on, when it has just set look_at.
 void wf_record_adopt(struct wf_worker *w);

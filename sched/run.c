@@ -250,7 +250,7 @@ WF_NOINLINE static void enqueue_outside(struct wf_sched *s, struct wf_thread *th
 // Returns: false if the task is still to be queued, in the usual way.
 WF_NOINLINE static bool enqueue_recorded(struct wf_worker *w, struct wf_task *task)
 {
-    wf_record_queue(w->thread, task);
+    wf_record_queue_here(w, task);
     if (!(w->modes & WF_MODE_POLLING))
         return false;
     push_polled(w, task);

@@ -102,6 +102,8 @@ struct wf_worker {
     uint64_t batch_end;                // O: the ring's tail after the last poll: is that batch worked off?
     struct wf_pace pace;               // O: look.c
     struct wf_recorder *recorder;      // O: NULL: off
+    struct wf_record_ring *record;     // O: its ring, while it is on
+    uint64_t woken_at;                 // O: the stamp that the wakes of a poll share; 0: there was none yet
     uint64_t rng;                      // O
     struct wf_exceptions *cxx;         // fixed once it runs: of the thread
     bool searching;                    // O: counted in idle.searching

@@ -3,7 +3,8 @@
  * the ring while it is overwritten keeps whole events only, each the one that it takes it
  * for.
  *
- * Models: sched/recorder.c: wf_recorder_put, wf_recorder_copy
+ * Models: sched/recorder.h: wf_recorder_put
+ *         sched/recorder.c: wf_recorder_copy
  * Edges: R3 R4
  *
  * Two places, events of two words; event i has i + 1 in both. The writer writes EVENTS of

@@ -20,7 +20,7 @@ static void begin(void)
 
 static void put(uint64_t i)
 {
-    wf_recorder_put(recorder, &recorder->ring[0], i, i, i, i);
+    wf_recorder_put(&recorder->ring[0], i, i, i, i);
 }
 
 // expect_events requires `n` whole events of `put`, from `first` on.
