@@ -188,6 +188,11 @@ int wf_sys_pipe2(int fd[2], int flags)
     return (int)CALL(pipe2, pipe2, fd, flags);
 }
 
+int wf_sys_memfd_create(const char *name, unsigned flags)
+{
+    return (int)CALL(memfd_create, memfd_create, name, flags);
+}
+
 int wf_sys_eventfd(unsigned count, int flags)
 {
     return (int)CALL(eventfd2, eventfd, count, flags);
@@ -451,6 +456,11 @@ int wf_sys_prctl(int op, unsigned long arg)
 int wf_sys_gettid(void)
 {
     return (int)RAW(SYS_gettid, 0);
+}
+
+int wf_sys_geteuid(void)
+{
+    return (int)RAW(SYS_geteuid, 0);
 }
 
 int wf_sys_getpid(void)

@@ -137,6 +137,7 @@ int wf_sys_dup3(int fd, int number, int flags);
 int wf_sys_fcntl(int fd, int op, long arg);
 int wf_sys_ioctl(int fd, unsigned long op, void *arg);
 int wf_sys_pipe2(int fd[2], int flags);
+int wf_sys_memfd_create(const char *name, unsigned flags);
 int wf_sys_eventfd(unsigned count, int flags);
 int wf_sys_poll_now(struct pollfd *p, unsigned n); // poll(2) that does not wait
 int wf_sys_epoll_create1(int flags);
@@ -193,6 +194,7 @@ int wf_sys_sched_getattr(void *attr, unsigned size);
 int wf_sys_sched_setattr(void *attr);
 int wf_sys_prctl(int op, unsigned long arg);
 int wf_sys_gettid(void);
+int wf_sys_geteuid(void);
 int wf_sys_getpid(void);
 int wf_sys_kill(pid_t pid, int sig);
 int wf_sys_tgsigqueueinfo(pid_t pid, pid_t tid, int sig, siginfo_t *info);

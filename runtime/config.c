@@ -73,14 +73,16 @@ uint64_t wf_config_seed(void)
     return seed ? seed : 1;
 }
 
-// read_recorder fills in the flight recorder's part.  Returns: 0; WEFT_BAD_CONFIG.
-static int read_recorder(weft_config *out)
+// read_sight fills in what shows the runtime from outside.  Returns: 0; WEFT_BAD_CONFIG.
+static int read_sight(weft_config *out)
 {
     uint64_t events;
 
     if (choose("weft_config.trace_events", "WEFT_TRACE_EVENTS", out->trace_events, TRACE_MIN, TRACE_MAX, 0, &events))
         return WEFT_BAD_CONFIG;
     out->trace_events = events;
+    if (!out->inspect)
+        out->inspect = getenv("WEFT_INSPECT");
     return 0;
 }
 
@@ -107,7 +109,7 @@ int wf_config_read(weft_config *out, const weft_config *given)
                (uint64_t)1 << WF_STACK_CLASS_MAX, STACK_SIZE, &stack) ||
         choose("weft_config.blocking_max", "WEFT_BLOCKING_MAX", given->blocking_max, 1, BLOCKING_LIMIT, BLOCKING_MAX,
                &blocking) ||
-        read_recorder(out))
+        read_sight(out))
         return WEFT_BAD_CONFIG;
     out->workers = (unsigned)workers;
     out->stack_size = stack;

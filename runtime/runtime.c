@@ -3,8 +3,8 @@
 // The end, in steps (weft_rt_stop), and why nothing is left:
 //   1. wf_sched_drain: no new tasks; every task is cancelled; all end. The reactor
 //      still runs, so descriptors and timers still wake their tasks.
-//   2. wf_sched_stop: the workers leave, and with them all parties that could borrow
-//      the poll or arm a timer.
+//   2. The inspect thread ends, which looks at the workers. wf_sched_stop: the workers
+//      leave, and with them all parties that could borrow the poll or arm a timer.
 //   3. wf_reactor_stop: the reactor stops last; it has no waiter left to wake.
 //   4. The services stop: no task waits for them any more (service.h).
 // and weft_rt_free releases the memory.
@@ -46,6 +46,7 @@
 #include "runtime/io/buffer.h"
 #include "runtime/io/pipe.h"
 #include "runtime/see/layout.h"
+#include "runtime/see/see.h"
 #include "runtime/service.h"
 #include "runtime/task/blocking.h"
 #include "runtime/wait/scope.h"
@@ -242,6 +243,8 @@ int weft_rt_new(weft_rt **out, const weft_config *cfg)
     if (err)
         return err;
     err = start_runtime(rt, &full);
+    if (!err)
+        err = wf_inspect_start(rt, full.inspect);
     if (err)
         weft_rt_free(rt);
     else
@@ -302,6 +305,7 @@ enum { RUNNING, ENDING, ENDED }; // of weft_rt.end
 static void end_threads(weft_rt *rt)
 {
     wf_debug_assert(wf_sched_living(rt->sched) == 0 && wf_load_relaxed(&rt->end) == ENDING); // relaxed: this thread's
+    wf_inspect_stop(rt);
     wf_sched_stop(rt->sched);
     wf_reactor_stop(rt->reactor);
     stop_services(rt);
@@ -363,6 +367,7 @@ static void await_stoppers(weft_rt *rt)
 // abandon releases what a child of fork has inherited; there are no threads to stop.
 static void abandon(weft_rt *rt)
 {
+    wf_inspect_abandon(rt);
     wf_reactor_free(rt->reactor);
     wf_sched_abandon(rt->sched);
     abandon_services(rt);

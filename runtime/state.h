@@ -12,6 +12,7 @@
 #include "sched/sched.h"
 
 struct wf_origin;      // base/origin.h
+struct wf_inspect;     // runtime/see/inspect.c
 struct wf_pipes;       // runtime/io/pipe.c
 struct wf_pool;        // runtime/task/lane.h
 struct wf_shelves;     // runtime/io/buffer.c
@@ -29,6 +30,7 @@ struct weft_rt {
     _Atomic uint32_t end;       // A: RUNNING, ENDING or ENDED, a futex; [F1]
     _Atomic uint32_t stoppers;  // A: calls of weft_rt_stop that have not returned; [F1]
     bool started;               // I: its threads run, and it uses SIGPIPE's handler
+    struct wf_inspect *inspect; // I: NULL: none
     weft_time stop_after;       // I: how long weft_rt_free may take; 0: as long as it takes
     struct wf_origin *origin;   // I: the settings of the thread that made it
     struct weft_rt *following;  // of runtime/see/layout.c: in its list, under its lock

@@ -26,10 +26,12 @@ typedef struct weft_config {
     weft_time stop_after;  // how long weft_rt_free, and the end of weft_run, may take; 0: as long as it takes
     size_t trace_events;   // 0: WEFT_TRACE_EVENTS, else off: the flight recorder (weft_rt_trace_write) is on, and keeps
                            // at least so many events a worker; 64 to 16777216. 32 bytes each
+    const char *inspect;   // NULL: WEFT_INSPECT, else off: where weft-top finds the runtime: the path of a Unix socket,
+                           // or "@name", an abstract one; "%p" in it becomes the process's number. See below
 } weft_config;
 
 #ifdef __cplusplus
-#define WEFT_CONFIG_INIT { sizeof(weft_config), 0, 0, 0, false, 0, nullptr, 0, 0 }
+#define WEFT_CONFIG_INIT { sizeof(weft_config), 0, 0, 0, false, 0, nullptr, 0, 0, nullptr }
 #else
 #define WEFT_CONFIG_INIT { .size = sizeof(weft_config) }
 #endif
@@ -86,6 +88,13 @@ typedef struct weft_config {
 // and 16 MiB for descriptors. All of it counts against RLIMIT_MEMLOCK: calls return
 // -ENOMEM if the limit is lower and the program does not have CAP_IPC_LOCK. With
 // MCL_ONFAULT only touched pages become resident.
+
+// The inspect socket (weft_config.inspect) is served by a thread of its own, weft-inspect,
+// which works while all workers are stuck. Processes of the same user, and root's, may
+// connect: weft-top does. A socket's file that an ended process has left is replaced; the
+// file is removed when the runtime stops. If nothing can listen there (another process
+// does, the path cannot be made, it is too long), the runtime goes on without, and one
+// line on stderr says so.
 
 // weft_run is a whole program. It starts a runtime and runs `fn(arg)` as a task. When
 // fn returns, it cancels the tasks that are left, waits for them (up to

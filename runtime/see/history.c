@@ -70,7 +70,7 @@ static int lay_out(struct wf_history *h)
     h->mask = places - 1;
     size_t raw = h->rings * h->capacity * sizeof(*h->raw), table = places * sizeof(*h->task);
     size_t tracks = h->rings * sizeof(*h->track), counts = h->rings * sizeof(*h->left);
-    h->size = raw + table + tracks + 2 * counts;
+    h->size = raw + table + tracks + 2 * counts + h->rings * sizeof(*h->full);
     char *all = wf_map(h->size);
     if (!all)
         return -ENOMEM;
@@ -79,6 +79,7 @@ static int lay_out(struct wf_history *h)
     h->track = (struct wf_history_track *)(void *)(all + raw + table);
     h->left = (size_t *)(void *)(all + raw + table + tracks);
     h->at = h->left + h->rings;
+    h->full = (bool *)(void *)(h->at + h->rings);
     return 0;
 }
 
@@ -90,8 +91,10 @@ int wf_history_take(struct wf_history *h, struct wf_sched *s)
     int err = lay_out(h);
     if (err)
         return err;
-    for (unsigned i = 0; i < h->rings; i++)
+    for (unsigned i = 0; i < h->rings; i++) {
         h->left[i] = wf_sched_record_copy(s, i, h->raw + i * h->capacity);
+        h->full[i] = h->left[i] + 1 >= h->capacity;
+    }
     wf_sched_record_scale(s, &h->made, &h->now);
     for (unsigned i = 0; i < h->rings; i++)
         note_tasks(h, i);

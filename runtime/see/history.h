@@ -25,6 +25,8 @@ struct wf_history_track {
     int64_t since, waited; // its turn began, and it had been queued for so long
     uint32_t queued;  // in the worker's queues, when it was last told
     int64_t busy;     // all turns together
+    uint64_t turns;   // and how many began
+    int64_t first;    // the first event
 };
 
 struct wf_history {
@@ -34,6 +36,7 @@ struct wf_history {
     size_t capacity;
     size_t *left, *at;                 // of each ring: how many events are left, and the next one
     struct wf_history_track *track;    // of each ring
+    bool *full;                        // of each ring: older events were overwritten
     struct wf_history_task *task;      // a table, by number
     uint64_t mask;                     // of its places, less one
     struct wf_moment made, now;        // by which stamps are understood

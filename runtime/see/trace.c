@@ -34,7 +34,7 @@ static void name_task(const struct wf_history_task *task, char *out)
     for (const char *c = task->name; *c; c++) {
         unsigned char byte = (unsigned char)*c;
         if (byte < ' ' || byte > '~' || byte == '"' || byte == '\\')
-            out += sprintf(out, "\\u%04x", byte);
+            out += snprintf(out, 7, "\\u%04x", byte);
         else
             *out++ = *c;
     }

@@ -6,7 +6,7 @@ import re
 import sys
 
 LAYERS = ("include", "base", "timerwheel", "sched", "reactor", "runtime")
-ALL = LAYERS + ("extra", "tests", "examples", "bench")
+ALL = LAYERS + ("extra", "tests", "examples", "bench", "tools")
 
 
 class Lint:

@@ -1,0 +1,16 @@
+// What shows a runtime from outside: the inspect socket, which weft-top talks to.
+#ifndef WF_RUNTIME_SEE_SEE_H
+#define WF_RUNTIME_SEE_SEE_H
+
+#include "runtime/state.h"
+
+// wf_inspect_start has a thread of its own listen at `address` (weft_config.inspect;
+// NULL: none does). If nothing can listen there, one line on stderr says so.
+// Returns: 0; -ENOMEM; -EAGAIN: the system refuses a thread.
+// wf_inspect_stop ends it: before the workers end, as it looks at them.
+// wf_inspect_abandon releases what a child of fork has inherited.
+WF_MUST_CHECK int wf_inspect_start(struct weft_rt *rt, const char *address);
+void wf_inspect_stop(struct weft_rt *rt);
+void wf_inspect_abandon(struct weft_rt *rt);
+
+#endif

@@ -1,0 +1,19 @@
+// What weft-top shows: how busy workers and tasks were for a while, and what tasks wait for.
+#ifndef WF_RUNTIME_SEE_TOP_H
+#define WF_RUNTIME_SEE_TOP_H
+
+#include "runtime/state.h"
+
+// How things stood when the while began.
+struct wf_top {
+    struct wf_sched_stats before;
+    int64_t since;
+};
+
+void wf_top_begin(struct weft_rt *rt, struct wf_top *top);
+
+// wf_top_write writes the table to `fd`. The recorder was on since wf_top_begin.
+// Returns: 0; -ENOMEM; the errors of write(2).
+WF_MUST_CHECK int wf_top_write(struct weft_rt *rt, const struct wf_top *top, int fd);
+
+#endif
