@@ -1,73 +1,68 @@
 #include "handover.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <weft.h>
 
-enum { PATIENCE_SECONDS = 10 };
+#include "notify.h"
 
-static socklen_t set_address(struct sockaddr_un *at, const char *name)
-{
-    size_t n = strnlen(name, sizeof(at->sun_path) - 1);
-
-    *at = (struct sockaddr_un){ .sun_family = AF_UNIX };
-    memcpy(at->sun_path, name, n);
-    if (name[0] == '@') // in the abstract name space
-        at->sun_path[0] = 0;
-    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
-}
+// Of the new program: where it finds the listener, and the pipe to the old one. The
+// pipe's end tells the old program that the new one has ended.
+enum { LISTENER = 3, READY_PIPE = 4, PATIENCE_SECONDS = 10 };
 
 void handover_ready(void)
 {
-    const char *name = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un at;
-    int sock = name ? socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
-
-    if (sock < 0)
+    if (!getenv("HANDOVER")) {
+        notify_ready();
         return;
-    sendto(sock, "READY=1", 7, MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&at, set_address(&at, name));
-    close(sock);
+    }
+    unsetenv("HANDOVER");
+    (void)!write(READY_PIPE, "1", 1);
+    close(READY_PIPE);
 }
 
-// make_environment copies the program's environment, except what concerns sockets. It
+// make_environment copies the program's environment, except what concerns listeners. It
 // omits LISTEN_PID, because the new program's number is not known before it runs.
-static char **make_environment(char *notify)
+static char **make_environment(void)
 {
-    static const char *const ours[] = { "LISTEN_", "NOTIFY_SOCKET=" };
     size_t n = 0, kept = 0;
 
     while (environ[n])
         n++;
     char **env = calloc(n + 3, sizeof(*env));
     for (size_t i = 0; env && i < n; i++)
-        if (strncmp(environ[i], ours[0], strlen(ours[0])) != 0 && strncmp(environ[i], ours[1], strlen(ours[1])) != 0)
+        if (strncmp(environ[i], "LISTEN_", 7) != 0)
             env[kept++] = environ[i];
     if (env) {
         env[kept++] = "LISTEN_FDS=1";
-        env[kept] = notify;
+        env[kept] = "HANDOVER=1";
     }
     return env;
 }
 
-static int start_program(pid_t *pid, int listener, char **argv, char *notify)
+// add_descriptors: a descriptor that has the right number already stays open, too.
+static int add_descriptors(posix_spawn_file_actions_t *actions, int listener, int ready)
+{
+    int err = posix_spawn_file_actions_adddup2(actions, listener, LISTENER);
+    return err ? err : posix_spawn_file_actions_adddup2(actions, ready, READY_PIPE);
+}
+
+static int start_program(pid_t *pid, int listener, int ready, char **argv)
 {
     posix_spawn_file_actions_t actions;
-    char **env = make_environment(notify);
+    char **env = make_environment();
 
     if (!env || posix_spawn_file_actions_init(&actions) != 0) {
         free(env);
         return -ENOMEM;
     }
-    int err = posix_spawn_file_actions_adddup2(&actions, listener, 3); // even if it is 3 already: so it stays open
+    int err = add_descriptors(&actions, listener, ready);
     if (err == 0)
         err = posix_spawnp(pid, argv[0], &actions, NULL, argv, env); // the file that is there now
     posix_spawn_file_actions_destroy(&actions);
@@ -76,43 +71,54 @@ static int start_program(pid_t *pid, int listener, char **argv, char *notify)
 }
 
 // await_ready waits until the new program reports that it accepts, or ends.
-static int await_ready(int sock, pid_t pid)
+static int await_ready(int pipe)
 {
-    char word[64] = "";
-    int ended = pidfd_open(pid, 0), chosen = 0;
-    weft_case cases[] = {
-        weft_on_fd(sock, POLLIN),
-        weft_on_fd(ended, POLLIN),
-        weft_on_time(weft_after(WEFT_S(PATIENCE_SECONDS))),
-    };
+    weft_scope limit;
+    char byte;
 
-    if (ended < 0)
+    weft_scope_open(&limit, WEFT_SCOPE_COLLECT);
+    weft_scope_deadline(&limit, weft_after(WEFT_S(PATIENCE_SECONDS)));
+    ssize_t n = weft_read(pipe, &byte, 1);
+    weft_scope_close(&limit);
+    return n < 0 ? (int)n : n == 0 ? -ECHILD : 0;
+}
+
+// open_pipe makes a pipe whose end for the new program is none of the numbers that
+// start_program uses.
+static int open_pipe(int *ready, int *report)
+{
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
         return -weft_errno();
-    while (strcmp(word, "READY=1") != 0 && (chosen = weft_select(cases, 3)) == 0) {
-        ssize_t n = weft_recv(sock, word, sizeof(word) - 1, 0);
-        word[n > 0 ? n : 0] = 0;
-    }
-    weft_close(ended);
-    return chosen == 0 ? 0 : chosen == 1 ? -ECHILD : chosen == 2 ? -ETIMEDOUT : chosen;
+    *ready = ends[0];
+    *report = fcntl(ends[1], F_DUPFD_CLOEXEC, READY_PIPE + 1);
+    int err = *report < 0 ? -weft_errno() : 0;
+    close(ends[1]);
+    if (err < 0)
+        close(*ready);
+    return err;
 }
 
 int handover_start(int listener, char **argv)
 {
-    char notify[64];
-    struct sockaddr_un at;
+    int ready = -1, report = -1;
     pid_t pid;
+    int err = open_pipe(&ready, &report);
 
-    snprintf(notify, sizeof(notify), "NOTIFY_SOCKET=@http_server-%d", getpid());
-    int sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (sock < 0)
-        return -weft_errno();
-    int err = bind(sock, (struct sockaddr *)&at, set_address(&at, strchr(notify, '@'))) < 0 ? -weft_errno() : 0;
-    if (err == 0)
-        err = start_program(&pid, listener, argv, notify);
-    if (err == 0 && (err = await_ready(sock, pid)) < 0) {
+    if (err < 0)
+        return err;
+    notify_reloading();
+    err = start_program(&pid, listener, report, argv);
+    close(report); // the new program's is the only one: its end is this pipe's
+    if (err == 0 && (err = await_ready(ready)) < 0) {
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
     }
-    weft_close(sock);
+    weft_close(ready);
+    if (err == 0)
+        notify_moved(pid);
+    else
+        notify_ready(); // as before
     return err;
 }

@@ -3,13 +3,13 @@
 #ifndef HTTP_SERVER_HANDOVER_H
 #define HTTP_SERVER_HANDOVER_H
 
-// handover_ready tells systemd, or the older server, that this one accepts (sd_notify(3)).
+// handover_ready tells the older server, or systemd, that this one accepts.
 void handover_ready(void);
 
 // handover_start starts the program file again, with the same arguments and the
 // listener, and waits until the new process accepts. For tasks. Returns: 0: this server
-// may stop; a negative error: the new one did not start or has ended, and this one
-// continues.
+// may stop, and systemd knows the new one's number; a negative error: the new one did not
+// start or has ended, and this one continues.
 int handover_start(int listener, char **argv);
 
 #endif

@@ -7,7 +7,7 @@
 // SIGINT and SIGTERM end it: requests that have begun are answered, and each reply says
 // that the connection closes. SIGUSR2 starts the program again with the same listener;
 // when the new process accepts, this one ends, and no request is lost. The listener may
-// also come from systemd.
+// also come from systemd, which is told when the service is ready, reloads and stops.
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
@@ -23,6 +23,7 @@
 
 #include "handover.h"
 #include "http.h"
+#include "notify.h"
 
 enum {
     STOP_SECONDS = 10, // for requests that have begun
@@ -310,7 +311,8 @@ static int accept_all(void *arg)
     }
 }
 
-// await_stop waits for a signal to stop, or until a new program has taken over.
+// await_stop waits for a signal to stop, or until a new program has taken over. systemd
+// is told of the former only: to it, the new process is the same service.
 static int await_stop(weft_chan *signals)
 {
     int signo, err;
@@ -321,6 +323,7 @@ static int await_stop(weft_chan *signals)
             return 0;
         fprintf(stderr, "http_server: the new program did not take over: %s\n", weft_strerror(err));
     }
+    notify_stopping();
     return err;
 }
 
