@@ -35,6 +35,7 @@ class Peer:
     micro: str = ""         # the command of its micro benchmarks
     relay: str = ""         # the command of its relay; it gets --to=HOST:PORT, too
     breadth: str = ""       # and of its other benchmarks of that part (bench/breadth), which prints as `micro` does
+    servers: str = ""       # what runs its servers for HTTP, TLS and RESP (bench/servers), and prints as `micro` does
     version: str = ""       # a shell command that prints one line
     processes: bool = False     # a worker is a process: figures of the one that was started are not those of all
     only: tuple = ()        # the experiments that it takes part in; empty: all
@@ -83,10 +84,18 @@ def cargo(manifest, target, flags=""):
 # weft's build makes the load generator and the epoll floor, too.
 WEFT_NEEDS = (CC, CMAKE, PKG_CONFIG, library("ck", "libck-dev"), library("libcjson", "libcjson-dev"),
               library("gsl", "libgsl-dev"))
-WEFT_BUILD = ("cmake --preset release -B build/bench -DWEFT_TESTS=OFF -DWEFT_EXAMPLES=OFF",
+WEFT_BUILD = ("cmake --preset release -B build/bench -DWEFT_TESTS=OFF",
               'cmake --build build/bench -j "$(nproc)" --target echo-load echo-epoll echo-weft weft-bench '
               'breadth-load weft-breadth')
+# The servers of bench/servers are examples, each built if its libraries are there.
+WEFT_BUILD += tuple(f"cmake --build build/bench --target help | grep -q {name} || exit 0; "
+                    f'cmake --build build/bench -j "$(nproc)" --target {name}' for name in ("http_server", "kv_server"))
 CC_VERSION = "cc --version | head -n 1"
+DRIVE = "python3 bench/servers/drive.py"
+LOADS = (PYTHON, Need("command -v openssl", "apt-get install openssl"), Need("command -v wrk", "apt-get install wrk"),
+         Need("command -v ab", "apt-get install apache2-utils"),
+         Need("command -v h2load", "apt-get install nghttp2-client"))
+NGINX = "PATH=$PATH:/usr/sbin nginx"
 WEFT_VERSION = "git describe --always --dirty --abbrev=10 2>/dev/null; " + CC_VERSION
 CRATE = "sed -n '/^name = \"{0}\"$/{{n;s/version = \"\\(.*\\)\"/{0} \\1/p}}' bench/peers/{1}/Cargo.lock"
 TOKIO_VERSION = CRATE.format("tokio", "tokio") + "; rustc --version"
@@ -104,14 +113,15 @@ ALL = (
     Peer("weft", "weft", "weft",
          "-O3 -fno-plt, static library, default configuration; a task for each connection with its buffer on the stack",
          WEFT_NEEDS, WEFT_BUILD, f"{BIN}/echo-weft", f"{BIN}/weft-bench", f"{BIN}/weft-breadth",
-         f"{BIN}/weft-breadth", WEFT_VERSION),
+         f"{BIN}/weft-breadth", f"{DRIVE} weft", WEFT_VERSION),
     Peer("weft-wait", "weft (wait first)", "variant",
          "the same, but a connection waits for its next message before it takes a buffer (--wait-first)",
          WEFT_NEEDS, WEFT_BUILD, f"{BIN}/echo-weft --wait-first", version=WEFT_VERSION, only=("idle",)),
     Peer("tokio", "Tokio", "peer", TOKIO_OPTIONS, (CARGO,),
          cargo("bench/peers/tokio/Cargo.toml", f"{OUT}/tokio"),
          f"{OUT}/tokio/release/echo-tokio", f"{OUT}/tokio/release/bench-tokio",
-         f"{OUT}/tokio/release/breadth-tokio", f"{OUT}/tokio/release/breadth-tokio", TOKIO_VERSION),
+         f"{OUT}/tokio/release/breadth-tokio", f"{OUT}/tokio/release/breadth-tokio", f"{DRIVE} tokio",
+         TOKIO_VERSION + "; " + CRATE.format("hyper", "tokio")),
     Peer("tokio-unstable", "Tokio, unstable", "peer",
          TOKIO_OPTIONS + "; --cfg tokio_unstable: alt_timer, eager_driver_handoff, sharded_blocking_queue", (CARGO,),
          cargo("bench/peers/tokio/Cargo.toml", f"{OUT}/tokio-unstable", 'RUSTFLAGS="--cfg tokio_unstable"'),
@@ -122,7 +132,7 @@ ALL = (
          "goroutine for each connection with its buffer",
          (GO,), ("cd bench/peers/go && go build -trimpath -o ../../../build/peers/go/ ./cmd/...",),
          f"{OUT}/go/echo-go", f"{OUT}/go/bench-go", f"{OUT}/go/breadth-go", f"{OUT}/go/breadth-go",
-         "cd bench/peers/go && go version"),
+         f"{DRIVE} go", "cd bench/peers/go && go version"),
     Peer("libuv", "libuv", "peer",
          "-O3; a loop and a listener a thread, SO_REUSEPORT; uv_try_write first; one buffer a loop",
          (CC, PKG_CONFIG, library("libuv", "libuv1-dev")),
@@ -167,6 +177,12 @@ ALL = (
          "is told by an eventfd",
          (CC,), (f"{CC_C} -o {OUT}/pool/bench-pool bench/peers/pool/bench_pool.c -pthread",),
          breadth=f"{OUT}/pool/bench-pool", version=CC_VERSION),
+    Peer("nginx", "nginx", "peer", "so many worker processes, sendfile, tcp_nopush, otherwise its defaults; no log",
+         (*LOADS, Need(f"{NGINX} -v", "apt-get install nginx-light")), servers=f"{DRIVE} nginx",
+         version=f"{NGINX} -v 2>&1"),
+    Peer("redis", "Redis", "peer", "its defaults: one thread; no snapshots",
+         (PYTHON, Need("command -v redis-server", "apt-get install redis-server")), servers=f"{DRIVE} redis",
+         version="redis-server --version | cut -d' ' -f1-3"),
     Peer("epoll", "bare epoll", "floor",
          "-O3; an edge-triggered loop a thread, connections dealt out in turn, one buffer a thread",
          WEFT_NEEDS, WEFT_BUILD, f"{BIN}/echo-epoll", version=CC_VERSION),

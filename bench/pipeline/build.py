@@ -43,7 +43,7 @@ def build(peer, everyone):
 
 def programs_missing(peer):
     """Why it cannot take part: a program of its that is not there, or nothing."""
-    for program in ("echo", "micro", "relay", "breadth"):
+    for program in ("echo", "micro", "relay", "breadth", "servers"):
         for word in peer.command(program):
             if "/" in word and not word.startswith("-") and not pathlib.Path(word).exists():
                 return f"{word} is missing"

@@ -98,7 +98,7 @@ class Micro:
     reps: int = 2
     experiment: str = "micro"
     regime: str = "free"
-    program: str = "micro"      # or "breadth"
+    program: str = "micro"      # or "breadth", "servers"
     through: tuple = ()         # a command that runs it, and is the other end of what it does
 
     servers, descriptors = (), 0

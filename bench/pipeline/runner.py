@@ -53,7 +53,7 @@ class Runner:
         self.runs, self.failures, self.remarks = [], [], []
         self.failed, self.in_a_row = set(), {}      # (case, name); {(name, program): failures}
         self.has = {(peer.name, program): self.list_micro(peer, program) for peer in able
-                    for program in ("micro", "breadth")}
+                    for program in ("micro", "breadth", "servers")}
 
     def list_micro(self, peer, program):
         """The names of its micro benchmarks."""

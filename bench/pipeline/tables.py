@@ -168,6 +168,7 @@ def kinds(results):
     free = plain(results, regime="free", workers=results.workers("free"))
     mixed = {"experiment": "mixed", "workers": results.workers("free")}
     breadth = [case["bench"] for case in results.cases.values() if case.get("program") == "breadth" and "bench" in case]
+    served = list(dict.fromkeys(case["bench"] for case in results.cases.values() if case.get("program") == "servers"))
     return [
         ("echo on one CPU: messages a second", of("rate", one)),
         ("echo on one CPU: messages per CPU-second", of("cpu_us", one)),
@@ -190,6 +191,7 @@ def kinds(results):
         ("system calls a message", of("syscalls", experiment="syscalls")),
         ("relay: messages per CPU-second", of("per_cpu", relay=True)),
         *((bench, of(bench, bench=bench)) for bench in breadth),
+        *((f"{bench}: CPU time for a request", of(f"{bench}.cpu", bench=bench)) for bench in served),
         *((bench, micro(lambda line, bench=bench: line == bench)) for bench in TREES),
         ("all other micro benchmarks", micro(lambda line: line not in TREES and not is_memory(line))),
         ("memory of tasks", micro(is_memory)),

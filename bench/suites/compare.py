@@ -4,6 +4,7 @@ import dataclasses
 import sys
 
 from bench.breadth import suite as breadth
+from bench.servers import suite as servers
 from bench.peers import peers
 from bench.pipeline.case import NEIGHBOURS, Case, Micro, Plan, light, mixed
 from bench.pipeline.run import between, names, parser
@@ -24,6 +25,7 @@ EXPERIMENTS = {
     "syscalls": "system calls for a message",
     "scaling": "echo by number of workers: 64 B, 128 connections, free",
     "breadth": "a relay, lines, names, programs, files, jobs",
+    "servers": "HTTP, TLS and RESP servers, under wrk, h2load, ab and redis-benchmark",
     "micro": "micro benchmarks",
 }
 
@@ -57,8 +59,9 @@ MICRO = {
     "pread_64": "4 KiB at random of a file in the page cache, 64 tasks",
     "pread_pool_64": "the same, each read on a thread for blocking calls",
     **breadth.BREADTH,
+    **servers.SERVERS,
 }
-MICROS = tuple(name for name in MICRO if name not in breadth.BREADTH)
+MICROS = tuple(name for name in MICRO if name not in breadth.BREADTH and name not in servers.SERVERS)
 # Experiments that are not everybody's: those whose servers have neighbours; a floor has
 # no tasks.
 WITH_NEIGHBOURS = ("weft", "tokio", "go")
@@ -123,6 +126,7 @@ def cases(scope):
         "syscalls": [Case("syscalls", "free", 2, 128, count_syscalls=True, seconds=scope.seconds)],
         "scaling": [Case("scaling", "free", n, 128, **short) for n in (1, 2)],
         "breadth": breadth.cases(scope),
+        "servers": servers.cases(),
         "micro": [Micro(bench, reps=scope.reps) for bench in scope.micro] +
                  [Micro(bench, 1, reps=scope.reps) for bench in scope.trees],
     }

@@ -1,6 +1,7 @@
 """What weft must reach beside its peers: ratios of medians in one run, weft over the
 best peer (floors apart)."""
 from bench.breadth import suite as breadth
+from bench.servers import suite as servers
 from bench.pipeline.goal import Goal, Point, above, absolute, compared, each, mean_over
 from bench.pipeline.results import plain
 from bench.pipeline.tables import TREES
@@ -107,4 +108,4 @@ def micro_goals(results):
 
 def goals(results):
     return (echo_goals(results) + mixed_goals(results) + light_goals(results) + cost_goals(results) +
-            micro_goals(results) + breadth.goals(results))
+            micro_goals(results) + breadth.goals(results) + servers.goals(results))
