@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <weft/error.h>
+#include <weft/time.h>
 
 #include "base/assert.h"
 #include "base/cpus.h"
@@ -14,6 +15,7 @@
 #include "runtime/state.h"
 
 enum { STACK_SIZE = 64 << 10, BLOCKING_MAX = 512, BLOCKING_LIMIT = 65536, TRACE_MIN = 64, TRACE_MAX = 1 << 24 };
+enum { STALL_MS_MAX = 3600000 };
 
 // The size of weft_config in a program that was compiled with its first fields only.
 enum { FIRST_SIZE = offsetof(weft_config, stop_after) };
@@ -86,6 +88,29 @@ static int read_sight(weft_config *out)
     return 0;
 }
 
+// check_time refuses a time that is less than `min`.  Returns: 0; WEFT_BAD_CONFIG.
+static int check_time(const char *field, weft_time given, weft_time min, const char *rule)
+{
+    if (given == 0 || given >= min)
+        return 0;
+    fprintf(stderr, "weft: weft_config.%s is '%" PRId64 "': it must not be %s\n", field, given, rule);
+    return WEFT_BAD_CONFIG;
+}
+
+// read_watchdog fills in stall_after.  Returns: 0; WEFT_BAD_CONFIG.
+static int read_watchdog(weft_config *out)
+{
+    uint64_t ms = 0;
+
+    if (check_time("stall_after", out->stall_after, WEFT_MS(1), "less than a millisecond"))
+        return WEFT_BAD_CONFIG;
+    if (!out->stall_after && from_environment("WEFT_STALL_MS", 1, STALL_MS_MAX, &ms))
+        return WEFT_BAD_CONFIG;
+    if (ms)
+        out->stall_after = WEFT_MS(ms);
+    return 0;
+}
+
 int wf_config_read(weft_config *out, const weft_config *given)
 {
     uint64_t workers, stack, blocking;
@@ -100,10 +125,8 @@ int wf_config_read(weft_config *out, const weft_config *given)
     }
     memset(out, 0, sizeof(*out));
     memcpy(out, given, given->size);
-    if (out->stop_after < 0) {
-        fprintf(stderr, "weft: weft_config.stop_after is '%" PRId64 "': it must not be negative\n", out->stop_after);
+    if (check_time("stop_after", out->stop_after, 0, "negative") || read_watchdog(out))
         return WEFT_BAD_CONFIG;
-    }
     if (choose("weft_config.workers", "WEFT_WORKERS", given->workers, 1, WF_WORKERS_MAX, default_workers(), &workers) ||
         choose("weft_config.stack_size", "WEFT_STACK_SIZE", given->stack_size, (uint64_t)1 << WF_STACK_CLASS_MIN,
                (uint64_t)1 << WF_STACK_CLASS_MAX, STACK_SIZE, &stack) ||

@@ -108,6 +108,7 @@ static int new_sched(struct weft_rt *rt, const weft_config *cfg, const struct wf
         .task_size = sizeof(struct weft_task),
         .run = wf_task_body,
         .ended = wf_task_ended,
+        .stall = { .after = cfg->stall_after, .fn = wf_stall_report },
         .idle = idle ? *idle : wf_reactor_idle_source(rt->reactor),
     };
     return wf_sched_new(&rt->sched, &sched);
@@ -245,11 +246,12 @@ int weft_rt_new(weft_rt **out, const weft_config *cfg)
     err = start_runtime(rt, &full);
     if (!err)
         err = wf_inspect_start(rt, full.inspect);
-    if (err)
+    if (err) {
         weft_rt_free(rt);
-    else
-        *out = rt;
-    return err;
+        return err;
+    }
+    *out = rt;
+    return 0;
 }
 
 // --- Using ---------------------------------------------------------------------------

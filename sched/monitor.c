@@ -1,11 +1,7 @@
 // The monitor: what the reactor thread, looking now and then, finds of the workers:
 // turns that do not end, and work that no worker comes for.
-#include <string.h>
-#include <time.h>
-
 #include "base/assert.h"
 #include "base/clock.h"
-#include "base/sys.h"
 #include "sched/state.h"
 
 enum {
@@ -24,27 +20,12 @@ static bool asleep(struct wf_sched *s, const struct wf_worker *w)
     return wf_load_relaxed(&s->idle.asleep[w->index / 64]) >> (w->index % 64) & 1; // relaxed: a hint
 }
 
-// cpu_time is what the worker's thread has used.
-static int64_t cpu_time(const struct wf_worker *w)
-{
-    struct timespec ts;
-
-    if (clock_gettime(w->clock, &ts))
-        return 0;
-    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
 // blocked tells whether the worker's thread waits in the kernel, as against for a
-// processor. The kernel writes a whole line to say that letter, so it is asked only
-// about a worker that has not moved. A descriptor of -1 asks in vain.
+// processor.
 static bool blocked(const struct wf_worker *w)
 {
-    char text[512];
-    ssize_t n = wf_sys_pread(w->stat, text, sizeof(text) - 1, 0);
-
-    text[n > 0 ? n : 0] = 0;
-    const char *name_end = strrchr(text, ')'); // "17 (name) S ..."
-    return name_end && strlen(name_end) > 2 && name_end[2] != 'R';
+    char state = wf_worker_thread_state(w);
+    return state && state != 'R';
 }
 
 // look_at_worker tells how the worker has done since the last look, `elapsed` ns ago:
@@ -58,7 +39,7 @@ static unsigned look_at_worker(struct wf_sched *s, struct wf_worker *w, int64_t 
 {
     uint64_t ticks = wf_load_relaxed(&w->ticks); // relaxed: a hint
     int64_t ran = (int64_t)(ticks - w->ticks_seen);
-    int64_t cpu = cpu_time(w), used = cpu - w->cpu_seen;
+    int64_t cpu = wf_worker_cpu_time(w), used = cpu - w->cpu_seen;
     bool still = ran == 0 && !asleep(s, w);
 
     w->still = still ? w->still + 1 : 0;
@@ -84,6 +65,8 @@ unsigned wf_sched_monitor(struct wf_sched *s)
         struct wf_worker *w = &s->workers[i];
         unsigned how = look_at_worker(s, w, now - s->watched);
         seen |= how;
+        if (wf_unlikely(s->cfg.stall.after > 0))
+            wf_stall_look(w, now);
         waiting |= has_backlog(w) && (how == WF_MONITOR_STUCK || wf_ring_size(&w->ring) >= WF_WAKE_BACKLOG);
     }
     s->watched = now;
@@ -91,5 +74,7 @@ unsigned wf_sched_monitor(struct wf_sched *s)
         wf_sched_notify(s);
     if (wf_idle_all_asleep(&s->idle)) // first: what a worker that sleeps now has given back is seen by wf_depot_trim
         seen |= WF_MONITOR_ASLEEP;
-    return seen | (wf_depot_trim(&s->depot, now) ? WF_MONITOR_AGAIN : 0);
+    // A worker that wakes up for one task does not say so: a watchdog has to come and see.
+    bool again = wf_depot_trim(&s->depot, now) || s->cfg.stall.after > 0;
+    return seen | (again ? WF_MONITOR_AGAIN : 0);
 }

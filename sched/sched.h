@@ -19,6 +19,16 @@
 struct wf_origin;
 struct wf_sched;
 
+struct wf_stall;
+
+// What is told of a task that holds its worker for `after` ns; 0: nothing. `fn` is called
+// once a turn, by the thread that calls wf_sched_monitor, while the turn lasts.
+struct wf_stall_hook {
+    int64_t after;
+    void (*fn)(void *self, const struct wf_stall *stall);
+    void *self;
+};
+
 struct wf_sched_config {
     unsigned workers;               // 1 to WF_WORKERS_MAX
     size_t stack_size;              // of a task, address space; rounded up to a power of two
@@ -31,6 +41,7 @@ struct wf_sched_config {
     int (*run)(struct wf_task *);    // a task's body, on its own stack
     void (*ended)(struct wf_task *); // the body has returned, the stack is off the task: the header is the caller's
 
+    struct wf_stall_hook stall;   // all zero: off
     struct wf_idle_source idle; // what a dry worker may do; all zero: nothing, it sleeps
 };
 
@@ -207,6 +218,7 @@ void wf_sched_each(struct wf_sched *s, void (*fn)(struct wf_task *, void *), voi
 struct wf_sched_stats {
     uint64_t spawned, ended;                                              // tasks; without those that got no header
     uint64_t runs, turns, steals, stolen, parks, wakes, polls, overflows; // turns: tasks chosen to run
+    uint64_t stalls;                                                      // turns that wf_stall_hook was told of
     uint64_t queued;                                                      // in the workers' own queues
     struct wf_histogram turn_length, queue_wait;                          // sampled: look.c
 };
@@ -298,6 +310,18 @@ void wf_sched_record_end(struct wf_sched *s);
 size_t wf_sched_record_capacity(const struct wf_sched *s);
 size_t wf_sched_record_copy(const struct wf_sched *s, unsigned ring, struct wf_record_raw *out);
 void wf_sched_record_scale(const struct wf_sched *s, struct wf_moment *made, struct wf_moment *now);
+
+// A task that holds its worker: one turn, which has not ended.
+struct wf_stall {
+    unsigned worker;
+    int64_t held;            // ns at least that its thread has computed or been blocked, not waited for a processor
+    int64_t cpu;             // of these, CPU time
+    bool blocked;            // it waits in the kernel; else it computes
+    long call;               // then: in that system call; -1: not known
+    uint64_t arg;            // and the call's first argument
+    uint64_t behind;         // tasks that the worker's own queues hold
+    struct wf_sighting seen; // the task, and its stack if the thread has answered
+};
 
 // wf_sched_has tells whether `task` is a header of this scheduler, and so may be read.
 bool wf_sched_has(struct wf_sched *s, const struct wf_task *task);

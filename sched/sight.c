@@ -149,12 +149,6 @@ static bool ask(struct wf_worker *w)
     return wf_handler_installed(&handler) && wf_sys_tgsigqueueinfo(info.si_pid, w->tid, SIGWINCH, &info) == 0;
 }
 
-// runs_task: ThreadSanitizer is disabled here: the pointer is one word, and not followed.
-__attribute__((no_sanitize("thread"))) static bool runs_task(const struct wf_worker *w)
-{
-    return *(struct wf_task *const volatile *)&w->thread->current != NULL;
-}
-
 void wf_sight_enter(struct wf_worker *w)
 {
     wf_store_release(&w->sighted, true); // release: `thread` and `tid` are set
@@ -173,7 +167,7 @@ bool wf_sight_worker(struct wf_sched *s, unsigned worker, struct wf_sighting *ou
     struct wf_worker *w = &s->workers[worker];
 
     memset(out, 0, sizeof(*out));
-    if (!wf_load_acquire(&w->sighted) || !runs_task(w)) // acquire: as in wf_sight_enter; [S7]
+    if (!wf_load_acquire(&w->sighted) || !wf_worker_current(w)) // acquire: as in wf_sight_enter; [S7]
         return false;
     if (wf_worker_is_self(w)) {
         answer_now();

@@ -9,7 +9,9 @@
 //   poll.c       borrowing the poll, for both
 //   wake.c       whom to wake, for all of these
 //   timeslice.c  long turns
-//   watch.c      what the monitor sees from outside
+//   monitor.c    what the monitor sees from outside
+//   stall.c      the turns that last too long, as the monitor sees them
+//   vitals.c     what is seen of a worker and its thread, for these two and for sight.c
 //   sim.c       the worker of a test on one thread: each choice is drawn by lot
 #ifndef WF_SCHED_STATE_H
 #define WF_SCHED_STATE_H
@@ -87,6 +89,16 @@ enum {
     WF_MODE_RECORDING = 2, // the recorder is on
 };
 
+// The turn that the monitor watches (stall.c).
+struct wf_stall_watch {
+    bool measured;  // there is one
+    bool reported;  // and it was told of
+    uint64_t ticks; // the worker's then
+    int64_t since;  // when it was first seen; the thread had used so much
+    int64_t cpu;    // CPU time then,
+    int64_t delay;  // and waited so long for a processor; -1: unknown
+};
+
 // O: the worker itself, whatever stack it is on; A: atomic
 struct wf_worker {
     struct wf_turn turn;               // O: first (wf_budget)
@@ -130,6 +142,7 @@ struct wf_worker {
     uint64_t ticks_seen;                                    // of the watch: at its last look,
     int64_t cpu_seen;                                       // of the watch: and the thread's CPU time then
     unsigned still;                                         // of the watch: at how many looks in a row it had not moved
+    struct wf_stall_watch stall;                            // of the watch
     struct wf_parker parker;                                // A
     struct wf_deque deque;                                  // spawned, not begun: newest first
     struct wf_ring ring;                                    // woken, or yielded: oldest first
@@ -149,6 +162,7 @@ struct wf_sched {
     unsigned started;           // of wf_sched_start and _stop: threads to join
     _Atomic uint32_t arrived;   // A: of those, how many have set themselves up; a futex
     int64_t watched;            // of the watch: when it last looked
+    _Atomic uint64_t stalls;    // A: written by the watch
     struct wf_headers headers;
     struct wf_depot depot;
     struct wf_idle idle;
@@ -321,6 +335,23 @@ static inline void wf_worker_begin_turn(struct wf_worker *w, struct wf_task *tas
     if (wf_unlikely(wf_task_was_long(task)))
         wf_worker_expect_long_turn(w);
 }
+
+// wf_worker_current is the task that the worker runs, NULL: none. Its header may be
+// another task's by now.  Context: any thread.
+struct wf_task *wf_worker_current(const struct wf_worker *w);
+
+// What the kernel says of a worker's thread: the CPU time that it has used; the letter of
+// its state (proc(5)), 0: not to be had; how long it was ready and did not run, -1: not to
+// be had; the system call that it is blocked in, -1: none, or not to be had, and the
+// call's first argument. For the letter the kernel writes a whole line, and the last two
+// open files: they are for a worker that has not moved.
+int64_t wf_worker_cpu_time(const struct wf_worker *w);
+char wf_worker_thread_state(const struct wf_worker *w);
+int64_t wf_worker_delay(const struct wf_worker *w);
+long wf_worker_call(const struct wf_worker *w, uint64_t *arg);
+
+// wf_stall_look is the monitor's look at a worker, if stalls are to be told of.
+void wf_stall_look(struct wf_worker *w, int64_t now);
 
 // Stack overflows are reported by name (overflow.c). wf_overflow_install prepares a
 // worker for that (-ENOMEM), wf_overflow_enter and _leave do its thread's part,

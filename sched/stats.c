@@ -50,6 +50,7 @@ void wf_sched_stats(struct wf_sched *s, struct wf_sched_stats *out)
     for (unsigned i = 0; i < s->cfg.workers; i++)
         add_worker(out, &s->workers[i]);
     out->spawned += load_count(&s->spawned_outside);
+    out->stalls = load_count(&s->stalls);
 }
 
 // count_task looks at a header while its task may be running: it may count one that has
@@ -66,20 +67,12 @@ __attribute__((no_sanitize("thread"))) static void count_task(struct wf_task *ta
     c->unbegun += !wf_task_begun(task);
 }
 
-// is_running tells whether a worker runs a task. ThreadSanitizer is disabled here: the
-// pointer is one word, and not followed.
-__attribute__((no_sanitize("thread"))) static bool is_running(const struct wf_worker *w)
-{
-    const struct wf_thread *thread = w->thread;
-    return thread && *(struct wf_task *const volatile *)&thread->current != NULL;
-}
-
 void wf_sched_census(struct wf_sched *s, struct wf_sched_census *out)
 {
     memset(out, 0, sizeof(*out));
     wf_sched_each(s, count_task, out);
     for (unsigned i = 0; i < s->started; i++)
-        out->running += is_running(&s->workers[i]);
+        out->running += wf_worker_current(&s->workers[i]) != NULL;
     if (out->running > out->ready)
         out->running = out->ready;
     out->ready -= out->running;

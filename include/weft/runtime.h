@@ -28,10 +28,11 @@ typedef struct weft_config {
                            // at least so many events a worker; 64 to 16777216. 32 bytes each
     const char *inspect;   // NULL: WEFT_INSPECT, else off: where weft-top finds the runtime: the path of a Unix socket,
                            // or "@name", an abstract one; "%p" in it becomes the process's number. See below
+    weft_time stall_after; // 0: WEFT_STALL_MS, else off: a task that holds its worker for longer is reported on stderr
 } weft_config;
 
 #ifdef __cplusplus
-#define WEFT_CONFIG_INIT { sizeof(weft_config), 0, 0, 0, false, 0, nullptr, 0, 0, nullptr }
+#define WEFT_CONFIG_INIT { sizeof(weft_config), 0, 0, 0, false, 0, nullptr, 0, 0, nullptr, 0 }
 #else
 #define WEFT_CONFIG_INIT { .size = sizeof(weft_config) }
 #endif
@@ -95,6 +96,17 @@ typedef struct weft_config {
 // file is removed when the runtime stops. If nothing can listen there (another process
 // does, the path cannot be made, it is too long), the runtime goes on without, and one
 // line on stderr says so.
+//
+// The watchdog. With stall_after (at least a millisecond; WEFT_STALL_MS: 1 to 3600000) a
+// task that holds its worker for longer, because it computes or is blocked in a system
+// call, is reported once, while it still does: which task, for how long, the system call,
+// how many tasks are queued behind it, and its stack. What counts is one turn, from one
+// call that parks or yields to the next one, without the time in which the thread was
+// ready but did not get a processor. A stall that is over within some 50 ms may go unseen.
+// For the stack the worker is asked by SIGWINCH, as weft_rt_dump does: sleep(3), poll(2)
+// and others that never restart (signal(7)) may return EINTR in the task that is reported.
+// Nothing is written when stderr is a pipe that is full. weft_metrics.stalls counts all.
+// While it is on, the reactor's thread wakes up 40 times a second.
 
 // weft_run is a whole program. It starts a runtime and runs `fn(arg)` as a task. When
 // fn returns, it cancels the tasks that are left, waits for them (up to

@@ -9,24 +9,18 @@
 //
 // Tasks with the same stack that wait in the same call are one group. The first
 // LINES_EACH have a line each; the others are counted.
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-#include <weft/net.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/sys.h"
-#include "runtime/io/ready.h"
+#include "runtime/see/line.h"
 #include "runtime/see/symbol.h"
 #include "runtime/state.h"
 #include "runtime/sync/mutex.h"
 #include "runtime/wait/scope.h"
 
-enum { LINE_MAX_BYTES = 320, LINES_EACH = 256, GROUPS = 256 };
+enum { LINES_EACH = 256, GROUPS = 256 };
 
 // What is known of a task.
 struct seen {
@@ -68,51 +62,6 @@ struct dump {
     struct seen seen;
     struct wf_symbols symbols;
 };
-
-// --- Lines ---------------------------------------------------------------------------
-
-struct line {
-    char text[LINE_MAX_BYTES];
-    size_t n;
-};
-
-// add appends to a line. One that does not fit is cut off.
-WF_PRINTF(2, 3) static void add(struct line *l, const char *format, ...)
-{
-    size_t room = sizeof(l->text) - 1 - l->n; // and a newline
-    va_list args;
-
-    va_start(args, format);
-    int n = vsnprintf(l->text + l->n, room, format, args);
-    va_end(args);
-    if (n > 0)
-        l->n += (size_t)n < room ? (size_t)n : room - 1;
-}
-
-static void print(int fd, struct line *l)
-{
-    l->text[l->n++] = '\n';
-    (void)wf_sys_write(fd, l->text, l->n); // the reader may be gone
-    l->n = 0;
-}
-
-static void add_name(struct line *l, uint64_t id, const char *name)
-{
-    add(l, "task %llu", (unsigned long long)id);
-    if (name)
-        add(l, " '%s'", name);
-}
-
-// add_left adds how long it is until `when`.
-static void add_left(struct line *l, int64_t now, int64_t when)
-{
-    int64_t ms = (when - now) / 1000000;
-
-    if (when <= now)
-        add(l, ", due");
-    else
-        add(l, ", %lld.%03lld s left", (long long)(ms / 1000), (long long)(ms % 1000));
-}
 
 // --- Looking -------------------------------------------------------------------------
 
@@ -175,55 +124,53 @@ static bool look_at(struct wf_task *task, struct seen *s)
 
 // --- In words ------------------------------------------------------------------------
 
-// add_socket adds what a descriptor is connected to.
-static void add_socket(struct line *l, int fd)
+// add_left adds how long it is until `when`.
+static void add_left(struct wf_line *l, int64_t now, int64_t when)
 {
-    char text[128];
-    int type = wf_ready_socket_type(fd);
+    int64_t ms = (when - now) / 1000000;
 
-    if (type < 0 || weft_local_addr(fd, text, sizeof(text)) < 0)
-        return;
-    add(l, ", %s %s", type != SOCK_STREAM ? "UDP" : strchr(text, ':') ? "TCP" : "Unix", text);
-    if (weft_peer_addr(fd, text, sizeof(text)) >= 0)
-        add(l, " <- %s", text);
+    if (when <= now)
+        wf_line_add(l, ", due");
+    else
+        wf_line_add(l, ", %lld.%03lld s left", (long long)(ms / 1000), (long long)(ms % 1000));
 }
 
-static void add_mutex(struct line *l, struct dump *d, const struct seen *s)
+static void add_mutex(struct wf_line *l, struct dump *d, const struct seen *s)
 {
     struct seen holder = { 0 };
 
-    add(l, " %#llx", (unsigned long long)s->on);
+    wf_line_add(l, " %#llx", (unsigned long long)s->on);
     if (!s->holder)
-        add(l, ", free by now");
+        wf_line_add(l, ", free by now");
     else if (!wf_sched_has(d->sched, s->holder))
-        add(l, " held by a task of another runtime");
+        wf_line_add(l, " held by a task of another runtime");
     else if (read_header(s->holder, &holder)) {
-        add(l, " held by ");
-        add_name(l, holder.id, holder.name);
+        wf_line_add(l, " held by ");
+        wf_line_name(l, holder.id, holder.name);
     }
 }
 
-static void add_wait(struct line *l, struct dump *d, const struct seen *s)
+static void add_wait(struct wf_line *l, struct dump *d, const struct seen *s)
 {
     bool call = strncmp(s->what, "weft_", 5) == 0;
 
-    add(l, ", waits for %s", s->what);
+    wf_line_add(l, ", waits for %s", s->what);
     if (s->parked && strcmp(s->what, "sleep") == 0) {
         if (s->until == WEFT_NEVER)
-            add(l, ", without end");
+            wf_line_add(l, ", without end");
         else
             add_left(l, d->now, s->until);
     } else if (s->parked && strcmp(s->what, "scope") == 0) {
-        add(l, " %#llx, %u children left", (unsigned long long)s->on, s->children);
+        wf_line_add(l, " %#llx, %u children left", (unsigned long long)s->on, s->children);
     } else if (s->parked && strcmp(s->what, "mutex") == 0) {
         add_mutex(l, d, s);
     } else if (s->on >> 32) {
-        add(l, " %#llx", (long long)s->on);
+        wf_line_add(l, " %#llx", (long long)s->on);
     } else if (call) {
-        add(l, " of descriptor %d", (int)s->on);
-        add_socket(l, (int)s->on);
+        wf_line_add(l, " of descriptor %d", (int)s->on);
+        wf_line_socket(l, (int)s->on);
     } else {
-        add(l, " %lld", (long long)s->on);
+        wf_line_add(l, " %lld", (long long)s->on);
     }
 }
 
@@ -236,33 +183,33 @@ static int worker_of(const struct dump *d, uint64_t id)
     return -1;
 }
 
-static void add_state(struct line *l, struct dump *d, const struct seen *s, int worker)
+static void add_state(struct wf_line *l, struct dump *d, const struct seen *s, int worker)
 {
     if (worker >= 0)
-        add(l, ": running on worker %d", worker);
+        wf_line_add(l, ": running on worker %d", worker);
     else if (s->parked)
-        add(l, ": parked");
+        wf_line_add(l, ": parked");
     else
-        add(l, s->what ? ": woken" : s->begun ? ": running or queued" : ": new");
+        wf_line_add(l, s->what ? ": woken" : s->begun ? ": running or queued" : ": new");
     if (s->what && worker < 0)
         add_wait(l, d, s);
     if (s->scopes > 0)
-        add(l, ", in %u scope%s", s->scopes, s->scopes > 1 ? "s" : "");
+        wf_line_add(l, ", in %u scope%s", s->scopes, s->scopes > 1 ? "s" : "");
     if (s->deadline != WEFT_NEVER)
         add_left(l, d->now, s->deadline);
     if (s->word & WF_TASK_CANCEL_PENDING)
-        add(l, " (cancelled)");
+        wf_line_add(l, " (cancelled)");
 }
 
 static void print_stack(struct dump *d, const struct wf_trace *t)
 {
-    struct line l = { .n = 0 };
+    struct wf_line l = { .n = 0 };
     char name[WF_SYMBOL_NAME];
 
     for (unsigned i = 0; i < t->depth; i++) {
         wf_symbols_name(&d->symbols, t->pc[i], name, sizeof(name));
-        add(&l, "    %s", name);
-        print(d->fd, &l);
+        wf_line_add(&l, "    %s", name);
+        wf_line_print(d->fd, &l);
     }
 }
 
@@ -295,7 +242,7 @@ static struct group *group_of(struct room *room, const struct seen *s)
 // function that is not weft's.
 static void print_group(struct dump *d, const struct group *g)
 {
-    struct line l = { .n = 0 };
+    struct wf_line l = { .n = 0 };
     char name[WF_SYMBOL_NAME] = "";
 
     for (unsigned i = 0; i < g->trace.depth; i++) {
@@ -305,20 +252,20 @@ static void print_group(struct dump *d, const struct group *g)
         if (strncmp(name, "wf_", 3) != 0 && strncmp(name, "weft_", 5) != 0)
             break;
     }
-    add(&l, "  and %llu more tasks", (unsigned long long)(g->tasks - LINES_EACH));
+    wf_line_add(&l, "  and %llu more tasks", (unsigned long long)(g->tasks - LINES_EACH));
     if (name[0])
-        add(&l, " at %s", name);
+        wf_line_add(&l, " at %s", name);
     if (g->what)
-        add(&l, ", %s %s", g->parked ? "parked, wait for" : "woken, waited for", g->what);
-    add(&l, ": like task %llu", (unsigned long long)g->first);
-    print(d->fd, &l);
+        wf_line_add(&l, ", %s %s", g->parked ? "parked, wait for" : "woken, waited for", g->what);
+    wf_line_add(&l, ": like task %llu", (unsigned long long)g->first);
+    wf_line_print(d->fd, &l);
 }
 
 static void dump_task(struct wf_task *task, void *arg)
 {
     struct dump *d = arg;
     struct seen *s = &d->seen;
-    struct line l = { .n = 0 };
+    struct wf_line l = { .n = 0 };
 
     if (!look_at(task, s))
         return;
@@ -329,12 +276,12 @@ static void dump_task(struct wf_task *task, void *arg)
     struct group *g = d->room && worker < 0 ? group_of(d->room, s) : NULL;
     if (g && g->tasks++ >= LINES_EACH)
         return;
-    add(&l, "  ");
-    add_name(&l, s->id, s->name);
+    wf_line_add(&l, "  ");
+    wf_line_name(&l, s->id, s->name);
     add_state(&l, d, s, worker);
     if (g && g->tasks > 1 && s->trace.depth > 0)
-        add(&l, "; stack as task %llu", (unsigned long long)g->first);
-    print(d->fd, &l);
+        wf_line_add(&l, "; stack as task %llu", (unsigned long long)g->first);
+    wf_line_print(d->fd, &l);
     if (worker >= 0)
         print_stack(d, &d->room->sighting[worker].trace);
     else if (!g || g->tasks == 1)
@@ -353,20 +300,20 @@ static void look_at_workers(struct dump *d)
 
 static void print_head(struct dump *d)
 {
-    struct line l = { .n = 0 };
+    struct wf_line l = { .n = 0 };
     struct wf_sched_stats s;
 
     wf_sched_stats(d->sched, &s);
-    add(&l, "weft: %u workers; %llu tasks run, %llu steals, %llu sleeps, %llu polls", wf_sched_workers(d->sched),
-        (unsigned long long)s.runs, (unsigned long long)s.steals, (unsigned long long)s.parks,
-        (unsigned long long)s.polls);
-    print(d->fd, &l);
+    wf_line_add(&l, "weft: %u workers; %llu tasks run, %llu steals, %llu sleeps, %llu polls",
+                wf_sched_workers(d->sched), (unsigned long long)s.runs, (unsigned long long)s.steals,
+                (unsigned long long)s.parks, (unsigned long long)s.polls);
+    wf_line_print(d->fd, &l);
 }
 
 void weft_rt_dump(weft_rt *rt, int fd)
 {
     struct dump d = { .sched = rt->sched, .fd = fd, .now = wf_now() };
-    struct line l = { .n = 0 };
+    struct wf_line l = { .n = 0 };
 
     d.room = wf_map(sizeof(*d.room));
     look_at_workers(&d);
@@ -375,8 +322,8 @@ void weft_rt_dump(weft_rt *rt, int fd)
     for (unsigned i = 0; d.room && i < d.room->groups; i++)
         if (d.room->group[i].tasks > LINES_EACH)
             print_group(&d, &d.room->group[i]);
-    add(&l, "weft: %u tasks alive", d.tasks);
-    print(fd, &l);
+    wf_line_add(&l, "weft: %u tasks alive", d.tasks);
+    wf_line_print(fd, &l);
     wf_symbols_fini(&d.symbols);
     if (d.room)
         wf_unmap(d.room, sizeof(*d.room));

@@ -37,6 +37,7 @@ static void read_sched(struct wf_sched *sched, weft_metrics *m)
     m->sleeps = s.parks;
     m->wakes = s.wakes;
     m->overflows = s.overflows;
+    m->stalls = s.stalls;
     m->queued = s.queued;
     copy_histogram(&m->turn_length, &s.turn_length);
     copy_histogram(&m->queue_wait, &s.queue_wait);

@@ -1,4 +1,5 @@
-// What shows a runtime from outside: the inspect socket, which weft-top talks to.
+// What the roof has of runtime/see: the inspect socket, which weft-top talks to, and what
+// a runtime tells of itself unasked.
 #ifndef WF_RUNTIME_SEE_SEE_H
 #define WF_RUNTIME_SEE_SEE_H
 
@@ -12,5 +13,9 @@
 WF_MUST_CHECK int wf_inspect_start(struct weft_rt *rt, const char *address);
 void wf_inspect_stop(struct weft_rt *rt);
 void wf_inspect_abandon(struct weft_rt *rt);
+
+// wf_stall_report writes of a task that holds its worker to stderr, unless that would
+// block: for wf_stall_hook.
+void wf_stall_report(void *unused, const struct wf_stall *stall);
 
 #endif
