@@ -65,6 +65,7 @@ static void begin_child(void)
             services[i]->in_child();
     wf_clock_use(NULL); // not a test's clock
     wf_registry_in_child();
+    wf_trigger_in_child();
     wf_closing_reset();
 }
 
@@ -236,9 +237,12 @@ int weft_rt_new(weft_rt **out, const weft_config *cfg)
 {
     weft_config full;
     weft_rt *rt;
+    int signal;
 
     not_in_a_task("weft_rt_new");
     int err = wf_config_read(&full, cfg);
+    if (!err)
+        err = wf_trigger_read(&signal);
     if (!err)
         err = wf_rt_make(&rt, &full, NULL);
     if (err)
@@ -250,6 +254,7 @@ int weft_rt_new(weft_rt **out, const weft_config *cfg)
         weft_rt_free(rt);
         return err;
     }
+    wf_trigger_add(rt, signal);
     *out = rt;
     return 0;
 }
@@ -308,6 +313,7 @@ static void end_threads(weft_rt *rt)
 {
     wf_debug_assert(wf_sched_living(rt->sched) == 0 && wf_load_relaxed(&rt->end) == ENDING); // relaxed: this thread's
     wf_inspect_stop(rt);
+    wf_trigger_remove(rt);
     wf_sched_stop(rt->sched);
     wf_reactor_stop(rt->reactor);
     stop_services(rt);

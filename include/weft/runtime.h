@@ -55,6 +55,14 @@ typedef struct weft_config {
 //     starts them. So Ctrl-C, SIGTERM and SIGPIPE end them. Background jobs are stopped
 //     when they read their terminal.
 //
+// With WEFT_DUMP_SIGNAL=QUIT in the environment (HUP, INT, QUIT, USR1, USR2, ALRM, TERM,
+// with or without SIG; their numbers; numbers of real-time signals) that signal has
+// weft_rt_dump called for all runtimes of the process, to stderr, by a handler of weft's on
+// whichever thread it comes to. The program goes on. A handler that the program had
+// installed before the first runtime is called after that; one that it installs later takes
+// the place of weft's. A thread that blocks the signal does not get it: one must not. Any
+// other value is WEFT_BAD_CONFIG. The first runtime decides for all later ones.
+//
 // Three dispositions change while runtimes exist, and are restored when the last
 // runtime ends:
 //

@@ -18,4 +18,17 @@ void wf_inspect_abandon(struct weft_rt *rt);
 // block: for wf_stall_hook.
 void wf_stall_report(void *unused, const struct wf_stall *stall);
 
+// wf_trigger_read reads WEFT_DUMP_SIGNAL.  Returns: 0, and the signal, 0: none;
+// WEFT_BAD_CONFIG, having said why on stderr.
+WF_MUST_CHECK int wf_trigger_read(int *signal);
+
+// wf_trigger_add has `signal`, unless it is 0, dump `rt`, which runs; if another signal was
+// named before, then that one. wf_trigger_remove ends that, before the
+// threads of `rt` do.
+void wf_trigger_add(weft_rt *rt, int signal);
+void wf_trigger_remove(weft_rt *rt);
+
+// wf_trigger_in_child: a child of fork has no runtime.
+void wf_trigger_in_child(void);
+
 #endif

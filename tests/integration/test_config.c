@@ -294,7 +294,7 @@ static void a_bad_variable_is_named_and_refused(void **state)
     static const char *values[] = { "",   " ",    "0",     "-1",  "+1",  " 1",          "1 ",
                                     "1x", "0x10", "eight", "1.5", "1e3", "65537000000", "99999999999999999999999" };
     static const char *names[] = { "WEFT_WORKERS",      "WEFT_STACK_SIZE", "WEFT_BLOCKING_MAX",
-                                   "WEFT_TRACE_EVENTS", "WEFT_STALL_MS" };
+                                   "WEFT_TRACE_EVENTS", "WEFT_STALL_MS",   "WEFT_DUMP_SIGNAL" };
     (void)state;
 
     for (size_t n = 0; n < wf_countof(names); n++) {
@@ -310,6 +310,9 @@ static void a_bad_variable_is_named_and_refused(void **state)
     expect_refusal(&(struct bad){ "WEFT_TRACE_EVENTS", "63", WEFT_CONFIG_INIT });
     expect_refusal(&(struct bad){ "WEFT_TRACE_EVENTS", "16777217", WEFT_CONFIG_INIT });
     expect_refusal(&(struct bad){ "WEFT_STALL_MS", "3600001", WEFT_CONFIG_INIT });
+    expect_refusal(&(struct bad){ "WEFT_DUMP_SIGNAL", "9", WEFT_CONFIG_INIT });
+    expect_refusal(&(struct bad){ "WEFT_DUMP_SIGNAL", "SIGSEGV", WEFT_CONFIG_INIT });
+    expect_refusal(&(struct bad){ "WEFT_DUMP_SIGNAL", "quit", WEFT_CONFIG_INIT });
 }
 
 static void a_bad_field_is_named_and_refused(void **state)
