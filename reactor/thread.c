@@ -68,6 +68,7 @@
 #define TICK_MAX INT64_C(8000000)
 #define TICK_STUCK INT64_C(2000000)
 #define AGAIN INT64_C(25000000)   // how long STANDBY sleeps if `monitor` asks to be called again
+#define LATER INT64_C(2000000000) // the same, if it asks to be called later
 #define LATE INT64_C(1000000)     // how much later than a timer this thread wakes up for it; doubled, up to
 #define LATE_MAX INT64_C(8000000) // LATE_MAX, while it wakes up without an event
 #define ASIDE INT64_C(100000)     // how long the thread stays out of epoll, so that the worker gets its own events
@@ -95,7 +96,7 @@ struct monitor {
     unsigned calm_want; // at how many they have to sleep before STANDBY
     bool asleep, stuck; // the last result of `monitor`:
     bool progressing;   // as well
-    bool again;         // `monitor` asks to be called again
+    bool again, later;  // `monitor` asks to be called again
     int64_t late;       // how much later than a timer the thread wakes up
     unsigned woken;     // how often events have woken the thread,
     int64_t since;      // since this time
@@ -119,6 +120,7 @@ static void look_at_workers(struct wf_reactor *r, struct monitor *b)
     b->stuck = seen & WF_MONITOR_STUCK;
     b->progressing = seen & WF_MONITOR_PROGRESSING;
     b->again = seen & WF_MONITOR_AGAIN;
+    b->later = seen & WF_MONITOR_LATER;
     wf_bump(&r->ticks, 1u); // relaxed: a counter, of this thread
 }
 
@@ -191,7 +193,7 @@ static void plan(struct wf_reactor *r, struct monitor *b, int64_t now)
     look_at_workers(r, b);
     b->watching = attended || !b->asleep;
     if (!b->watching) {
-        b->next = b->again ? now + AGAIN : WF_NEVER;
+        b->next = b->again ? now + AGAIN : b->later ? now + LATER : WF_NEVER;
         return;
     }
     wf_store_relaxed(&r->monitor_paused, false); // relaxed: a worker that still sees true calls the awake thread

@@ -109,6 +109,7 @@ static int new_sched(struct weft_rt *rt, const weft_config *cfg, const struct wf
         .task_size = sizeof(struct weft_task),
         .run = wf_task_body,
         .ended = wf_task_ended,
+        .search = { .fn = wf_deadlock_look, .self = rt },
         .stall = { .after = cfg->stall_after, .fn = wf_stall_report },
         .idle = idle ? *idle : wf_reactor_idle_source(rt->reactor),
     };

@@ -54,6 +54,36 @@ static unsigned look_at_worker(struct wf_sched *s, struct wf_worker *w, int64_t 
     return ran * PROGRESS_EACH_NS >= elapsed && ran * PROGRESS_CPU_NS >= used ? WF_MONITOR_PROGRESSING : 0;
 }
 
+enum { FEW = 10000 }; // tasks: it takes less than a millisecond to look at them
+
+static uint64_t sum_ticks(struct wf_sched *s)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < s->cfg.workers; i++)
+        sum += wf_load_relaxed(&s->workers[i].ticks); // relaxed: a hint
+    return sum;
+}
+
+// search_in_time has the tasks looked at, when it is time. When all has been still for that long,
+// it is the last time, until a worker that goes to sleep calls: an idle program has no
+// thread that wakes up.  Returns: whether to call it later.
+static bool search_in_time(struct wf_sched *s, int64_t now)
+{
+    if (!s->cfg.search.fn || now < s->search_at)
+        return s->cfg.search.fn && !wf_load_relaxed(&s->search_paused); // relaxed: the watch's own, but for a call
+    wf_store_relaxed(&s->search_paused, true); // relaxed: a worker that misses it calls when it sleeps next
+    uint64_t sum = sum_ticks(s);
+    bool still = sum == s->moved;
+    if (s->moved > 0 && (still || wf_sched_living(s) <= FEW))
+        s->cfg.search.fn(s->cfg.search.self);
+    s->moved = sum;
+    s->search_at = now + WF_SEARCH_NS;
+    if (!still)
+        wf_store_relaxed(&s->search_paused, false); // relaxed: as above
+    return !still;
+}
+
 unsigned wf_sched_monitor(struct wf_sched *s)
 {
     bool waiting = !wf_injector_empty(&s->injector);
@@ -76,5 +106,5 @@ unsigned wf_sched_monitor(struct wf_sched *s)
         seen |= WF_MONITOR_ASLEEP;
     // A worker that wakes up for one task does not say so: a watchdog has to come and see.
     bool again = wf_depot_trim(&s->depot, now) || s->cfg.stall.after > 0;
-    return seen | (again ? WF_MONITOR_AGAIN : 0);
+    return seen | (again ? WF_MONITOR_AGAIN : 0) | (search_in_time(s, now) ? WF_MONITOR_LATER : 0);
 }

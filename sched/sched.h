@@ -29,6 +29,13 @@ struct wf_stall_hook {
     void *self;
 };
 
+// What is called when no worker has run a task for WF_SEARCH_NS, and each WF_SEARCH_NS if
+// the tasks are few: to find out why. By the thread that calls wf_sched_monitor.
+struct wf_search_hook {
+    void (*fn)(void *self);
+    void *self;
+};
+
 struct wf_sched_config {
     unsigned workers;               // 1 to WF_WORKERS_MAX
     size_t stack_size;              // of a task, address space; rounded up to a power of two
@@ -41,11 +48,13 @@ struct wf_sched_config {
     int (*run)(struct wf_task *);    // a task's body, on its own stack
     void (*ended)(struct wf_task *); // the body has returned, the stack is off the task: the header is the caller's
 
+    struct wf_search_hook search; // all zero: none
     struct wf_stall_hook stall;   // all zero: off
     struct wf_idle_source idle; // what a dry worker may do; all zero: nothing, it sleeps
 };
 
 #define WF_WORKERS_MAX 256
+#define WF_SEARCH_NS INT64_C(2000000000)
 
 // wf_sched_new makes a scheduler that does not run yet; wf_sched_start starts its
 // threads.

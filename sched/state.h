@@ -163,6 +163,8 @@ struct wf_sched {
     _Atomic uint32_t arrived;   // A: of those, how many have set themselves up; a futex
     int64_t watched;            // of the watch: when it last looked
     _Atomic uint64_t stalls;    // A: written by the watch
+    int64_t search_at;          // of the watch: when it looks again whether anything has moved
+    uint64_t moved;             // of the watch: the workers' ticks when it looked last
     struct wf_headers headers;
     struct wf_depot depot;
     struct wf_idle idle;
@@ -171,6 +173,7 @@ struct wf_sched {
     _Atomic(struct wf_recorder *) rings;    // A: [R5] NULL until the recorder was first on
     _Atomic(struct wf_recorder *) recorder; // A: [R5] those, while it is on
     unsigned recorder_users;                // of wf_sched_record_begin and _end
+    _Atomic bool search_paused;    // A: a hint: the watch has found that nothing moves, and waits for a call
     _Alignas(WF_NO_SHARING) _Atomic int32_t long_turns;       // A: how many workers make way: a hint
     _Atomic int64_t polled_beside;                            // A: when a worker did: a hint
     _Atomic bool draining;                                    // A: no new tasks

@@ -93,8 +93,11 @@ void wf_worker_idle(struct wf_worker *w)
 {
     wf_debug_assert(wf_worker_is_self(w) && !w->thread->current);
     wf_debug_assert(!(w->modes & WF_MODE_POLLING) && w->prev_reason == WF_SWITCH_NOTHING);
-    if (w->monitor_unaware && wf_depot_needs_trim(&w->sched->depot)) // only the monitor trims the depot
+    // Only the monitor trims the depot, and looks for deadlocks. relaxed: a hint
+    if (w->monitor_unaware && (wf_depot_needs_trim(&w->sched->depot) || wf_load_relaxed(&w->sched->search_paused))) {
+        wf_store_relaxed(&w->sched->search_paused, false); // relaxed: as above
         wf_worker_notify_monitor(w);
+    }
     int32_t others = wf_load_relaxed(&w->sched->long_turns) - (w->slice == WF_SLICE_LONG); // relaxed: a hint
     wf_worker_set_slice(w, others > 0 ? WF_SLICE_SHORT : WF_SLICE_USUAL);
     bool polling = wf_worker_borrow(w);

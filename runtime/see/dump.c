@@ -14,6 +14,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "runtime/see/cycle.h"
 #include "runtime/see/line.h"
 #include "runtime/see/symbol.h"
 #include "runtime/state.h"
@@ -310,6 +311,18 @@ static void print_head(struct dump *d)
     wf_line_print(d->fd, &l);
 }
 
+// print_cycle is for wf_cycles_find.
+static void print_cycle(const struct wf_cycle_task *tasks, unsigned n, void *arg)
+{
+    const struct dump *d = arg;
+    struct wf_line l = { .n = 0 };
+
+    for (unsigned i = 0; i < n; i++) {
+        wf_cycle_line(&l, tasks, n, i);
+        wf_line_print(d->fd, &l);
+    }
+}
+
 void weft_rt_dump(weft_rt *rt, int fd)
 {
     struct dump d = { .sched = rt->sched, .fd = fd, .now = wf_now() };
@@ -322,6 +335,7 @@ void weft_rt_dump(weft_rt *rt, int fd)
     for (unsigned i = 0; d.room && i < d.room->groups; i++)
         if (d.room->group[i].tasks > LINES_EACH)
             print_group(&d, &d.room->group[i]);
+    wf_cycles_find(rt->sched, print_cycle, &d);
     wf_line_add(&l, "weft: %u tasks alive", d.tasks);
     wf_line_print(fd, &l);
     wf_symbols_fini(&d.symbols);

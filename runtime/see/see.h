@@ -18,6 +18,10 @@ void wf_inspect_abandon(struct weft_rt *rt);
 // block: for wf_stall_hook.
 void wf_stall_report(void *unused, const struct wf_stall *stall);
 
+// wf_deadlock_look looks for deadlocks in `rt`, and reports those that it has not reported
+// before: for wf_search_hook.
+void wf_deadlock_look(void *rt);
+
 // wf_trigger_read reads WEFT_DUMP_SIGNAL.  Returns: 0, and the signal, 0: none;
 // WEFT_BAD_CONFIG, having said why on stderr.
 WF_MUST_CHECK int wf_trigger_read(int *signal);
