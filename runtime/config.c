@@ -18,7 +18,7 @@ enum { STACK_SIZE = 64 << 10, BLOCKING_MAX = 512, BLOCKING_LIMIT = 65536, TRACE_
 enum { STALL_MS_MAX = 3600000 };
 
 // The size of weft_config in a program that was compiled with its first fields only.
-enum { FIRST_SIZE = offsetof(weft_config, stop_after) };
+enum { FIRST_SIZE = offsetof(weft_config, stall_after) };
 
 static int complain(const char *what, const char *value, uint64_t min, uint64_t max)
 {

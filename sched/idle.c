@@ -102,6 +102,11 @@ static unsigned count_asleep(const struct wf_idle *i)
     return n;
 }
 
+unsigned wf_idle_count_awake(const struct wf_idle *i)
+{
+    return i->workers - count_asleep(i);
+}
+
 bool wf_idle_all_asleep(const struct wf_idle *i)
 {
     unsigned n = count_asleep(i);

@@ -101,6 +101,7 @@ enum wf_idle_woken wf_idle_wake(struct wf_idle *i, unsigned worker);
 // exact while no worker changes its state.
 bool wf_idle_any_asleep(const struct wf_idle *i);
 bool wf_idle_all_asleep(const struct wf_idle *i);
+unsigned wf_idle_count_awake(const struct wf_idle *i);
 
 // wf_idle_others_awake tells whether any worker except `worker` is awake; a hint.
 bool wf_idle_others_awake(const struct wf_idle *i, unsigned worker);

@@ -340,7 +340,8 @@ static inline void wf_worker_begin_turn(struct wf_worker *w, struct wf_task *tas
 }
 
 // wf_worker_current is the task that the worker runs, NULL: none. Its header may be
-// another task's by now.  Context: any thread.
+// another task's by now.  Context: any thread, between wf_sight_begin and wf_sight_end, if
+// the worker may be asked (`sighted`).
 struct wf_task *wf_worker_current(const struct wf_worker *w);
 
 // What the kernel says of a worker's thread: the CPU time that it has used; the letter of

@@ -71,8 +71,7 @@ void wf_sched_census(struct wf_sched *s, struct wf_sched_census *out)
 {
     memset(out, 0, sizeof(*out));
     wf_sched_each(s, count_task, out);
-    for (unsigned i = 0; i < s->started; i++)
-        out->running += wf_worker_current(&s->workers[i]) != NULL;
+    out->running = wf_idle_count_awake(&s->idle); // each of them runs one, or is about to, while there are any
     if (out->running > out->ready)
         out->running = out->ready;
     out->ready -= out->running;

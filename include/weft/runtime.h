@@ -23,12 +23,12 @@ typedef struct weft_config {
     bool pin_workers;      // one CPU per worker; the pool's threads, and children of fork, may use all CPUs
     uint64_t seed;         // 0: from the system; else makes scheduling choices repeatable
     const char *name;      // thread-name prefix, shown by top -H and gdb; NULL: "weft"
-    weft_time stop_after;  // how long weft_rt_free, and the end of weft_run, may take; 0: as long as it takes
+    weft_time stall_after; // 0: WEFT_STALL_MS, else off: a task that holds its worker for longer is reported on stderr
     size_t trace_events;   // 0: WEFT_TRACE_EVENTS, else off: the flight recorder (weft_rt_trace_write) is on, and keeps
                            // at least so many events a worker; 64 to 16777216. 32 bytes each
     const char *inspect;   // NULL: WEFT_INSPECT, else off: where weft-top finds the runtime: the path of a Unix socket,
                            // or "@name", an abstract one; "%p" in it becomes the process's number. See below
-    weft_time stall_after; // 0: WEFT_STALL_MS, else off: a task that holds its worker for longer is reported on stderr
+    weft_time stop_after;  // how long weft_rt_free, and the end of weft_run, may take; 0: as long as it takes
 } weft_config;
 
 #ifdef __cplusplus

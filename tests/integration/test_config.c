@@ -203,8 +203,8 @@ static void a_struct_of_an_earlier_version_is_taken(void **state)
     weft_config cfg = WEFT_CONFIG_INIT;
     (void)state;
 
-    cfg.size = offsetof(weft_config, stop_after);
-    cfg.stop_after = -1;
+    cfg.size = offsetof(weft_config, stall_after);
+    cfg.stall_after = -1;
     assert_int_equal(weft_run(&cfg, nothing, NULL), 0);
 }
 
@@ -336,7 +336,7 @@ static void a_bad_field_is_named_and_refused(void **state)
     bad = (struct bad){ "weft_config.size", NULL, WEFT_CONFIG_INIT };
     bad.cfg.size = 0;
     expect_refusal(&bad);
-    bad.cfg.size = offsetof(weft_config, stop_after) - 1;
+    bad.cfg.size = offsetof(weft_config, stall_after) - 1;
     expect_refusal(&bad);
     bad.cfg.size = sizeof(weft_config) + 8;
     expect_refusal(&bad);
