@@ -145,6 +145,7 @@ static void put_pause(struct trace *t, unsigned ring, int64_t ns, const struct w
 {
     int64_t from = wf_stamp_ns(event->more, &t->history.made, &t->history.now);
 
+    end_turn(t, ring, from, "unknown", NULL); // if one goes on: it ended while the recorder was off
     begin_event(t, "X", ring, from);
     put_length(t, "dur", ns - from);
     if (event->kind == WF_RECORD_SLEEP)
