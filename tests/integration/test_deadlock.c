@@ -123,6 +123,94 @@ static void nothing_is_left_of_them(void **state)
     child_expect_exit(&c, 0);
 }
 
+// --- two locks, in different orders --------------------------------------------------
+
+struct locks {
+    weft_mutex mutex[2];
+    weft_latch both; // each has the first one
+};
+
+__attribute__((noinline)) static int lock_second(struct locks *l, int first)
+{
+    int err = weft_mutex_lock(&l->mutex[1 - first]);
+
+    if (!err)
+        weft_mutex_unlock(&l->mutex[1 - first]);
+    return err;
+}
+
+static int lock_both(struct locks *l, int first)
+{
+    assert_int_equal(weft_mutex_lock(&l->mutex[first]), 0);
+    weft_latch_count_down(&l->both, 1);
+    assert_int_equal(weft_latch_wait(&l->both), 0);
+    int err = lock_second(l, first);
+    weft_mutex_unlock(&l->mutex[first]);
+    return err;
+}
+
+static int lock_forwards(void *arg)
+{
+    return lock_both(arg, 0);
+}
+
+static int lock_backwards(void *arg)
+{
+    return lock_both(arg, 1);
+}
+
+static int lock_crosswise(void *arg)
+{
+    struct locks l = { .mutex = { WEFT_MUTEX_INIT, WEFT_MUTEX_INIT }, .both = WEFT_LATCH_INIT(2) };
+    weft_task *a = spawn_named("forwards", lock_forwards, &l);
+    weft_task *b = spawn_named("backwards", lock_backwards, &l);
+    (void)arg;
+
+    weft_shield_begin(WEFT_NEVER); // `l` lies on this stack
+    (void)weft_join(a, NULL);
+    (void)weft_join(b, NULL);
+    weft_shield_end();
+    return 0;
+}
+
+static void lock_in_child(void *arg)
+{
+    weft_test_config cfg = WEFT_TEST_CONFIG_INIT;
+    (void)arg;
+
+    cfg.seed = 0x2a;
+    assert_int_equal(weft_test_run(&cfg, lock_crosswise, NULL), -EDEADLK);
+}
+
+// expect_circle looks for the circle, which is told of from either task on.
+static void expect_circle(const struct child *c)
+{
+    const char *at = strstr(c->said, "\nweft: deadlock: task ");
+
+    if (!at)
+        fail_msg("it said: %s", c->said);
+    child_expect_said(c, ",\n    which waits for mutex ");
+    assert_non_null(strstr(at, ", held by task 2 'forwards'"));
+    assert_non_null(strstr(at, ", held by task 3 'backwards'"));
+}
+
+static void holders_of_locks_are_named_with_their_stacks(void **state)
+{
+    struct child c;
+    (void)state;
+
+    child_run(&c, lock_in_child, NULL);
+    child_expect_exit(&c, 0);
+    child_expect_said(&c, "  task 2 'forwards': parked, waits for mutex ");
+    child_expect_said(&c, " held by task 3 'backwards'\n");
+    child_expect_said(&c, "  task 3 'backwards': parked, waits for mutex ");
+    child_expect_said(&c, " held by task 2 'forwards'\n");
+    expect_circle(&c);
+#ifndef WF_ARCH_UCONTEXT // which shows no stack
+    child_expect_said(&c, "\n    lock_second");
+#endif
+}
+
 // --- what is none --------------------------------------------------------------------
 
 static int until_cut(void *arg)
@@ -361,6 +449,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         left_test(all_who_wait_are_named),
         left_test(nothing_is_left_of_them),
+        left_test(holders_of_locks_are_named_with_their_stacks),
         left_test(deadlines_calls_and_descriptors_may_still_come),
         left_test(outside_is_waited_for_if_asked),
         left_test(but_not_longer_than_asked),
