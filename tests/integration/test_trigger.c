@@ -83,9 +83,11 @@ static void all_runtimes_are_dumped_while_all_workers_compute(void **state)
     child_run(&c, hog_all_workers, NULL);
     child_expect_exit(&c, 0);
     child_expect_said(&c, "it goes on\n");
+#ifdef WF_TSAN // which delivers a signal late, and two of them as one, and none to a loop
+    assert_true(count_words(c.said, "weft: 2 workers; ") >= RUNTIMES);
+#else
     assert_int_equal(count_words(c.said, "weft: 2 workers; "), 2 * RUNTIMES);
     assert_int_equal(count_words(c.said, "weft: 3 tasks alive\n"), 2 * RUNTIMES);
-#ifndef WF_TSAN // which delivers no signal to a loop
     assert_int_equal(count_words(c.said, ": running on worker "), 2 * RUNTIMES * HOGS);
     assert_true(count_words(c.said, "\n    compute") >= 2 * RUNTIMES * HOGS);
 #endif
@@ -250,6 +252,9 @@ static void runtimes_may_come_and_go(void **state)
     struct child c;
     (void)state;
 
+#ifdef WF_TSAN
+    skip(); // it does not know that what was written before sigaction(2) comes before the handler
+#endif
     child_run(&c, dump_what_comes_and_goes, NULL);
     child_expect_exit(&c, 0);
 }
