@@ -90,7 +90,7 @@ static void *overwrite(void *arg)
 
 static void *copy_often(void *arg)
 {
-    unsigned kept = 0, rounds = wf_test_rounds(20000);
+    unsigned kept = 0, rounds = wf_test_rounds(100000);
 
     (void)arg;
     threads_ready(&threads);

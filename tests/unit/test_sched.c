@@ -23,6 +23,8 @@ struct job {
 };
 
 static struct wf_sched *sched;
+static struct wf_idle_source idle; // of the next `start`; all zero: none
+
 static int run(struct wf_task *task)
 {
     struct job *job = (struct job *)(void *)task;
@@ -48,6 +50,7 @@ static void start(unsigned workers)
         .task_size = sizeof(struct job),
         .run = run,
         .ended = ended,
+        .idle = idle,
     };
     assert_int_equal(wf_sched_new(&sched, &cfg), 0);
     assert_int_equal(wf_sched_start(sched), 0);
@@ -80,6 +83,36 @@ static void spawn(void (*body)(struct job *), void *arg, struct bell *bell)
 static void do_nothing(struct job *job)
 {
     (void)job;
+}
+
+// --- the monitor ---------------------------------------------------------------------
+
+static void count_call(void *calls)
+{
+    wf_fetch_add_acq_rel((_Atomic uint32_t *)calls, 1u);
+}
+
+static void spawn_second(struct job *job)
+{
+    spawn(do_nothing, NULL, job->arg);
+}
+
+// While all workers sleep, no thread looks at them.
+static void a_worker_with_a_second_task_calls_the_monitor(void **state)
+{
+    static _Atomic uint32_t calls;
+    struct bell bell = { 0 };
+    (void)state;
+
+    idle = (struct wf_idle_source){ .self = (void *)&calls, .notify_awake = count_call };
+    start(1);
+    while (!wf_idle_all_asleep(&sched->idle))
+        sched_yield();
+    spawn(spawn_second, &bell, NULL);
+    bell_wait(&bell, 1);
+    assert_true(wf_load_acquire(&calls) > 0);
+    stop();
+    idle = (struct wf_idle_source){ 0 };
 }
 
 // --- [I1] with the real workers ------------------------------------------------------
@@ -577,6 +610,7 @@ static void it_starts_or_says_why_not(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_worker_with_a_second_task_calls_the_monitor),
         cmocka_unit_test(a_task_from_outside_is_never_left_lying),
         cmocka_unit_test(a_pinned_task_is_woken_from_outside_and_stays_at_home),
         cmocka_unit_test(what_the_queues_do_not_hold_is_not_lost),
