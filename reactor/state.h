@@ -94,6 +94,7 @@ struct wf_reactor {
     struct wf_tally lent;                          // H: turns of workers
 
     _Alignas(WF_CACHE_LINE) struct wf_lease beside; // A: lease.h
+    unsigned passed_on;                             // B: how often it has passed on the present call
     struct wf_tally at_side;                        // B: turns of busy workers, beside the worker that waits
 
     _Alignas(WF_CACHE_LINE) struct wf_parker parker; // A: the thread's sleep: base/parker.h

@@ -367,13 +367,18 @@ static void a_busy_worker_gets_events_while_another_one_waits(void **state)
     assert_int_equal(idle.poll_beside(reactor), 0); // one is at it
     wf_lease_return(&reactor->beside);
     idle.interrupt(reactor);
-    assert_int_equal(idle.poll_beside(reactor), 0); // the call is the holder's
+    assert_true(idle.poll_beside(reactor) > 0); // takes the call as well, and passes it on
+    line_read(&line);
+    for (int i = 1; i < 64; i++)
+        (void)idle.poll_beside(reactor);
+    line_write(&line);
+    assert_int_equal(idle.poll_beside(reactor), 0); // leaves the call to the holder, which has not heard it yet
     wf_store_seq_cst(&reactor->interrupted, false);
     assert_true(idle.poll_beside(reactor) > 0);
     line_read(&line);
     wf_store_seq_cst(&reactor->until, (int64_t)0);
     wf_reactor_stats(reactor, &stats);
-    assert_int_equal(stats.polls, 1);
+    assert_int_equal(stats.polls, 65);
     idle.give_back(reactor);
     line_close(&line);
 }
