@@ -6,8 +6,13 @@
 // A pipe is a ring under the pair's lock. A task that finds no bytes (or no room)
 // empties the cell, under the lock, and waits for it. A task that puts bytes in (or
 // takes some out, or ends the pipe) does so under the lock, and sets the cell after
-// releasing it. So while there are bytes (or room), the cell is set, or a task is about
-// to set it. A late set wakes a waiter needlessly; the waiter checks again.
+// releasing it. So no wake is lost: a waiter has seen, under the lock, a ring without
+// bytes (or room) and an empty cell. The task that next puts bytes in (or takes some
+// out) sets the cell after that. If the waiter's node is in the cell by then, the set
+// wakes the waiter; otherwise the waiter finds the cell set. Only a task that sees,
+// under the lock, that there are no bytes (no room) again may have emptied the cell in
+// between; then it is right to wait. A late set wakes a waiter needlessly; the waiter
+// checks again.
 //
 // The pair is freed by the last close. A task that is about to set a cell is in a call
 // on its own end, so that end is not closed yet.
@@ -24,12 +29,12 @@
 
 // L: under the pair's lock; A: atomic
 struct pipe {
-    struct wf_cell filled; // A: there are bytes, or it has ended
-    struct wf_cell roomy;  // A: there is room, or its reader has closed
+    struct wf_cell filled; // A: SET: there may be bytes, or it has ended
+    struct wf_cell roomy;  // A: SET: there may be room, or its reader has closed; EMPTY at first, when no task waits
     size_t first, count;   // L: the bytes in the ring
     bool ended;            // L: no more bytes will come
     bool unread;           // L: its reader has closed
-    char *bytes;           // L
+    char *bytes;           // fixed; what it points to: L
 };
 
 struct end {
@@ -40,9 +45,9 @@ struct end {
 // I: fixed when the pair is made
 struct pair {
     struct wf_lock lock;
-    unsigned open;   // L: ends
+    unsigned open;   // L: how many ends are not closed
     size_t capacity; // I
-    struct end ends[2];
+    struct end ends[2]; // I
     struct pipe pipes[2];
     char bytes[];
 };
