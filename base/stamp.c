@@ -8,8 +8,8 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 
-// has_constant_rate asks the processor: also while it sleeps, and whatever its clock
-// does ("invariant TSC").
+// has_constant_rate asks the processor whether its counter always counts at the same
+// rate, also while the processor sleeps, and at any clock frequency ("invariant TSC").
 static bool has_constant_rate(void)
 {
     const unsigned power = 0x80000007, invariant_tsc = 1 << 8;

@@ -1,6 +1,7 @@
-// Time stamps: cheaper than the clock, where the processor has a counter that counts at
-// one rate on all of them; else they are the clock. Nanoseconds are made of them later,
-// by two moments of which both are known.
+// Time stamps. Where the processors have counters that all count at the same constant
+// rate, a stamp is the counter, which is cheaper than the clock; elsewhere a stamp is
+// the clock. A stamp is converted to nanoseconds later, by two moments at which both
+// the counter and the clock were read.
 #ifndef WF_BASE_STAMP_H
 #define WF_BASE_STAMP_H
 
@@ -31,7 +32,7 @@ static inline uint64_t wf_stamp(bool counts)
     return (uint64_t)wf_now_real();
 }
 
-// A moment, by both.
+// A moment: the stamp and the clock, read together.
 struct wf_moment {
     uint64_t stamp;
     int64_t ns;
@@ -42,8 +43,8 @@ static inline struct wf_moment wf_moment(bool counts)
     return (struct wf_moment){ wf_stamp(counts), wf_now_real() };
 }
 
-// wf_stamp_ns makes nanoseconds of the clock of a stamp, by two moments, `from` before
-// `to`. They should lie milliseconds apart: reading both takes some 50 ns.
+// wf_stamp_ns converts a stamp to nanoseconds of the clock, by two moments, `from`
+// before `to`. They should lie milliseconds apart: reading both takes some 50 ns.
 static inline int64_t wf_stamp_ns(uint64_t stamp, const struct wf_moment *from, const struct wf_moment *to)
 {
     int64_t span = (int64_t)(to->stamp - from->stamp), since = (int64_t)(stamp - from->stamp);

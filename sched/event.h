@@ -1,11 +1,12 @@
-// What happens to tasks, one function for each event, called where it happens: the
-// places of probes, which cost a nop each. The flight recorder (recorder.h) has the same
-// events from places beside these that a switch comes by only while it is on.
+// The events of tasks: one function for each event, called where the event happens.
+// Each function contains a probe, which costs a nop. The flight recorder (recorder.h)
+// records the same events. Its calls are beside these, on a path that a switch takes
+// only while the recorder is on.
 //
-// The probes are USDT's, of the provider `weft`: perf, bpftrace and gdb find them in the
-// notes of the file (readelf -n), and put a breakpoint over the nop. What a probe tells is
-// where the note says, mostly a field of the task: to bring it into a register would
-// cost an instruction more, each time.
+// The probes are USDT probes of the provider `weft`: perf, bpftrace and gdb find them
+// in the notes of the file (readelf -n), and put a breakpoint over the nop. The note
+// says where the arguments of a probe are, mostly in a field of the task: to load an
+// argument into a register would cost one more instruction for each event.
 //
 //     spawn(id, name)   run(id, name)   park(id, name, what)   wake(id, name)   end(id, name)
 //     steal(thief, victim, id)   poll(worker, fired)
@@ -37,8 +38,8 @@ static inline void wf_event_spawn(const struct wf_task *task)
     WF_PROBE2(spawn, task->id, task->name);
 }
 
-// wf_event_run: a turn of `task` begins, on the calling worker. The stack is still that of
-// what ran before.
+// wf_event_run: a turn of `task` begins, on the calling worker. The calling thread is
+// still on the previous stack.
 static inline void wf_event_run(const struct wf_task *task)
 {
     (void)task;

@@ -1,4 +1,4 @@
-// What a debugger has to know of the scheduler (base/layout.h).
+// The scheduler's tables for a debugger (base/layout.h).
 #include "base/layout.h"
 #include "sched/state.h"
 

@@ -1,13 +1,13 @@
-// The monitor: what the reactor thread, looking now and then, finds of the workers:
-// turns that do not end, and work that no worker comes for.
+// The monitor: the reactor thread checks the workers periodically. It looks for turns
+// that do not end, and for tasks that no worker takes.
 #include "base/assert.h"
 #include "base/clock.h"
 #include "sched/state.h"
 
 enum {
     STILL_LOOKS = 4,
-    PROGRESS_EACH_NS = 62500, // a worker progresses that runs a task at least so often,
-    PROGRESS_CPU_NS = 50000,  // each of at most so much CPU time
+    PROGRESS_EACH_NS = 62500, // a worker is progressing if it runs a task at least so often,
+    PROGRESS_CPU_NS = 50000,  // and each task uses at most so much CPU time
 };
 
 static bool has_backlog(struct wf_worker *w)
@@ -20,8 +20,8 @@ static bool asleep(struct wf_sched *s, const struct wf_worker *w)
     return wf_load_relaxed(&s->idle.asleep[w->index / 64]) >> (w->index % 64) & 1; // relaxed: a hint
 }
 
-// blocked tells whether the worker's thread waits in the kernel, as against for a
-// processor.
+// blocked tells whether the worker's thread waits in the kernel. A thread that waits
+// for a processor is not blocked.
 static bool blocked(const struct wf_worker *w)
 {
     char state = wf_worker_thread_state(w);
@@ -29,12 +29,14 @@ static bool blocked(const struct wf_worker *w)
 }
 
 // look_at_worker tells how the worker has done since the last look, `elapsed` ns ago:
-// WF_MONITOR_STUCK, WF_MONITOR_PROGRESSING, or 0. Stuck is one that has computed, or
-// was blocked, in one task all the while. A worker that did not get the processor is
-// not, at first: its work is not more urgent for being moved, and what others would
-// poll for it would overtake the rest. But after STILL_LOOKS looks it is: on a machine
-// with ten times as many threads as processors, or at nice 19, it may never get a
-// quarter of one, and what stands in its next slot waited as long as that lasted.
+// WF_MONITOR_STUCK, WF_MONITOR_PROGRESSING, or 0. A worker is stuck if it has computed,
+// or was blocked, in the same task all that time. A worker that got no processor does
+// not count as stuck at first: its tasks are not more urgent than those of other
+// workers, and the events that other workers would poll in its place would overtake the
+// tasks that are queued. But after STILL_LOOKS looks it counts as stuck. On a machine
+// with ten times as many threads as processors, or at nice 19, a worker may never get a
+// quarter of a processor, and without this rule the task in its next slot had to wait
+// all that time.
 static unsigned look_at_worker(struct wf_sched *s, struct wf_worker *w, int64_t elapsed)
 {
     uint64_t ticks = wf_load_relaxed(&w->ticks); // relaxed: a hint
@@ -65,13 +67,14 @@ static uint64_t sum_ticks(struct wf_sched *s)
     return sum;
 }
 
-// search_in_time has the tasks looked at, when it is time. When all has been still for that long,
-// it is the last time, until a worker that goes to sleep calls: an idle program has no
-// thread that wakes up.  Returns: whether to call it later.
+// search_in_time calls the search hook, which looks at all tasks, when it is due. If no
+// worker has run a task since the last call, this call is the last one, until a worker
+// that goes to sleep clears `search_paused`: no thread of an idle program must wake up.
+// Returns: true if the monitor must call it again later.
 static bool search_in_time(struct wf_sched *s, int64_t now)
 {
     if (!s->cfg.search.fn || now < s->search_at)
-        return s->cfg.search.fn && !wf_load_relaxed(&s->search_paused); // relaxed: the watch's own, but for a call
+        return s->cfg.search.fn && !wf_load_relaxed(&s->search_paused); // relaxed: the monitor's own, except for a call
     wf_store_relaxed(&s->search_paused, true); // relaxed: a worker that misses it calls when it sleeps next
     uint64_t sum = sum_ticks(s);
     bool still = sum == s->moved;
@@ -90,7 +93,7 @@ unsigned wf_sched_monitor(struct wf_sched *s)
     int64_t now = wf_now();
     unsigned seen = 0;
 
-    wf_debug_assert(!wf_thread_self()->worker); // a worker that hangs could not see that it does
+    wf_debug_assert(!wf_thread_self()->worker); // a worker that hangs could not detect that itself
     for (unsigned i = 0; i < s->cfg.workers; i++) {
         struct wf_worker *w = &s->workers[i];
         unsigned how = look_at_worker(s, w, now - s->watched);
@@ -102,9 +105,10 @@ unsigned wf_sched_monitor(struct wf_sched *s)
     s->watched = now;
     if (waiting)
         wf_sched_notify(s);
-    if (wf_idle_all_asleep(&s->idle)) // first: what a worker that sleeps now has given back is seen by wf_depot_trim
+    if (wf_idle_all_asleep(&s->idle)) // before wf_depot_trim, which then sees what the sleeping workers gave back
         seen |= WF_MONITOR_ASLEEP;
-    // A worker that wakes up for one task does not say so: a watchdog has to come and see.
+    // A worker that wakes up for one task does not notify the monitor, so the watchdog
+    // needs periodic checks.
     bool again = wf_depot_trim(&s->depot, now) || s->cfg.stall.after > 0;
     return seen | (again ? WF_MONITOR_AGAIN : 0) | (search_in_time(s, now) ? WF_MONITOR_LATER : 0);
 }

@@ -90,11 +90,10 @@ static void on_fault(int sig, siginfo_t *info, void *context);
 
 static struct wf_handler handler = { .signal = SIGSEGV, .fn = on_fault };
 
-// on_fault reports an overflow, and restores the default action: then the instruction
-// faults again, or the signal that is sent here comes, and that decides. The rest is
-// not weft's: other faults, and signals that a process has sent (their code is not
-// above
-// 0).
+// on_fault reports an overflow, and restores the default action, which then ends the
+// process: the instruction faults again, or the signal that this handler sends arrives.
+// All other signals are not weft's: other faults, and signals that a process has sent
+// (their code is not above 0).
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
     struct wf_task *task = wf_self();

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "sched/state.h"
 
-enum { NAME_EACH = 16 }; // of a named task's switches, so many for one on which its name is noted
+enum { NAME_EACH = 16 }; // a named task's name is recorded at one of so many of its switches
 
 _Static_assert((int)WF_LEFT_PARKED == (int)WF_SWITCH_PARKED && (int)WF_LEFT_YIELDED == (int)WF_SWITCH_YIELDED &&
                    (int)WF_LEFT_ENDED == (int)WF_SWITCH_ENDED && (int)WF_LEFT_ENDED_STARVED == (int)WF_SWITCH_RESERVE,
@@ -90,7 +90,7 @@ void wf_record_adopt(struct wf_worker *w)
     wf_store_relaxed(&w->look_at, WF_LOOK_RECORDING); // relaxed: as in look_in
 }
 
-// leave_off is what a worker does that finds the recorder off.
+// leave_off makes the worker stop recording, when it has found the recorder off.
 static void leave_off(struct wf_worker *w)
 {
     w->recorder = NULL;
@@ -98,7 +98,7 @@ static void leave_off(struct wf_worker *w)
     wf_store_relaxed(&w->look_at, w->pace.due); // relaxed: as in look_in
 }
 
-// is_on tells whether the worker still is to record.
+// is_on tells whether the worker must still record.
 static inline bool is_on(struct wf_worker *w)
 {
     wf_debug_assert(wf_worker_is_self(w));
@@ -115,7 +115,7 @@ static inline void put_now(struct wf_worker *w, uint64_t what, uint64_t id, uint
     wf_recorder_put(w->record, wf_stamp(w->recorder->counts), what, id, more);
 }
 
-// put_name notes a name, 23 bytes of it: in the place of the stamp, too.
+// put_name records up to 23 bytes of a name. They take the place of the stamp, too.
 WF_NOINLINE static void put_name(struct wf_worker *w, const struct wf_task *task)
 {
     uint64_t part[3] = { 0 };
@@ -162,9 +162,9 @@ static enum wf_record_kind kind_of(const struct wf_task *task)
     return wf_task_begun(task) ? WF_RECORD_WAKE : WF_RECORD_SPAWN;
 }
 
-// put_polled records a wake by a poll. All those of one poll have the stamp of the first:
-// to read the counter takes 20 ns in a virtual machine, and on a server these are half of
-// all events.
+// put_polled records a wake by a poll. All wakes of one poll have the stamp of the
+// first: to read the counter takes 20 ns in a virtual machine, and on a server half of
+// all events are such wakes.
 static void put_polled(struct wf_worker *w, const struct wf_task *task)
 {
     if (!w->woken_at)
@@ -186,7 +186,7 @@ void wf_record_queue_here(struct wf_worker *w, const struct wf_task *task)
         put_now(w, pack(kind_of(task), by ? WF_BY_TASK : WF_BY_POLL, 0), task->id, by ? by->id : 0);
 }
 
-// queue_elsewhere is for all other threads.
+// queue_elsewhere records what all other threads queue.
 static void queue_elsewhere(struct wf_sched *s, const struct wf_task *task)
 {
     struct wf_recorder *r = wf_load_acquire(&s->recorder); // [R5]

@@ -222,8 +222,8 @@ unsigned wf_sched_worker_index(const struct wf_sched *s);
 // wf_sched_each calls fn for every header in use; tasks may begin and end meanwhile.
 void wf_sched_each(struct wf_sched *s, void (*fn)(struct wf_task *, void *), void *arg);
 
-// Counters, summed over the workers: for benchmarks, tests and dumps. Each is right,
-// but not of one moment.
+// Counters, summed over the workers: for benchmarks, tests and dumps. Each sum is
+// right, but the sums are not from the same moment.
 struct wf_sched_stats {
     uint64_t spawned, ended;                                              // tasks; without those that got no header
     uint64_t runs, turns, steals, stolen, parks, wakes, polls, overflows; // turns: tasks chosen to run
@@ -233,8 +233,9 @@ struct wf_sched_stats {
 };
 void wf_sched_stats(struct wf_sched *s, struct wf_sched_stats *out);
 
-// The tasks by state. `running` and `ready` are those that a worker or a queue has.
-// O(tasks); no task is stopped for it.
+// The tasks by state. `running` counts the tasks that workers run (an estimate: one for
+// each worker that is awake), `ready` those that are in a queue. The count is O(tasks),
+// and stops no task.
 struct wf_sched_census {
     uint64_t running, ready, parked;
     uint64_t unbegun; // of those that are ready: they have not run yet

@@ -1,7 +1,7 @@
-// What tasks are at, seen from outside: parked ones are read where they lie; a worker is
-// asked by a signal what it runs.
+// Looks at tasks from outside. The asking thread reads a parked task where it is. It
+// asks a worker, by a signal, which task the worker runs.
 //
-// One thread asks at a time (`asking`), one worker at a time:
+// Only one thread at a time asks (`asking`), and it asks one worker at a time:
 //
 //          the asking thread                        the worker's handler
 //      IDLE ----------------> ASKED -----------------------> ANSWERING -----> ANSWERED
@@ -9,17 +9,20 @@
 //       |   it has waited enough                                                 |
 //       +------------------------------------------------------------------------+
 //
-//   `answer` is the handler's from ANSWERING to ANSWERED, and the asking thread's else. A
-//   signal that comes too late finds IDLE, or another worker asked, and does nothing.
+//   `answer` belongs to the handler from ANSWERING to ANSWERED, and to the asking
+//   thread at all other times. A signal that comes too late finds IDLE, or finds that
+//   another worker is asked, and does nothing.
 //
 // Edges.
 //   S4  the handler's ANSWERED (release) -> the asking thread's load (acquire): the answer
 //   S5  the asking thread's ASKED (release) -> the handler's compare-and-swap (acquire):
 //       which worker is asked, and that the last answer has been read
-//   S6  wf_sight_end's store to `asking` (release) -> wf_sight_begin's exchange (acquire):
-//       the former asking thread is done with all that
-//   S7  wf_sight_leave clears `sighted` under `asking` [S6]. So wf_sight_worker, which loads
-//       it under `asking` as well, finds the worker's thread alive, or does not touch it
+//   S6  wf_sight_end's store to `asking` (release) -> wf_sight_begin's exchange
+//       (acquire): the former asking thread no longer accesses `state`, `whom` and
+//       `answer`
+//   S7  wf_sight_leave clears `sighted` under `asking` [S6]. wf_sight_worker loads it
+//       under `asking` as well. So it finds the worker's thread alive, or does not
+//       access that thread
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -34,12 +37,12 @@
 
 enum { IDLE, ASKED, ANSWERING, ANSWERED };
 
-static _Atomic bool asking;              // A: a thread is at it
+static _Atomic bool asking;              // A: a thread asks
 static _Atomic uint32_t state;           // A: above; a futex
 static _Atomic(struct wf_worker *) whom; // A: [S5]
-static struct wf_sighting answer;        // above
+static struct wf_sighting answer;        // see above
 
-// bounds of a task's stack.
+// low_of and high_of are the bounds of a task's stack.
 static const char *low_of(const struct wf_task *task)
 {
     return task->stack->base;
@@ -59,9 +62,8 @@ void wf_trace_held(const struct wf_task *task, struct wf_trace *out)
         out->depth = wf_unwind(sp, low_of(task), high_of(task), out->pc, WF_FRAMES_MAX);
 }
 
-// answer_now is the handler's part. The worker may be in the midst of a switch: then
-// the stack that it is on is not that of the task that it says it runs, and there are no
-// frames to be seen.
+// answer_now is the handler's part. The signal may interrupt a switch. Then the worker
+// is not on the stack of its current task, and the answer has no frames.
 static void answer_now(void)
 {
     const struct wf_task *task = wf_self();

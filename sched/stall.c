@@ -1,15 +1,18 @@
-// The watchdog: a task that holds its worker for longer than wf_stall_hook.after is told
-// of once, while it still does. All of this is the monitor's: a worker does nothing for it.
+// The watchdog reports a task that holds its worker for longer than
+// wf_stall_hook.after. It reports the task once, while the task still holds the worker.
+// Only the monitor runs this code: it costs a worker nothing.
 //
-// What is measured is one turn: at each look the worker is awake, and has chosen no other
-// task since the last one (`ticks`). It counts from the second look that sees it, so it lasts a
-// little longer than is said. A task that yields has many turns, and none of them counts.
+// The watchdog measures one turn: at each look the worker is awake, and has chosen no
+// other task since the last look (`ticks`). It measures from the second look that sees
+// the turn, so the turn lasts a little longer than the report says. A task that yields
+// has many short turns, and is not reported.
 //
-// Time in which the worker's thread was ready and did not get a processor is not the
-// task's: the kernel tells how much that was (schedstat), but counts it only once the
-// thread has run again. So where the thread is ready now, only its CPU time counts;
-// where it is blocked, all time but that. If the kernel does not tell, a blocked thread
-// counts only if it has used no CPU time since the first look.
+// The time in which the worker's thread was ready, but got no processor, does not count
+// against the task. The kernel tells how long that was (schedstat), but adds a delay
+// only when the thread has run again. So if the thread is ready now, only its CPU time
+// counts. If the thread is blocked, all time counts except such delays. If the kernel
+// does not tell the delay, a blocked thread's time counts only if the thread has used
+// no CPU time since the first look.
 #include "base/assert.h"
 #include "sched/state.h"
 
@@ -31,8 +34,9 @@ static void measure(const struct wf_worker *w, int64_t now, struct wf_stall *out
         out->held = now - t->since;
 }
 
-// name_task_of fills in what the header says. ThreadSanitizer is disabled here: it may
-// be another task's by now, which its caller finds out after that.
+// name_task_of copies the number and the name from a task's header. ThreadSanitizer is
+// disabled here: the header may be another task's by now; the caller checks that
+// afterwards.
 __attribute__((no_sanitize("thread"))) static void name_task_of(const struct wf_task *task, struct wf_sighting *out)
 {
     if (!(wf_load_acquire(&task->word) & WF_TASK_LIVE)) // acquire: the header is filled
@@ -41,9 +45,10 @@ __attribute__((no_sanitize("thread"))) static void name_task_of(const struct wf_
     out->name = task->name;
 }
 
-// look_inside finds out which task it is, and asks the thread for the stack. One that
-// sleeps where no signal wakes it is not asked.  Returns: whether the turn lasts when all
-// is known, so that all of that is true of it.  Context: between wf_sight_begin and _end.
+// look_inside finds out which task holds the worker, and asks the worker's thread for
+// the stack. It does not ask a thread that sleeps where no signal wakes it. Returns:
+// true if the same turn still lasts afterwards, so that the findings are about that
+// turn. Context: between wf_sight_begin and _end.
 static bool look_inside(struct wf_worker *w, struct wf_stall *out)
 {
     const struct wf_task *task = wf_load_acquire(&w->sighted) ? wf_worker_current(w) : NULL; // [S7]
@@ -55,7 +60,7 @@ static bool look_inside(struct wf_worker *w, struct wf_stall *out)
         (void)wf_sight_worker(w->sched, w->index, &out->seen);
     if (!out->seen.answered)
         name_task_of(task, &out->seen);
-    // relaxed: only its owner writes it; [S4] is behind what has been seen
+    // relaxed: only its owner writes it; by [S4] the load comes after the answer
     return wf_load_relaxed(&w->ticks) == w->stall.ticks && wf_worker_current(w) == task && out->seen.id != 0;
 }
 
@@ -64,7 +69,8 @@ static uint64_t count_behind(struct wf_worker *w)
     return wf_ring_size(&w->ring) + wf_deque_size(&w->deque) + (wf_load_relaxed(&w->next) != NULL); // relaxed: a hint
 }
 
-// tell reports the stall, unless another thread is asking: then at the next look.
+// tell reports the stall. If another thread is asking a worker, the next look reports
+// the stall.
 static void tell(struct wf_worker *w, struct wf_stall *stall)
 {
     const struct wf_stall_hook *hook = &w->sched->cfg.stall;

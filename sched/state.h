@@ -1,18 +1,19 @@
-// The worker: one thread that runs tasks. What follows is shared by the files of it:
+// The worker: one thread that runs tasks. The worker's files share this header:
 //   run.c        what happens on a task's stack: choose the next task, switch to it,
 //                park, yield, wake, end
 //   worker.c     what happens on the worker's own stack, when there is no next task:
 //                search, sleep
-//   look.c       what a busy worker does there now and then: look around, for tasks
+//   look.c       what a busy worker does there periodically: look around, for tasks
 //                that are not in its queues
 //   steal.c      taking other workers' tasks, for both
 //   poll.c       borrowing the poll, for both
 //   wake.c       whom to wake, for all of these
 //   timeslice.c  long turns
 //   monitor.c    what the monitor sees from outside
-//   stall.c      the turns that last too long, as the monitor sees them
-//   vitals.c     what is seen of a worker and its thread, for these two and for sight.c
-//   sim.c       the worker of a test on one thread: each choice is drawn by lot
+//   stall.c      the monitor's watchdog for turns that last too long
+//   vitals.c     what can be read about a worker and its thread, for monitor.c, stall.c
+//                and sight.c
+//   sim.c        the worker of a test on one thread: it makes each choice at random
 #ifndef WF_SCHED_STATE_H
 #define WF_SCHED_STATE_H
 
@@ -37,14 +38,14 @@
 #include "sched/stacks/stack.h"
 #include "sched/thread.h"
 
-// How a task left the worker, told to the next one to run, which finishes it: only then
-// are its registers saved.
+// How a task left the worker. The next context on the worker reads it, and finishes the
+// switch: only then are the task's registers saved.
 enum wf_switch_reason { WF_SWITCH_NOTHING, WF_SWITCH_PARKED, WF_SWITCH_YIELDED, WF_SWITCH_ENDED, WF_SWITCH_RESERVE };
 
 enum {
     WF_BUDGET = 128,      // calls in a row that need not wait, before a task yields (Tokio's number)
-    WF_FAIR_TICKS = 64,   // every so many tasks the oldest work is looked at first (Go: 61)
-    WF_TURN_TICKS = 8,    // and every so many, the inbox and the injector; divides WF_FAIR_TICKS
+    WF_FAIR_TICKS = 64,   // after every so many tasks the worker looks at the oldest work first (Go: 61)
+    WF_TURN_TICKS = 8,    // and after every so many, at the inbox and the injector; divides WF_FAIR_TICKS
     WF_NEXT_RUNS = 16,    // tasks in a row from the next slot, while others wait
     WF_AHEAD_LINES = 8,   // of a stack that are fetched ahead: what a task that waits for a descriptor touches
     WF_INJECT_BATCH = 32, // tasks taken from the injector at a time
@@ -56,10 +57,11 @@ enum {
 // A worker's look_at while the recorder is on: each switch comes by it.
 #define WF_LOOK_RECORDING UINT64_C(1)
 
-// A worker looks around (look.c) after about so long, in turns.
+// A worker looks around (look.c) about so often: its stride is the number of turns that
+// take this time.
 #define WF_LOOK_NS INT64_C(30000)
 
-// A turn is long that takes so much.
+// A turn that takes at least so long is long.
 #define WF_LONG_NS INT64_C(1000000)
 
 // What a worker remembers from one look around to the next.
@@ -91,8 +93,8 @@ enum {
 
 // The turn that the monitor watches (stall.c).
 struct wf_stall_watch {
-    bool measured;  // there is one
-    bool reported;  // and it was told of
+    bool measured;  // the monitor measures a turn
+    bool reported;  // and has reported it
     uint64_t ticks; // the worker's then
     int64_t since;  // when it was first seen; the thread had used so much
     int64_t cpu;    // CPU time then,
@@ -137,12 +139,12 @@ struct wf_worker {
     _Alignas(WF_NO_SHARING) _Atomic(struct wf_task *) next; // A: [N1] the task just spawned or woken
     _Atomic uint64_t ticks;                                 // A: written by O: tasks run; still for long: a hog
     _Atomic uint64_t look_at;                               // A: the tick at which to look around: written by O; 0 by
-                                                            //    the watch: at once
-    _Atomic bool overdue;                                   // A: it has not moved: set by the watch, a hint
-    uint64_t ticks_seen;                                    // of the watch: at its last look,
-    int64_t cpu_seen;                                       // of the watch: and the thread's CPU time then
-    unsigned still;                                         // of the watch: at how many looks in a row it had not moved
-    struct wf_stall_watch stall;                            // of the watch
+                                                            //    the monitor: at once
+    _Atomic bool overdue;                                   // A: it has not moved: set by the monitor, a hint
+    uint64_t ticks_seen;                                    // of the monitor: at its last look,
+    int64_t cpu_seen;                                       // of the monitor: and the thread's CPU time then
+    unsigned still;                                         // of the monitor: how many looks in a row it had not moved
+    struct wf_stall_watch stall;                            // of the monitor
     struct wf_parker parker;                                // A
     struct wf_deque deque;                                  // spawned, not begun: newest first
     struct wf_ring ring;                                    // woken, or yielded: oldest first
@@ -161,10 +163,10 @@ struct wf_sched {
     struct wf_worker *workers;  // fixed
     unsigned started;           // of wf_sched_start and _stop: threads to join
     _Atomic uint32_t arrived;   // A: of those, how many have set themselves up; a futex
-    int64_t watched;            // of the watch: when it last looked
-    _Atomic uint64_t stalls;    // A: written by the watch
-    int64_t search_at;          // of the watch: when it looks again whether anything has moved
-    uint64_t moved;             // of the watch: the workers' ticks when it looked last
+    int64_t watched;            // of the monitor: when it last looked
+    _Atomic uint64_t stalls;    // A: written by the monitor
+    int64_t search_at;          // of the monitor: when it looks again whether anything has moved
+    uint64_t moved;             // of the monitor: the workers' ticks when it looked last
     struct wf_headers headers;
     struct wf_depot depot;
     struct wf_idle idle;
@@ -173,7 +175,7 @@ struct wf_sched {
     _Atomic(struct wf_recorder *) rings;    // A: [R5] NULL until the recorder was first on
     _Atomic(struct wf_recorder *) recorder; // A: [R5] those, while it is on
     unsigned recorder_users;                // of wf_sched_record_begin and _end
-    _Atomic bool search_paused;    // A: a hint: the watch has found that nothing moves, and waits for a call
+    _Atomic bool search_paused;    // A: a hint: the monitor has found that nothing moves, and waits for a call
     _Alignas(WF_NO_SHARING) _Atomic int32_t long_turns;       // A: how many workers make way: a hint
     _Atomic int64_t polled_beside;                            // A: when a worker did: a hint
     _Atomic bool draining;                                    // A: no new tasks
@@ -185,8 +187,8 @@ struct wf_sched {
 // wf_worker_main is the body of a worker's thread.
 void *wf_worker_main(void *arg);
 
-// wf_worker_keeper stops the program, naming the task, should a worker's thread end
-// before its time.
+// wf_worker_keeper stops the program, and names the task, if a worker's thread ends too
+// early.
 extern struct wf_keeper wf_worker_keeper;
 
 // wf_worker_pick chooses the next task from the worker's own queues. NULL: they are
@@ -200,13 +202,13 @@ struct wf_task *wf_worker_pick(struct wf_worker *w);
 struct wf_task *wf_worker_take_injected(struct wf_worker *w);
 struct wf_task *wf_worker_take_pinned(struct wf_worker *w);
 
-// wf_worker_idle waits, in the poll if it can have it, until there may be something to
-// do.
+// wf_worker_idle waits until there may be a task to run: in the poll, if the worker can
+// borrow it.
 void wf_worker_idle(struct wf_worker *w);
 
 // wf_sight_enter lets other threads ask the calling worker what it runs. wf_sight_leave
-// ends that, and waits for a thread that asks now: after it no other thread touches what
-// is the worker's thread's.
+// ends that, and waits for a thread that asks now: afterwards no other thread accesses
+// the data of the worker's thread.
 void wf_sight_enter(struct wf_worker *w);
 void wf_sight_leave(struct wf_worker *w);
 
@@ -235,17 +237,17 @@ static inline bool wf_worker_is_self(const struct wf_worker *w)
 
 static inline bool wf_worker_is_due(const struct wf_worker *w)
 {
-    // relaxed: the worker's own, but for the watch's hint
+    // relaxed: the worker's own, except for the monitor's hint
     return wf_load_relaxed(&w->ticks) >= wf_load_relaxed(&w->look_at);
 }
 struct wf_task *wf_worker_look_around(struct wf_worker *w);
 
-// wf_worker_must_look tells the same, of a worker whose recorder may be on.
+// wf_worker_must_look tells the same for a worker whose recorder may be on.
 static inline bool wf_worker_must_look(const struct wf_worker *w)
 {
     if (wf_likely(!wf_worker_is_due(w)))
         return false;
-    // relaxed: as above; 0 is the watch's
+    // relaxed: as above; only the monitor stores 0
     return !w->recorder || wf_load_relaxed(&w->look_at) == 0 || wf_load_relaxed(&w->ticks) >= w->pace.due;
 }
 
@@ -274,14 +276,15 @@ void wf_worker_ready(struct wf_worker *w, struct wf_task *task);
 WF_MUST_CHECK int wf_worker_make_reserve(struct wf_worker *w);
 
 // wf_worker_finish_switch finishes what the task that left the worker last could not do
-// itself. First thing after each switch.
+// itself. Each context calls it first after a switch.
 void wf_worker_finish_switch(struct wf_worker *w);
 
 // wf_worker_notify_monitor tells the owner of the poll that this worker is awake again:
-// it may be asleep without bound. It is due when something waits behind the task that
-// runs, and not before: most that wake up run one task and sleep again, and to wake
-// another thread first would delay that task (from a thread outside that completes a
-// future to the task that awaits it: 16.4 us, and 8.3 without; Tokio's 12.8).
+// it may be asleep without bound. The worker calls it when a task is queued behind the
+// one that runs, and not before: most workers that wake up run one task and sleep
+// again, and to wake another thread first would delay that task (from a thread outside
+// that completes a future to the task that awaits it: 16.4 us, and 8.3 without; Tokio's
+// 12.8).
 void wf_worker_notify_monitor(struct wf_worker *w);
 
 // wf_worker_hint wakes a sleeping worker for work in this one's own queues, if there is
@@ -291,39 +294,39 @@ void wf_worker_hint(struct wf_worker *w);
 // wf_worker_wake_pinned wakes the one worker that may run what is in its inbox.
 void wf_worker_wake_pinned(struct wf_worker *home);
 
-// wf_sched_notify does so for work in the injector, and cannot miss (idle.h, [I1]).
+// wf_sched_notify wakes a sleeping worker for tasks in the injector. The wake is
+// certain (idle.h, [I1]), not a hint.
 void wf_sched_notify(struct wf_sched *s);
 
-// wf_sched_notify_poller is the same for the thread that waits in epoll behind the
-// worker that polls: it wakes that one if it sleeps. Then the worker comes back in
-// front of the thread, where it should be (reactor/turn.c).
+// wf_sched_notify_poller is wf_sched_notify for the reactor thread, which waits in
+// epoll behind the worker that polls: it wakes that worker if the worker sleeps. Then
+// the worker comes back in front of the thread, where it should be (reactor/turn.c).
 void wf_sched_notify_poller(struct wf_sched *s);
 
 // wf_sched_wake_worker wakes the sleeper that wf_idle_wake_one or wf_idle_wake has
 // chosen.
 void wf_sched_wake_worker(struct wf_sched *s, int worker);
 
-// wf_worker_expect_long_turn is called when a task is to run that computed for long in
-// its last turn, and is expected to do so again. A sleeping worker is woken to wait in
-// the poll meanwhile: else the first event would go by way of the reactor thread. And a
-// thread that wakes up on this CPU is to have it at once, above all the one that polls:
-// slices are asked for, the longest by the worker that makes way, the shortest by one
-// that falls asleep meanwhile. Both are given back when a task leaves and it is time to
-// look around: after a long turn, at its end. (Measured when the reactor thread only
-// ticked, a neighbour that computes 20 ms at a time, medians of 9 to 11 rounds: p99 of
-// the others 0.72 ms without all that, 0.15 with; p99.9 1.6 ms and 0.6; 1.6 without the
-// short slices, 2.0 without any.)
+// wf_worker_expect_long_turn is called when a task is about to run that computed for
+// long in its last turn, and is expected to do so again. It wakes a sleeping worker,
+// which then waits in the poll: otherwise the reactor thread would have to handle the
+// first event. It also lets a thread that wakes up on this CPU run at once, above all
+// the thread that polls: this worker asks the kernel for the longest time slice, and a
+// worker that falls asleep meanwhile asks for the shortest one. Both reset their slices
+// when a task leaves and a look around is due: after a long turn, at its end. (Measured
+// when the reactor thread only ticked, a neighbour that computes 20 ms at a time,
+// medians of 9 to 11 rounds: p99 of the others 0.72 ms without all that, 0.15 with;
+// p99.9 1.6 ms and 0.6; 1.6 without the short slices, 2.0 without any.)
 void wf_worker_expect_long_turn(struct wf_worker *w);
 
-// wf_worker_note_turn remembers it if the running task, about to leave, did not let go
-// of the worker for long.
+// wf_worker_note_turn marks the running task, which is about to leave, if it held the
+// worker for long.
 void wf_worker_note_turn(struct wf_worker *w);
 
 // wf_worker_set_slice asks the kernel for slices for the calling worker's thread.
 void wf_worker_set_slice(struct wf_worker *w, uint64_t slice);
 
-// wf_worker_begin_turn notes that `task` (NULL: none, the worker's own stack) is what
-// runs now.
+// wf_worker_begin_turn notes that `task` (NULL: none, the worker's own stack) runs now.
 static inline void wf_worker_begin_turn(struct wf_worker *w, struct wf_task *task)
 {
     wf_debug_assert(wf_worker_is_self(w));
@@ -344,17 +347,19 @@ static inline void wf_worker_begin_turn(struct wf_worker *w, struct wf_task *tas
 // the worker may be asked (`sighted`).
 struct wf_task *wf_worker_current(const struct wf_worker *w);
 
-// What the kernel says of a worker's thread: the CPU time that it has used; the letter of
-// its state (proc(5)), 0: not to be had; how long it was ready and did not run, -1: not to
-// be had; the system call that it is blocked in, -1: none, or not to be had, and the
-// call's first argument. For the letter the kernel writes a whole line, and the last two
-// open files: they are for a worker that has not moved.
+// The kernel's data about a worker's thread: the CPU time that it has used; the letter
+// of its state (proc(5)), 0 if unknown; how long it was ready and did not run, -1 if
+// unknown; the system call that it is blocked in, -1 if there is none or it is unknown,
+// and the call's first argument. The last three are expensive, and only for a worker
+// that has not moved: for the letter the kernel writes a whole line, and the last two
+// functions open files.
 int64_t wf_worker_cpu_time(const struct wf_worker *w);
 char wf_worker_thread_state(const struct wf_worker *w);
 int64_t wf_worker_delay(const struct wf_worker *w);
 long wf_worker_call(const struct wf_worker *w, uint64_t *arg);
 
-// wf_stall_look is the monitor's look at a worker, if stalls are to be told of.
+// wf_stall_look is the monitor's look at a worker. It is called only if stalls must be
+// reported.
 void wf_stall_look(struct wf_worker *w, int64_t now);
 
 // Stack overflows are reported by name (overflow.c). wf_overflow_install prepares a

@@ -1,5 +1,5 @@
-// What the scheduler has counted, for the metrics and the dump. Each worker counts
-// for itself, in plain words that it alone writes; a reader sums them.
+// The scheduler's counters, for the metrics and the dump. Each worker has its own
+// counters, in words that only that worker writes; a reader sums them.
 #include <string.h>
 
 #include "base/assert.h"
@@ -41,7 +41,8 @@ static void add_worker(struct wf_sched_stats *out, const struct wf_worker *w)
     add_histogram(&out->queue_wait, &w->queue_wait);
 }
 
-// The ends come first: so there are never more of them than of tasks spawned.
+// The function reads `ended` before `spawned`, so that it never finds more ends than
+// spawns.
 void wf_sched_stats(struct wf_sched *s, struct wf_sched_stats *out)
 {
     memset(out, 0, sizeof(*out));
@@ -53,8 +54,8 @@ void wf_sched_stats(struct wf_sched *s, struct wf_sched_stats *out)
     out->stalls = load_count(&s->stalls);
 }
 
-// count_task looks at a header while its task may be running: it may count one that has
-// just ended. ThreadSanitizer is disabled here: wf_task_begun reads a single word.
+// count_task looks at a header while its task may be running: it may count a task that
+// has just ended. ThreadSanitizer is disabled here: wf_task_begun reads a single word.
 __attribute__((no_sanitize("thread"))) static void count_task(struct wf_task *task, void *arg)
 {
     struct wf_sched_census *c = arg;

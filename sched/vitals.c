@@ -1,5 +1,5 @@
-// What others see of a worker from outside: the task that it runs; and what the kernel
-// says of its thread.
+// What other threads can read about a worker: the task that it runs, and the kernel's
+// data about its thread.
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +10,8 @@
 #include "base/sys.h"
 #include "sched/state.h"
 
-// ThreadSanitizer is disabled here: the pointer is one word, and not followed.
+// ThreadSanitizer is disabled here: the function loads a pointer, which is one word,
+// and does not dereference it.
 __attribute__((no_sanitize("thread"))) struct wf_task *wf_worker_current(const struct wf_worker *w)
 {
     const struct wf_thread *thread = w->thread;
@@ -29,15 +30,15 @@ int64_t wf_worker_cpu_time(const struct wf_worker *w)
 char wf_worker_thread_state(const struct wf_worker *w)
 {
     char text[512];
-    ssize_t n = wf_sys_pread(w->stat, text, sizeof(text) - 1, 0); // of -1: in vain
+    ssize_t n = wf_sys_pread(w->stat, text, sizeof(text) - 1, 0); // it fails if the descriptor is -1
 
     text[n > 0 ? n : 0] = 0;
     const char *name_end = strrchr(text, ')'); // "17 (name) S ..."
     return name_end && strlen(name_end) > 2 ? name_end[2] : 0;
 }
 
-// read_file reads a file of /proc about the worker's thread.  Returns: false: there is
-// none.
+// read_file reads a file of /proc about the worker's thread. Returns: false if it
+// cannot be read.
 static bool read_file(const struct wf_worker *w, const char *name, char *text, size_t room)
 {
     char path[64];

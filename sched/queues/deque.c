@@ -11,7 +11,7 @@ static _Atomic(struct wf_task *) *slot(struct wf_deque *q, uint64_t at)
     return &q->slot[at & (WF_QUEUE_CAP - 1)];
 }
 
-// It checks only the newest slots, which no other thread writes.
+// It checks only the newest slots, at most WALK_MAX. Only the owner writes slots.
 void wf_deque_check(const struct wf_deque *q)
 {
     uint64_t head = wf_load_acquire(&q->head); // acquire: head is read first, and only grows
@@ -60,7 +60,8 @@ struct wf_task *wf_deque_pop(struct wf_deque *q)
         if (!wf_cas_seq_cst(&q->head, &head, head + 1))
             task = NULL;
     }
-    // A thief may take the slot of a lowered tail: head is at most one place ahead.
+    // A thief may have taken the last task since the first look at head. Then head is
+    // one place above the lowered tail; it is never further ahead.
     wf_debug_assert((int64_t)(tail - head) >= -1);
     wf_store_release(&q->tail, tail + 1); // [D1]
     return task;

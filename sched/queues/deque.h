@@ -1,30 +1,33 @@
 // The work-stealing deque of Chase and Lev (2005), in a fixed array, for tasks that a
 // worker has spawned and that have not begun: the owner takes the newest (so it walks a
 // tree of tasks depth first, in little memory), thieves take the oldest (the biggest
-// subtree), several at a time.
+// subtree). One call takes one task; a thief calls several times (sched/steal.c).
 //
 // A model checker has verified the memory orders (GenMC under RC11 and IMM: two
 // thieves, 42 118 executions). They are those of Le, Pop, Cohen and Zappa Nardelli
 // (2013), but with sequentially consistent operations in place of fences: these cost
 // the same on x86-64, and ThreadSanitizer understands them.
 //
-// Parties: the owner (push, pop, spill) and any number of thieves (steal). An index is
-// 64 bits and never wraps, so a compare-and-swap on `head` cannot suffer ABA. Slots
-// [head, tail) are full.
+// Parties: the owner (push and pop; it also calls steal, to move its oldest tasks to
+// the injector) and any number of thieves (steal). An index is 64 bits and never wraps,
+// so a compare-and-swap on `head` cannot suffer ABA. Slots [head, tail) are full.
 //
 // Edges.
-//   D1  every store of tail is a release, pop's too -> steal loads tail: all slots
-//       below that tail are filled
+//   D1  every store of tail (release) -> steal loads tail (acquire): all slots below
+//       that tail are filled. Pop's stores must be releases, too, because a thief may
+//       read the tail from one of them instead of from push's
 //   D2  no task is both popped without a compare-and-swap and stolen:
 //
 //         owner (pop)                     thief (steal)
 //         [S] tail = t - 1   seq_cst      [L] head   seq_cst
 //         [L] head           seq_cst      [L] tail   seq_cst
 //
-//       If the owner's store comes first in the total order, the thief sees the lowered
-//       tail. If the thief's load of tail comes first, its load of head came first,
-//       too. The owner then sees a head at least as new, and both compete for task t -
-//       1 by the compare-and-swap on head, which one of them wins.
+//       Consider a thief that has loaded head = t - 1, so that it wants task t - 1. If
+//       the owner's store comes first in the total order, the thief sees the lowered
+//       tail, and takes nothing. If the thief's load of tail comes first, its load of
+//       head came first, too. The owner then sees a head of at least t - 1, so it does
+//       not pop without the compare-and-swap. Both compete for task t - 1 by the
+//       compare-and-swap on head, which one of them wins.
 //   D3  steal's compare-and-swap on head -> push loads head (acquire): the thief has
 //       read the slot before the owner may fill it again
 //   D4  push's store of the slot, by D1 -> the thief: the task's header is initialised
