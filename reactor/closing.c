@@ -55,7 +55,8 @@ static struct place *place_of(int fd)
     return &places[(unsigned)fd % PLACES];
 }
 
-// check_place asserts that the holds are of this place, and as many as `held`.
+// check_place asserts that the holds belong to this place, and that `held` is their
+// number.
 // Context: under the lock, under which both change.
 static void check_place(const struct place *p)
 {

@@ -16,7 +16,7 @@
 struct wf_epoll {
     int fd;              // I
     int wake;            // I: the eventfd
-    _Atomic bool coarse; // A: no epoll_pwait2 here: waits are rounded up to milliseconds. Stays true
+    _Atomic bool coarse; // A: no epoll_pwait2 here: waits are rounded up to milliseconds; it stays true
 };
 
 // The result of one wait. 256 events are enough for most batches of a busy server, and
@@ -62,8 +62,8 @@ bool wf_epoll_remove(struct wf_epoll *e, int fd);
 // Context: any thread.
 bool wf_epoll_has(struct wf_epoll *e, int fd, uint64_t tag);
 
-// wf_epoll_wait waits up to `timeout` ns (0: not at all; INT64_MAX: without bound). May
-// return early with nothing.
+// wf_epoll_wait waits up to `timeout` ns (0: not at all; INT64_MAX: without bound). It
+// may return early, without events.
 void wf_epoll_wait(struct wf_epoll *e, int64_t timeout, struct wf_epoll_batch *batch);
 
 // wf_epoll_interrupt ends the present wait, or the next one. Context: any thread.

@@ -5,13 +5,15 @@
 //     `interrupted` says that it must not sleep.
 //   - the reactor thread: through its parker, whose state is ELSEWHERE while the thread
 //     is in epoll.
-// To wake either of them, the waker writes the eventfd, once a sleep. The write wakes
-// one of the two, perhaps the wrong one. The wrong one has then left epoll; it writes
-// the eventfd again if the other one was called and sleeps. The second write reaches
-// the other one, because the writer is not in epoll: the worker writes while it still
-// holds the lease, and the reactor thread sleeps outside epoll for a moment after its
-// write. A worker that is back in epoll before the reactor thread has run takes the
-// event again, and passes it on again. So no call is lost. tests/model/eventfd.pml
+// To wake either of them, the waker writes the eventfd; for each sleep only one waker
+// does. The write wakes one of the two, perhaps the wrong one. The wrong one has then
+// left epoll; it writes the eventfd again if the other one was called and has not
+// noticed that yet. The second write reaches the other one, because the writer is not
+// in epoll: the worker writes while it still holds the lease, and the reactor thread
+// sleeps outside epoll for a moment after its write. A worker that is back in epoll
+// before the reactor thread has run takes the event again, and passes it on again. A
+// busy worker that polls beside them may take the event as well, and passes it on in
+// the same way (wf_turn_beside in turn.c). So no call is lost. tests/model/eventfd.pml
 // checks all of this, and standby.pml the reactor thread's side.
 //
 //     interrupted:     false -------- wf_interrupt_worker --------> true

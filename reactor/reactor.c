@@ -149,7 +149,7 @@ void wf_reactor_stats(struct wf_reactor *r, struct wf_reactor_stats *out)
     out->polls = sum_counters(&r->lent.polls, &r->at_side.polls, &r->own.polls);
     out->events = sum_counters(&r->lent.events, &r->at_side.events, &r->own.events);
     out->expired = sum_counters(&r->lent.expired, &r->at_side.expired, &r->own.expired);
-    out->wakes = wf_load_relaxed(&r->wakes); // relaxed, the rest, too: as above
+    out->wakes = wf_load_relaxed(&r->wakes); // relaxed, this load and the next ones: as above
     out->ticks = wf_load_relaxed(&r->ticks);
     out->interrupts = wf_load_relaxed(&r->interrupts);
     out->descriptors = wf_load_relaxed(&r->sources.registered);

@@ -134,10 +134,10 @@ struct wf_source *wf_source_get(struct wf_reactor *r, int fd);
 
 // wf_source_register registers `fd` with epoll, once, edge-triggered, both directions;
 // both begin as ready. A number that is registered already keeps its registration if
-// that is of the number's present file. Otherwise its waiters are woken, and it is
+// that is for the number's present file. Otherwise its waiters are woken, and it is
 // registered anew.
 // Returns: 0, the source in *out and its generation; 1: the same, but another thread is
-//          closing the number, so the registration may be of the old file: the next
+//          closing the number, so the registration may be for the old file: the next
 //          call, too, must call wf_source_register before it waits; -ENOMEM; -EPERM (a
 //          regular file); -EBADF; -ENOSPC (the system's limits of watches).
 // Context: any thread.
@@ -169,7 +169,7 @@ void wf_source_fresh(struct wf_reactor *r, int fd);
 // wf_source_claim finds the source of a number, registered or not, for a caller that
 // checks later, by wf_source_since, whether it was closed. A close also sets the
 // source's cell `changed`.
-// Returns: the source, and its generation now; NULL for want of memory.
+// Returns: the source, and its generation now; NULL if there is no memory.
 // Context: any thread.
 struct wf_source *wf_source_claim(struct wf_reactor *r, int fd, uint32_t *generation);
 
@@ -183,7 +183,7 @@ bool wf_source_closed(struct wf_reactor *r, int fd, uint32_t generation);
 // Context: any thread.
 bool wf_source_forget(struct wf_reactor *r, int fd);
 
-// wf_source_check is wf_source_forget if the registration is of a file that the number
+// wf_source_check is wf_source_forget if the registration is for a file that the number
 // no longer means.
 // Returns: true if it is registered, and stays so.
 // Context: any thread.
@@ -204,7 +204,7 @@ bool wf_closing_now(int fd);
 
 // wf_registry_forget removes `fd` from every reactor of the process, and wakes the
 // tasks that wait on it there. wf_registry_check does so where the registration is not
-// of the number's present file. Context: any thread.
+// for the number's present file. Context: any thread.
 void wf_registry_forget(int fd);
 void wf_registry_check(int fd);
 

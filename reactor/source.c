@@ -66,11 +66,11 @@
 //     the tasks that have parked.
 //   - It is after forget's, and finds the mark. It leaves a note. If wf_closing_end
 //     finds the note, the closer checks: EPOLL_CTL_MOD tells whether the registration
-//     is of the number's present file; if not, leave_source. If the note comes later,
+//     is for the number's present file; if not, leave_source. If the note comes later,
 //     it is after close(2), so the section has added a successor.
 //   - It is after forget's, and finds no mark, because the closer is done: it has added
 //     a successor.
-// In the second case the registration may be of a closed file until the closer checks,
+// In the second case the registration may be for a closed file until the closer checks,
 // and a call on the successor must not wait on it. Therefore wf_source_register also
 // checks a number that is registered already, and tells its caller if it found the
 // mark: then the caller lets no later call skip wf_source_register
@@ -81,7 +81,7 @@
 // too, wf_source_forget ends the generation: it adds two.
 //
 // Foreign closes. When other code closes a number by close(2), dup2 or fclose, epoll
-// drops its watch silently, and the cells do not change: an EMPTY cell may be of a
+// drops its watch silently, and the cells do not change: an EMPTY cell may belong to a
 // closed file. So a task that parks on a descriptor that weft has not made first pushes
 // its node, and then asks epoll by wf_source_confirm (EPOLL_CTL_MOD). ENOENT means that
 // the number has another file: leave_source ends the generation. The call that asked
@@ -353,7 +353,7 @@ static int enter_source(struct wf_reactor *r, struct wf_source *s)
     return err;
 }
 
-// ask_epoll asks epoll whether the registration is of the number's present file; if
+// ask_epoll asks epoll whether the registration is for the number's present file; if
 // not, it ends the registration. Returns: 0: it is; -ENOENT: the number has another
 // file; -EBADF and the like.
 static int ask_epoll(struct wf_reactor *r, struct wf_source *s, bool writable)

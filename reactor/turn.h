@@ -29,8 +29,8 @@ struct wf_turn_result {
 };
 
 // wf_turn_of_thread is a turn of the reactor thread, which waits until `until` at most
-// (0: not at all). It calls the hooks before wakers fire and after, and continues
-// without waiting as long as batches are full.
+// (0: not at all). It calls the hooks before and after it fires wakers. As long as a
+// batch is full, it polls again, without waiting.
 // Context: the reactor thread.
 struct wf_turn_result wf_turn_of_thread(struct wf_reactor *r, int64_t until);
 
