@@ -1,7 +1,7 @@
 // Stack overflows are reported by name: a task that runs into the guard below its stack
 // gets one line on stderr, then the signal's default action. The handler needs a stack
-// of its own, one a worker; and a frame that is larger than the guard must touch every
-// page on its way down (-fstack-clash-protection), or it may jump over it.
+// of its own, one per worker; and a frame that is larger than the guard must touch
+// every page on its way down (-fstack-clash-protection), or it may jump over it.
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>

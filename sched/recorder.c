@@ -86,7 +86,7 @@ void wf_record_adopt(struct wf_worker *w)
     w->recorder = wf_load_acquire(&w->sched->recorder); // [R5]
     w->record = &w->recorder->ring[w->index];
     w->modes |= WF_MODE_RECORDING;
-    w->pace.due = wf_load_relaxed(&w->look_at);        // relaxed: the worker's own; 0 by the watch: at once
+    w->pace.due = wf_load_relaxed(&w->look_at);        // relaxed: the worker's own; 0 by the monitor: at once
     wf_store_relaxed(&w->look_at, WF_LOOK_RECORDING); // relaxed: as in look_in
 }
 

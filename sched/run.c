@@ -124,7 +124,7 @@ WF_LINE_ALIGNED struct wf_task *wf_worker_pick(struct wf_worker *w)
     struct wf_task *task = NULL;
 
     wf_debug_assert(wf_worker_is_self(w) && !(w->modes & WF_MODE_POLLING));
-    wf_store_relaxed(&w->ticks, ticks); // relaxed: the watch only wants to see it move
+    wf_store_relaxed(&w->ticks, ticks); // relaxed: the monitor only has to see it change
     if (wf_unlikely(ticks % WF_TURN_TICKS == 0))
         task = pick_in_turn(w, ticks);
     if (!task && may_run_next(w) && (task = take_next(w))) {
@@ -299,9 +299,10 @@ void wf_task_wake(void *arg)
     }
 }
 
-// It goes by the injector, as if from outside: the caller may be a handler that has
-// interrupted a worker in the midst of its own queues. wf_injector_push is safe there: to
-// the interrupted one it is another thread's.
+// The function queues the task in the injector, as a foreign thread does, because the
+// caller may be a signal handler that has interrupted a worker while it changes its own
+// queues. wf_injector_push is safe there: the interrupted worker sees it as a push by
+// another thread.
 void wf_sched_release(struct wf_task *task)
 {
     struct wf_sched *s = task->sched;
@@ -482,8 +483,8 @@ __attribute__((always_inline)) static inline struct wf_task *next_ready(struct w
     return task;
 }
 
-// switch_away switches from the running task. Returns when it is resumed: the worker
-// that it is on then.
+// switch_away switches from the running task, and returns when that task is resumed.
+// Returns: the worker that the task is on then.
 __attribute__((always_inline)) static inline struct wf_worker *
 switch_away(struct wf_worker *w, struct wf_task *task, enum wf_switch_reason how, struct wf_task *next)
 {

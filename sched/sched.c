@@ -22,7 +22,7 @@
 //   S2  end_task's store of `ended` (release) -> wf_sched_living's load (acquire): what
 //       the task did is visible, the tasks it made among it
 //   S3  wf_worker_main's count of `arrived` (release) -> await_arrivals (acquire): the
-//       thread's `stat` is visible, and by the creation of the watch's thread to that
+//       thread's `stat` is visible, and by the creation of the monitor's thread to that
 #include "sched/sched.h"
 
 #include <errno.h>

@@ -21,16 +21,17 @@ struct wf_sched;
 
 struct wf_stall;
 
-// What is told of a task that holds its worker for `after` ns; 0: nothing. `fn` is called
-// once a turn, by the thread that calls wf_sched_monitor, while the turn lasts.
+// The report of a task that holds its worker for `after` ns; 0: no reports. The thread
+// that calls wf_sched_monitor calls `fn` once for such a turn, while the turn lasts.
 struct wf_stall_hook {
     int64_t after;
     void (*fn)(void *self, const struct wf_stall *stall);
     void *self;
 };
 
-// What is called when no worker has run a task for WF_SEARCH_NS, and each WF_SEARCH_NS if
-// the tasks are few: to find out why. By the thread that calls wf_sched_monitor.
+// The search for deadlocks. The thread that calls wf_sched_monitor calls `fn` when no
+// worker has run a task for WF_SEARCH_NS; while there are few tasks, it calls `fn`
+// every WF_SEARCH_NS.
 struct wf_search_hook {
     void (*fn)(void *self);
     void *self;
@@ -78,7 +79,8 @@ unsigned wf_sched_workers(const struct wf_sched *s);
 // wf_sched_task_new takes a header from the pool; all its bytes past the struct wf_task
 // are as its last user left them (zero at first). The caller may change stack_class,
 // pinned and name before wf_sched_submit.
-// Returns: NULL for want of memory, or once wf_sched_drain has begun (*err says which).
+// Returns: NULL if there is no memory, or if wf_sched_drain has begun (*err tells
+// which).
 // Context: any thread.
 WF_MUST_CHECK struct wf_task *wf_sched_task_new(struct wf_sched *s, int *err);
 
@@ -142,13 +144,13 @@ static inline bool wf_budget(struct wf_task *self)
     return false;
 }
 
-// wf_on_stack tells whether these bytes lie on the stack of the running task, `self`,
-// in frames of its callers: then they are memory, whatever happens to what the process
-// has mapped.
+// wf_on_stack tells whether these bytes are on the stack of the running task, `self`,
+// in frames of its callers. Then they stay readable, whatever other code maps or
+// unmaps.
 bool wf_on_stack(const struct wf_task *self, const void *base, size_t n);
 
-// wf_random draws from the sequence of the worker that runs the calling task, `self`:
-// for choices by lot.
+// wf_random returns the next random number of the worker that runs the calling task,
+// `self`.
 uint64_t wf_random(struct wf_task *self);
 
 // wf_task_wake makes a parked task runnable; a task that runs, or is queued, notes it
@@ -169,19 +171,19 @@ void wf_task_cancel(struct wf_task *task);
 void wf_sched_batch_begin(struct wf_sched *s);
 void wf_sched_batch_flush(struct wf_sched *s);
 
-// --- by lot, for tests (sim.c) ------------------------------------------------------
+// --- at random, for tests (sim.c) ---------------------------------------------------
 
-// A scheduler of one worker that is not started: the calling thread runs its tasks, and
-// a sequence that a seed fixes says which of those that are ready is next, and when one
-// that need not park yields all the same.
+// A scheduler of one worker that is not started. The calling thread runs its tasks. A
+// random sequence, which the seed determines, decides which ready task is next, and
+// when a task yields although it need not park.
 struct wf_sim;
 
-// What is called on the worker's own stack, between the turns of tasks.
+// The functions that are called on the worker's own stack, between the turns of tasks.
 struct wf_sim_hooks {
     void *self;
-    bool (*go_on)(void *self);                                                     // before each draw; false: stop
-    void (*drawn)(void *self, struct wf_task *task, unsigned number, unsigned of); // `task` is next: it was that one
-    void (*pass_time)(void *self); // for long all that is ready has done nothing but yield: let time pass
+    bool (*go_on)(void *self);                                                     // before each choice; false: stop
+    void (*drawn)(void *self, struct wf_task *task, unsigned number, unsigned of); // `task` is next: it is number/of
+    void (*pass_time)(void *self); // all ready tasks have only yielded for long: let time pass
 };
 
 // wf_sim_new makes the calling thread the worker of `s`, until wf_sim_free.  Returns:
@@ -189,19 +191,20 @@ struct wf_sim_hooks {
 WF_MUST_CHECK int wf_sim_new(struct wf_sim **out, struct wf_sched *s, const struct wf_sim_hooks *hooks);
 void wf_sim_free(struct wf_sim *d);
 
-// wf_sim_begin begins anew, no task being alive: by another seed, tasks counted from
-// 1; handles that are left are void.
-// wf_sim_run, when a first task has been submitted, runs tasks until go_on says no.
+// wf_sim_begin begins a new run, with another seed, while no task is alive. Task
+// numbers begin at 1 again, and handles of earlier runs become invalid. wf_sim_run runs
+// tasks until go_on returns false. A first task must have been submitted before.
 void wf_sim_begin(struct wf_sim *d, uint64_t seed);
 void wf_sim_run(struct wf_sim *d);
 
-// wf_sim_interrupt is called by the running task `self`, which bears the mark, where
-// it might park: it may yield here. In half of the runs all tasks bear it, for that; so
-// it tells nothing of a task but that it is to look.
+// The running task `self`, which has the mark, calls wf_sim_interrupt where it might
+// park: it may yield here. In half of the runs all tasks have the mark for this
+// purpose. So there the mark only means that the task must check whether it is
+// cancelled.
 void wf_sim_interrupt(struct wf_task *self);
 
-// wf_sim_dismiss refuses new tasks and cancels every task, in the order of their
-// birth.
+// wf_sim_dismiss refuses new tasks and cancels every task, in the order in which they
+// were spawned.
 void wf_sim_dismiss(struct wf_sim *d);
 
 // wf_sched_living is how many tasks were made and have not ended.
@@ -209,14 +212,14 @@ uint64_t wf_sched_living(struct wf_sched *s);
 
 // --- the monitor ------------------------------------------------------------------------
 
-// wf_sched_monitor is called now and then by one thread that is not a worker (the
-// reactor's), while the threads run. It wakes a sleeping worker for work that waits
-// behind a task that hogs its worker.
+// One thread that is not a worker (the reactor thread) calls wf_sched_monitor
+// periodically, while the threads run. It wakes a sleeping worker for tasks that are
+// queued behind a task that holds its worker for long.
 // Returns: a set of WF_MONITOR_* (base/monitor.h).
 unsigned wf_sched_monitor(struct wf_sched *s);
 
 // wf_sched_worker_index is the calling worker's number, or `workers` on any other
-// thread: where per-worker things live.
+// thread. It is an index for data that each worker has.
 unsigned wf_sched_worker_index(const struct wf_sched *s);
 
 // wf_sched_each calls fn for every header in use; tasks may begin and end meanwhile.
@@ -227,7 +230,7 @@ void wf_sched_each(struct wf_sched *s, void (*fn)(struct wf_task *, void *), voi
 struct wf_sched_stats {
     uint64_t spawned, ended;                                              // tasks; without those that got no header
     uint64_t runs, turns, steals, stolen, parks, wakes, polls, overflows; // turns: tasks chosen to run
-    uint64_t stalls;                                                      // turns that wf_stall_hook was told of
+    uint64_t stalls;                                                      // turns that were reported to wf_stall_hook
     uint64_t queued;                                                      // in the workers' own queues
     struct wf_histogram turn_length, queue_wait;                          // sampled: look.c
 };
@@ -262,10 +265,11 @@ struct wf_sighting {
     struct wf_trace trace;
 };
 
-// wf_sight_begin makes ready for wf_sight_worker, which asks a worker's thread what it
-// runs, by a signal (SIGWINCH, which by default does nothing), and waits for the answer up to
-// WF_SIGHT_NS; nothing is asked of a worker that runs no task. wf_sight_end ends that.
-// Returns: wf_sight_begin: false if another thread is at it; wf_sight_worker: whether
+// wf_sight_begin prepares for calls of wf_sight_worker, and wf_sight_end ends that.
+// wf_sight_worker asks a worker's thread, by a signal, which task it runs, and waits up
+// to WF_SIGHT_NS for the answer. (The signal is SIGWINCH, which does nothing by
+// default.) It does not ask a worker that runs no task.
+// Returns: wf_sight_begin: false if another thread is asking; wf_sight_worker: whether
 // the worker runs a task.
 // Context: any thread; also a signal handler.
 #define WF_SIGHT_NS INT64_C(100000000)
@@ -278,7 +282,7 @@ bool wf_sight_worker(struct wf_sched *s, unsigned worker, struct wf_sighting *ou
 enum wf_record_kind {
     WF_RECORD_SWITCH = 1, // the task that ran has left in the way `how`; id: the next one, 0: none; text: what the
                           // former waits for; n: tasks in the worker's queues
-    WF_RECORD_WAKE,       // id: the task that is to be queued; more: the calling one, 0: none; how: wf_record_by
+    WF_RECORD_WAKE,       // id: the task that is about to be queued; more: the calling one, 0: none; how: wf_record_by
     WF_RECORD_SPAWN,      // likewise
     WF_RECORD_STEAL,      // id: of the tasks taken from worker n, the one that runs next
     WF_RECORD_POLL,       // more: the stamp when it began; n: wakers called
@@ -288,7 +292,7 @@ enum wf_record_kind {
 enum wf_record_left { WF_LEFT_NOTHING, WF_LEFT_PARKED, WF_LEFT_YIELDED, WF_LEFT_ENDED, WF_LEFT_ENDED_STARVED };
 enum wf_record_by { WF_BY_TASK, WF_BY_POLL, WF_BY_OTHER, WF_BY_EARLY }; // EARLY: woken before its park was complete
 
-// An event as it lies in a ring, and what it says.
+// An event as it is in a ring, and decoded.
 struct wf_record_raw {
     uint64_t word[4];
 };
@@ -303,19 +307,20 @@ struct wf_record {
 void wf_record_decode(const struct wf_record_raw *raw, struct wf_record *out);
 
 // wf_sched_record_begin switches the recorder on, in a scheduler that runs or is about
-// to: workers note it when they look around next. The rings are made the first time, for
-// at least `events` each, and stay; what they hold from an earlier time stays in them.
-// wf_sched_record_end undoes one of these calls; after the last one the recorder is off.
+// to: workers notice it when they look around next. The first call makes the rings, for
+// at least `events` each. The rings stay, with the events of earlier recordings.
+// wf_sched_record_end undoes one of these calls; after the last one the recorder is
+// off.
 // Returns: 0; -ENOMEM.
 // Context: any thread, one at a time.
 WF_MUST_CHECK int wf_sched_record_begin(struct wf_sched *s, size_t events);
 void wf_sched_record_end(struct wf_sched *s);
 
-// wf_sched_record_capacity is how many events a ring has room for; 0: it was never on.
-// wf_sched_record_copy copies what is in one (by worker; `workers`: of all other
-// threads), oldest first.  Returns: how many.
-// wf_sched_record_scale tells the two moments by which wf_stamp_ns understands stamps:
-// when the recorder was made, and now.
+// wf_sched_record_capacity is the number of events for which a ring has room; 0 if the
+// recorder was never on. wf_sched_record_copy copies the events of one ring, oldest
+// first. `ring` is the number of a worker, or `workers` for the ring of all other
+// threads. Returns: how many. wf_sched_record_scale returns the two moments by which
+// wf_stamp_ns converts stamps: when the recorder was made, and now.
 // Context: any thread.
 size_t wf_sched_record_capacity(const struct wf_sched *s);
 size_t wf_sched_record_copy(const struct wf_sched *s, unsigned ring, struct wf_record_raw *out);
@@ -324,10 +329,10 @@ void wf_sched_record_scale(const struct wf_sched *s, struct wf_moment *made, str
 // A task that holds its worker: one turn, which has not ended.
 struct wf_stall {
     unsigned worker;
-    int64_t held;            // ns at least that its thread has computed or been blocked, not waited for a processor
+    int64_t held;            // ns that its thread has computed or been blocked, at least; without waits for a processor
     int64_t cpu;             // of these, CPU time
     bool blocked;            // it waits in the kernel; else it computes
-    long call;               // then: in that system call; -1: not known
+    long call;               // if blocked: the system call; -1: unknown
     uint64_t arg;            // and the call's first argument
     uint64_t behind;         // tasks that the worker's own queues hold
     struct wf_sighting seen; // the task, and its stack if the thread has answered
@@ -336,14 +341,14 @@ struct wf_stall {
 // wf_sched_has tells whether `task` is a header of this scheduler, and so may be read.
 bool wf_sched_has(struct wf_sched *s, const struct wf_task *task);
 
-// wf_sched_stacks tells how many stacks there are, how many of them lie in the depot,
-// and how much address space they take, guards excluded.  Takes the depot's lock.
+// wf_sched_stacks tells how many stacks there are, how many of them are in the depot,
+// and how much address space they use, guards excluded. Takes the depot's lock.
 struct wf_sched_stacks {
     uint64_t made, stored, bytes;
 };
 void wf_sched_stacks(struct wf_sched *s, struct wf_sched_stacks *out);
 
-// What a debugger has to know of schedulers (base/layout.h).
+// The tables for a debugger (base/layout.h).
 extern const struct wf_layout wf_sched_layout[];
 
 #endif

@@ -1,10 +1,10 @@
 // Simulation: the deterministic scheduler of test runs, on one thread, whose choices all
 // come from a seeded random sequence.
 //
-// All ready tasks lie in one set, whichever queue they came through. The ordinary paths
-// of run.c lead here without an additional check: the worker's look_at
-// stays 0, so a task that parks, yields or ends finds that it is time to look around
-// (pick_in_time) on the worker's own stack, which runs this file.
+// All ready tasks are in one set, whichever queue they came through. The ordinary paths
+// of run.c lead here without an additional check: the worker's look_at stays 0, so a
+// task that parks, yields or ends finds that it is time to look around (pick_in_time)
+// on the worker's own stack, which runs this file.
 //
 // The random choices:
 //   - the next task. In some runs all ready tasks have the same probability. In others

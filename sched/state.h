@@ -111,7 +111,7 @@ struct wf_worker {
     enum wf_switch_reason prev_reason; // O: and how
     struct wf_stack *prev_stack;       // O: the stack of a task that has ended, until no code runs on it
     struct wf_stack *reserve;          // fixed: for a task that gets none
-    bool draws;                        // fixed: by lot (sim.c)
+    bool draws;                        // fixed: it chooses tasks at random (sim.c)
     unsigned next_runs;                // O: tasks run in a row from the next slot
     uint64_t batch_end;                // O: the ring's tail after the last poll: is that batch worked off?
     struct wf_pace pace;               // O: look.c
@@ -226,7 +226,7 @@ void wf_worker_poll_borrowed(struct wf_worker *w, int64_t wait);
 void wf_worker_poll(struct wf_worker *w);
 
 // wf_worker_is_due tells whether it is time to look around, wf_worker_look_around does
-// so: look.c. It returns a task that is to run now, in most cases NULL.
+// so: look.c. It returns a task that must run now, in most cases NULL.
 // wf_worker_set_out begins to count turns anew, when the worker has slept.
 // wf_worker_is_self tells whether the calling thread is the worker: for assertions of
 // what only the worker itself may call.

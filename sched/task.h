@@ -18,15 +18,16 @@
 //   it at once. Waking twice may cost one wait that returns early: every wait checks
 //   its condition in a loop.
 //
-//   Compared with a word that has RUNNING and QUEUED apart, this one needs no
-//   read-modify-write when a task is resumed or yields: a wake, a run and a park cost
-//   two, not three.
+//   A word that distinguishes RUNNING from QUEUED would need one more
+//   read-modify-write: when a task is resumed or yields, this word needs none. So a
+//   wake, a run and a park cost two, not three.
 //
-//   Held: a party that is neither a queue nor a worker, a dump, may take a PARKED task as
-//   a waker does (wf_task_hold), but does not queue it. While it holds the task it may
-//   read what lies on the stack, because no worker resumes it: a wake meanwhile finds it
-//   ACTIVE, and is noted. Then it lets go as a worker does after a switch
-//   (wf_task_retire), and queues the task if a wake was noted (wf_sched_release).
+//   Held: a party that is neither a queue nor a worker, a dump, may take a PARKED task
+//   as a waker does (wf_task_hold), but does not queue it. While it holds the task it
+//   may read the task's stack, because no worker resumes the task: a wake meanwhile
+//   finds the task ACTIVE, and is noted. Then the party releases the task as a worker
+//   does after a switch (wf_task_retire), and queues the task if a wake was noted
+//   (wf_sched_release).
 //
 //   Headers are type-stable: pooled, and freed only with the scheduler. A wake that
 //   comes too late finds an ended task (ACTIVE: noted, without effect) or the header's
@@ -34,8 +35,8 @@
 //
 // Edges.
 //   T1  wf_task_wake's compare-and-swap (release) -> wf_task_retire finding WOKEN, or
-//       wf_task_consume_wake (acquire): the task sees what its waker wrote. A wake that
-//       queues the task goes by the queue's own edge.
+//       wf_task_consume_wake (acquire): the task sees what its waker wrote. If the wake
+//       queues the task, the queue's own edge makes these writes visible.
 //   T2  wf_task_retire's compare-and-swap (release) -> wf_task_wake's (acquire): the
 //       saved registers, and all that the task wrote, are visible to the worker that
 //       resumes it (the queue passes it on)

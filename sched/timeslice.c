@@ -23,7 +23,7 @@ void wf_worker_expect_long_turn(struct wf_worker *w)
     wf_worker_hint(w);
 }
 
-// was_long tells whether the turn that ends now was long: the watch says so, or the
+// was_long tells whether the turn that ends now was long: the monitor says so, or the
 // clock, if it was the only one since the worker looked around, or woke up.
 static bool was_long(const struct wf_worker *w)
 {

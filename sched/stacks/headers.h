@@ -91,11 +91,11 @@ static inline void wf_headers_give(struct wf_headers *h, struct wf_header_list *
 // one is in use.
 void wf_headers_reclaim(struct wf_headers *h, struct wf_header_list *local);
 
-// wf_headers_has tells whether `task` is a header of this pool, free or not. Takes no
+// wf_headers_has tells whether `task` is a header of this pool, free or not. It takes no
 // lock.
 bool wf_headers_has(struct wf_headers *h, const struct wf_task *task);
 
-// wf_headers_each calls fn for every header, free or not. Takes no lock.
+// wf_headers_each calls fn for every header, free or not. It takes no lock.
 void wf_headers_each(struct wf_headers *h, void (*fn)(struct wf_task *, void *), void *arg);
 
 #endif

@@ -393,8 +393,8 @@ static bool cool_slabs(struct wf_depot *d, int64_t now)
 
 // relaxed: `warm` is a hint while others give. A worker that gives stacks and then
 // sleeps has given them before the caller sees it asleep. If the caller sleeps itself,
-// because it was not told of a short wake (wf_worker_notify_monitor), the giver calls
-// it (`news`).
+// because a worker woke up so briefly that it did not call wf_worker_notify_monitor,
+// the giver calls it (`news`).
 bool wf_depot_trim(struct wf_depot *d, int64_t now)
 {
     wf_store_relaxed(&d->news, false); // relaxed: before `warm` is read
