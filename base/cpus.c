@@ -71,8 +71,8 @@ void wf_cpus_forget(struct wf_cpus_mask *m)
 
 enum { PATH_ROOM = 4096, FILE_ROOM = PATH_ROOM + 256 };
 
-// Reads the files of the CPU controller in one folder. Returns: how many CPUs; 0: no
-// bound.
+// A function that reads the files of the CPU controller in one folder. Returns: how
+// many CPUs; 0: no bound.
 typedef unsigned read_folder(const char *folder);
 
 static unsigned divide(long long quota, long long period)

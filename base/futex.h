@@ -9,7 +9,7 @@
 #include "base/atomic.h"
 
 // wf_futex_wait sleeps while *word == seen, until woken or `deadline` (ns; INT64_MAX:
-// none). May return early.
+// none). The call may return early.
 // Returns: 0, or -ETIMEDOUT.
 int wf_futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t deadline);
 

@@ -1,7 +1,8 @@
 // A lock for a few instructions: Concurrency Kit's fetch-and-store spinlock (one locked
-// instruction to take, a plain store to leave). Never held across a park, a system call
-// that may block, or the firing of a waker. One exception: a thread may nap under it
-// when the holder of a select's choice was preempted (runtime/wait/choice.h).
+// instruction to take, a plain store to leave). A thread never holds it across a park,
+// a system call that may block, or the firing of a waker. One exception: a thread may
+// nap under it when the holder of a select's choice was preempted
+// (runtime/wait/choice.h).
 //
 // wf_relax is the back-off of every wait that should be over in a few instructions. It
 // spins first. Then the awaited thread has probably been preempted, so wf_relax yields

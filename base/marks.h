@@ -1,7 +1,7 @@
-// Finds all bytes of a given value among 64. memchr finds only the first one, and its
-// result decides where the next search begins: in a text of short lines each search
-// waits for the one before it. A mask has all of them, and the next mask does not
-// depend on it.
+// wf_marks finds all bytes of a given value among 64. memchr finds only the first one,
+// and its result decides where the next search begins: in a text of short lines each
+// search waits for the one before it. A mask has all of them, and the next mask does
+// not depend on it.
 #ifndef WF_BASE_MARKS_H
 #define WF_BASE_MARKS_H
 
