@@ -116,7 +116,7 @@ static int new_sched(struct weft_rt *rt, const weft_config *cfg, const struct wf
     return wf_sched_new(&rt->sched, &sched);
 }
 
-// start_threads starts the workers first, because the reactor's thread monitors them as
+// start_threads starts the workers first, because the reactor thread monitors them as
 // soon as it runs.
 static int start_threads(struct weft_rt *rt, const weft_config *cfg)
 {

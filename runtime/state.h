@@ -32,7 +32,7 @@ struct weft_rt {
     bool started;               // I: its threads run, and it uses SIGPIPE's handler
     struct wf_inspect *inspect; // I: NULL: none
     weft_time stop_after;       // I: how long weft_rt_free may take; 0: as long as it takes
-    unsigned deadlocks;         // of the reactor's thread: how many it has told of,
+    unsigned deadlocks;         // of the reactor thread: how many it has reported,
     uint64_t deadlock[16];      // and which (runtime/see/deadlock.c)
     bool triggered;             // I: it is in the list of runtime/see/trigger.c,
     _Atomic(weft_rt *) next;    // A: and the next one there

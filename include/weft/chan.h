@@ -99,8 +99,9 @@ WEFT_API size_t weft_chan_len(const weft_chan *c);
 // readable before the send returns if no other call is in progress, and shortly after
 // in any case.
 //
-// A channel without such a descriptor pays nothing for this. On the others, a send to
-// an empty channel, and a receive of the last message, make a system call each.
+// A channel without such a descriptor pays nothing for this. On a channel with a
+// descriptor, each send to an empty channel, and each receive of the last message,
+// makes one system call.
 //
 // Returns: the descriptor, the same one each time; -ENOMEM, -EMFILE, -ENFILE.
 // Context: any thread, also outside a runtime. Never parks.

@@ -114,7 +114,7 @@ typedef struct weft_config {
 // For the stack the worker is asked by SIGWINCH, as weft_rt_dump does: sleep(3), poll(2)
 // and others that never restart (signal(7)) may return EINTR in the task that is reported.
 // Nothing is written when stderr is a pipe that is full. weft_metrics.stalls counts all.
-// While it is on, the reactor's thread wakes up 40 times a second.
+// While it is on, the reactor thread wakes up 40 times a second.
 
 // weft_run is a whole program. It starts a runtime and runs `fn(arg)` as a task. When
 // fn returns, it cancels the tasks that are left, waits for them (up to
@@ -167,9 +167,9 @@ WEFT_API WEFT_MUST_CHECK int weft_rt_spawn_with(weft_rt *rt, weft_task **out, co
                                                 void *arg);
 
 // weft_rt_stop refuses new tasks, cancels every task and waits until all have ended,
-// then ends the threads. May be called again, after a time-out as after success, and by
-// any number of threads at once: each waits until the runtime has stopped. Handles that
-// were not joined stay valid until weft_rt_free.
+// then ends the threads. It may be called again, after a time-out as after success, and
+// by any number of threads at once: each waits until the runtime has stopped. Handles
+// that were not joined stay valid until weft_rt_free.
 //
 // Returns: 0; -ETIMEDOUT if tasks remain at `deadline` (absolute; WEFT_NEVER: no
 //          limit), or another caller has not finished ending the threads. The program

@@ -43,11 +43,11 @@ typedef struct weft_stream_ops {
     // Some of the bytes, as writev(2). A part may be empty, and its address NULL then.
     ssize_t (*writev)(void *self, const struct iovec *v, int n);
 
-    // Waits until `read` (POLLIN) or `writev` (POLLOUT) would not, as weft_poll. Without
-    // it a reader holds a buffer while it waits.
+    // `poll` waits until `read` (POLLIN) or `writev` (POLLOUT) would not wait, as
+    // weft_poll does. If it is NULL, a reader holds a buffer while it waits.
     int (*poll)(void *self, short events);
 
-    // Ends the output: the peer reads what was written, then the end.
+    // `shutdown` ends the output: the peer reads what was written, then the end.
     int (*shutdown)(void *self);
 
     int (*close)(void *self);

@@ -33,14 +33,14 @@
 // begins, or time advances.
 //
 // Deadlock. If all tasks are parked and nothing can wake one (no deadline, no
-// descriptor that a task waits on, no blocking call), the run prints one line a task to
-// stderr: id, name, and what it waits for. It then cancels every task, so that nothing
-// is left behind, and fails with -EDEADLK.
+// descriptor that a task waits on, no blocking call), the run prints one line for each
+// task to stderr: id, name, and what it waits for. It then cancels every task, so that
+// nothing is left behind, and fails with -EDEADLK.
 //
 // The seed does not control what is outside the runtime: other threads and processes,
-// the readiness of descriptors that those serve, addresses, and clocks other than
-// weft's. Sockets and pipes between tasks of the run are reproducible in practice. All
-// tasks share one thread, and each runs until it makes a call that may park. So two
+// the readiness of descriptors whose other end is outside, addresses, and clocks other
+// than weft's. Sockets and pipes between tasks of the run are reproducible in practice.
+// All tasks share one thread, and each runs until it makes a call that may park. So two
 // tasks that write a variable without such a call in between do not race here; use
 // ThreadSanitizer with an ordinary runtime to find that.
 //

@@ -428,7 +428,7 @@ int weft_chan_try_recv(weft_chan *c, void *elem)
 
 // --- Select --------------------------------------------------------------------------
 
-// Tells whether a waiter of the queue could be granted.
+// A function that tells whether a waiter of the queue could be granted.
 static bool somebody(weft_chan *c, const struct wf_list *queue)
 {
     bool found = false;

@@ -203,7 +203,7 @@ static int sys_is_tcp(int fd)
 
 // enroll registers the descriptor. While a thread closes the number, nothing about it
 // is remembered: each call registers the number before it waits, and so checks whether
-// the registration is of the number's present file (reactor/source.c).
+// the registration is for the number's present file (reactor/source.c).
 static int enroll(struct wf_ready *r)
 {
     struct wf_source *s;
@@ -374,7 +374,7 @@ struct identity {
 // A call that a thread of the pool makes. By then the number may mean another file.
 // After weft_close the generation shows that, and during a hold weft_close cannot
 // change the number. After a close by other code only the file's identity shows it: two
-// descriptors of the same identity are of the same file, at least.
+// descriptors with the same identity mean the same file, at least.
 struct job {
     struct wf_ready *r;
     struct wf_ready *other; // the call's second descriptor; NULL: there is none
@@ -499,7 +499,7 @@ static ssize_t attempt(struct wf_ready *r, const struct wf_file_calls *calls, vo
     if (!wf_kind_blocks(r->kind))
         result = wf_ready_call(r, calls->now, args);
     if (result == WF_TRY_POOL && doubts(r) && wf_ready_confirm_foreign(r) < 0)
-        return wf_ready_anew(r) ? WF_READY_OTHER : -EBADF; // the known facts are of a file that other code has closed
+        return wf_ready_anew(r) ? WF_READY_OTHER : -EBADF; // the known facts are about a closed file
     return result == WF_TRY_POOL ? run_bounded(r, calls, args) : result;
 }
 

@@ -130,8 +130,8 @@ enum {
     WF_TRY_LATER,          // refused, although the descriptor is ready: sleep, and try again
 };
 
-// wf_kind_of reads the kind for this generation. The word may still be of an older
-// generation, from a late call.
+// wf_kind_of reads the kind for this generation. A late call may have left the word of
+// an older generation.
 static inline enum wf_kind wf_kind_of(struct wf_source *s, uint32_t generation)
 {
     uint32_t word = wf_load_relaxed(&s->kind); // relaxed: it publishes no other data
@@ -311,7 +311,7 @@ struct wf_file_calls {
     wf_ready_try *now, *bounded, *block;
 };
 // Returns: also WF_READY_OTHER: begin again, with the number's present file, which may
-//          be of another kind.
+//          have another kind.
 #define WF_READY_OTHER (-ERESTART)
 ssize_t wf_ready_calls(struct wf_ready *r, const struct wf_file_calls *calls, void *args);
 ssize_t wf_ready_file(struct wf_ready *r, const struct wf_file_calls *calls, void *args);

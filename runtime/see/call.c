@@ -14,7 +14,7 @@ struct call {
 #define CALL(name) { SYS_##name, #name, false }
 #define CALL_ON(name) { SYS_##name, #name, true }
 
-// Those that may take long.
+// The system calls that may take long.
 static const struct call calls[] = {
     { SYS_pread64, "pread", true },
     { SYS_pwrite64, "pwrite", true },
@@ -63,7 +63,7 @@ static const struct call calls[] = {
     CALL(munmap),
     CALL(msync),
     CALL(getrandom),
-#ifdef SYS_epoll_wait // processors that had Linux early have more
+#ifdef SYS_epoll_wait // only older architectures have these calls
     CALL_ON(epoll_wait),
     CALL(open),
     CALL(poll),

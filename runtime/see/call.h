@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 
-// wf_call_name is "read"; NULL: it is none of the usual ones. `*on_descriptor` tells
-// whether its first argument is a descriptor.
+// wf_call_name returns the name of a system call, such as "read"; NULL if the table
+// does not have it. `*on_descriptor` tells whether its first argument is a descriptor.
 const char *wf_call_name(long number, bool *on_descriptor);
 
 #endif

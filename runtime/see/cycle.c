@@ -1,20 +1,22 @@
-// How a cycle is found, and proved.
+// How weft finds a cycle, and proves it.
 //
-// First each task that waits in one of the three ways is held (sched/task.h), looked at and
-// let go, one after the other: so what is found to be a cycle need never have been one.
-// Then the tasks of that cycle are held all at once, and each is looked at again. While a
-// task is held it does not run, so
-//   - a mutex that it holds stays locked: only its holder unlocks it. If the mutex
-//     was handed to a waiter that has not run since, then the waiter waits for itself,
-//     and is not in a cycle;
-//   - it does not end, so a join of it goes on, and a scope in which it runs has a child.
-// Each wait is looked at when all are held, so all are true at one moment. A wake that was
-// noted meanwhile changes nothing of that: the task finds what it waits for unchanged, and
-// parks again. But a cancel or a deadline ends a wait: a cycle that one of them has cut, or
-// will cut, is left out.
+// First the search holds each task that waits in one of the three ways (sched/task.h),
+// looks at it and releases it, one task after another. So a cycle that it finds may
+// never have existed at one moment. Then the search holds all tasks of that cycle at
+// once, and looks at each again. While a task is held it does not run, so
+//   - a mutex that it holds stays locked: only its holder unlocks it. If the mutex was
+//     handed to a waiter that has not run since, that waiter is the holder, and is not
+//     in a cycle;
+//   - it does not end, so a join of it does not end, and the scope in which it runs
+//     still has a child.
+// The search looks at each wait while all tasks are held, so all waits exist at one
+// moment. A wake that was noted meanwhile does not matter: the task finds its condition
+// unchanged, and parks again. But a cancel or a deadline ends a wait, so the search
+// does not report a cycle that a cancel has broken, or that a deadline will break.
 //
-// A search is linear: nodes in an array, found by a table of hashes. A task waits for one
-// other, but the one that closes a scope waits for each child.
+// A search takes linear time: the nodes are in an array, and a hash table finds them. A
+// task waits for one other task, except that a task that closes a scope waits for each
+// child.
 #include "runtime/see/cycle.h"
 
 #include <string.h>
@@ -36,16 +38,16 @@ struct look {
     intptr_t on;
     const struct wf_task *holder; // of the mutex
     const struct wf_scope *home;  // the scope that it runs in, NULL: none
-    bool cut;                     // it was cancelled, or a deadline will do so
+    bool cut;                     // it was cancelled, or a deadline will cancel it
 };
 
 struct node {
     struct wf_task *task;
     struct look seen;
-    int32_t to;       // the node that it waits for; of a scope, the first child,
-    int32_t sibling;  // and of that child the next one
-    int32_t at;       // of the walk: what to visit next,
-    int32_t from;     // where it came from
+    int32_t to;       // the node that it waits for; if it closes a scope, the first child,
+    int32_t sibling;  // for a child: the next child of that scope
+    int32_t at;       // for the walk: the node to visit next,
+    int32_t from;     // for the walk: the node from which it came
     enum colour colour;
 };
 
@@ -58,7 +60,7 @@ struct search {
     unsigned found;
     int32_t *table;
     struct wf_cycle_task told[WF_CYCLE_MAX];
-    struct node node[]; // and the table behind them
+    struct node node[]; // the table is behind them
 };
 
 // --- Looking at a task ---------------------------------------------------------------
@@ -74,8 +76,8 @@ static enum wait wait_of(const char *what)
     return strcmp(what, "scope") == 0 ? SCOPE : ELSEWHERE;
 }
 
-// look_outward finds the scope that the task runs in, and whether a deadline lies around
-// it. All that lies around is open, because the task has not ended.
+// look_outward finds the scope that the task runs in, and whether a scope around the
+// task has a deadline. All scopes around it are open, because the task has not ended.
 static void look_outward(const struct weft_task *task, struct look *l)
 {
     for (const struct wf_cancel_node *at = task->life.inner; at; at = at->outer) {
@@ -97,10 +99,10 @@ static void look_held(struct wf_task *task, struct look *l)
     if (l->wait == MUTEX)
         l->holder = wf_mutex_holder(l->on);
     look_outward(wf_weft_task(task), l);
-    if (wf_load_relaxed(&task->word) & WF_TASK_CANCEL_PENDING) // relaxed: what comes now is as if it came later
+    if (wf_load_relaxed(&task->word) & WF_TASK_CANCEL_PENDING) // relaxed: a cancel that comes now might come later
         l->cut = true;
     if (l->wait == SCOPE)
-        l->cut = false; // of a child that waits it will be said
+        l->cut = false; // the children that wait have their own `cut`
 }
 
 static bool waits_for(const struct look *a, const struct look *b, const struct wf_task *b_task)
@@ -120,7 +122,7 @@ static bool waits_for(const struct look *a, const struct look *b, const struct w
 
 // --- The graph -----------------------------------------------------------------------
 
-// What a node is found by: its header, its number, the scope that it closes.
+// The keys of a node: its header, its number, and the scope that it closes.
 static uint64_t key_of_task(const struct wf_task *task)
 {
     return (uintptr_t)task;
@@ -242,8 +244,8 @@ static bool prove(struct search *s, struct wf_task *const *task, unsigned n)
     return proved;
 }
 
-// report_cycle is called when the walk, which is at `last`, finds that this one waits for
-// `first`, by which it has come.
+// report_cycle is called when the walk is at `last`, and finds that `last` waits for
+// `first`, through which the walk has come.
 static void report_cycle(struct search *s, int32_t first, int32_t last)
 {
     struct wf_task *task[WF_CYCLE_MAX];
@@ -264,7 +266,7 @@ static void report_cycle(struct search *s, int32_t first, int32_t last)
 
 // --- The walk ------------------------------------------------------------------------
 
-// next_of takes the next node that this one waits for; NONE: there is no other.
+// next_of returns the next node that `n` waits for; NONE if there is no other node.
 static int32_t next_of(struct search *s, struct node *n)
 {
     int32_t next = n->at;
@@ -302,7 +304,7 @@ static void walk_waits(struct search *s, int32_t at)
 
 static struct search *new_search(struct wf_sched *sched)
 {
-    uint64_t tasks = wf_sched_living(sched) + 64; // some may be spawned meanwhile
+    uint64_t tasks = wf_sched_living(sched) + 64; // tasks may be spawned meanwhile
     size_t slots = 64;
 
     while (slots < 4 * tasks)

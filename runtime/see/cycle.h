@@ -1,5 +1,6 @@
-// Deadlocks: tasks that wait for each other in a circle, for a mutex that the next one
-// holds, for its end (weft_join), or for the children of a scope, of which it is one.
+// Deadlocks: tasks that wait for each other in a circle. Each task waits for a mutex
+// that the next task holds, for the end of the next task (weft_join), or for the
+// children of a scope, of which the next task is one.
 #ifndef WF_RUNTIME_CYCLE_H
 #define WF_RUNTIME_CYCLE_H
 
@@ -8,9 +9,9 @@
 #include "runtime/see/line.h"
 #include "sched/sched.h"
 
-enum { WF_CYCLE_MAX = 32 }; // tasks; longer ones are not found
+enum { WF_CYCLE_MAX = 32 }; // tasks; longer cycles are not reported
 
-// A task of a cycle; the next one is what it waits for.
+// A task of a cycle. It waits for the next one.
 struct wf_cycle_task {
     uint64_t id;
     const char *name, *what;
@@ -18,13 +19,13 @@ struct wf_cycle_task {
     struct wf_trace trace;
 };
 
-// wf_cycles_find calls fn for each cycle that there was at one moment, and that none of its
-// tasks will leave unless it is cancelled. `tasks` is fn's during the call.
-// Context: any thread; also a signal handler. Allocates nothing but a mapping.
+// wf_cycles_find calls fn for each cycle that existed at one moment, and whose tasks
+// wait until one of them is cancelled. `tasks` is valid only during the call.
+// Context: any thread; also a signal handler. The function allocates only a mapping.
 void wf_cycles_find(struct wf_sched *sched, void (*fn)(const struct wf_cycle_task *tasks, unsigned n, void *arg),
                     void *arg);
 
-// wf_cycle_line adds what the task at `i` waits for: a line of several.
+// wf_cycle_line adds the line that says what the task at `i` waits for.
 void wf_cycle_line(struct wf_line *l, const struct wf_cycle_task *tasks, unsigned n, unsigned i);
 
 #endif

@@ -1,5 +1,5 @@
-// The look for deadlocks in an ordinary run, by the reactor's thread: each is reported
-// once.
+// The search for deadlocks in an ordinary run. The reactor thread makes it, and reports
+// each deadlock once.
 #include <string.h>
 
 #include "base/assert.h"
@@ -8,8 +8,8 @@
 #include "runtime/see/see.h"
 #include "runtime/state.h"
 
-// is_news takes a deadlock down by the sum of its tasks' numbers, unless it is known; it
-// is not if there were too many.
+// is_news tells whether a deadlock was not reported before, and remembers it, by the
+// sum of its tasks' numbers. When the table is full, it returns false.
 static bool is_news(weft_rt *rt, const struct wf_cycle_task *tasks, unsigned n)
 {
     uint64_t sum = 0;

@@ -1,11 +1,12 @@
-// The task dump: a line for each living task, and its stack. It takes no lock that a task
-// or a worker may hold, and allocates nothing but a mapping, so that it works when the
-// rest is stuck, and in a signal handler.
+// The task dump: a line for each living task, and its stack. It takes no lock that a
+// task or a worker may hold, and allocates nothing but a mapping, so that it works when
+// all other threads are stuck, and in a signal handler.
 //
-// A parked task is held while it is looked at (sched/task.h): a wake that comes meanwhile
-// is noted, and takes effect some microseconds later. Text is made, and written, when it
-// has been let go. A worker is asked by a signal what it runs (sched/sight.c). A task that
-// is ready, in a queue, shows no stack: it may begin to run at any moment.
+// The dump holds a parked task while it looks at it (sched/task.h): a wake that comes
+// meanwhile is noted, and takes effect some microseconds later. The dump makes and
+// writes the text after it has released the task. It asks a worker by a signal which
+// task the worker runs (sched/sight.c). A task that is ready, in a queue, shows no
+// stack: it may begin to run at any moment.
 //
 // Tasks with the same stack that wait in the same call are one group. The first
 // LINES_EACH have a line each; the others are counted.
@@ -23,31 +24,31 @@
 
 enum { LINES_EACH = 256, GROUPS = 256 };
 
-// What is known of a task.
+// What the dump knows about a task.
 struct seen {
     uint64_t id;
     uint32_t word;
     const char *name, *what;
     intptr_t on;
     bool begun;
-    bool parked;                  // it was held: what follows is of the same moment
-    int64_t until;                // of a sleep
+    bool parked;                  // it was held: the fields below are from one moment
+    int64_t until;                // when a sleep ends
     uint32_t children;            // of the scope that it closes
     const struct wf_task *holder; // of the mutex that it waits for
-    unsigned scopes;              // that it has open
-    int64_t deadline;             // the first of theirs
+    unsigned scopes;              // how many it has open
+    int64_t deadline;             // the earliest deadline of these
     struct wf_trace trace;
 };
 
 struct group {
     const char *what;
     bool parked;
-    uint64_t first; // a task of it
+    uint64_t first; // the number of one of its tasks
     uint64_t tasks;
     struct wf_trace trace;
 };
 
-// Too much for a task's stack, or a signal's.
+// The dump's memory, which is too large for a task's stack, or a signal stack.
 struct room {
     unsigned groups;
     struct group group[GROUPS];
@@ -59,7 +60,7 @@ struct dump {
     int fd;
     unsigned tasks;
     int64_t now;
-    struct room *room; // NULL: there is no memory, so nothing is grouped
+    struct room *room; // NULL: no memory, so the dump forms no groups
     struct seen seen;
     struct wf_symbols symbols;
 };
@@ -77,7 +78,7 @@ __attribute__((no_sanitize("thread"))) static bool read_header(const struct wf_t
     s->begun = wf_task_begun(task);
     s->what = wf_load_relaxed(&task->what); // relaxed: each line is its own snapshot
     s->on = wf_load_relaxed(&task->on);
-    bool live = wf_load_acquire(&task->word) & WF_TASK_LIVE; // acquire: and the number once more after it
+    bool live = wf_load_acquire(&task->word) & WF_TASK_LIVE; // acquire: the number is read again after it
     return live && *(const volatile uint64_t *)&task->id == s->id;
 }
 
@@ -94,8 +95,8 @@ static void read_scopes(const struct weft_task *task, struct seen *s)
     }
 }
 
-// read_wait reads what `on` points to: it lies on the held task's stack, or is what it
-// waits for.
+// read_wait reads what `on` points to: an object on the held task's stack, or the
+// object that the task waits for.
 static void read_wait(struct seen *s)
 {
     if (strcmp(s->what, "sleep") == 0)
@@ -125,7 +126,7 @@ static bool look_at(struct wf_task *task, struct seen *s)
 
 // --- In words ------------------------------------------------------------------------
 
-// add_left adds how long it is until `when`.
+// add_left adds the time that is left until `when`.
 static void add_left(struct wf_line *l, int64_t now, int64_t when)
 {
     int64_t ms = (when - now) / 1000000;
@@ -175,7 +176,7 @@ static void add_wait(struct wf_line *l, struct dump *d, const struct seen *s)
     }
 }
 
-// worker_of is the worker that runs a task; -1: none was seen to.
+// worker_of is the worker that runs a task; -1 if no worker was seen to run it.
 static int worker_of(const struct dump *d, uint64_t id)
 {
     for (unsigned i = 0; d->room && i < wf_sched_workers(d->sched); i++)
@@ -222,7 +223,7 @@ static bool belongs(const struct group *g, const struct seen *s)
            memcmp(g->trace.pc, s->trace.pc, s->trace.depth * sizeof(s->trace.pc[0])) == 0;
 }
 
-// group_of finds the group of a task, or makes it. Returns: NULL: there is no room.
+// group_of finds the group of a task, or makes it. Returns: NULL if there is no room.
 static struct group *group_of(struct room *room, const struct seen *s)
 {
     for (unsigned i = 0; i < room->groups; i++)
@@ -239,8 +240,8 @@ static struct group *group_of(struct room *room, const struct seen *s)
     return g;
 }
 
-// print_group says of how many tasks there was no line, and where they are: in the first
-// function that is not weft's.
+// print_group says how many tasks had no line, and in which function they are: the
+// innermost function that is not weft's.
 static void print_group(struct dump *d, const struct group *g)
 {
     struct wf_line l = { .n = 0 };
@@ -248,7 +249,7 @@ static void print_group(struct dump *d, const struct group *g)
 
     for (unsigned i = 0; i < g->trace.depth; i++) {
         wf_symbols_name(&d->symbols, g->trace.pc[i], name, sizeof(name));
-        if (strncmp(name, "task_main+", 10) == 0) // the body has called by a jump
+        if (strncmp(name, "task_main+", 10) == 0) // the body made its last call by a jump (a tail call)
             break;
         if (strncmp(name, "wf_", 3) != 0 && strncmp(name, "weft_", 5) != 0)
             break;
@@ -273,7 +274,7 @@ static void dump_task(struct wf_task *task, void *arg)
     d->tasks++;
     int worker = worker_of(d, s->id);
     if (s->parked)
-        worker = -1; // by now
+        worker = -1; // the task has left its worker by now
     struct group *g = d->room && worker < 0 ? group_of(d->room, s) : NULL;
     if (g && g->tasks++ >= LINES_EACH)
         return;
@@ -289,7 +290,7 @@ static void dump_task(struct wf_task *task, void *arg)
         print_stack(d, &s->trace);
 }
 
-// look_at_workers asks each worker what it runs.
+// look_at_workers asks each worker which task it runs.
 static void look_at_workers(struct dump *d)
 {
     if (!d->room || !wf_sight_begin())

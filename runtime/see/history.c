@@ -28,8 +28,8 @@ static bool is_known(const struct wf_history *h, uint64_t id)
     return h->task[i & h->mask].id == id;
 }
 
-// note_tasks makes an entry for each task that occurs, with the name that was recorded
-// last.
+// note_tasks makes an entry for each task that occurs in an event, with the name that
+// was recorded last.
 static void note_tasks(struct wf_history *h, unsigned ring)
 {
     for (size_t i = 0; i < h->left[ring]; i++) {
@@ -60,7 +60,7 @@ static void note_living(struct wf_task *task, void *arg)
 
 // --- All of it -----------------------------------------------------------------------
 
-// lay_out maps room for all.  Returns: 0; -ENOMEM.
+// lay_out maps the memory of all parts. Returns: 0; -ENOMEM.
 static int lay_out(struct wf_history *h)
 {
     uint64_t places = 2;
@@ -114,7 +114,7 @@ static const struct wf_record_raw *next_of(const struct wf_history *h, unsigned 
     return &h->raw[ring * h->capacity + h->at[ring]];
 }
 
-// pass_names steps over names, which are not events of their own.
+// pass_names skips names, which are not events themselves.
 static void pass_names(struct wf_history *h, unsigned ring)
 {
     for (; h->left[ring] > 0; h->left[ring]--, h->at[ring]++) {

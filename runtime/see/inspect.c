@@ -5,13 +5,13 @@
 //
 //      dump                      weft_rt_dump
 //      metrics                   weft_rt_metrics_write
-//      trace MILLISECONDS        weft_rt_trace_write, when the recorder was on for so long
-//      top MILLISECONDS          a table of what was busy in that time
+//      trace MILLISECONDS        weft_rt_trace_write, after the recorder was on for that time
+//      top MILLISECONDS          a table of the workers and tasks that were busy in that time
 //
-// One client is served at a time, and only one of the same user, or root. An answer goes
-// into a file in memory first, so that a client that does not read delays nothing but the
-// next client: by PATIENCE_NS in all. Each wait ends when the client closes its end, and
-// when the runtime stops: wf_inspect_stop shuts both sockets down.
+// The thread serves one client at a time, and only clients of the same user, or of
+// root. It writes an answer into a file in memory first. So a client that does not read
+// delays only the next client, by PATIENCE_NS at most. Each wait ends when the client
+// closes its end, and when the runtime stops: wf_inspect_stop shuts both sockets down.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -32,8 +32,8 @@
 #include "runtime/see/see.h"
 #include "runtime/see/top.h"
 
-#define PATIENCE_NS INT64_C(10000000000) // for a line to come, and for an answer to be taken
-#define PAUSE_NS INT64_C(100000000)      // after accept(2) has failed
+#define PATIENCE_NS INT64_C(10000000000) // the limit for the client to send its line, and to read its answer
+#define PAUSE_NS INT64_C(100000000)      // the pause after a failed accept(2)
 
 enum { LINE_BYTES = 64, WAIT_MAX_MS = 600000, EVENTS = 1 << 16, BACKLOG = 16 };
 
@@ -43,7 +43,7 @@ struct wf_inspect {
     int listener;            // I
     struct sockaddr_un name; // I
     socklen_t name_len;      // I
-    struct stat file;        // I: of the socket's own file; not of an abstract name
+    struct stat file;        // I: the socket's file; unused for an abstract name
     pthread_t thread;        // I
     struct wf_lock lock;
     int client;     // L: -1: none
@@ -58,7 +58,8 @@ static bool is_file(const struct wf_inspect *i)
     return i->name.sun_path[0] != 0;
 }
 
-// set_name reads an address: "@name" is abstract, "%p" becomes the process's number.
+// set_name reads an address: "@name" is abstract, "%p" becomes the process's number
+// (PID).
 // Returns: 0; -ENAMETOOLONG.
 static int set_name(struct wf_inspect *i, const char *address)
 {
@@ -95,7 +96,8 @@ static bool is_deserted(const struct wf_inspect *i)
     return err == -ECONNREFUSED;
 }
 
-// take_name binds the socket. A socket's file that an ended process has left is replaced.
+// take_name binds the socket. It replaces the file of a socket that an ended process
+// has left behind.
 static int take_name(struct wf_inspect *i)
 {
     struct stat st;
@@ -110,7 +112,8 @@ static int take_name(struct wf_inspect *i)
     return bind_name(i);
 }
 
-// drop_name removes the socket's file, unless it is another one's by now.
+// drop_name removes the socket's file, unless the file belongs to another socket by
+// now.
 static void drop_name(const struct wf_inspect *i)
 {
     struct stat st;
@@ -158,7 +161,7 @@ static bool is_allowed(int fd)
     return peer.uid == (uid_t)wf_sys_geteuid() || peer.uid == 0;
 }
 
-// read_line reads what the client wants.  Returns: false: it does not say.
+// read_line reads the client's line. Returns: false if the client sends none.
 static bool read_line(struct wf_inspect *i, int fd)
 {
     int64_t deadline = wf_after(wf_now(), PATIENCE_NS), now;
@@ -213,7 +216,8 @@ static void send_error(int fd, const char *what, int err)
     (void)send_all(fd, line, (size_t)n, wf_after(wf_now(), PATIENCE_NS));
 }
 
-// wait_with waits for so long, unless the client closes its end.  Returns: false: it did.
+// wait_with waits for a time, unless the client closes its end. Returns: false if the
+// client has closed it.
 static bool wait_with(int fd, int64_t ns)
 {
     char byte;
@@ -235,8 +239,8 @@ static int write_metrics(struct wf_inspect *i, int answer)
     return weft_rt_metrics_write(i->rt, answer);
 }
 
-// record has the recorder on for `ms`, and then `table` or a trace written. Without a
-// client there is nothing to write: 0.
+// record turns the recorder on for `ms`, and then writes `table` or a trace. If the
+// client has gone, it writes nothing and returns 0.
 static int record(struct wf_inspect *i, int client, long ms, bool table, int answer)
 {
     struct wf_sched *s = i->rt->sched;
@@ -253,7 +257,8 @@ static int record(struct wf_inspect *i, int client, long ms, bool table, int ans
     return there ? err : -ECONNRESET;
 }
 
-// duration reads the number behind a command.  Returns: -1: there is none in range.
+// duration reads the number behind a command. Returns: -1 if there is no number in
+// range.
 static long duration(const char *text)
 {
     char *end;
@@ -262,7 +267,8 @@ static long duration(const char *text)
     return text[0] >= '0' && text[0] <= '9' && !*end && ms <= WAIT_MAX_MS ? ms : -1;
 }
 
-// obey does what the client wants.  Returns: 0; -errno; -EINVAL: there is no such command.
+// obey executes the client's command. Returns: 0; -errno; -EINVAL if there is no such
+// command.
 static int obey(struct wf_inspect *i, int client, int answer)
 {
     bool table = strncmp(i->line, "top ", 4) == 0;
@@ -310,7 +316,8 @@ static void serve(struct wf_inspect *i, int client)
 
 // --- The thread ----------------------------------------------------------------------
 
-// enter_client lets wf_inspect_stop know of the client.  Returns: false: it was called.
+// enter_client makes the client known to wf_inspect_stop. Returns: false if
+// wf_inspect_stop was called before.
 static bool enter_client(struct wf_inspect *i, int client)
 {
     wf_lock_acquire(&i->lock);

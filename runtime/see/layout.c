@@ -1,8 +1,8 @@
-// Where a debugger begins (extra/gdb): one symbol, `weft_debug_layout`, which leads to
-// all runtimes of the process, and to tables that say where things lie in them. It is
-// exported, though no program is to use it: so it is found in a library that is
-// stripped. In a program that is linked with the static library, and stripped, it is
-// found by its first bytes.
+// Where a debugger begins (extra/gdb): one symbol, `weft_debug_layout`, which points to
+// all runtimes of the process, and to the tables of offsets (base/layout.h). The symbol
+// is exported, so that a debugger finds it in a stripped library; programs must not use
+// it. In a stripped program that is linked with the static library, a debugger finds
+// the object by its first bytes.
 #include "runtime/see/layout.h"
 
 #include <pthread.h>
@@ -32,7 +32,8 @@ static const struct wf_layout layout[] = {
     WF_LAYOUT_END,
 };
 
-// What a debugger reads. Version 1: later ones may have more parts, and more names.
+// What a debugger reads. This is version 1; later versions may have more parts, and
+// more names.
 struct root {
     char magic[16];
     uint32_t version, parts;
@@ -53,7 +54,7 @@ __attribute__((used, visibility("default"))) const struct root weft_debug_layout
 static int enter_list(struct weft_rt *rt, const weft_config *cfg)
 {
     (void)cfg;
-    __asm__ volatile("" : : "r"(&weft_debug_layout)); // a linker that drops what no code uses keeps it
+    __asm__ volatile("" : : "r"(&weft_debug_layout)); // so that a linker which drops unused data keeps it
     pthread_mutex_lock(&lock);
     wf_debug_assert(rt != all && !rt->following);
     rt->following = all;
@@ -75,7 +76,8 @@ static void leave_list(struct weft_rt *rt)
     pthread_mutex_unlock(&lock);
 }
 
-// What a child of fork has inherited stays in its list until it is freed.
+// The runtimes that a child of fork has inherited stay in its list until they are
+// freed.
 static void reset_lock(void)
 {
     pthread_mutex_init(&lock, NULL); // another thread of the parent's may have held it

@@ -1,5 +1,6 @@
-// Metrics: what the parts of a runtime have counted, in one struct, and as text for
-// Prometheus. Nothing is counted here: each part does, in words that one thread writes.
+// Metrics: the counters of all parts of a runtime, in one struct, and as text for
+// Prometheus. This file counts nothing: each part has its own counters, in words that
+// one thread writes.
 #include <errno.h>
 #include <string.h>
 
@@ -10,7 +11,8 @@
 
 _Static_assert((int)WEFT_HISTOGRAM_BUCKETS == (int)WF_HISTOGRAM_BUCKETS, "one is copied to the other");
 
-// What a program has that was compiled when weft_metrics had its first fields only.
+// The struct of a program that was compiled when weft_metrics had only its first
+// fields.
 enum { FIRST_SIZE = sizeof(weft_metrics) };
 
 static void copy_histogram(weft_histogram *to, const struct wf_histogram *from)
@@ -114,7 +116,7 @@ static void put_labelled(struct wf_text *t, const char *name, const char *label,
     wf_text_put(t, "weft_%s{%s=\"%s\"} %llu\n", name, label, is, (unsigned long long)value);
 }
 
-// Figures of one number each.
+// Metrics with a single number each.
 struct figure {
     const char *name, *type, *help;
     size_t at;
@@ -191,7 +193,7 @@ static void put_histogram(struct wf_text *t, const char *name, const char *help,
     wf_text_put(t, "weft_%s_count %llu\n", name, (unsigned long long)h->count);
 }
 
-// put_lanes writes one figure of each lane: the one that is `at` bytes into it.
+// put_lanes writes one metric for each lane: the counter at the offset `at`.
 static void put_lanes(struct wf_text *t, const weft_metrics *m, const char *name, const char *type, const char *help,
                       size_t at)
 {

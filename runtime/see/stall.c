@@ -45,7 +45,7 @@ static void put_head(struct wf_page *p, const struct wf_stall *s)
     wf_page_line(p, &l);
 }
 
-// The caller is the reactor's thread, which must not wait for a reader of stderr.
+// The caller is the reactor thread, which must not wait for a reader of stderr.
 void wf_stall_report(void *unused, const struct wf_stall *stall)
 {
     struct wf_page p = { .n = 0 };

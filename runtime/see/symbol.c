@@ -12,7 +12,8 @@
 
 // --- Which file is mapped there ------------------------------------------------------
 
-// parse_mapping reads a line of /proc/self/maps. Returns: whether `pc` is in it.
+// parse_mapping reads a line of /proc/self/maps. Returns: whether the mapping contains
+// `pc`.
 static bool parse_mapping(const char *line, uintptr_t pc, struct wf_symbol_file *f)
 {
     unsigned long start, end, offset;
@@ -27,8 +28,9 @@ static bool parse_mapping(const char *line, uintptr_t pc, struct wf_symbol_file 
     return true;
 }
 
-// find_in_lines looks at the whole lines of `text`, and moves the rest to its front.
-// Returns: whether one of them is the mapping; else *n is what is left.
+// find_in_lines looks at the complete lines of `text`, and moves the incomplete rest to
+// its front.
+// Returns: whether one of them is the mapping; otherwise *n is the length of the rest.
 static bool find_in_lines(char *text, size_t *n, uintptr_t pc, struct wf_symbol_file *f)
 {
     char *line = text, *end;
@@ -77,7 +79,7 @@ static void map_file(struct wf_symbol_file *f)
     wf_sys_close(fd);
 }
 
-// file_of is the file that `pc` is in; NULL: none.
+// file_of is the file that contains `pc`; NULL if there is none.
 static struct wf_symbol_file *file_of(struct wf_symbols *s, uintptr_t pc)
 {
     for (unsigned i = 0; i < s->files; i++)
@@ -104,7 +106,8 @@ void wf_symbols_fini(struct wf_symbols *s)
 
 // --- What the file says --------------------------------------------------------------
 
-// part is `count` things of `size` bytes each at `offset`, NULL if the file is too short.
+// part points to an array at `offset`, of `count` elements of `size` bytes; NULL if the
+// file is too short.
 static const void *part(const struct wf_symbol_file *f, uint64_t offset, uint64_t count, uint64_t size)
 {
     if (offset > f->size || (size && count > (f->size - offset) / size))
@@ -112,7 +115,8 @@ static const void *part(const struct wf_symbol_file *f, uint64_t offset, uint64_
     return f->bytes + offset;
 }
 
-// address_of is the address that the file gives to its byte at `at`; 0: none.
+// address_of is the address that the file gives to its byte at `at`; 0 if there is
+// none.
 static uint64_t address_of(const struct wf_symbol_file *f, const ElfW(Ehdr) * head, uint64_t at)
 {
     const ElfW(Phdr) *segment = part(f, head->e_phoff, head->e_phnum, sizeof(*segment));
@@ -137,7 +141,8 @@ static const ElfW(Sym) * search_table(const struct wf_symbol_file *f, const ElfW
     return NULL;
 }
 
-// name_in writes what the tables of one kind say of `address`.  Returns: false: nothing.
+// name_in writes the name that the tables of one kind have for `address`. Returns:
+// false if they have none.
 static bool name_in(const struct wf_symbol_file *f, ElfW(Word) kind, uint64_t address, char *name, size_t n)
 {
     const ElfW(Ehdr) *head = (const void *)f->bytes;

@@ -11,7 +11,7 @@
 enum { WAITS = 32, BUSIEST = 10 }; // rows of two of the tables
 enum { TASK_LABEL = 64 };
 
-// How many tasks wait for one thing.
+// How many tasks wait for one kind of event.
 struct wait_row {
     const char *what;
     uint64_t tasks;
@@ -20,7 +20,7 @@ struct wait_row {
 struct census {
     struct wait_row row[WAITS];
     unsigned rows;
-    uint64_t others; // for which there is no row
+    uint64_t others; // the tasks for whose waits there is no row
 };
 
 static void label_task(const struct wf_history_task *task, char *out)
@@ -30,7 +30,7 @@ static void label_task(const struct wf_history_task *task, char *out)
         snprintf(out + n, (size_t)(TASK_LABEL - n), " '%s'", task->name);
 }
 
-// permille of `part` in `whole`.
+// permille is the share of `part` in `whole`, in thousandths.
 static unsigned permille(int64_t part, int64_t whole)
 {
     return whole > 0 && part > 0 ? (unsigned)(part * 1000 / whole) : 0;
@@ -90,7 +90,7 @@ static void end_turn(struct wf_history *h, struct wf_history_track *track, int64
     track->busy += took;
 }
 
-// add_up goes through what was recorded since then.
+// add_up adds up the events since the beginning.
 static void add_up(struct wf_history *h, int64_t since)
 {
     struct wf_record event;
@@ -113,8 +113,9 @@ static void add_up(struct wf_history *h, int64_t since)
         end_turn(h, &h->track[i], h->now.ns);
 }
 
-// recorded is for how long a ring has events: less than asked, if it was overwritten, or
-// if its worker slept in the beginning. In the latter case it did nothing.
+// recorded is the time for which a ring has events. The time is less than the client
+// asked for if older events were overwritten, or if the worker slept at the beginning,
+// when it was not busy.
 static int64_t recorded(const struct wf_history *h, unsigned ring, int64_t since)
 {
     const struct wf_history_track *track = &h->track[ring];

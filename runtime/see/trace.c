@@ -1,7 +1,7 @@
-// The trace: what the flight recorder holds, in the JSON format of Chrome's tracing, which
-// Perfetto's UI opens. Workers are tracks, and the turns of tasks slices on them; polls
-// and sleeps, too. A wake is an arrow, from where the task was woken to where it runs. The
-// length of a worker's queues is a counter.
+// The trace: the flight recorder's events, in the JSON format of Chrome's tracing,
+// which Perfetto's UI opens. Workers are tracks; the turns of tasks, polls and sleeps
+// are slices on them. A wake is an arrow, from where the task was woken to where it
+// runs. The length of a worker's queues is a counter.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,8 +23,8 @@ enum { NAME_MAX_BYTES = 6 * 24 }; // escaped
 
 static const char *const lefts[] = { "looks around", "parked", "yielded", "ended", "ended" };
 
-// name_task writes a task's name as the inside of a JSON string: bytes that are not
-// ASCII, which need not be UTF-8, as if they were Latin-1.
+// name_task writes a task's name as the content of a JSON string. It treats bytes that
+// are not ASCII as Latin-1, because they need not be valid UTF-8.
 static void name_task(const struct wf_history_task *task, char *out)
 {
     if (!task->name[0]) {
@@ -41,7 +41,8 @@ static void name_task(const struct wf_history_task *task, char *out)
     *out = 0;
 }
 
-// begin_event writes what all events begin with. `tid` is a ring's number, and one.
+// begin_event writes the part with which all events begin. `tid` is a ring's number
+// plus one.
 static void begin_event(struct trace *t, const char *phase, unsigned ring, int64_t ns)
 {
     wf_text_put(&t->text, ",\n{\"ph\":\"%s\",\"pid\":%d,\"tid\":%u,\"ts\":%lld.%03lld", phase, t->pid, ring + 1,
@@ -76,7 +77,8 @@ static void put_arrow(struct trace *t, const struct wf_history_task *task, unsig
 
 // --- Events --------------------------------------------------------------------------
 
-// end_turn writes the turn that is over. `how`: why; `text`: what the task waits for.
+// end_turn writes a turn that has ended. `how` says why it ended, `text` what the task
+// waits for.
 static void end_turn(struct trace *t, unsigned ring, int64_t ns, const char *how, const char *text)
 {
     struct wf_history_track *track = &t->history.track[ring];
@@ -124,8 +126,8 @@ static void put_switch(struct trace *t, unsigned ring, int64_t ns, const struct 
     wf_text_put(&t->text, ",\"name\":\"queue of worker %u\",\"args\":{\"tasks\":%u}}", ring, event->n);
 }
 
-// note_wake remembers a wake, or a birth, until the task runs. One by a thread without
-// slices gets a slice, or an arrow could not begin there.
+// note_wake remembers a wake, or a spawn, until the task runs. If the waker is a thread
+// without slices, the wake gets a slice, because an arrow must begin at one.
 static void note_wake(struct trace *t, unsigned ring, int64_t ns, const struct wf_record *event)
 {
     struct wf_history_task *task = wf_history_task(&t->history, event->id);
@@ -140,12 +142,12 @@ static void note_wake(struct trace *t, unsigned ring, int64_t ns, const struct w
                 event->kind == WF_RECORD_SPAWN ? "spawn" : "wake", (unsigned long long)event->id);
 }
 
-// put_pause writes what a worker has done without a task, until now.
+// put_pause writes a poll or a sleep of a worker, which ends now.
 static void put_pause(struct trace *t, unsigned ring, int64_t ns, const struct wf_record *event)
 {
     int64_t from = wf_stamp_ns(event->more, &t->history.made, &t->history.now);
 
-    end_turn(t, ring, from, "unknown", NULL); // if one goes on: it ended while the recorder was off
+    end_turn(t, ring, from, "unknown", NULL); // if a turn is open: it ended while the recorder was off
     begin_event(t, "X", ring, from);
     put_length(t, "dur", ns - from);
     if (event->kind == WF_RECORD_SLEEP)

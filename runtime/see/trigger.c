@@ -1,9 +1,9 @@
-// The trigger: a signal that the environment names (WEFT_DUMP_SIGNAL) has all runtimes of
-// the process dumped to stderr, by whichever thread it comes to. The program goes on.
+// The trigger: a signal that the environment names (WEFT_DUMP_SIGNAL). The thread that
+// gets the signal dumps all runtimes of the process to stderr. The program goes on.
 //
 // The runtimes are in a list, which the handler reads without the lock: it may have
-// interrupted the thread that holds it. One that leaves the list waits until the handlers
-// that may have found it there are done:
+// interrupted the thread that holds it. A thread that takes a runtime out of the list
+// waits until the handlers that may have found it there have finished:
 //
 //         handler                                 wf_trigger_remove
 //         [S] readers++                           [S] take it out of the list
@@ -13,9 +13,10 @@
 // interrupted.
 //
 // Edges.
-//   F2  the handler's readers-- (release) -> the remover's load (acquire): the handler is
-//       done with the runtime
-//   F3  above: all are seq_cst, so the handler does not find it, or the remover waits
+//   F2  the handler's readers-- (release) -> the remover's load (acquire): the handler
+//       no longer accesses the runtime
+//   F3  above: all are seq_cst, so the handler does not find the runtime, or the
+//       remover waits
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -33,8 +34,8 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic(weft_rt *) all;   // A: written under the lock
-static _Atomic unsigned readers; // A: handlers that read it
-static _Atomic bool dumping;     // A: one of them writes
+static _Atomic unsigned readers; // A: how many handlers read it
+static _Atomic bool dumping;     // A: one of them writes a dump
 
 // --- Which signal --------------------------------------------------------------------
 
@@ -56,7 +57,7 @@ static bool is_usable(unsigned long number)
     return number >= (unsigned long)SIGRTMIN && number <= (unsigned long)SIGRTMAX;
 }
 
-// parse_signal returns 0 if the text names none that will do.
+// parse_signal returns 0 if the text does not name a suitable signal.
 static int parse_signal(const char *text)
 {
     const char *name = strncmp(text, "SIG", 3) == 0 ? text + 3 : text;
@@ -90,7 +91,7 @@ static void on_trigger(int sig, siginfo_t *info, void *context);
 // `signal` is set once, under the lock.
 static struct wf_handler handler = { .fn = on_trigger, .flags = SA_RESTART };
 
-// dump_all dumps the runtimes of a list, unless another thread does.
+// dump_all dumps the runtimes of a list, unless another thread is doing so.
 static void dump_all(weft_rt *rt)
 {
     if (wf_exchange_acq_rel(&dumping, true)) // acq_rel: one after the other
@@ -105,8 +106,8 @@ static bool is_function(const struct sigaction *a)
     return a->sa_handler != SIG_DFL && a->sa_handler != SIG_IGN;
 }
 
-// pass_on is for a process without a runtime: a child of fork, or one whose last runtime
-// has gone while the signal was under way.
+// pass_on is for a process without a runtime: a child of fork, or a process whose last
+// runtime was freed before the signal was delivered.
 static void pass_on(siginfo_t *info, void *context)
 {
     if (wf_handler_installed(&handler))
@@ -115,8 +116,8 @@ static void pass_on(siginfo_t *info, void *context)
         wf_handler_again(&handler, info);
 }
 
-// A handler that the program has installed before gets the signal, too. The default
-// action does not follow.
+// A handler that the program has installed before also gets the signal. The default
+// action does not happen.
 static void on_trigger(int sig, siginfo_t *info, void *context)
 {
     int before = errno;

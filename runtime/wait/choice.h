@@ -10,9 +10,9 @@
 // A giver first wins the select's choice, by one compare-and-swap, and then must
 // deliver. That suffices if the other side is a buffer, or a task that waits for one
 // thing only. At a rendezvous of two selects both choices must be won, or neither: a
-// won choice cannot be reopened, because other givers may have been refused. So a
-// select that finds another one in a queue first holds its own choice, and then wins
-// the other's. Other threads wait while a choice is held.
+// won choice cannot be reopened, because other givers may have been refused. So when a
+// select finds another select in a queue, it holds its own choice first, and then wins
+// the choice of the other. Other threads wait while a choice is held.
 //
 // Two selects that each hold their own choice and wait for the other's would deadlock.
 // So the one at the higher address releases and retries. So a select waits only for a
