@@ -1,9 +1,10 @@
-// weft-top shows what a program that runs on weft does, from outside: by the inspect
-// socket that weft_config.inspect, or WEFT_INSPECT, gives it.
+// weft-top shows what a program that runs on weft does. It connects to the program's
+// inspect socket, which weft_config.inspect, or WEFT_INSPECT, names.
 //
-// The socket of a process is found in what the kernel says of it: among its descriptors,
-// the Unix sockets that listen, those with "weft" in their name first. Weft's greets who
-// connects; others are left alone as soon as they do not.
+// weft-top finds the socket of a process in /proc: among the process's descriptors it
+// tries the Unix sockets that listen, those with "weft" in their names first. weft's
+// socket greets a client that connects; weft-top disconnects from a socket that sends
+// no greeting.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
