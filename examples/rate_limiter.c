@@ -1,6 +1,6 @@
 // A rate limiter. A semaphore is the bucket: a ticker adds permits, and each call takes
 // one. A burst of calls may take as many permits as the bucket holds; over a long time
-// there is one call a tick.
+// there is one call per tick.
 //
 // Every third caller gives up when it has waited 40 ms. That costs no permit: at the
 // end the numbers agree.

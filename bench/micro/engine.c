@@ -11,7 +11,7 @@
 // switch_bare: two contexts on one thread, one of them on a task's stack; each does
 // nothing but hand over to the other. That is what the scheduler pays to go from one
 // task to the next once it knows the next: registers saved and loaded, stacks
-// exchanged. No queue, no choice, no task word. The figure is of one way: half a round
+// exchanged. No queue, no choice, no task word. The figure is for one way: half a round
 // trip.
 enum { ROUND_TRIPS = 10 * MICRO_MILLION };
 

@@ -4,11 +4,11 @@
 //   guard-ops --list    the operations, each with how often it is done; before them, what compiled this
 //   guard-ops NAME      warms up, then does it that often between guard_begin and guard_end
 //
-// The counts are of the worker's thread between the two. So in these operations only
-// one worker decides what happens next, and time has no effect: the worker's clock
-// stands still unless an operation moves it. (A worker looks around after a number of
-// turns that depends on their duration; under callgrind, or on a slow machine, that
-// would be after each turn.)
+// The counts cover the worker's thread between the two. So in these operations only one
+// worker decides what happens next, and time has no effect: the worker's clock stands
+// still unless an operation moves it. (A worker looks around after a number of turns
+// that depends on their duration; under callgrind, or on a slow machine, that would be
+// after each turn.)
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>

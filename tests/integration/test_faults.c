@@ -1,6 +1,6 @@
 // When the system refuses memory, descriptors or threads: a clear error, nothing left
-// behind, and all others go on. Needs a library with fault injection (WF_FAULTS);
-// test_faults.slots4 has it in every build.
+// behind, and all others go on. The test needs a library with fault injection
+// (WF_FAULTS); test_faults.slots4 has it in every build.
 #include "base/mem.h"
 #include "tests/support/harness.h"
 
@@ -135,7 +135,7 @@ static void make_without_threads(void *arg)
         assert_int_equal(now.threads, before.threads);
     }
     assert_int_equal(err, 0);
-    assert_true(refused >= 2); // the reactor's thread, and a worker's
+    assert_true(refused >= 2); // the reactor thread, and a worker's
     assert_int_equal(weft_rt_block_on(rt, nothing, NULL), 0);
     weft_rt_free(rt);
 }

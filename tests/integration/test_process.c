@@ -203,7 +203,7 @@ static int see_descriptors(void *arg)
 
     assert_true(open >= 100);
     o.argv = (char *[]){ "ls", "/proc/self/fd", NULL };
-    expect_output(&o, "0\n1\n2\n3\n"); // the last is of ls itself, which reads the folder
+    expect_output(&o, "0\n1\n2\n3\n"); // the last one belongs to ls itself, which reads the folder
     close(open);
     return 0;
 }

@@ -195,7 +195,7 @@ static int leave_many(void *arg)
     return weft_sleep(weft_test_below(2)); // so that they have begun, or some have not
 }
 
-// Also if the headers are of other runs, and lie anyhow.
+// The same holds if the headers come from other runs, and are in any order.
 static void what_is_left_is_cancelled_in_the_same_order(void **state)
 {
     struct leftover together[LEFT_SEEDS + 1] = { { 0, 0 } }, alone[LEFT_SEEDS + 1] = { { 0, 0 } };

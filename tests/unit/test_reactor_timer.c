@@ -367,7 +367,7 @@ static void it_tells_whether_anybody_waits_for_a_descriptor(void **state)
 
 // --- two threads ---------------------------------------------------------------------
 
-// Sleeps in the poll until the bell has rung `rounds` times.
+// The thread sleeps in the poll until the bell has rung `rounds` times.
 static void *sleeper(void *rounds)
 {
     while (bell_count(&bell) < *(uint32_t *)rounds)

@@ -1,4 +1,4 @@
-// echo-libuv: the echo server of the benchmark on libuv: a loop a thread.
+// echo-libuv: the echo server of the benchmark on libuv, with one loop per thread.
 //
 // A loop of libuv belongs to one thread, so several threads are several loops, each
 // with a listener of its own on the same port. SO_REUSEPORT lets the kernel deal out

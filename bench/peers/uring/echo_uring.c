@@ -1,4 +1,4 @@
-// echo-uring: another floor, beside bench/peers/epoll: a bare io_uring loop a thread,
+// echo-uring: another floor, beside bench/peers/epoll: a bare io_uring loop per thread,
 // and nothing else. Build it at the top of the tree:
 //
 //   cc -std=gnu11 -D_GNU_SOURCE -O2 -I. -o build/peers/uring/echo-uring
