@@ -84,7 +84,7 @@ def cargo(manifest, target, flags=""):
 # weft's build makes the load generator and the epoll floor, too.
 WEFT_NEEDS = (CC, CMAKE, PKG_CONFIG, library("ck", "libck-dev"), library("libcjson", "libcjson-dev"),
               library("gsl", "libgsl-dev"))
-WEFT_BUILD = ("cmake --preset release -B build/bench -DWEFT_TESTS=OFF",
+WEFT_BUILD = ("cmake --preset release -B build/bench -DWEFT_TESTS=OFF -DWEFT_EXAMPLES=ON",
               'cmake --build build/bench -j "$(nproc)" --target echo-load echo-epoll echo-weft weft-bench '
               'breadth-load weft-breadth')
 # The servers of bench/servers are examples, each built if its libraries are there.
