@@ -179,11 +179,27 @@ static int take_write_buffer(weft_writer *w, struct iovec v[PIECES])
     return write_through(w, v, given);
 }
 
-int weft_writer_write(weft_writer *w, const void *data, size_t n)
+// write_data is weft_writer_write where the usual case does not hold.
+WF_NOINLINE static int write_data(weft_writer *w, const void *data, size_t n)
 {
     struct iovec v[PIECES] = { [DATA] = { (void *)data, n } };
+    return n == 0 ? 0 : take_write_buffer(w, v);
+}
+
+// The usual case first: there is a buffer, and the bytes fit behind those collected.
+// An `n` of 0 is not usual: n - 1 is then larger than each room.
+int weft_writer_write(weft_writer *w, const void *data, size_t n)
+{
     int err = begin_write(w, "weft_writer_write");
-    return err < 0 || n == 0 ? err : take_write_buffer(w, v);
+
+    if (wf_unlikely(err < 0))
+        return err;
+    if (wf_unlikely(!w->weft_buf || w->weft_end > w->weft_size || n - 1 >= w->weft_size - w->weft_end))
+        return write_data(w, data, n);
+    wf_debug_assert(w->weft_room >= w->weft_size);
+    memcpy(w->weft_buf + w->weft_end, data, n);
+    w->weft_end += n;
+    return 0;
 }
 
 int weft_writer_frame(weft_writer *w, const void *data, size_t n, const weft_frame *f)
