@@ -163,19 +163,25 @@ void conn_allow(struct conn *c)
 
 // --- a request -----------------------------------------------------------------------
 
-// is_clean tells whether each line of a head ends with CR LF, has no other CR or LF,
-// and is not continued in the next line.
-static bool is_clean(const char *s, size_t n)
-{
-    const char *end = s + n;
+enum scan { MORE, WHOLE, MALFORMED };
 
-    for (const char *at = s; (at = memchr(at, '\n', (size_t)(end - at))); at++)
-        if (at == s || at[-1] != '\r' || (at + 1 < end && (at[1] == ' ' || at[1] == '\t')))
-            return false;
-    for (const char *at = s; (at = memchr(at, '\r', (size_t)(end - at))); at++)
-        if (at[1] != '\n') // there is a next byte: a head ends with LF
-            return false;
-    return true;
+// scan_head looks at the complete lines from *at on, and moves *at behind them. Each
+// ends with CR LF, has no other CR or LF, and is not continued in the next line.
+// Returns: WHOLE: an empty line ends the head, at *at; MORE: there is no such line yet.
+static enum scan scan_head(const char *head, size_t n, size_t *at)
+{
+    const char *lf;
+
+    while ((lf = memchr(head + *at, '\n', n - *at))) {
+        const char *line = head + *at;
+        bool first = line == head;
+        if (memchr(line, '\r', (size_t)(lf - line)) != lf - 1 || (!first && (*line == ' ' || *line == '\t')))
+            return MALFORMED;
+        *at = (size_t)(lf + 1 - head);
+        if (!first && lf - line == 1)
+            return WHOLE;
+    }
+    return MORE;
 }
 
 // take_more makes the reader show one byte more than `n`. It sends the replies first,
@@ -191,19 +197,20 @@ static ssize_t take_more(struct conn *c, const char **shown, size_t n)
     return got < 0 || got > (ssize_t)n ? got : n > 0 ? -ECONNRESET : -ENODATA;
 }
 
-// find_head makes the reader show the whole head. Returns: its size; 431: it is too
-// long; a negative error.
-static ssize_t find_head(struct conn *c, const char **head)
+// find_head makes the reader show the whole head, of *size bytes.
+// Returns: 0; the status of a refusal; a negative error.
+static int find_head(struct conn *c, const char **head, size_t *size)
 {
     const void *data;
     ssize_t n = weft_reader_peek(&c->in, &data, 0);
+    size_t looked = 0;
 
     *head = data;
-    for (size_t looked = 0; n >= 0;) {
-        size_t from = looked > 3 ? looked - 3 : 0;
-        const char *end = n > 0 ? memmem(*head + from, (size_t)n - from, "\r\n\r\n", 4) : NULL;
-        if (end)
-            return end + 4 - *head;
+    *size = 0;
+    while (n >= 0) {
+        enum scan scan = n > 0 ? scan_head(*head, (size_t)n, size) : MORE;
+        if (scan != MORE)
+            return scan == WHOLE ? 0 : 400;
         if (n >= HEAD_MAX)
             return 431;
         if (n > 0 && looked == 0)
@@ -211,7 +218,7 @@ static ssize_t find_head(struct conn *c, const char **head)
         looked = (size_t)n;
         n = take_more(c, head, looked);
     }
-    return n;
+    return (int)n;
 }
 
 // refusal_of is the status for an error of the parser.
@@ -263,21 +270,20 @@ static int check_head(struct conn *c)
 int request_read(struct conn *c)
 {
     const char *head;
-    ssize_t n = find_head(c, &head);
+    size_t n;
+    int status = find_head(c, &head, &n);
 
     free(c->req.body);
     memset(&c->req, 0, offsetof(struct request, path));
     c->req.path[0] = 0;
     c->complete = false;
-    if (n < 0 || n == 431)
-        return (int)n;
-    if (!is_clean(head, (size_t)n))
-        return 400;
+    if (status)
+        return status;
     llhttp_reset(&c->parser);
-    int status = refusal_of(c, llhttp_execute(&c->parser, head, (size_t)n));
+    status = refusal_of(c, llhttp_execute(&c->parser, head, n));
     c->req.method = llhttp_get_method(&c->parser);
     if (status == 0)
         status = check_head(c);
-    weft_reader_skip(&c->in, (size_t)n);
+    weft_reader_skip(&c->in, n);
     return status || c->complete ? status : read_body(c);
 }
