@@ -53,7 +53,7 @@ class Slow:
             self.open(key.data)
 
     def send_until(self, is_over):
-        slices, turn = 50, 0  # of a second
+        slices, turn = 500, 0  # of a second: more bytes at once would be a burst, not slow clients
         ramp = len(self.all) // (10 * slices) + 1  # all within ten seconds: so are later the cuts
         while not is_over():
             begin = time.monotonic()
