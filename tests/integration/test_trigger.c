@@ -44,7 +44,7 @@ static int sleep_an_hour(void *arg)
     return weft_sleep(WEFT_S(3600));
 }
 
-enum { RUNTIMES = 2, HOGS = 2 };
+enum { RUNTIMES = 2, HOGS = 2, DUMPS = 5 };
 
 static void start_hogs(weft_rt **rt)
 {
@@ -67,9 +67,9 @@ static void hog_all_workers(void *arg)
         start_hogs(&rt[i]);
     while (wf_load_relaxed(&hogs) < RUNTIMES * HOGS) // relaxed: a counter
         usleep(1000);
-    assert_int_equal(raise(SIGQUIT), 0);
+    for (int i = 0; i < DUMPS; i++)
+        assert_int_equal(raise(SIGQUIT), 0);
     fprintf(stderr, "it goes on\n");
-    assert_int_equal(raise(SIGQUIT), 0);
     wf_store_relaxed(&enough, true); // relaxed: a flag
     for (int i = 0; i < RUNTIMES; i++)
         weft_rt_free(rt[i]);
@@ -86,10 +86,12 @@ static void all_runtimes_are_dumped_while_all_workers_compute(void **state)
 #ifdef WF_TSAN // which delivers a signal late, and two of them as one, and none to a loop
     assert_true(count_words(c.said, "weft: 2 workers; ") >= RUNTIMES);
 #else
-    assert_int_equal(count_words(c.said, "weft: 2 workers; "), 2 * RUNTIMES);
-    assert_int_equal(count_words(c.said, "weft: 3 tasks alive\n"), 2 * RUNTIMES);
-    assert_int_equal(count_words(c.said, ": running on worker "), 2 * RUNTIMES * HOGS);
-    assert_true(count_words(c.said, "\n    compute") >= 2 * RUNTIMES * HOGS);
+    assert_int_equal(count_words(c.said, "weft: 2 workers; "), DUMPS * RUNTIMES);
+    assert_int_equal(count_words(c.said, "weft: 3 tasks alive\n"), DUMPS * RUNTIMES);
+    assert_int_equal(count_words(c.said, ": running o"), DUMPS * RUNTIMES * HOGS);
+    // "running or queued": the worker got no processor for so long that it did not answer
+    int seen = count_words(c.said, ": running on worker ");
+    assert_true(seen > 0 && count_words(c.said, "\n    compute") >= seen);
 #endif
 }
 
