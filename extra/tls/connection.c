@@ -17,6 +17,7 @@ enum { RECORD = SSL3_RT_MAX_PLAIN_LENGTH }; // bytes in a record, at most
 struct span {
     void *at;
     size_t n, moved;
+    bool more; // more bytes follow at once
 };
 
 // A step is one call of OpenSSL.  Returns: OpenSSL's result, for SSL_get_error.
@@ -264,7 +265,7 @@ static int step_nothing(weft_tls *t, struct span *s)
 
 ssize_t weft_tls_read(weft_tls *t, void *buf, size_t n)
 {
-    struct span s = { buf, n, 0 };
+    struct span s = { .at = buf, .n = n };
     bool cut;
 
     int said = run_step(t, n > 0 ? step_read : step_nothing, &s, &t->read_error, &cut);
@@ -292,7 +293,10 @@ int wf_tls_readable(weft_tls *t, short events)
 
 static int step_write(weft_tls *t, struct span *s)
 {
-    return SSL_write_ex(t->ssl, s->at, s->n, &s->moved);
+    t->socket.more = s->more;
+    int result = SSL_write_ex(t->ssl, s->at, s->n, &s->moved);
+    t->socket.more = false;
+    return result;
 }
 
 static size_t least(size_t a, size_t b)
@@ -303,10 +307,10 @@ static size_t least(size_t a, size_t b)
 // put_all writes from *at on, and advances *at past the bytes that OpenSSL has taken.
 // Returns: 0; an error. *cut: how many bytes at *at OpenSSL has begun: it must get them
 // again.
-static int put_all(weft_tls *t, const char *buf, size_t n, size_t *at, size_t *cut)
+static int put_all(weft_tls *t, const char *buf, size_t n, bool more, size_t *at, size_t *cut)
 {
     while (*at < n) {
-        struct span s = { (char *)buf + *at, least(n - *at, RECORD), 0 };
+        struct span s = { .at = (char *)buf + *at, .n = least(n - *at, RECORD), .more = more || n - *at > RECORD };
         bool begun;
         int said = run_step(t, step_write, &s, &t->write_error, &begun);
         *cut = said < 0 && begun ? s.n : 0;
@@ -324,7 +328,7 @@ static int put_rest(weft_tls *t)
 
     if (!t->rest)
         return 0;
-    int err = put_all(t, t->rest, t->rest_n, &t->rest_at, &cut);
+    int err = put_all(t, t->rest, t->rest_n, false, &t->rest_at, &cut);
     if (err == 0) {
         OPENSSL_free(t->rest);
         t->rest = NULL;
@@ -360,13 +364,13 @@ static ssize_t keep_rest(weft_tls *t, const char *at, size_t n)
 }
 
 // put_now is a write that has the turn.
-static ssize_t put_now(weft_tls *t, const char *buf, size_t n)
+static ssize_t put_now(weft_tls *t, const char *buf, size_t n, bool more)
 {
     size_t at = 0, cut = 0;
     int err = t->ending ? -EPIPE : put_rest(t);
 
     if (err == 0)
-        err = put_all(t, buf, n, &at, &cut);
+        err = put_all(t, buf, n, more, &at, &cut);
     if (err < 0 && cut > 0 && has_failed(t) == 0) {
         ssize_t kept = keep_rest(t, buf + at, cut);
         at += kept > 0 ? (size_t)kept : 0;
@@ -375,15 +379,20 @@ static ssize_t put_now(weft_tls *t, const char *buf, size_t n)
     return at > 0 ? (ssize_t)at : err;
 }
 
-ssize_t weft_tls_write(weft_tls *t, const void *buf, size_t n)
+ssize_t wf_tls_write_part(weft_tls *t, const void *buf, size_t n, bool more)
 {
     int err = weft_mutex_lock(&t->turn);
 
     if (err < 0)
         return err;
-    ssize_t put = put_now(t, buf, n);
+    ssize_t put = put_now(t, buf, n, more);
     weft_mutex_unlock(&t->turn);
     return put;
+}
+
+ssize_t weft_tls_write(weft_tls *t, const void *buf, size_t n)
+{
+    return wf_tls_write_part(t, buf, n, false);
 }
 
 // --- The end -------------------------------------------------------------------------

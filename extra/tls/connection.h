@@ -40,4 +40,8 @@ struct weft_tls {
 // wf_tls_readable waits until a read would not wait. Returns: 0; an error.
 int wf_tls_readable(weft_tls *t, short events);
 
+// wf_tls_write_part is weft_tls_write; `more`: the caller writes more bytes right after
+// these, so the kernel need not send these alone.
+ssize_t wf_tls_write_part(weft_tls *t, const void *buf, size_t n, bool more);
+
 #endif

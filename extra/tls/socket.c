@@ -45,8 +45,10 @@ static int write_socket(BIO *b, const char *buf, size_t n, size_t *put)
 {
     struct wf_tls_socket *s = socket_of(b);
 
+    int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (s->more ? MSG_MORE : 0);
+
     BIO_clear_retry_flags(b);
-    ssize_t result = TEMP_FAILURE_RETRY(send(s->fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL));
+    ssize_t result = TEMP_FAILURE_RETRY(send(s->fd, buf, n, flags));
     if (result < 0)
         return note_failure(b, &s->send_error, false);
     *put = (size_t)result;

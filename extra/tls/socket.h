@@ -21,6 +21,7 @@
 
 struct wf_tls_socket {
     int fd;
+    bool more;                  // more bytes follow the next ones at once: MSG_MORE
     bool drained;               // the last read was short: skip the next one
     bool eof;                   // the peer has closed, with or without close_notify
     int read_error, send_error; // what recv and send have failed with, as -errno

@@ -26,12 +26,23 @@ static size_t gather(char *buf, const struct iovec *v, int n)
     return at;
 }
 
+// is_more tells whether the parts have more than `n` bytes, which the caller writes next.
+static bool is_more(const struct iovec *v, int parts, size_t n)
+{
+    size_t all = 0;
+
+    for (int i = 0; i < parts && all <= n; i++)
+        all += v[i].iov_len;
+    return all > n;
+}
+
 // write_parts is a separate function, so that a write of one part does not need its
 // stack.
 __attribute__((noinline)) static ssize_t write_parts(weft_tls *t, const struct iovec *v, int n)
 {
     char some[GATHER];
-    return weft_tls_write(t, some, gather(some, v, n));
+    size_t joined = gather(some, v, n);
+    return wf_tls_write_part(t, some, joined, is_more(v, n, joined));
 }
 
 // writev_tls joins small parts, because each write makes a separate record, and perhaps
@@ -40,8 +51,10 @@ static ssize_t writev_tls(void *self, const struct iovec *v, int n)
 {
     while (n > 1 && v->iov_len == 0)
         v++, n--;
-    if (n <= 1 || v->iov_len >= GATHER)
-        return weft_tls_write(self, n > 0 ? v->iov_base : NULL, n > 0 ? v->iov_len : 0);
+    if (n < 1)
+        return weft_tls_write(self, NULL, 0);
+    if (n == 1 || v->iov_len >= GATHER)
+        return wf_tls_write_part(self, v->iov_base, v->iov_len, is_more(v, n, v->iov_len));
     return write_parts(self, v, n);
 }
 

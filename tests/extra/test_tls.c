@@ -1,9 +1,12 @@
 // TLS connections of weft on both sides, and with a peer that is OpenSSL on a thread.
+#include <linux/sockios.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 
 #include "tests/extra/pair.h"
@@ -972,6 +975,15 @@ static int echo_lines(void *arg)
     return (int)n;
 }
 
+// expect_sent asserts that the kernel waits for no more bytes to send with those it has.
+static void expect_sent(int fd)
+{
+    int left;
+
+    assert_int_equal(ioctl(fd, SIOCOUTQNSD, &left), 0);
+    assert_int_equal(left, 0);
+}
+
 static int talk_in_lines(void *arg)
 {
     struct tls_pair p;
@@ -981,6 +993,7 @@ static int talk_in_lines(void *arg)
     (void)arg;
 
     pair_open(&p);
+    assert_int_equal(setsockopt(p.fd[1], IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int)), 0);
     weft_stream s = weft_tls_stream(p.client);
     weft_task *t = spawn(echo_lines, p.server);
     assert_int_equal(weft_reader_init(&r, s, 0), 0);
@@ -996,6 +1009,7 @@ static int talk_in_lines(void *arg)
             v[i].iov_len -= (size_t)put;
         }
     }
+    expect_sent(p.fd[1]);
     assert_int_equal(weft_reader_line(&r, &line), 5);
     assert_string_equal(line, "3:one");
     assert_int_equal(weft_reader_line(&r, &line), 5);
